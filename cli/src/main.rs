@@ -1,0 +1,2 @@
+//! The `modelgate` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whether the caller may: Istio's `AuthorizationPolicy`, with models and operations.

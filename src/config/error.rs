@@ -1,0 +1,178 @@
+//! Configuration errors: where in the document, what is wrong, what would be right.
+
+use std::fmt;
+
+/// The place of a value in the document, as `field.list[2].name`. A linked list, so that reading a
+/// correct configuration never allocates a path.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    /// The document itself.
+    pub const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
+
+    /// The value of a field below this place.
+    pub fn field(&'a self, name: &'a str) -> Path<'a> {
+        Path { parent: Some(self), step: Step::Field(name) }
+    }
+
+    /// An element of the list at this place, counted from 0.
+    pub fn index(&'a self, index: usize) -> Path<'a> {
+        Path { parent: Some(self), step: Step::Index(index) }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parent) = self.parent else { return Ok(()) };
+        parent.fmt(f)?;
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if parent.parent.is_none() => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+/// One thing that is wrong. Displayed as `path: what is wrong (value): what would be right`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where, as [`Path`] writes it; empty for the document as a whole.
+    pub path: String,
+    /// What is wrong, in lower case, without the value.
+    pub what: String,
+    /// The offending value, cut at [`VALUE_SHOWN`] characters; absent where it is secret or long.
+    pub value: Option<String>,
+    /// What would be right.
+    pub fix: String,
+}
+
+/// How many characters of an offending value an error message shows.
+pub const VALUE_SHOWN: usize = 80;
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str("pluginConfig")?;
+        } else {
+            f.write_str(&self.path)?;
+        }
+        write!(f, ": {}", self.what)?;
+        if let Some(value) = &self.value {
+            write!(f, " ({value})")?;
+        }
+        write!(f, ": {}", self.fix)
+    }
+}
+
+/// Everything that is wrong with a configuration, and what is merely worth a warning.
+#[derive(Debug, Default)]
+pub struct Errors {
+    errors: Vec<ConfigError>,
+    warnings: Vec<ConfigError>,
+}
+
+impl Errors {
+    /// Records an error without showing a value.
+    pub fn add(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
+        self.errors.push(ConfigError {
+            path: path.to_string(),
+            what: what.into(),
+            value: None,
+            fix: fix.into(),
+        });
+    }
+
+    /// Records an error that shows the offending value. Never for keys, tokens or other secrets.
+    pub fn add_value(
+        &mut self,
+        path: &Path<'_>,
+        what: impl Into<String>,
+        value: impl fmt::Display,
+        fix: impl Into<String>,
+    ) {
+        let value: String =
+            value.to_string().chars().take(VALUE_SHOWN).flat_map(char::escape_debug).collect();
+        self.errors.push(ConfigError {
+            path: path.to_string(),
+            what: what.into(),
+            value: Some(value),
+            fix: fix.into(),
+        });
+    }
+
+    /// Records what does not stop the configuration from loading, but which its author should know.
+    pub fn warn(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
+        self.warnings.push(ConfigError {
+            path: path.to_string(),
+            what: what.into(),
+            value: None,
+            fix: fix.into(),
+        });
+    }
+
+    /// The errors, in the order in which they were found.
+    pub fn errors(&self) -> &[ConfigError] {
+        &self.errors
+    }
+
+    /// The warnings, in the order in which they were found.
+    pub fn warnings(&self) -> &[ConfigError] {
+        &self.warnings
+    }
+
+    /// Whether the configuration may be used.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+impl fmt::Display for Errors {
+    /// One line for each error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.errors.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_written_as_an_author_would() {
+        let rules = Path::ROOT.field("authorization");
+        let policies = rules.field("policies");
+        let second = policies.index(2);
+        assert_eq!(second.field("name").to_string(), "authorization.policies[2].name");
+        assert_eq!(Path::ROOT.to_string(), "");
+    }
+
+    #[test]
+    fn errors_show_value_and_remedy_and_escape_what_a_terminal_would_obey() {
+        let mut errors = Errors::default();
+        errors.add_value(
+            &Path::ROOT.field("mode"),
+            "is unknown",
+            "\"a\u{1b}[31m\"",
+            "write ENFORCE",
+        );
+        assert_eq!(errors.to_string(), "mode: is unknown (\\\"a\\u{1b}[31m\\\"): write ENFORCE");
+    }
+}

@@ -1,0 +1,476 @@
+//! Reads settings from JSON, collecting every error with its path instead of stopping at the first.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::{Errors, Path};
+
+/// A type that can be read from a value of the configuration document.
+pub trait Read: Sized {
+    /// Reads the value at `path`; `None` after at least one error was recorded.
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self>;
+
+    /// What an absent field means; `None` for a field that must be given.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// Declares settings: a struct, how it is read, and its defaults, in one place.
+///
+/// A field without `= default` must be given, unless its type has a meaning for absence (lists are
+/// empty, options `None`, nested settings their own defaults). Names are camelCase in the document.
+macro_rules! settings {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$fmeta:meta])* $field:ident : $ty:ty $(= $default:expr)? ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name { $( $(#[$fmeta])* pub $field: $ty, )* }
+
+        impl $crate::config::read::Read for $name {
+            fn read(
+                value: &serde_json::Value,
+                path: &$crate::config::error::Path<'_>,
+                errors: &mut $crate::config::error::Errors,
+            ) -> Option<Self> {
+                let object = $crate::config::read::object(
+                    value, path, &[$(stringify!($field)),*], errors)?;
+                $( let $field = $crate::config::read::field(
+                    object, stringify!($field), $crate::config::read::default!($ty $(, $default)?),
+                    path, errors); )*
+                Some(Self { $( $field: $field?, )* })
+            }
+
+            fn absent() -> Option<Self> {
+                $( let $field: fn() -> Option<$ty> =
+                    $crate::config::read::default!($ty $(, $default)?); )*
+                Some(Self { $( $field: $field()?, )* })
+            }
+        }
+    )*};
+}
+
+macro_rules! default {
+    ($ty:ty) => {
+        || <$ty as $crate::config::read::Read>::absent()
+    };
+    ($ty:ty, $default:expr) => {
+        || Some($default)
+    };
+}
+
+/// Declares a choice between words, as the document spells them.
+macro_rules! words {
+    ($( $(#[$meta:meta])* pub enum $name:ident {
+        $( $(#[$vmeta:meta])* $variant:ident = $word:literal ),* $(,)? } )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $( $(#[$vmeta])* $variant, )* }
+
+        impl $name {
+            /// Every word, as the document spells it.
+            pub const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// The word that the document uses.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+
+            /// The choice that a word stands for.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $( $word => Some(Self::$variant), )* _ => None }
+            }
+        }
+
+        impl $crate::config::read::Read for $name {
+            fn read(
+                value: &serde_json::Value,
+                path: &$crate::config::error::Path<'_>,
+                errors: &mut $crate::config::error::Errors,
+            ) -> Option<Self> {
+                let word = $crate::config::read::string(value, path, errors)?;
+                let choice = Self::from_word(word);
+                if choice.is_none() {
+                    errors.add_value(path, "is unknown", word,
+                        format!("one of {}", Self::WORDS.join(", ")));
+                }
+                choice
+            }
+        }
+    )*};
+}
+
+pub(crate) use {default, settings, words};
+
+/// A size in bytes, written `64KiB` or `1MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub usize);
+
+impl Size {
+    /// So many kibibytes.
+    pub const fn kib(n: usize) -> Self {
+        Self(n.saturating_mul(1024))
+    }
+    /// So many mebibytes.
+    pub const fn mib(n: usize) -> Self {
+        Self(n.saturating_mul(1024 * 1024))
+    }
+}
+
+/// Any JSON value, taken as it is; an absent one is `null`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Json(pub Value);
+
+/// Names that the author chose, with a value for each, in the order of the names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries<T>(pub Vec<(String, T)>);
+
+/// The object at `path`, after its unknown fields were reported. `fields` are in snake case.
+pub fn object<'v>(
+    value: &'v Value,
+    path: &Path<'_>,
+    fields: &[&str],
+    errors: &mut Errors,
+) -> Option<&'v serde_json::Map<String, Value>> {
+    let Value::Object(object) = value else {
+        return mistaken(value, "an object", path, errors);
+    };
+    for key in object.keys() {
+        if !fields.iter().any(|f| names(key, f)) {
+            errors.add(&path.field(key), "is not a field here", remedy(key, fields));
+        }
+    }
+    Some(object)
+}
+
+/// Reads one field of an object, or takes its default.
+pub fn field<T: Read>(
+    object: &serde_json::Map<String, Value>,
+    field: &str,
+    default: fn() -> Option<T>,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<T> {
+    let found = object.iter().find(|(key, _)| names(key, field));
+    if let Some((key, value)) = found {
+        return T::read(value, &path.field(key), errors);
+    }
+    let value = default();
+    if value.is_none() {
+        errors.add(&path.field(&camel(field)), "is missing", "it must be given");
+    }
+    value
+}
+
+/// The string at `path`.
+pub fn string<'v>(value: &'v Value, path: &Path<'_>, errors: &mut Errors) -> Option<&'v str> {
+    match value {
+        Value::String(text) => Some(text),
+        other => mistaken(other, "a string", path, errors),
+    }
+}
+
+fn mistaken<T>(value: &Value, wanted: &str, path: &Path<'_>, errors: &mut Errors) -> Option<T> {
+    match value {
+        // YAML writes nothing after the colon as null; taking that for an empty list would turn a
+        // forgotten `models:` into "every model".
+        Value::Null => {
+            errors.add(path, "has no value", format!("{wanted}, or leave the field out"))
+        }
+        Value::Number(n) if wanted == "a string" => {
+            errors.add_value(path, "is a number", n, format!("{wanted}: put it in quotes"));
+        }
+        Value::Bool(b) if wanted == "a string" => {
+            errors.add_value(path, "is a boolean", b, format!("{wanted}: put it in quotes"));
+        }
+        Value::Bool(b) => errors.add_value(path, "is a boolean", b, wanted),
+        Value::Number(n) => errors.add_value(path, "is a number", n, wanted),
+        Value::String(s) => errors.add_value(path, "is a string", s, wanted),
+        Value::Array(_) => errors.add(path, "is a list", wanted),
+        Value::Object(_) => errors.add(path, "is an object", wanted),
+    }
+    None
+}
+
+/// Whether a key of the document (camelCase) is the field (snake case).
+fn names(key: &str, field: &str) -> bool {
+    let mut key = key.chars();
+    let mut field = field.chars();
+    loop {
+        match field.next() {
+            None => return key.next().is_none(),
+            Some('_') => {
+                let upper = field.next().map(|c| c.to_ascii_uppercase());
+                if upper.is_none() || key.next() != upper {
+                    return false;
+                }
+            }
+            plain => {
+                if key.next() != plain {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+fn camel(field: &str) -> String {
+    let mut out = String::with_capacity(field.len());
+    let mut upper = false;
+    for c in field.chars() {
+        if c == '_' {
+            upper = true;
+        } else if std::mem::take(&mut upper) {
+            out.push(c.to_ascii_uppercase());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn remedy(key: &str, fields: &[&str]) -> String {
+    if key == "true" || key == "false" {
+        return "YAML 1.1 reads an unquoted y, n, yes, no, on or off as a boolean: quote the key"
+            .into();
+    }
+    let known: Vec<String> = fields.iter().map(|f| camel(f)).collect();
+    match known.iter().filter(|k| close(key, k)).min_by_key(|k| k.len().abs_diff(key.len())) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None if known.is_empty() => "no field is known here".into(),
+        None => format!("known fields are {}", known.join(", ")),
+    }
+}
+
+/// Whether two names differ by case, by separators, or by one edit.
+fn close(a: &str, b: &str) -> bool {
+    let plain = |s: &str| -> Vec<u8> {
+        s.bytes().filter(u8::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let (a, b) = (plain(a), plain(b));
+    let (short, long) = if a.len() <= b.len() { (&a, &b) } else { (&b, &a) };
+    if long.len().saturating_sub(short.len()) > 1 {
+        return false;
+    }
+    let same_start = short.iter().zip(long).take_while(|(x, y)| x == y).count();
+    let same_end = short.iter().rev().zip(long.iter().rev()).take_while(|(x, y)| x == y).count();
+    same_start.saturating_add(same_end).saturating_add(1) >= long.len()
+}
+
+impl Read for String {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        string(value, path, errors).map(str::to_owned)
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        value.as_bool().or_else(|| mistaken(value, "true or false", path, errors))
+    }
+}
+
+impl Read for u32 {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        // A number of a Struct is a double: istiod may write 500 as 500.0 or 5e2.
+        let whole =
+            value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=4_294_967_295.0).contains(n));
+        match whole {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked above"
+            )]
+            Some(n) => Some(n as u32),
+            None => mistaken(value, "a whole number from 0 to 4294967295", path, errors),
+        }
+    }
+}
+
+impl Read for f64 {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        match value.as_f64().filter(|n| n.is_finite() && *n >= 0.0) {
+            Some(n) => Some(n),
+            None => mistaken(value, "a number that is not negative", path, errors),
+        }
+    }
+}
+
+impl Read for Duration {
+    /// A whole number with `ms`, `s`, `m` or `h`.
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let text = string(value, path, errors)?;
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+        let millis = match unit {
+            "ms" => Some(1),
+            "s" => Some(1_000),
+            "m" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        let total = millis.and_then(|m| digits.parse::<u64>().ok()?.checked_mul(m));
+        if total.is_none() {
+            errors.add_value(
+                path,
+                "is not a duration",
+                text,
+                "a number with ms, s, m or h, as 250ms or 5m",
+            );
+        }
+        total.map(Duration::from_millis)
+    }
+}
+
+impl Read for Size {
+    /// A whole number with `B`, `KiB` or `MiB`; at most 1 GiB, which is all that a module can hold.
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let text = string(value, path, errors)?;
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+        let scale = match unit {
+            "B" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            _ => None,
+        };
+        let bytes = scale
+            .and_then(|s: usize| digits.parse::<usize>().ok()?.checked_mul(s))
+            .filter(|n| *n <= 1 << 30);
+        match bytes {
+            Some(n) => Some(Self(n)),
+            None => {
+                let right = "a number with B, KiB or MiB, at most 1024MiB, as 64KiB";
+                errors.add_value(path, "is not a size", text, right);
+                None
+            }
+        }
+    }
+}
+
+impl Read for Json {
+    fn read(value: &Value, _: &Path<'_>, _: &mut Errors) -> Option<Self> {
+        Some(Self(value.clone()))
+    }
+    fn absent() -> Option<Self> {
+        Some(Self(Value::Null))
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        T::read(value, path, errors).map(Some)
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let Value::Array(items) = value else {
+            return mistaken(value, "a list", path, errors);
+        };
+        // Every element is read, so that every error is reported, before the first failure counts.
+        let read: Vec<Option<T>> = items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| T::read(item, &path.index(i), errors))
+            .collect();
+        read.into_iter().collect()
+    }
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+impl<T: Read> Read for Entries<T> {
+    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let Value::Object(object) = value else {
+            return mistaken(value, "an object", path, errors);
+        };
+        let read: Vec<Option<(String, T)>> = object
+            .iter()
+            .map(|(key, item)| Some((key.clone(), T::read(item, &path.field(key), errors)?)))
+            .collect();
+        read.into_iter().collect::<Option<_>>().map(Self)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    settings! {
+        /// A pear.
+        pub struct Pear { max_bytes: Size = Size::kib(64), names: Vec<String>, wait: Option<Duration> }
+        /// A tree.
+        pub struct Tree { pear: Pear, kind: Kind, count: u32 = 3 }
+    }
+    words! {
+        /// A kind.
+        pub enum Kind {
+            /// Grows by itself.
+            Wild = "WILD",
+            /// Is tended.
+            Tame = "TAME",
+        }
+    }
+
+    fn read<T: Read>(value: Value) -> (Option<T>, String) {
+        let mut errors = Errors::default();
+        let read = T::read(&value, &Path::ROOT, &mut errors);
+        (read, errors.to_string())
+    }
+
+    #[test]
+    fn defaults_fill_what_is_absent() {
+        let (tree, errors) = read::<Tree>(json!({"kind": "WILD"}));
+        let pear = Pear { max_bytes: Size(65536), names: vec![], wait: None };
+        assert_eq!((tree, errors.as_str()), (Some(Tree { pear, kind: Kind::Wild, count: 3 }), ""));
+    }
+
+    #[test]
+    fn every_error_is_reported_with_its_path_and_remedy() {
+        let (tree, errors) = read::<Tree>(json!({
+            "pear": {"maxbytes": "1MiB", "maxBytes": "1MB", "names": ["a", 6000, null], "wait": "5"},
+            "count": -1, "true": 1,
+        }));
+        assert_eq!(tree, None);
+        let mut lines: Vec<&str> = errors.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "count: is a number (-1): a whole number from 0 to 4294967295",
+                "kind: is missing: it must be given",
+                "pear.maxBytes: is not a size (1MB): a number with B, KiB or MiB, at most 1024MiB, as 64KiB",
+                "pear.maxbytes: is not a field here: did you mean maxBytes?",
+                "pear.names[1]: is a number (6000): a string: put it in quotes",
+                "pear.names[2]: has no value: a string, or leave the field out",
+                "pear.wait: is not a duration (5): a number with ms, s, m or h, as 250ms or 5m",
+                "true: is not a field here: YAML 1.1 reads an unquoted y, n, yes, no, on or off as a boolean: quote the key",
+            ]
+        );
+    }
+
+    #[test]
+    fn words_are_written_as_they_are_read() {
+        assert_eq!(Kind::from_word(Kind::Tame.as_str()), Some(Kind::Tame));
+    }
+
+    #[test]
+    fn doubles_that_are_whole_are_counts() {
+        assert_eq!(read::<u32>(json!(5e2)).0, Some(500));
+        assert_eq!(read::<u32>(json!(0.5)).0, None);
+        assert_eq!(read::<u32>(json!(4_294_967_296u64)).0, None);
+    }
+}

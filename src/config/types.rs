@@ -1,0 +1,543 @@
+//! The settings of `pluginConfig`, as an operator writes them. What they mean is decided where they
+//! are compiled: `authn`, `authz`, `target`, `rewrite`, `split`, `shadow`.
+
+use std::time::Duration;
+
+use super::read::{Entries, Json, Size, settings, words};
+
+settings! {
+    /// The whole of `pluginConfig`.
+    pub struct PluginConfig {
+        /// Whether decisions are carried out or only reported.
+        mode: Mode = Mode::Enforce,
+        /// Hosts of other applications behind the same gateway.
+        exclude: Exclude,
+        /// Who is calling.
+        authentication: Authentication,
+        /// Requests that need neither a token nor an ALLOW policy.
+        bypass: Vec<Bypass>,
+        /// Who may do what.
+        authorization: Authorization,
+        /// Where `source.ip` comes from.
+        source_address: SourceAddress = SourceAddress::Auto,
+        /// SPIFFE ids whose gateway headers are kept: a sidecar behind a modelgate gateway.
+        trusted_peers: Vec<String>,
+        /// Which addresses are models.
+        targets: Targets,
+        /// Path rewrites; the first that matches is the only one that applies.
+        rewrites: Vec<Rewrite>,
+        /// Weighted variants of a model.
+        splits: Vec<Split>,
+        /// Shadow deployments.
+        shadows: Vec<Shadow>,
+        /// What all shadows together may hold, for each worker.
+        shadow_limits: ShadowLimits,
+        /// Metrics and access-log fields.
+        telemetry: Telemetry,
+    }
+
+    /// Hosts that modelgate leaves alone.
+    pub struct Exclude {
+        /// Istio host matches.
+        hosts: Vec<String>,
+    }
+
+    /// JWT rules and API keys.
+    pub struct Authentication {
+        /// Istio's `RequestAuthentication.spec.jwtRules`.
+        jwt_rules: Vec<JwtRule>,
+        /// For every remote key set.
+        jwks: RemoteJwks,
+        /// Tokens that were verified before.
+        token_cache: TokenCache,
+        /// Keys of machine clients.
+        api_keys: ApiKeys,
+    }
+
+    /// Istio's `JWTRule`, field for field, and the cluster that fetches `jwksUri`.
+    pub struct JwtRule {
+        /// Exactly the `iss` of the tokens; absent: any.
+        issuer: Option<String>,
+        /// A token needs one of these in `aud`; empty: not checked.
+        audiences: Vec<String>,
+        /// Where the key set is fetched.
+        jwks_uri: Option<String>,
+        /// The key set itself, as a JSON text.
+        jwks: Option<String>,
+        /// The Envoy cluster through which `jwksUri` is fetched.
+        jwks_cluster: Option<String>,
+        /// Headers that carry the token.
+        from_headers: Vec<JwtHeader>,
+        /// Query parameters that carry the token.
+        from_params: Vec<String>,
+        /// Cookies that carry the token.
+        from_cookies: Vec<String>,
+        /// A header that receives the payload as it was sent, base64url.
+        output_payload_to_header: Option<String>,
+        /// Headers that receive single claims.
+        output_claim_to_headers: Vec<ClaimToHeader>,
+        /// Whether the token stays on the request.
+        forward_original_token: bool = false,
+        /// How long a fetch of `jwksUri` may take.
+        timeout: Duration = Duration::from_secs(5),
+        /// Claims that hold several values with spaces between them, besides `scope` and `permission`.
+        space_delimited_claims: Vec<String>,
+    }
+
+    /// Istio's `JWTHeader`.
+    pub struct JwtHeader {
+        /// Name of the header.
+        name: String,
+        /// What stands before the token.
+        prefix: String = String::new(),
+    }
+
+    /// Istio's `ClaimToHeader`.
+    pub struct ClaimToHeader {
+        /// Name of the header.
+        header: String,
+        /// Path of the claim, with `.` between nested names.
+        claim: String,
+    }
+
+    /// How remote key sets are kept.
+    pub struct RemoteJwks {
+        /// Age at which a set is fetched again.
+        refresh: Duration = Duration::from_secs(300),
+        /// Age up to which an old set serves while fetches fail.
+        max_stale: Duration = Duration::from_secs(24 * 3600),
+        /// Largest answer that is read.
+        max_bytes: Size = Size::mib(1),
+    }
+
+    /// The cache of verified tokens.
+    pub struct TokenCache {
+        /// For each worker; 0 is off.
+        bytes: Size = Size::mib(4),
+    }
+
+    /// API keys and where they are carried.
+    pub struct ApiKeys {
+        /// The header that carries the key.
+        header: String = "x-api-key".to_owned(),
+        /// The keys.
+        keys: Vec<ApiKey>,
+    }
+
+    /// One API key, known by its hash.
+    pub struct ApiKey {
+        /// The identity is `apikey/<name>`.
+        name: String,
+        /// SHA-256 of the key in 64 hexadecimal digits.
+        sha256: String,
+        /// Claims that policies see.
+        claims: Json,
+    }
+
+    /// A named rule for requests that need neither a token nor an ALLOW policy.
+    pub struct Bypass {
+        /// Names the rule in logs.
+        name: String,
+        /// Who may use it: addresses and mTLS peers.
+        from: Vec<From>,
+        /// What it opens.
+        to: Vec<To>,
+    }
+
+    /// Istio's `AuthorizationPolicy`, in one list.
+    pub struct Authorization {
+        /// The answer where no ALLOW policy applies.
+        default_action: DefaultAction = DefaultAction::Allow,
+        /// The policies.
+        policies: Vec<Policy>,
+    }
+
+    /// One policy.
+    pub struct Policy {
+        /// Names it in logs and metrics, together with the namespace.
+        name: String,
+        /// Names it, and resolves service accounts without a namespace.
+        namespace: String = String::new(),
+        /// What a match means.
+        action: Action = Action::Allow,
+        /// Counted and logged only.
+        dry_run: bool = false,
+        /// The policy exists only for these; empty: for every request.
+        models: Vec<String>,
+        /// Any of these matches; none: the policy never matches.
+        rules: Vec<Rule>,
+    }
+
+    /// Istio's `Rule`.
+    pub struct Rule {
+        /// Any of these; empty: any caller.
+        from: Vec<From>,
+        /// Any of these; empty: any operation.
+        to: Vec<To>,
+        /// All of these.
+        when: Vec<Condition>,
+    }
+
+    /// Istio's `Rule.From`.
+    pub struct From {
+        /// The source.
+        source: Source,
+    }
+
+    /// Istio's `Source`: fields are ANDed, the values of one are ORed.
+    pub struct Source {
+        /// Peer identities without `spiffe://`.
+        principals: Vec<String>,
+        /// None of these peer identities.
+        not_principals: Vec<String>,
+        /// `<issuer>/<subject>` of the token.
+        request_principals: Vec<String>,
+        /// None of these.
+        not_request_principals: Vec<String>,
+        /// Namespaces of the peer.
+        namespaces: Vec<String>,
+        /// None of these namespaces.
+        not_namespaces: Vec<String>,
+        /// Service accounts of the peer, `sa` or `namespace/sa`.
+        service_accounts: Vec<String>,
+        /// None of these service accounts.
+        not_service_accounts: Vec<String>,
+        /// Addresses of the direct peer.
+        ip_blocks: Vec<String>,
+        /// None of these addresses.
+        not_ip_blocks: Vec<String>,
+        /// Addresses of the client as `x-forwarded-for` tells it.
+        remote_ip_blocks: Vec<String>,
+        /// None of these addresses.
+        not_remote_ip_blocks: Vec<String>,
+    }
+
+    /// Istio's `Rule.To`.
+    pub struct To {
+        /// The operation.
+        operation: Operation,
+    }
+
+    /// Istio's `Operation`, and modelgate's models and operations.
+    pub struct Operation {
+        /// `:authority`.
+        hosts: Vec<String>,
+        /// None of these.
+        not_hosts: Vec<String>,
+        /// Ports of the listener, in quotes.
+        ports: Vec<String>,
+        /// None of these.
+        not_ports: Vec<String>,
+        /// `:method`.
+        methods: Vec<String>,
+        /// None of these.
+        not_methods: Vec<String>,
+        /// The path as the client sent it, without query.
+        paths: Vec<String>,
+        /// None of these.
+        not_paths: Vec<String>,
+        /// `namespace/name` of the model that is reached.
+        models: Vec<String>,
+        /// None of these.
+        not_models: Vec<String>,
+        /// What is done with the model.
+        operations: Vec<String>,
+        /// None of these.
+        not_operations: Vec<String>,
+    }
+
+    /// Istio's `Condition`.
+    pub struct Condition {
+        /// The attribute.
+        key: String,
+        /// Any of these.
+        values: Vec<String>,
+        /// None of these.
+        not_values: Vec<String>,
+    }
+
+    /// Which addresses are models.
+    pub struct Targets {
+        /// Families whose addresses are read.
+        families: Vec<Family> = vec![Family::SeldonV1, Family::SeldonV2],
+        /// Where Seldon v1 deployments are reached.
+        seldon_prefix: String = "/seldon".to_owned(),
+        /// Which host belongs to which namespace; the first that matches.
+        seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
+            namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
+        /// KServe's templates.
+        kserve: KServe,
+        /// Routes that choose the model themselves.
+        fixed: Vec<Fixed>,
+        /// Tails that are metrics, with any method.
+        metrics_paths: Vec<String> = vec!["/prometheus".to_owned(), "/metrics".to_owned()],
+    }
+
+    /// The namespace of a Seldon v2 installation.
+    pub struct SeldonV2 {
+        /// The namespace that the model's name gets.
+        namespace: String,
+        /// Istio host matches.
+        hosts: Vec<String>,
+    }
+
+    /// KServe's ingress settings.
+    pub struct KServe {
+        /// `domainTemplate`, as `{name}-{namespace}.example.com`.
+        host_template: Option<String>,
+        /// Namespaces that hold inference services; decides where the template alone cannot.
+        namespaces: Vec<String>,
+        /// `pathTemplate`, as `/serving/{namespace}/{name}`.
+        path_template: Option<String>,
+    }
+
+    /// A route that chooses the model itself.
+    pub struct Fixed {
+        /// Istio host matches.
+        hosts: Vec<String>,
+        /// Paths below it.
+        path_prefix: String = "/".to_owned(),
+        /// `namespace/name`.
+        model: String,
+    }
+
+    /// One rewrite.
+    pub struct Rewrite {
+        /// Names the rule in logs and errors.
+        name: String,
+        /// What it applies to.
+        r#match: RewriteMatch,
+        /// Template of the new path; absent: unchanged.
+        path: Option<String>,
+        /// The new authority; empty: unchanged.
+        authority: String = String::new(),
+        /// Headers to set, with templates.
+        set_headers: Entries<String> = Entries(Vec::new()),
+        /// Headers to remove.
+        remove_headers: Vec<String>,
+        /// The model that is reached, where the path template does not name it.
+        target: Option<RewriteTarget>,
+    }
+
+    /// What a rewrite applies to: all of it must match.
+    pub struct RewriteMatch {
+        /// Template of the path.
+        path: String,
+        /// Any of these; empty: any.
+        methods: Vec<String>,
+        /// Istio host matches; empty: any.
+        hosts: Vec<String>,
+        /// All of these.
+        headers: Vec<HeaderMatch>,
+    }
+
+    /// A header and an Istio string match.
+    pub struct HeaderMatch {
+        /// Name of the header.
+        name: String,
+        /// Istio string match.
+        value: String,
+    }
+
+    /// Templates of the model that a rewrite reaches.
+    pub struct RewriteTarget {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        model: String,
+    }
+
+    /// Weighted variants of a model.
+    pub struct Split {
+        /// Names the split.
+        name: String,
+        /// `namespace/name` matches.
+        models: Vec<String>,
+        /// All of these.
+        when: Vec<Condition>,
+        /// The header that a VirtualService matches on.
+        header: String = "x-modelgate-variant".to_owned(),
+        /// `principal`, `header:<name>`, `cookie:<name>` or `none`.
+        sticky_by: String = "none".to_owned(),
+        /// The cookie, with `cookie:<name>`.
+        cookie: SplitCookie,
+        /// The variants.
+        variants: Vec<Variant>,
+    }
+
+    /// Attributes of a sticky cookie.
+    pub struct SplitCookie {
+        /// How long the browser keeps it.
+        max_age: Duration = Duration::from_secs(24 * 3600),
+        /// Its path.
+        path: String = "/".to_owned(),
+    }
+
+    /// One variant.
+    pub struct Variant {
+        /// The value of the header.
+        name: String,
+        /// Its share, relative to the sum.
+        weight: u32,
+    }
+
+    /// A shadow deployment.
+    pub struct Shadow {
+        /// Names the shadow in metrics and logs.
+        name: String,
+        /// `namespace/name` matches.
+        models: Vec<String>,
+        /// Which operations are copied.
+        operations: Vec<String> = vec!["predict".to_owned()],
+        /// All of these.
+        when: Vec<Condition>,
+        /// How many of the requests; 0 is off.
+        percent: f64 = 100.0,
+        /// What the choice is made by.
+        sample_by: SampleBy = SampleBy::Request,
+        /// The Envoy cluster of the shadow.
+        cluster: String,
+        /// Default: the host in the cluster's name.
+        authority: Option<String>,
+        /// Template over the target; default: the path that goes upstream.
+        path: Option<String>,
+        /// How long the shadow may take.
+        timeout: Duration = Duration::from_secs(2),
+        /// Headers of the copy.
+        headers: ShadowHeaders,
+        /// What this shadow may hold, for each worker.
+        limits: Limits,
+        /// When to leave a failing shadow alone.
+        breaker: Breaker,
+        /// How answers are compared.
+        compare: Compare,
+        /// Whether logs may show values of a mismatch.
+        log_values: bool = false,
+    }
+
+    /// Headers of the copy.
+    pub struct ShadowHeaders {
+        /// Headers to set.
+        set: Entries<String> = Entries(Vec::new()),
+        /// Headers to remove.
+        remove: Vec<String>,
+        /// Identity headers that the shadow may see.
+        keep: Vec<String>,
+    }
+
+    /// What one shadow may hold, for each worker.
+    pub struct Limits {
+        /// Largest request that is copied.
+        request_bytes: Size = Size::mib(1),
+        /// Largest answer that is kept for comparison.
+        response_bytes: Size = Size::mib(1),
+        /// Copies under way at once.
+        in_flight: u32 = 64,
+        /// Bytes held at once.
+        buffered_bytes: Size = Size::mib(8),
+    }
+
+    /// When to leave a failing shadow alone.
+    pub struct Breaker {
+        /// Consecutive failures that open it.
+        failures: u32 = 20,
+        /// How long it stays open before a probe.
+        retry_after: Duration = Duration::from_secs(30),
+    }
+
+    /// How answers are compared.
+    pub struct Compare {
+        /// Relative to the larger of the two numbers.
+        relative_tolerance: f64 = 1e-6,
+        /// In the unit of the numbers.
+        absolute_tolerance: f64 = 1e-9,
+        /// JSON pointers (RFC 6901) that do not count; `*` stands for any one token.
+        ignore: Vec<String>,
+        /// JSON pointers of lists whose order does not count.
+        unordered: Vec<String>,
+        /// Differences recorded for one pair.
+        max_differences: u32 = 8,
+        /// A cluster that receives a second copy for the live model, to measure noise.
+        baseline_cluster: String = String::new(),
+    }
+
+    /// What all shadows together may hold, for each worker.
+    pub struct ShadowLimits {
+        /// Bytes held at once.
+        buffered_bytes: Size = Size::mib(32),
+    }
+
+    /// Metrics and access-log fields.
+    pub struct Telemetry {
+        /// Distinct models in metric names.
+        model_labels: Labels,
+        /// Distinct policies in metric names.
+        policy_labels: Labels,
+        /// Whether filter state is written for access logs.
+        access_log: bool = false,
+    }
+
+    /// A bound on label values.
+    pub struct Labels {
+        /// The rest are counted as `other`.
+        max: u32 = 500,
+    }
+}
+
+words! {
+    /// Whether decisions are carried out.
+    pub enum Mode {
+        /// Decisions are carried out.
+        Enforce = "ENFORCE",
+        /// Decisions are counted and logged; nothing is changed, refused or shadowed.
+        Report = "REPORT",
+    }
+
+    /// The answer where no ALLOW policy applies.
+    pub enum DefaultAction {
+        /// As Istio.
+        Allow = "ALLOW",
+        /// Fail closed.
+        Deny = "DENY",
+    }
+
+    /// What a matching policy means.
+    pub enum Action {
+        /// Lets the request through.
+        Allow = "ALLOW",
+        /// Refuses it.
+        Deny = "DENY",
+        /// Counts it.
+        Audit = "AUDIT",
+        /// Istio's delegation to an external authorizer, which a filter cannot do.
+        Custom = "CUSTOM",
+    }
+
+    /// Where `source.ip` comes from.
+    pub enum SourceAddress {
+        /// The last element of `x-forwarded-for` where the listener is not inbound.
+        Auto = "AUTO",
+        /// The last element of `x-forwarded-for`.
+        LastForwardedFor = "LAST_FORWARDED_FOR",
+        /// It cannot be had.
+        Unavailable = "UNAVAILABLE",
+    }
+
+    /// A family of model addresses.
+    pub enum Family {
+        /// Seldon Core v1.
+        SeldonV1 = "seldon-v1",
+        /// Seldon Core v2.
+        SeldonV2 = "seldon-v2",
+        /// KServe.
+        KServe = "kserve",
+    }
+
+    /// What the choice of a request for a shadow is made by.
+    pub enum SampleBy {
+        /// `x-request-id`.
+        Request = "request",
+        /// The caller's identity.
+        Principal = "principal",
+    }
+}

@@ -1,0 +1,24 @@
+//! modelgate: one proxy-wasm filter in front of machine-learning models.
+//!
+//! The engine is pure: it takes a request (bytes and addresses), a compiled configuration and a
+//! clock reading, and returns a decision. Only `plugin` talks to the proxy.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`config`] | what an operator writes, and what is wrong with it |
+//! | [`request`] | a request as bytes, and the changes to it |
+//! | [`matcher`] | Istio's string match |
+//! | [`target`] | which model an address reaches, and with which operation |
+//! | [`rewrite`] | the new path |
+//! | [`authn`] | who is calling |
+//! | [`authz`] | whether they may |
+//! | [`shadow`] | which requests are copied, and whether the answers agree |
+
+pub mod authn;
+pub mod authz;
+pub mod config;
+pub mod matcher;
+pub mod request;
+pub mod rewrite;
+pub mod shadow;
+pub mod target;

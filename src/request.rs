@@ -1,0 +1,254 @@
+//! A request as the engine sees it: bytes, with duplicates kept, and attributes asked for lazily.
+
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
+/// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
+pub trait Host {
+    /// Nanoseconds since the Unix epoch, read now.
+    fn now(&self) -> u64;
+    /// `x-forwarded-for`'s client, as Envoy derived it (`source.address`).
+    fn remote_ip(&self) -> Option<IpAddr>;
+    /// The local address of the downstream socket.
+    fn destination_ip(&self) -> Option<IpAddr>;
+    /// The local port of the downstream socket.
+    fn destination_port(&self) -> Option<u16>;
+    /// Whether the listener serves traffic towards a workload (a sidecar's inbound listener).
+    fn is_inbound(&self) -> bool;
+    /// Server name of the TLS handshake.
+    fn sni(&self) -> Option<Vec<u8>>;
+    /// The client certificate's identities, if there was one that Envoy validated.
+    fn peer(&self) -> Option<Peer>;
+    /// Checks a signature. `None` where the host cannot, and the engine must.
+    fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
+}
+
+/// Identities of a client certificate. A filter sees the first name of each kind only.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// First URI SAN, as `spiffe://cluster.local/ns/prod/sa/iris`.
+    pub uri_san: Option<Vec<u8>>,
+    /// First DNS SAN.
+    pub dns_san: Option<Vec<u8>>,
+    /// Subject, RFC 2253.
+    pub subject: Option<Vec<u8>>,
+}
+
+/// A signature to be checked by the host: RSA PKCS#1 v1.5, or ECDSA with a DER signature.
+#[derive(Debug, Clone, Copy)]
+pub struct SignatureCheck<'a> {
+    /// `sha256`, `sha384` or `sha512`.
+    pub hash: &'static str,
+    /// SubjectPublicKeyInfo in DER.
+    pub public_key: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+    /// What was signed.
+    pub text: &'a [u8],
+}
+
+/// One header line: name in lower case, value as bytes.
+pub type Header<'a> = (&'a [u8], &'a [u8]);
+
+/// A request's headers, in the order of the wire.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    headers: &'a [Header<'a>],
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:path`, with query.
+    pub path: &'a [u8],
+    /// `:authority`; absent in HTTP/1.0 without Host.
+    pub authority: Option<&'a [u8]>,
+    attributes: &'a Attributes<'a>,
+}
+
+impl std::fmt::Debug for Request<'_> {
+    /// Never shows header values: they carry credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("headers", &self.headers.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Request<'a> {
+    /// A request of these header lines, pseudo-headers included.
+    pub fn new(headers: &'a [Header<'a>], attributes: &'a Attributes<'a>) -> Self {
+        let first = |name: &[u8]| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        Self {
+            headers,
+            method: first(b":method").unwrap_or_default(),
+            path: first(b":path").unwrap_or_default(),
+            authority: first(b":authority"),
+            attributes,
+        }
+    }
+
+    /// Every header line, pseudo-headers included.
+    pub fn headers(&self) -> &'a [Header<'a>] {
+        self.headers
+    }
+
+    /// The values of every line with this name (in lower case), in order.
+    pub fn lines<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.headers.iter().filter(move |(n, _)| *n == name).map(|(_, v)| *v)
+    }
+
+    /// The value of the first line with this name (in lower case).
+    pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    }
+
+    /// `:path` up to the query or the fragment.
+    pub fn path_only(&self) -> &'a [u8] {
+        let end = self.path.iter().position(|c| matches!(c, b'?' | b'#'));
+        end.and_then(|end| self.path.get(..end)).unwrap_or(self.path)
+    }
+
+    /// What follows the path: empty, or from `?` or `#` on.
+    pub fn path_rest(&self) -> &'a [u8] {
+        self.path.get(self.path_only().len()..).unwrap_or_default()
+    }
+
+    /// What is known of the connection.
+    pub fn attributes(&self) -> &'a Attributes<'a> {
+        self.attributes
+    }
+
+    /// A CORS preflight, as Envoy's `jwt_authn` recognises it.
+    pub fn is_preflight(&self) -> bool {
+        let given = |name: &[u8]| self.header(name).is_some_and(|v| !v.is_empty());
+        self.method == b"OPTIONS" && given(b"origin") && given(b"access-control-request-method")
+    }
+
+    /// A gRPC request, as Envoy recognises it: `application/grpc` or `application/grpc+...`.
+    pub fn is_grpc(&self) -> bool {
+        let kind = self.header(b"content-type").unwrap_or_default();
+        kind.strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    }
+}
+
+/// Attributes of the connection, each asked of the host at most once.
+pub struct Attributes<'a> {
+    host: &'a dyn Host,
+    now: OnceCell<u64>,
+    remote_ip: OnceCell<Option<IpAddr>>,
+    destination_ip: OnceCell<Option<IpAddr>>,
+    destination_port: OnceCell<Option<u16>>,
+    inbound: OnceCell<bool>,
+    sni: OnceCell<Option<Vec<u8>>>,
+    peer: OnceCell<Option<Peer>>,
+}
+
+impl std::fmt::Debug for Attributes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attributes").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// Nothing is asked yet.
+    pub fn new(host: &'a dyn Host) -> Self {
+        Self {
+            host,
+            now: OnceCell::new(),
+            remote_ip: OnceCell::new(),
+            destination_ip: OnceCell::new(),
+            destination_port: OnceCell::new(),
+            inbound: OnceCell::new(),
+            sni: OnceCell::new(),
+            peer: OnceCell::new(),
+        }
+    }
+
+    /// The host itself.
+    pub fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+    /// Nanoseconds since the Unix epoch, read once in this request.
+    pub fn now(&self) -> u64 {
+        *self.now.get_or_init(|| self.host.now())
+    }
+    /// See [`Host::remote_ip`].
+    pub fn remote_ip(&self) -> Option<IpAddr> {
+        *self.remote_ip.get_or_init(|| self.host.remote_ip())
+    }
+    /// See [`Host::destination_ip`].
+    pub fn destination_ip(&self) -> Option<IpAddr> {
+        *self.destination_ip.get_or_init(|| self.host.destination_ip())
+    }
+    /// See [`Host::destination_port`].
+    pub fn destination_port(&self) -> Option<u16> {
+        *self.destination_port.get_or_init(|| self.host.destination_port())
+    }
+    /// See [`Host::is_inbound`].
+    pub fn is_inbound(&self) -> bool {
+        *self.inbound.get_or_init(|| self.host.is_inbound())
+    }
+    /// See [`Host::sni`].
+    pub fn sni(&self) -> Option<&[u8]> {
+        self.sni.get_or_init(|| self.host.sni()).as_deref()
+    }
+    /// See [`Host::peer`].
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.get_or_init(|| self.host.peer()).as_ref()
+    }
+}
+
+/// Changes to a request's headers, collected while it is decided and written at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    removed: Vec<Vec<u8>>,
+    added: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Edits {
+    /// Removes every line of this name (in lower case), also one that was added before.
+    pub fn remove(&mut self, name: &[u8]) {
+        self.added.retain(|(n, _)| n != name);
+        if !self.removed.iter().any(|n| n == name) {
+            self.removed.push(name.to_vec());
+        }
+    }
+
+    /// Replaces every line of this name (in lower case) by one.
+    pub fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        self.remove(name);
+        self.added.push((name.to_vec(), value.into()));
+    }
+
+    /// Adds a line, keeping those that are there.
+    pub fn add(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        self.added.push((name.to_vec(), value.into()));
+    }
+
+    /// Names whose lines of the incoming request go.
+    pub fn removed(&self) -> impl Iterator<Item = &[u8]> {
+        self.removed.iter().map(Vec::as_slice)
+    }
+
+    /// Lines that come, in order.
+    pub fn added(&self) -> impl Iterator<Item = Header<'_>> {
+        self.added.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+
+    /// The lines of `name` that the next filter will see.
+    pub fn lines<'s>(
+        &'s self,
+        request: &Request<'s>,
+        name: &'s [u8],
+    ) -> impl Iterator<Item = &'s [u8]> + use<'s> {
+        let gone = self.removed.iter().any(|n| n == name);
+        let headers = if gone { &[] } else { request.headers() };
+        headers
+            .iter()
+            .filter(move |(n, _)| *n == name)
+            .map(|(_, v)| *v)
+            .chain(self.added.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_slice()))
+    }
+}

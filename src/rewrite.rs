@@ -1,0 +1,1 @@
+//! Path templates: which rewrite applies, and what the request becomes.

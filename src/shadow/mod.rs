@@ -1,0 +1,1 @@
+//! Shadows: which requests are copied, what the copies carry, and whether the answers agree.

@@ -1,0 +1,76 @@
+//! Which model an address reaches, and what is done with it. A file for each family.
+
+use std::borrow::Cow;
+
+use crate::config::read::words;
+use crate::config::types::Family;
+
+words! {
+    /// What a request does with a model.
+    pub enum Operation {
+        /// Asks for a prediction.
+        Predict = "predict",
+        /// Sends a reward or the truth.
+        Feedback = "feedback",
+        /// Asks for an explanation.
+        Explain = "explain",
+        /// Reads what the model is.
+        Metadata = "metadata",
+        /// Reads whether it is ready.
+        Status = "status",
+        /// Reads its documentation.
+        Docs = "docs",
+        /// Scrapes its metrics.
+        Metrics = "metrics",
+        /// Changes what the server holds.
+        Admin = "admin",
+        /// Anything else in a family's territory.
+        Other = "other",
+    }
+}
+
+impl Operation {
+    /// Whether only a rule that names it, or a bypass, opens it.
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Metrics | Self::Admin | Self::Other)
+    }
+}
+
+/// An address in a family's territory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// Whose territory it is.
+    pub family: Family,
+    /// What is done.
+    pub operation: Operation,
+    /// The model; absent for a server's own addresses.
+    pub model: Option<Model<'a>>,
+}
+
+/// The model that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model<'a> {
+    /// `namespace/name`.
+    pub id: Cow<'a, str>,
+    /// The predictor, where the address names one.
+    pub predictor: Option<Cow<'a, str>>,
+}
+
+impl Model<'_> {
+    /// What stands before the `/` of the id.
+    pub fn namespace(&self) -> &str {
+        self.id.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// What stands behind the `/` of the id.
+    pub fn name(&self) -> &str {
+        self.id.split_once('/').map_or("", |(_, name)| name)
+    }
+}
+
+/// An address that no server may see: answered with 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong with it, for the body of the answer. Never holds what the client sent.
+    pub reason: &'static str,
+}

@@ -1,0 +1,1 @@
+//! What the end-to-end suites share: a gateway, models, tokens and clients.

@@ -1,0 +1,2 @@
+//! Automation that needs only cargo.
+fn main() {}
