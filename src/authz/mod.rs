@@ -1,1 +1,239 @@
 //! Whether the caller may: Istio's `AuthorizationPolicy`, with models and operations.
+//!
+//! AUDIT policies are counted, then DENY policies refuse, then ALLOW policies let through. Dry-run
+//! policies are counted only. Every field means what it means in Istio, with three additions:
+//! `models` as a policy's scope, and `models` and `operations` in a rule.
+//!
+//! What cannot be had of a connection (`source.ip` at an inbound listener, or any address that the
+//! proxy does not tell) matches in DENY and AUDIT and nowhere else, for the `not` forms as well.
+
+mod address;
+mod bypass;
+mod claim;
+mod clause;
+mod compile;
+mod condition;
+mod index;
+mod models;
+mod operation;
+mod peer;
+mod policy;
+mod principal;
+mod source;
+mod template;
+mod values;
+
+use std::collections::BTreeSet;
+
+use crate::authn::Identity;
+use crate::config::types::{self, DefaultAction, SourceAddress};
+use crate::config::{Errors, Path};
+use crate::request::{Edits, Request};
+use crate::target::Address;
+
+use bypass::Bypass;
+use compile::{Compiler, Purpose};
+use index::Index;
+use policy::Policy;
+
+pub use condition::Conditions;
+pub use models::{ModelMatch, compile_models};
+
+/// What is decided about.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The request as the client sent it.
+    pub request: &'a Request<'a>,
+    /// What authentication changes of its headers: conditions see the result.
+    pub edits: &'a Edits,
+    /// Its address in a family's territory.
+    pub address: Option<&'a Address<'a>>,
+    /// Who is calling; absent: anonymous.
+    pub identity: Option<&'a Identity>,
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    /// Never shows headers or claims.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Names a policy of one [`Authorizer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId(usize);
+
+/// What a policy that matched did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Let the request through.
+    Allowed,
+    /// Refused it.
+    Denied,
+    /// Counted it.
+    Audited,
+    /// Would have let it through.
+    DryRunAllowed,
+    /// Would have refused it.
+    DryRunDenied,
+}
+
+impl Effect {
+    /// The label of `modelgate_policy_total`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Audited => "audited",
+            Self::DryRunAllowed => "dry_run_allowed",
+            Self::DryRunDenied => "dry_run_denied",
+        }
+    }
+}
+
+/// The answer, and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the request may go on.
+    pub allowed: bool,
+    /// The policy that decided; absent where none did.
+    pub policy: Option<PolicyId>,
+    /// The rule of that policy that matched, counted from 0.
+    pub rule: Option<usize>,
+    /// Every policy that is to be counted, in the order of evaluation.
+    pub effects: Vec<(PolicyId, Effect)>,
+    /// Refused because no rule names a closed operation.
+    pub closed: bool,
+}
+
+/// Compiled policies and bypass rules.
+#[derive(Debug)]
+pub struct Authorizer {
+    default_action: DefaultAction,
+    /// In the order of evaluation: AUDIT, DENY, ALLOW; within each, dry-run policies first; then as
+    /// they were written. A position in it is a [`PolicyId`].
+    policies: Vec<Policy>,
+    index: Index,
+    /// Whether an enforced ALLOW policy applies to every request.
+    allow_everywhere: bool,
+    bypass: Vec<Bypass>,
+}
+
+// === impl Authorizer ===
+
+impl Authorizer {
+    /// Compiles `authorization` and `bypass`; `None` after at least one error was recorded.
+    pub fn compile(
+        settings: &types::Authorization,
+        bypass: &[types::Bypass],
+        source_address: SourceAddress,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let mut compiler = Compiler::new(source_address, errors);
+        let policies = compile_policies(&settings.policies, &mut compiler);
+        let bypass = bypass::compile(bypass, &mut compiler);
+        let (mut policies, bypass) = (policies?, bypass?);
+        policies.sort_by_key(|policy| {
+            let phase = match policy.purpose {
+                Purpose::Audit => 0,
+                Purpose::Deny => 1,
+                _ => 2,
+            };
+            (phase, !policy.dry_run)
+        });
+        let allow_everywhere =
+            policies.iter().any(|policy| policy.demands_allow() && policy.scope.is_none());
+        let index = Index::new(&policies);
+        let default_action = settings.default_action;
+        Some(Self { default_action, policies, index, allow_everywhere, bypass })
+    }
+
+    /// The name of the first bypass rule that matches. Identities of tokens play no part.
+    pub fn bypass(&self, subject: &Subject<'_>) -> Option<&str> {
+        self.bypass.iter().find(|rule| rule.matches(subject)).map(|rule| rule.name())
+    }
+
+    /// Decides. A bypassed request needs no ALLOW and is anonymous, whoever sent it.
+    pub fn decide(&self, subject: &Subject<'_>, bypassed: bool) -> Decision {
+        let subject = Subject { identity: subject.identity.filter(|_| !bypassed), ..*subject };
+        let address = subject.address;
+        let model = address.and_then(|a| a.model.as_ref());
+        let closed = !bypassed && address.is_some_and(|a| a.operation.is_closed());
+        let mut effects = Vec::new();
+        let mut needs_allow = self.allow_everywhere;
+        for position in self.index.candidates(model.map(|model| &*model.id)) {
+            let Some(policy) = self.policies.get(position) else { continue };
+            let allows = policy.purpose == Purpose::Allow;
+            if allows && bypassed {
+                break;
+            }
+            if !policy.applies(&subject) {
+                continue;
+            }
+            needs_allow |= policy.demands_allow();
+            let Some(rule) = policy.matching_rule(&subject, closed && allows) else { continue };
+            let id = PolicyId(position);
+            let effect = policy.effect();
+            effects.push((id, effect));
+            if matches!(effect, Effect::Allowed | Effect::Denied) {
+                let allowed = effect == Effect::Allowed;
+                let (policy, rule) = (Some(id), Some(rule));
+                return Decision { allowed, policy, rule, effects, closed: false };
+            }
+        }
+        let open = !closed && !needs_allow && self.default_action == DefaultAction::Allow;
+        Decision { allowed: bypassed || open, policy: None, rule: None, effects, closed }
+    }
+
+    /// `namespace/name`, or `name` of a policy without namespace, for metrics and logs.
+    pub fn policy_name(&self, id: PolicyId) -> &str {
+        self.policies.get(id.0).map_or("", |policy| &policy.id)
+    }
+
+    /// The response code details of a refusal, as Envoy's RBAC filter writes them for Istio.
+    pub fn details(&self, decision: &Decision) -> String {
+        let Some((id, rule)) = decision.policy.zip(decision.rule) else {
+            return "rbac_access_denied_matched_policy[none]".to_owned();
+        };
+        let id = self.policy_name(id);
+        let (namespace, name) = id.split_once('/').unwrap_or(("", id));
+        format!("rbac_access_denied_matched_policy[ns[{namespace}]-policy[{name}]-rule[{rule}]]")
+    }
+}
+
+impl Policy {
+    /// Whether requests for which the policy exists need an ALLOW policy that matches.
+    fn demands_allow(&self) -> bool {
+        self.purpose == Purpose::Allow && !self.dry_run
+    }
+
+    fn effect(&self) -> Effect {
+        match (self.purpose, self.dry_run) {
+            (Purpose::Deny, false) => Effect::Denied,
+            (Purpose::Deny, true) => Effect::DryRunDenied,
+            (Purpose::Audit, _) => Effect::Audited,
+            (_, false) => Effect::Allowed,
+            (_, true) => Effect::DryRunAllowed,
+        }
+    }
+}
+
+fn compile_policies<'c>(
+    settings: &'c [types::Policy],
+    compiler: &mut Compiler<'c, '_>,
+) -> Option<Vec<Policy>> {
+    let root = Path::ROOT.field("authorization");
+    let list = root.field("policies");
+    let mut names = BTreeSet::new();
+    let mut read = Vec::with_capacity(settings.len());
+    for (i, settings) in settings.iter().enumerate() {
+        let path = list.index(i);
+        let unique = names.insert((&settings.namespace, &settings.name));
+        if !unique {
+            let fix = "a name of its own, or another namespace";
+            compiler.errors.add_value(&path.field("name"), "is taken", &settings.name, fix);
+        }
+        read.push(policy::compile(settings, &path, compiler).filter(|_| unique));
+    }
+    read.into_iter().collect()
+}
