@@ -305,6 +305,10 @@ pub(super) fn paths(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>
             c.errors.add_value(path, "has a { or } that is no template", value, fix);
             return None;
         }
+        if !value.starts_with(['/', '*']) || value.contains(['?', '#']) {
+            let what = "never matches: a path begins with / and is compared without its query";
+            c.errors.warn(path, what, "as /v1/models*, or request.headers[:path] in `when`");
+        }
         Some(Some(StringMatch::new(value)))
     })?;
     Some(Test::Paths(Values::new(plain.into_iter().flatten()), templates.into()))

@@ -21,6 +21,8 @@ mod policy;
 mod principal;
 mod source;
 mod template;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeSet;
