@@ -1,6 +1,43 @@
 //! Who is calling: JSON Web Tokens as Istio's `RequestAuthentication`, and API keys.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`authenticator`] | all rules together |
+//! | `rule` | one rule |
+//! | `places`, `query` | where tokens stand in a request |
+//! | `jws`, `json`, `claims` | reading a token |
+//! | `jwks`, `key`, `algorithm`, `der` | checking its signature |
+//! | `outputs` | telling the upstream |
+//! | [`cache`] | tokens that were verified before |
+//! | `api_key` | keys of machine clients |
+//! | [`failure`] | what a refused caller is told |
 
 use serde_json::{Map, Value};
+
+use crate::config::{Errors, Path};
+
+mod algorithm;
+mod api_key;
+pub mod authenticator;
+pub mod cache;
+mod claims;
+mod der;
+pub mod failure;
+mod json;
+mod jwks;
+mod jws;
+mod key;
+mod outputs;
+mod places;
+mod query;
+mod rule;
+
+#[cfg(test)]
+mod tests;
+
+pub use authenticator::{Authentication, Authenticator, TokenResults, Verdict};
+pub use cache::TokenCache;
+pub use failure::{Failure, TokenResult};
 
 /// Who is calling, as a verified token or API key says.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,4 +48,21 @@ pub struct Identity {
     pub subject: Option<String>,
     /// All claims, with space-delimited ones split into lists.
     pub claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// `iss/sub`, as Istio writes a request principal; `None` unless both are there.
+    pub fn principal(&self) -> Option<String> {
+        Some(format!("{}/{}", self.issuer.as_ref()?, self.subject.as_ref()?))
+    }
+}
+
+/// A header's name (RFC 9110 §5.1) in lower case; `None` after an error was recorded.
+fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u8>> {
+    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        errors.add_value(path, "is not a name of a header", name, "a name, as x-token");
+        return None;
+    }
+    Some(name.to_ascii_lowercase().into_bytes())
 }

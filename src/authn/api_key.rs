@@ -1,0 +1,180 @@
+//! Keys of machine clients, known by their SHA-256 only.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::Identity;
+use super::algorithm::Hash;
+use super::claims::{self, REGISTERED};
+use super::failure::Rejection;
+use super::header_name;
+use crate::config::types;
+use crate::config::{Errors, Path};
+use crate::request::Request;
+
+/// The issuer of an API key's identity. No token may carry it.
+pub const ISSUER: &str = "apikey";
+
+/// The longest name of a key, in bytes.
+const NAME_MAX: usize = 253;
+
+const HASH_BYTES: usize = 32;
+
+/// The API keys, at least one.
+#[derive(Debug)]
+pub struct ApiKeys {
+    /// In lower case.
+    pub header: Vec<u8>,
+    keys: Vec<ApiKey>,
+}
+
+struct ApiKey {
+    hash: [u8; HASH_BYTES],
+    identity: Rc<Identity>,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKey").field("name", &self.identity.subject).finish_non_exhaustive()
+    }
+}
+
+impl ApiKeys {
+    /// Compiles the keys; `None` without any, or after an error was recorded.
+    pub fn compile(
+        settings: &types::ApiKeys,
+        split: &[String],
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let header = header_name(&settings.header, &path.field("header"), errors);
+        let (mut names, mut hashes) = (BTreeSet::new(), BTreeSet::new());
+        let list = path.field("keys");
+        let keys: Vec<Option<ApiKey>> = settings
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| {
+                let place = list.index(i);
+                let compiled = ApiKey::compile(key, split, &place, errors)?;
+                if !names.insert(key.name.as_str()) {
+                    errors.add_value(
+                        &place.field("name"),
+                        "stands twice",
+                        &key.name,
+                        "a name of its own",
+                    );
+                }
+                if !hashes.insert(compiled.hash) {
+                    errors.add(
+                        &place.field("sha256"),
+                        "is that of another key",
+                        "a key of its own",
+                    );
+                }
+                Some(compiled)
+            })
+            .collect();
+        let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
+        if keys.is_empty() { None } else { Some(Self { header: header?, keys }) }
+    }
+
+    /// Who sent the key; `None` without one.
+    pub fn check(&self, request: &Request<'_>) -> Option<Result<Rc<Identity>, Rejection>> {
+        let mut lines = request.lines(&self.header);
+        let sent = lines.next()?;
+        if lines.next().is_some() {
+            return Some(Err(Rejection::ApiKeyRepeated));
+        }
+        let hash = Hash::Sha256.of(sent);
+        // Every key is compared to its end, so that time tells nothing about any.
+        let mut found = None;
+        for key in &self.keys {
+            let different = key.hash.iter().zip(&hash).fold(0, |sum, (a, b)| sum | (a ^ b));
+            if std::hint::black_box(different) == 0 {
+                found = Some(&key.identity);
+            }
+        }
+        Some(found.map(Rc::clone).ok_or(Rejection::ApiKeyUnknown))
+    }
+}
+
+impl ApiKey {
+    fn compile(
+        key: &types::ApiKey,
+        split: &[String],
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let named = !key.name.is_empty()
+            && key.name.len() <= NAME_MAX
+            && key.name.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'/' | b'*'));
+        if !named {
+            errors.add_value(
+                &path.field("name"),
+                "cannot be part of a principal",
+                &key.name,
+                "1 to 253 printable ASCII characters without spaces, / and *",
+            );
+        }
+        let hash = hex(&key.sha256);
+        match hash {
+            None => errors.add(
+                &path.field("sha256"),
+                "is not a SHA-256",
+                "64 hexadecimal digits, as sha256sum prints them",
+            ),
+            Some(hash) if *hash.as_slice() == *Hash::Sha256.of(b"") => {
+                errors.add(
+                    &path.field("sha256"),
+                    "is that of an empty key",
+                    "the hash of a random key",
+                );
+            }
+            Some(_) => {}
+        }
+        let claims = match &key.claims.0 {
+            Value::Null => Some(Map::new()),
+            Value::Object(claims) => Some(claims.clone()),
+            _ => {
+                errors.add(
+                    &path.field("claims"),
+                    "is not an object",
+                    "claims by name, as {groups: [batch]}",
+                );
+                None
+            }
+        };
+        if let Some(name) =
+            claims.iter().flat_map(Map::keys).find(|c| REGISTERED.contains(&c.as_str()))
+        {
+            errors.add(
+                &path.field("claims").field(name),
+                "is a registered claim",
+                "leave it out: iss is apikey, sub the name of the key",
+            );
+            return None;
+        }
+        let mut claims = claims?;
+        claims::split_words(&mut claims, split);
+        claims.insert("iss".into(), ISSUER.into());
+        claims.insert("sub".into(), key.name.clone().into());
+        let identity =
+            Identity { issuer: Some(ISSUER.to_owned()), subject: Some(key.name.clone()), claims };
+        (named && hash.is_some())
+            .then_some(hash)
+            .flatten()
+            .map(|hash| Self { hash, identity: Rc::new(identity) })
+    }
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn hex(text: &str) -> Option<[u8; HASH_BYTES]> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    bytes?.try_into().ok()
+}

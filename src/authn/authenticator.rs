@@ -1,0 +1,360 @@
+//! Who calls: API keys and all rules together, with Istio's way of merging them.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Identity;
+use super::api_key::ApiKeys;
+use super::cache::{Key, TokenCache, Verified};
+use super::failure::{Failure, Rejection, TokenResult};
+use super::jws::Jws;
+use super::places::{Found, Tokens};
+use super::query;
+use super::rule::{self, Rule, plain_name};
+use crate::config::read::Size;
+use crate::config::types;
+use crate::config::{Errors, Path};
+use crate::request::{Edits, Request};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Authentication, compiled.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// In the order of their issuers, as istiod sorts them.
+    rules: Vec<Rule>,
+    api_keys: Option<ApiKeys>,
+    output_headers: Vec<Vec<u8>>,
+    credential_headers: Vec<Vec<u8>>,
+    credential_params: Vec<Vec<u8>>,
+}
+
+/// Who calls, and what that changes.
+#[derive(Debug)]
+pub struct Authentication {
+    /// Who calls.
+    pub verdict: Verdict,
+    /// The path with query, if a verified token was taken out of it.
+    pub path: Option<Vec<u8>>,
+    /// What became of each credential, for `modelgate_tokens_total`.
+    pub tokens: TokenResults,
+    /// Claims that have an output header, and cannot stand in one.
+    pub unwritable_claims: u32,
+}
+
+/// Who calls.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No credential at any configured place.
+    Anonymous,
+    /// Every credential is good.
+    Identified(Rc<Identity>),
+    /// A credential is bad.
+    Refused(Failure),
+}
+
+/// How often each result came about in one request: tokens that were good, or the one failure that
+/// decided.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct TokenResults {
+    cached: u32,
+    verified: u32,
+    other: Option<TokenResult>,
+}
+
+impl TokenResults {
+    /// Results and how often.
+    pub fn iter(self) -> impl Iterator<Item = (TokenResult, u32)> {
+        let tokens = [(TokenResult::Cached, self.cached), (TokenResult::Verified, self.verified)];
+        tokens.into_iter().filter(|(_, n)| *n > 0).chain(self.other.map(|other| (other, 1)))
+    }
+}
+
+impl Authentication {
+    fn anonymous(path: Option<Vec<u8>>) -> Self {
+        let (tokens, verdict) = (TokenResults::default(), Verdict::Anonymous);
+        Self { verdict, path, tokens, unwritable_claims: 0 }
+    }
+}
+
+/// The token that was read last: rules that look at one place need not all read it.
+type LastRead = Option<(Vec<u8>, Result<Jws, Rejection>)>;
+
+/// What went wrong so far, for the choice that Envoy makes among several rules.
+#[derive(Default)]
+struct Rejections {
+    first: Option<Rejection>,
+    last_known_issuer: Option<Rejection>,
+}
+
+impl Rejections {
+    fn add(&mut self, rejection: Rejection) {
+        self.first.get_or_insert(rejection);
+        if rejection != Rejection::UnknownIssuer {
+            self.last_known_issuer = Some(rejection);
+        }
+    }
+
+    /// Istio asks for any of the rules, or else for each to be content or without a token. Envoy
+    /// answers with the last failure of the list that says more than "unknown issuer"; at the end
+    /// of the list stands the first failure again.
+    fn decisive(&self) -> Option<Rejection> {
+        match self.first {
+            Some(Rejection::UnknownIssuer) => self.last_known_issuer.or(self.first),
+            first => first,
+        }
+    }
+}
+
+impl Authenticator {
+    /// Compiles the settings; `None` after at least one error was recorded.
+    pub fn compile(
+        settings: &types::Authentication,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.errors().len();
+        check_remote(&settings.jwks, &path.field("jwks"), errors);
+        let list = path.field("jwtRules");
+        let rules: Vec<Option<Rule>> = settings
+            .jwt_rules
+            .iter()
+            .enumerate()
+            .map(|(i, rule)| Rule::compile(rule, &list.index(i), errors))
+            .collect();
+        let keys_path = path.field("apiKeys");
+        let api_keys =
+            ApiKeys::compile(&settings.api_keys, &rule::always_split(), &keys_path, errors);
+        let mut rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
+        rules.sort_by(|a, b| a.issuer.cmp(&b.issuer));
+        let key_header = api_keys.iter().map(|keys| keys.header.as_slice());
+        let this = Self {
+            output_headers: set(rules.iter().flat_map(|r| r.outputs.headers())),
+            credential_headers: set(rules
+                .iter()
+                .flat_map(|r| r.places.headers())
+                .chain(key_header)),
+            credential_params: set(rules.iter().flat_map(|r| r.places.params())),
+            rules,
+            api_keys,
+        };
+        this.check_headers(path, errors);
+        (errors.errors().len() == before).then_some(this)
+    }
+
+    /// Each header has one meaning: what a client's copy of an output header says would be dropped
+    /// before a token is looked for.
+    fn check_headers(&self, path: &Path<'_>, errors: &mut Errors) {
+        let outputs: BTreeSet<Vec<u8>> =
+            self.output_headers.iter().map(|h| plain_name(h)).collect();
+        for header in self.credential_headers.iter().filter(|h| outputs.contains(&plain_name(h))) {
+            errors.add_value(
+                path,
+                "has a header that both carries credentials and receives claims",
+                String::from_utf8_lossy(header),
+                "another header for the claims",
+            );
+        }
+        let Some(keys) = &self.api_keys else { return };
+        if self.rules.iter().any(|r| r.places.headers().any(|h| h == keys.header)) {
+            errors.add_value(
+                &path.field("apiKeys").field("header"),
+                "also carries tokens",
+                String::from_utf8_lossy(&keys.header),
+                "a header of its own, as x-api-key",
+            );
+        }
+    }
+
+    /// Decides who calls. Removes verified credentials and adds output headers in `edits`.
+    ///
+    /// Preflights are the caller's business, and so are clients' copies of the output headers.
+    pub fn authenticate(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        edits: &mut Edits,
+    ) -> Authentication {
+        // Istio's one requirement is for the prefix `/`: `OPTIONS *` and CONNECT have no identity.
+        if !request.path.starts_with(b"/") {
+            return Authentication::anonymous(self.strip(request, edits));
+        }
+        let key = self.api_keys.as_ref().and_then(|keys| Some((keys, keys.check(request)?)));
+        if let Some((keys, checked)) = key {
+            let has_token = self.rules.iter().any(|rule| !rule.places.find(request).is_empty());
+            let checked = if has_token { Err(Rejection::ApiKeyWithToken) } else { checked };
+            return match checked {
+                Err(rejection) => self.refuse(rejection, request),
+                Ok(identity) => {
+                    edits.remove(&keys.header);
+                    let other = Some(TokenResult::ApiKeyVerified);
+                    let tokens = TokenResults { other, ..TokenResults::default() };
+                    let verdict = Verdict::Identified(identity);
+                    Authentication { verdict, path: None, tokens, unwritable_claims: 0 }
+                }
+            };
+        }
+        let (mut last, mut rejections) = (None, Rejections::default());
+        for (index, rule) in self.rules.iter().enumerate() {
+            let tokens = rule.places.find(request);
+            match self.verify(index, rule, &tokens, request, cache, &mut last) {
+                None => {}
+                Some(Err(rejection)) => rejections.add(rejection),
+                Some(Ok((verified, results))) => {
+                    let path = self.accept(rule, &tokens, &verified, request, edits);
+                    let verdict = Verdict::Identified(Rc::clone(&verified.identity));
+                    let unwritable_claims = verified.lines.unwritable;
+                    return Authentication { verdict, path, tokens: results, unwritable_claims };
+                }
+            }
+        }
+        match rejections.decisive() {
+            None => Authentication::anonymous(None),
+            Some(rejection) => self.refuse(rejection, request),
+        }
+    }
+
+    /// Checks all tokens that a rule found; the first one is the identity. `None` without any.
+    ///
+    /// The last is checked first, as in Envoy: its failure is the one that is told.
+    fn verify(
+        &self,
+        index: usize,
+        rule: &Rule,
+        tokens: &Tokens<'_>,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        last: &mut LastRead,
+    ) -> Option<Result<(Rc<Verified>, TokenResults), Rejection>> {
+        let mut results = TokenResults::default();
+        let mut first = None;
+        for found in tokens.iter().rev() {
+            match self.verify_one(index, rule, found, request, cache, last) {
+                Err(rejection) => return Some(Err(rejection)),
+                Ok((verified, TokenResult::Cached)) => {
+                    results.cached = results.cached.saturating_add(1);
+                    first = Some(verified);
+                }
+                Ok((verified, _)) => {
+                    results.verified = results.verified.saturating_add(1);
+                    first = Some(verified);
+                }
+            }
+        }
+        first.map(|verified| Ok((verified, results)))
+    }
+
+    fn verify_one(
+        &self,
+        index: usize,
+        rule: &Rule,
+        found: &Found<'_>,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        last: &mut LastRead,
+    ) -> Result<(Rc<Verified>, TokenResult), Rejection> {
+        let token: &[u8] = &found.token.0;
+        let now = request.attributes().now() / SECOND;
+        let key = Key::new(token, index, found.place);
+        if let Some(verified) = cache.get(&key, now) {
+            return Ok((verified, TokenResult::Cached));
+        }
+        if self.rules.len() > 1 && cache.is_of_another_issuer(&key, &rule.issuer) {
+            return Err(Rejection::UnknownIssuer);
+        }
+        let read = match last {
+            Some((read, jws)) if *read == token => &*jws,
+            _ => &last.insert((token.to_vec(), Jws::parse(token))).1,
+        };
+        let jws = read.as_ref().map_err(|rejection| *rejection)?;
+        let verified = rule.judge(jws, token, now, request.attributes().host())?;
+        cache.put(&key, &verified, now);
+        Ok((verified, TokenResult::Verified))
+    }
+
+    /// Takes the tokens off the request and writes the output headers. Only those of the identity:
+    /// what the upstream is told is what was authorized.
+    fn accept(
+        &self,
+        rule: &Rule,
+        tokens: &Tokens<'_>,
+        verified: &Verified,
+        request: &Request<'_>,
+        edits: &mut Edits,
+    ) -> Option<Vec<u8>> {
+        let path = if rule.forward { None } else { remove(rule, tokens, request.path, edits) };
+        for (name, value) in &verified.lines.lines {
+            edits.set(name, &**value);
+        }
+        path
+    }
+
+    fn refuse(&self, rejection: Rejection, request: &Request<'_>) -> Authentication {
+        let other = Some(rejection.result());
+        Authentication {
+            verdict: Verdict::Refused(Failure::new(rejection, request, &self.credential_params)),
+            path: None,
+            tokens: TokenResults { other, ..TokenResults::default() },
+            unwritable_claims: 0,
+        }
+    }
+
+    /// Removes credentials without verifying them, for a request that bypasses authentication;
+    /// those of rules that forward them stay. The new path with query, if it changed.
+    pub fn strip(&self, request: &Request<'_>, edits: &mut Edits) -> Option<Vec<u8>> {
+        let mut path: Option<Vec<u8>> = None;
+        for rule in self.rules.iter().filter(|rule| !rule.forward) {
+            let tokens = rule.places.find(request);
+            let shorter = remove(rule, &tokens, path.as_deref().unwrap_or(request.path), edits);
+            path = shorter.or(path);
+        }
+        if let Some(keys) = self.api_keys.as_ref().filter(|k| request.header(&k.header).is_some()) {
+            edits.remove(&keys.header);
+        }
+        path
+    }
+
+    /// Headers that only the gateway may set, in lower case: those that receive claims.
+    pub fn output_headers(&self) -> &[Vec<u8>] {
+        &self.output_headers
+    }
+
+    /// Headers that may carry tokens or API keys, in lower case. (Cookies are in `cookie`.)
+    pub fn credential_headers(&self) -> &[Vec<u8>] {
+        &self.credential_headers
+    }
+
+    /// Query parameters that may carry tokens, decoded.
+    pub fn credential_params(&self) -> &[Vec<u8>] {
+        &self.credential_params
+    }
+}
+
+/// Removes the headers and the parameters that tokens were found in. Cookies stay, as in Envoy.
+fn remove(rule: &Rule, tokens: &Tokens<'_>, path: &[u8], edits: &mut Edits) -> Option<Vec<u8>> {
+    for name in tokens.iter().filter_map(|found| rule.places.header(found.place)) {
+        edits.remove(name);
+    }
+    let is_token = |encoded: &[u8]| {
+        let mut names = tokens.iter().filter_map(|found| rule.places.param(found.place));
+        names.any(|name| query::is(encoded, name))
+    };
+    query::without(path, is_token)
+}
+
+fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    names.map(<[u8]>::to_vec).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn check_remote(jwks: &types::RemoteJwks, path: &Path<'_>, errors: &mut Errors) {
+    let defaults = types::RemoteJwks {
+        refresh: Duration::from_secs(300),
+        max_stale: Duration::from_secs(24 * 3600),
+        max_bytes: Size::mib(1),
+    };
+    if *jwks != defaults {
+        let what = "is about fetched key sets, which are not supported by this version";
+        errors.add(path, what, "leave it out, and inline the keys in the jwks of each rule");
+    }
+}

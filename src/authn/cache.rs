@@ -1,0 +1,279 @@
+//! Tokens that were verified before: set-associative, bounded in bytes, judged by the clock each time.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::Identity;
+use super::claims::SKEW;
+use super::outputs::Lines;
+use super::places::Place;
+use crate::config::types;
+
+/// Entries in a set. Tokens that fall into one set only push each other out.
+const WAYS: usize = 4;
+
+/// What a slot is expected to hold, in bytes; decides how many there are.
+const TYPICAL_ENTRY: usize = 2048;
+
+/// Verified tokens of one worker and one configuration. A new configuration needs a new cache.
+pub struct TokenCache {
+    /// `WAYS` for each set; the number of sets is a power of two.
+    slots: Vec<Option<Box<Entry>>>,
+    /// In bytes, the table included.
+    limit: usize,
+    used: usize,
+    /// Counts look-ups; orders entries by last use.
+    tick: u64,
+    /// Where the next search for something to throw out begins.
+    hand: usize,
+    evicted: u64,
+}
+
+impl std::fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("limit", &self.limit)
+            .field("used", &self.used)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token gives a request.
+#[derive(Debug)]
+pub struct Verified {
+    /// Who it is.
+    pub identity: Rc<Identity>,
+    /// The rule's output headers.
+    pub lines: Lines,
+    /// `nbf` in seconds.
+    pub not_before: u64,
+    /// `exp` in seconds.
+    pub expires: Option<u64>,
+}
+
+impl Verified {
+    fn is_valid(&self, now: u64) -> bool {
+        now.saturating_add(SKEW) >= self.not_before
+            && self.expires.is_none_or(|at| now <= at.saturating_add(SKEW))
+    }
+}
+
+/// A token in a request: what an entry is found by.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    token: &'a [u8],
+    hash: u64,
+    rule: usize,
+    place: Place,
+}
+
+impl std::fmt::Debug for Key<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key")
+            .field("rule", &self.rule)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Key<'a> {
+    /// A token that this rule found at this place.
+    pub fn new(token: &'a [u8], rule: usize, place: Place) -> Self {
+        Self { token, hash: hash(token), rule, place }
+    }
+}
+
+struct Entry {
+    token: Box<[u8]>,
+    rule: usize,
+    place: Place,
+    verified: Rc<Verified>,
+    size: usize,
+    last_used: u64,
+}
+
+impl Entry {
+    fn is(&self, key: &Key<'_>) -> bool {
+        self.rule == key.rule && self.place == key.place && *self.token == *key.token
+    }
+}
+
+impl TokenCache {
+    /// An empty cache. 0 bytes is off.
+    pub fn new(settings: &types::TokenCache) -> Self {
+        let limit = settings.bytes.0;
+        let per_set = WAYS.saturating_mul(TYPICAL_ENTRY);
+        let sets = if limit == 0 { 0 } else { prev_power_of_two(limit / per_set) };
+        let count = sets.saturating_mul(WAYS);
+        let mut slots = Vec::with_capacity(count);
+        slots.resize_with(count, || None);
+        let used = count.saturating_mul(size_of::<Option<Box<Entry>>>());
+        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0 }
+    }
+
+    /// How many valid entries were thrown out to make room, since the beginning.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// How many bytes are held, the table included; an estimate that errs upwards.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// A verified token, if it is valid at `now` (seconds).
+    pub fn get(&mut self, key: &Key<'_>, now: u64) -> Option<Rc<Verified>> {
+        self.tick = self.tick.wrapping_add(1);
+        let tick = self.tick;
+        let entry = self.set(key.hash).iter_mut().flatten().find(|entry| entry.is(key))?;
+        if !entry.verified.is_valid(now) {
+            return None;
+        }
+        entry.last_used = tick;
+        Some(Rc::clone(&entry.verified))
+    }
+
+    /// Whether another rule verified this token, and it is for another issuer than `issuer`: then
+    /// there is no need to read it. (Which issuer it names is in its bytes, and these are compared.)
+    pub fn is_of_another_issuer(&mut self, key: &Key<'_>, issuer: &str) -> bool {
+        let mut entries = self.set(key.hash).iter().flatten();
+        entries
+            .find(|entry| *entry.token == *key.token)
+            .is_some_and(|entry| entry.verified.identity.issuer.as_deref() != Some(issuer))
+    }
+
+    /// Keeps a token that was verified at `now` (seconds).
+    pub fn put(&mut self, key: &Key<'_>, verified: &Rc<Verified>, now: u64) {
+        let size = size_of_entry(key.token, verified);
+        // One token may not push all others out.
+        if size > self.limit / 4 {
+            return;
+        }
+        self.discard(now, size, key);
+        self.tick = self.tick.wrapping_add(1);
+        let entry = Entry {
+            token: key.token.into(),
+            rule: key.rule,
+            place: key.place,
+            verified: Rc::clone(verified),
+            size,
+            last_used: self.tick,
+        };
+        if let Some(slot) = self.set(key.hash).iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(Box::new(entry));
+            self.used = self.used.saturating_add(size);
+        }
+    }
+
+    /// Makes room for `size` bytes and a slot in the key's set.
+    fn discard(&mut self, now: u64, size: usize, key: &Key<'_>) {
+        let set = self.set_range(key.hash);
+        let in_set = self.slots.get(set.clone()).unwrap_or_default();
+        let stale = |e: &Entry| e.is(key) || !e.verified.is_valid(now);
+        let victim = match in_set.iter().flatten().find(|e| stale(e)) {
+            Some(entry) => Some(entry),
+            None if in_set.iter().any(Option::is_none) => None,
+            None => in_set.iter().flatten().min_by_key(|e| e.last_used),
+        };
+        let at = victim.and_then(|victim| {
+            let same = |slot: &Option<Box<Entry>>| {
+                slot.as_deref().is_some_and(|e| std::ptr::eq(e, &**victim))
+            };
+            in_set.iter().position(same)
+        });
+        if let Some(at) = at {
+            self.empty(set.start.saturating_add(at), now, Some(key));
+        }
+        for _ in 0..self.slots.len() {
+            if self.used.saturating_add(size) <= self.limit {
+                break;
+            }
+            self.empty(self.hand, now, Some(key));
+            self.hand = self.hand.saturating_add(1) % self.slots.len().max(1);
+        }
+    }
+
+    fn empty(&mut self, at: usize, now: u64, replaced_by: Option<&Key<'_>>) {
+        if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
+            self.used = self.used.saturating_sub(entry.size);
+            let replaced = replaced_by.is_some_and(|key| entry.is(key));
+            if entry.verified.is_valid(now) && !replaced {
+                self.evicted = self.evicted.saturating_add(1);
+            }
+        }
+    }
+
+    fn set_range(&self, hash: u64) -> std::ops::Range<usize> {
+        let sets = self.slots.len() / WAYS;
+        // The number of sets is a power of two.
+        let start = (hash as usize & sets.saturating_sub(1)).saturating_mul(WAYS);
+        start..start.saturating_add(WAYS).min(self.slots.len())
+    }
+
+    fn set(&mut self, hash: u64) -> &mut [Option<Box<Entry>>] {
+        let range = self.set_range(hash);
+        self.slots.get_mut(range).unwrap_or_default()
+    }
+}
+
+fn prev_power_of_two(n: usize) -> usize {
+    1usize << n.max(1).ilog2()
+}
+
+/// A hash to find entries by; whoever makes two tokens collide only pushes one of them out.
+fn hash(token: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(ODD);
+    let (words, rest) = token.as_chunks::<8>();
+    let hash =
+        words.iter().fold(token.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+    // The upper bits are the well mixed ones.
+    mix(hash, 0).rotate_left(32)
+}
+
+/// What an entry takes, rounded up: allocators and tree nodes have a price too.
+fn size_of_entry(token: &[u8], verified: &Verified) -> usize {
+    const ALLOCATION: usize = 16;
+    let identity = &verified.identity;
+    let strings = [&identity.issuer, &identity.subject];
+    let strings = strings.into_iter().flatten().map(|s| s.len().saturating_add(ALLOCATION));
+    let lines = verified.lines.lines.iter().map(|(name, value)| {
+        name.len()
+            .saturating_add(value.len())
+            .saturating_add(2 * (ALLOCATION + size_of::<Box<[u8]>>()))
+    });
+    let fixed = [
+        size_of::<Entry>(),
+        size_of::<Verified>(),
+        size_of::<Identity>(),
+        token.len(),
+        size_of_object(&identity.claims),
+        8 * ALLOCATION,
+    ];
+    fixed.into_iter().chain(strings).chain(lines).fold(0, usize::saturating_add)
+}
+
+/// The size of what a value points to.
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len().saturating_add(16),
+        Value::Array(list) => list
+            .iter()
+            .map(size_of_value)
+            .fold(list.capacity().saturating_mul(size_of::<Value>()), usize::saturating_add),
+        Value::Object(object) => size_of_object(object),
+    }
+}
+
+/// A node of a B-tree has room for eleven pairs, and one that was just split is half empty.
+fn size_of_object(object: &serde_json::Map<String, Value>) -> usize {
+    let pair = size_of::<String>().saturating_add(size_of::<Value>());
+    let nodes = object.len().div_ceil(5).saturating_mul(pair.saturating_mul(11).saturating_add(32));
+    object
+        .iter()
+        .map(|(name, value)| name.len().saturating_add(16).saturating_add(size_of_value(value)))
+        .fold(nodes, usize::saturating_add)
+}

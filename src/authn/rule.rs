@@ -1,0 +1,217 @@
+//! One of Istio's JWT rules, compiled: what it refuses at load, and its judgement of a token.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::api_key;
+use super::cache::Verified;
+use super::claims::{bare_audience, split_words};
+use super::failure::Rejection;
+use super::jwks::KeySet;
+use super::jws::{self, Jws};
+use super::outputs::Outputs;
+use super::places::Places;
+use super::{Identity, header_name};
+use crate::config::types::JwtRule;
+use crate::config::{Errors, Path};
+use crate::request::Host;
+
+/// The most that `spaceDelimitedClaims` may hold. Istio's limit.
+const SPLIT_MAX: usize = 64;
+
+/// Headers that belong to the connection or the route: a claim must not set them.
+const NO_OUTPUT: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// `iss` of the tokens.
+    pub issuer: String,
+    /// Without scheme and slash.
+    audiences: Vec<String>,
+    keys: KeySet,
+    /// Where tokens are looked for.
+    pub places: Places,
+    /// Whether a verified token stays on the request.
+    pub forward: bool,
+    /// What the upstream is told.
+    pub outputs: Outputs,
+    split: Vec<String>,
+}
+
+/// Claims that always hold words, besides those a rule names.
+pub fn always_split() -> Vec<String> {
+    ["permission", "scope"].map(str::to_owned).into()
+}
+
+impl Rule {
+    /// Compiles a rule; `None` after at least one error was recorded.
+    pub fn compile(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        check_names(rule, path, errors);
+        check_outputs(rule, path, errors);
+        check_remote(rule, path, errors);
+        let issuer = issuer(rule, path, errors);
+        let keys = match &rule.jwks {
+            Some(text) => KeySet::parse(text, &path.field("jwks"), errors),
+            None if rule.jwks_uri.is_some() => None,
+            None => {
+                errors.add(path, "is a rule without keys", "give the issuer's key set in jwks");
+                None
+            }
+        };
+        let mut split = always_split();
+        split.extend(rule.space_delimited_claims.iter().cloned());
+        split.sort_unstable();
+        split.dedup();
+        Some(Self {
+            issuer: issuer?,
+            audiences: rule.audiences.iter().map(|a| bare_audience(a).to_owned()).collect(),
+            keys: keys?,
+            places: Places::new(rule),
+            forward: rule.forward_original_token,
+            outputs: Outputs::new(rule),
+            split,
+        })
+    }
+
+    /// Checks a token that was read from these bytes, in Envoy's order, at `now` (seconds).
+    pub fn judge(
+        &self,
+        jws: &Jws,
+        token: &[u8],
+        now: u64,
+        host: &dyn Host,
+    ) -> Result<Rc<Verified>, Rejection> {
+        let claims = &jws.claims;
+        if claims.issuer() != self.issuer {
+            return Err(Rejection::UnknownIssuer);
+        }
+        claims.check_time(now)?;
+        claims.check_audience(&self.audiences)?;
+        self.keys.verify(jws, jws::signed(token), host)?;
+        let lines = self.outputs.lines(token, &claims.map);
+        let mut map = claims.map.clone();
+        split_words(&mut map, &self.split);
+        let subject = claims.map.get("sub").and_then(|s| s.as_str()).map(str::to_owned);
+        let identity =
+            Rc::new(Identity { issuer: Some(self.issuer.clone()), subject, claims: map });
+        Ok(Rc::new(Verified {
+            identity,
+            lines,
+            not_before: claims.not_before,
+            expires: claims.expires,
+        }))
+    }
+}
+
+fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<String> {
+    let place = path.field("issuer");
+    let Some(issuer) = rule.issuer.as_ref().filter(|i| !i.is_empty()) else {
+        errors.add(&place, "is missing", "exactly the iss of the tokens");
+        return None;
+    };
+    // `apikey/a` with the subject `b` would be the principal of an API key.
+    if issuer == api_key::ISSUER || issuer.starts_with("apikey/") {
+        errors.add_value(&place, "is reserved for API keys", issuer, "another issuer");
+        return None;
+    }
+    Some(issuer.clone())
+}
+
+/// Refuses what this version does not carry out, rather than leave tokens unverifiable.
+fn check_remote(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
+    let fix = "inline the keys in jwks";
+    if rule.jwks_uri.is_some() {
+        errors.add(&path.field("jwksUri"), "is not supported by this version", fix);
+    }
+    if rule.jwks_cluster.is_some() {
+        errors.add(&path.field("jwksCluster"), "is not supported by this version", fix);
+    }
+    if rule.timeout != Duration::from_secs(5) {
+        let what = "limits a fetch of keys, which is not supported by this version";
+        errors.add(&path.field("timeout"), what, "leave it out, and inline the keys in jwks");
+    }
+}
+
+fn check_names(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
+    let headers = path.field("fromHeaders");
+    for (i, header) in rule.from_headers.iter().enumerate() {
+        header_name(&header.name, &headers.index(i).field("name"), errors);
+    }
+    for (field, names) in [
+        ("audiences", &rule.audiences),
+        ("fromParams", &rule.from_params),
+        ("spaceDelimitedClaims", &rule.space_delimited_claims),
+    ] {
+        let list = path.field(field);
+        for (i, _) in names.iter().enumerate().filter(|(_, name)| name.is_empty()) {
+            errors.add(&list.index(i), "is empty", "a name, or leave it out");
+        }
+    }
+    let cookies = path.field("fromCookies");
+    for (i, name) in rule.from_cookies.iter().enumerate() {
+        if name.is_empty() || name.contains(['=', ';', ' ']) {
+            errors.add_value(
+                &cookies.index(i),
+                "is not a name of a cookie",
+                name,
+                "a name without = ; and spaces",
+            );
+        }
+    }
+    if rule.space_delimited_claims.len() > SPLIT_MAX {
+        errors.add(&path.field("spaceDelimitedClaims"), "is too long", "at most 64 claims");
+    }
+}
+
+fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    let mut check = |name: &str, place: &Path<'_>, errors: &mut Errors| {
+        let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+        let lower = name.to_ascii_lowercase();
+        if name.is_empty() || !name.bytes().all(valid) {
+            errors.add_value(place, "is not a name of a header", name, "letters, digits, - and _");
+        } else if NO_OUTPUT.contains(&lower.as_str()) {
+            errors.add_value(
+                place,
+                "is not a header for claims",
+                name,
+                "a name of its own, as x-user",
+            );
+        } else if !seen.insert(plain_name(lower.as_bytes())) {
+            errors.add_value(place, "is given twice in this rule", name, "a header for each claim");
+        }
+    };
+    if let Some(name) = &rule.output_payload_to_header {
+        check(name, &path.field("outputPayloadToHeader"), errors);
+    }
+    let list = path.field("outputClaimToHeaders");
+    for (i, output) in rule.output_claim_to_headers.iter().enumerate() {
+        let place = list.index(i);
+        check(&output.header, &place.field("header"), errors);
+        if output.claim.is_empty() {
+            errors.add(
+                &place.field("claim"),
+                "is empty",
+                "the name of a claim, as sub or realm_access.roles",
+            );
+        }
+    }
+}
+
+/// A header's name as servers see it that put it into the environment: `_` and `-` are one there.
+pub fn plain_name(lower: &[u8]) -> Vec<u8> {
+    lower.iter().map(|c| if *c == b'_' { b'-' } else { *c }).collect()
+}
