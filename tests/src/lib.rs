@@ -1,1 +1,31 @@
-//! What the end-to-end suites share: a gateway, models, tokens and clients.
+//! The testbed: gateways, models, tokens and clients for the end-to-end suites, the demo and the benches.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`gateway`] | an Envoy configured as Istio's ingress gateway or a sidecar |
+//! | [`seldon`] | the routes that Seldon's operator makes for a deployment |
+//! | [`wasmplugin`] | shipped `WasmPlugin` resources as the filters that istiod makes of them |
+//! | [`envoy`] | the running proxy: ports, statistics, log, new configurations |
+//! | [`stats`] | what `/stats/prometheus` says |
+//! | [`model`] | a model server that answers as Seldon's executor does |
+//! | [`iris`] | the classifier behind it |
+//! | [`upstream`] | a server that records what it receives, and fails on demand |
+//! | [`model_servers`] | Seldon's Python wrapper and MLServer |
+//! | [`tokens`] | an issuer of tokens, good and bad |
+//! | [`client`] | a client that sends exactly the bytes it is given |
+//! | [`process`] | children that never outlive their parent |
+//! | [`wait`] | waiting without sleeping too long |
+
+pub mod client;
+pub mod envoy;
+pub mod gateway;
+pub mod iris;
+pub mod model;
+pub mod model_servers;
+pub mod process;
+pub mod seldon;
+pub mod stats;
+pub mod tokens;
+pub mod upstream;
+pub mod wait;
+pub mod wasmplugin;

@@ -1,0 +1,339 @@
+//! An Envoy configured as Istio configures an ingress gateway, or the inbound side of a sidecar.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::client::{Request, Response};
+use crate::envoy::{Envoy, Extension};
+use crate::seldon::Deployment;
+
+/// The listener of the gateway.
+const INGRESS: &str = "ingress";
+
+/// File of the access log in Envoy's working directory.
+pub(crate) const ACCESS_LOG: &str = "access.log";
+
+/// Labels of the module's metrics, which an operator lists as `extraStatTags`.
+pub const LABELS: [&str; 10] = [
+    "model",
+    "operation",
+    "decision",
+    "policy",
+    "effect",
+    "result",
+    "issuer",
+    "shadow",
+    "outcome",
+    "kind",
+];
+
+/// Filter state that the module writes for access logs.
+const FILTER_STATE: [&str; 6] = ["model", "operation", "decision", "policy", "principal", "shadow"];
+
+/// An HTTP filter before the router.
+#[derive(Debug, Clone)]
+pub enum Filter {
+    /// Configured once.
+    Fixed(Value),
+    /// Configured through a watched file, as an Istio gateway gets its plugins.
+    Extension(Extension),
+}
+
+/// A cluster with one endpoint.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    name: String,
+    address: SocketAddr,
+    http2: bool,
+}
+
+impl Cluster {
+    /// A cluster that speaks HTTP/1.1.
+    pub fn http1(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.to_owned(), address, http2: false }
+    }
+
+    /// A cluster that speaks HTTP/2, as one for gRPC.
+    pub fn http2(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.to_owned(), address, http2: true }
+    }
+
+    fn to_json(&self) -> Value {
+        let protocol = if self.http2 {
+            json!({"http2_protocol_options": {}})
+        } else {
+            json!({"http_protocol_options": {}})
+        };
+        json!({
+            "name": self.name,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": protocol,
+                },
+            },
+            "load_assignment": {
+                "cluster_name": self.name,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(self.address)}}]}],
+            },
+        })
+    }
+}
+
+/// A route from `matching` (an Envoy `RouteMatch`) to clusters by weight.
+pub fn route_to(matching: Value, clusters: &[(String, u32)]) -> Value {
+    let target = match clusters {
+        [(only, _)] => json!({"cluster": only, "timeout": "0s"}),
+        several => json!({
+            "timeout": "0s",
+            "weighted_clusters": {
+                "clusters": several
+                    .iter()
+                    .map(|(name, weight)| json!({"name": name, "weight": weight}))
+                    .collect::<Vec<_>>(),
+            },
+        }),
+    };
+    json!({"match": matching, "route": target})
+}
+
+/// A loopback address that no other test of this machine is likely to use, so that listeners can have
+/// the ports of the shipped resources. Linux takes all of 127.0.0.0/8.
+pub fn own_loopback_address() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let process = std::process::id().wrapping_mul(64);
+    let host = process.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 0x00ff_0000;
+    Ipv4Addr::from(0x7f01_0000 + host)
+}
+
+/// A gateway that is being described. Nothing runs before [`start`](Self::start).
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    filters: Vec<Filter>,
+    routes: Vec<Value>,
+    clusters: Vec<Cluster>,
+    inbound: Vec<(SocketAddr, String)>,
+    runtime: Vec<(String, Value)>,
+    workers: u32,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gateway {
+    /// One worker; no filters and no routes.
+    pub fn new() -> Self {
+        Self {
+            filters: Vec::new(),
+            routes: Vec::new(),
+            clusters: Vec::new(),
+            inbound: Vec::new(),
+            runtime: vec![
+                // Istio's bootstrap: a fragment is cut off, not refused.
+                (
+                    "envoy.reloadable_features.http_reject_path_with_fragment".to_owned(),
+                    json!(false),
+                ),
+            ],
+            workers: 1,
+        }
+    }
+
+    /// Adds a filter after those that are there.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Adds an extension as a filter after those that are there.
+    #[must_use]
+    pub fn extension(self, extension: &Extension) -> Self {
+        self.filter(Filter::Extension(extension.clone()))
+    }
+
+    /// Adds the routes and clusters of a deployment.
+    #[must_use]
+    pub fn deployment(mut self, deployment: &Deployment) -> Self {
+        self.routes.extend(deployment.routes());
+        self.clusters.extend(deployment.clusters());
+        self
+    }
+
+    /// Adds a route (Envoy's JSON) after those that are there.
+    #[must_use]
+    pub fn route(mut self, route: Value) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Adds a route for every path below `prefix`.
+    #[must_use]
+    pub fn prefix(self, prefix: &str, cluster: &str) -> Self {
+        self.route(route_to(json!({"prefix": prefix}), &[(cluster.to_owned(), 100)]))
+    }
+
+    /// Adds a cluster.
+    #[must_use]
+    pub fn cluster(mut self, cluster: Cluster) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Adds a listener like a sidecar's inbound one, before the workload at `upstream`.
+    #[must_use]
+    pub fn inbound(mut self, listener: SocketAddr, upstream: SocketAddr) -> Self {
+        let name = format!("inbound|{}||", listener.port());
+        self.clusters.push(Cluster::http1(&name, upstream));
+        self.inbound.push((listener, name));
+        self
+    }
+
+    /// Sets a runtime feature of Envoy.
+    #[must_use]
+    pub fn runtime(mut self, key: &str, value: Value) -> Self {
+        self.runtime.push((key.to_owned(), value));
+        self
+    }
+
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts Envoy and waits until it serves.
+    pub async fn start(&self) -> Result<Running> {
+        let extensions: Vec<Extension> = self
+            .filters
+            .iter()
+            .filter_map(|filter| match filter {
+                Filter::Extension(extension) => Some(extension.clone()),
+                Filter::Fixed(_) => None,
+            })
+            .collect();
+        let envoy = Envoy::start(&self.bootstrap(), &extensions, self.workers).await?;
+        let address = envoy.listener(INGRESS)?;
+        Ok(Running { envoy, address })
+    }
+
+    fn bootstrap(&self) -> Value {
+        let ingress = json!({
+            "name": INGRESS,
+            "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
+            "traffic_direction": "OUTBOUND",
+            "filter_chains": [{"filters": [self.connection_manager(INGRESS, true, &self.routes)]}],
+        });
+        let inbound = self.inbound.iter().map(|(listener, cluster)| {
+            let name = listener.to_string();
+            let all = route_to(json!({"prefix": "/"}), &[(cluster.clone(), 100)]);
+            json!({
+                "name": name,
+                "address": address(*listener),
+                "traffic_direction": "INBOUND",
+                "filter_chains": [{"filters": [self.connection_manager(&name, false, &[all])]}],
+            })
+        });
+        let tag =
+            |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
+        let clusters: Vec<Value> = self.clusters.iter().map(Cluster::to_json).collect();
+        json!({
+            "node": {"id": "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local", "cluster": "gateway"},
+            "layered_runtime": {"layers": [{
+                "name": "static",
+                "static_layer": self.runtime.iter().cloned().collect::<serde_json::Map<_, _>>(),
+            }]},
+            "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
+            "static_resources": {
+                "listeners": std::iter::once(ingress).chain(inbound).collect::<Vec<_>>(),
+                "clusters": clusters,
+            },
+        })
+    }
+
+    fn connection_manager(&self, name: &str, at_gateway: bool, routes: &[Value]) -> Value {
+        let filters = self.filters.iter().map(|filter| match filter {
+            Filter::Fixed(filter) => filter.clone(),
+            Filter::Extension(extension) => extension.http_filter(),
+        });
+        let router = json!({
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        });
+        json!({
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": name,
+                "server_name": "istio-envoy",
+                "use_remote_address": at_gateway,
+                "normalize_path": true,
+                "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+                "stream_idle_timeout": "0s",
+                "access_log": [access_log()],
+                "http_filters": filters.chain([router]).collect::<Vec<_>>(),
+                "route_config": {
+                    "name": name,
+                    // As routes that istiod sends: a cluster may come later, or never.
+                    "validate_clusters": false,
+                    "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes}],
+                },
+            },
+        })
+    }
+}
+
+/// One JSON object a line.
+fn access_log() -> Value {
+    let mut format = json!({
+        "method": "%REQ(:METHOD)%",
+        "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        "code": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    });
+    if let Some(format) = format.as_object_mut() {
+        for name in FILTER_STATE {
+            let value = format!("%FILTER_STATE(wasm.modelgate.{name}:PLAIN)%");
+            format.insert(format!("modelgate.{name}"), value.into());
+        }
+    }
+    json!({
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": ACCESS_LOG,
+            "log_format": {"json_format": format},
+        },
+    })
+}
+
+fn address(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+/// A gateway that runs until it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// The proxy.
+    pub envoy: Envoy,
+    /// Where clients reach it.
+    pub address: SocketAddr,
+}
+
+impl Running {
+    /// Sends a request to the gateway over a new HTTP/1.1 connection.
+    pub async fn send(&self, request: Request) -> Result<Response> {
+        request.send(self.address).await
+    }
+}

@@ -1,0 +1,174 @@
+//! Real model servers: Seldon's Python wrapper 1.17.1 and MLServer 1.7.1, from virtual environments.
+//!
+//! Both serve the iris model of `models/iris.json` on loopback ports, and end with the test.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::Request;
+use crate::envoy::log_file;
+use crate::process::Process;
+use crate::wait::until;
+
+/// Python servers on a loaded machine take their time.
+const READY: Duration = Duration::from_secs(90);
+
+/// Which weights of `models/iris.json` a server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weights {
+    /// The live model.
+    Main,
+    /// The retrained one.
+    Shadow,
+}
+
+impl Weights {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// A model server that runs until it is dropped.
+#[derive(Debug)]
+pub struct ModelServer {
+    process: Process,
+    _folder: TempDir,
+    /// REST of predictions.
+    pub http: SocketAddr,
+    /// gRPC of predictions.
+    pub grpc: SocketAddr,
+    /// Prometheus, path `/prometheus`.
+    pub metrics: SocketAddr,
+}
+
+impl ModelServer {
+    /// Seldon's Python wrapper, as a model container of a deployment runs it. `SELDON_VENV` names the
+    /// virtual environment. The wrapper answers on every path of the seldon protocol.
+    pub async fn seldon(weights: Weights) -> Result<Self> {
+        let venv = venv("SELDON_VENV", "seldon-core==1.17.1 and setuptools<81")?;
+        let folder = folder(&["seldon/Iris.py", "iris.json"])?;
+        let [http, grpc, metrics] = free_ports()?;
+        let mut command = Command::new(venv.join("bin/python"));
+        command
+            .current_dir(folder.path())
+            .args(["-c", SELDON_ON_LOOPBACK, "Iris", "--service-type", "MODEL"])
+            .args(["--http-port", &http.port().to_string()])
+            .args(["--grpc-port", &grpc.port().to_string()])
+            .args(["--metrics-port", &metrics.port().to_string()])
+            .env("IRIS_WEIGHTS", weights.name())
+            .env("PREDICTIVE_UNIT_ID", "classifier")
+            .env("PREDICTOR_ID", "default")
+            .env("SELDON_DEPLOYMENT_ID", "iris")
+            .env("PREDICTIVE_UNIT_METRICS_ENDPOINT", "/prometheus");
+        Self::start("seldon", command, folder, [http, grpc, metrics], "/health/ping").await
+    }
+
+    /// MLServer with scikit-learn, as Seldon v2 and KServe run it: model `iris`, Open Inference
+    /// Protocol. `MLSERVER_VENV` names the virtual environment.
+    pub async fn mlserver(weights: Weights) -> Result<Self> {
+        let venv = venv("MLSERVER_VENV", "mlserver==1.7.1 and mlserver-sklearn==1.7.1")?;
+        let folder = folder(&["mlserver/make_model.py", "iris.json"])?;
+        let made = Command::new(venv.join("bin/python"))
+            .current_dir(folder.path())
+            .args(["make_model.py", weights.name()])
+            .output()
+            .context("cannot run Python")?;
+        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let [http, grpc, metrics] = free_ports()?;
+        let settings = json!({
+            "host": http.ip(),
+            "http_port": http.port(),
+            "grpc_port": grpc.port(),
+            "metrics_port": metrics.port(),
+            "metrics_endpoint": "/prometheus",
+            // Workers crash with the current uvloop.
+            "parallel_workers": 0,
+        });
+        std::fs::write(folder.path().join("settings.json"), settings.to_string())?;
+        let model = json!({
+            "name": "iris",
+            "implementation": "mlserver_sklearn.SKLearnModel",
+            "parameters": {"uri": "./iris.joblib", "version": "v1"},
+        });
+        std::fs::write(folder.path().join("model-settings.json"), model.to_string())?;
+        let mut command = Command::new(venv.join("bin/mlserver"));
+        command.current_dir(folder.path()).args(["start", "."]);
+        Self::start("mlserver", command, folder, [http, grpc, metrics], "/v2/health/ready").await
+    }
+
+    async fn start(
+        kind: &str,
+        command: Command,
+        folder: TempDir,
+        [http, grpc, metrics]: [SocketAddr; 3],
+        ready: &str,
+    ) -> Result<Self> {
+        let mut process = Process::start(command, &log_file(kind)?)?;
+        until(&format!("{kind} to be ready"), READY, async || {
+            process.check_running()?;
+            let answer = Request::get(ready).send(http).await;
+            Ok(answer.is_ok_and(|answer| answer.status == 200).then_some(()))
+        })
+        .await?;
+        Ok(Self { process, _folder: folder, http, grpc, metrics })
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+}
+
+/// The wrapper binds 0.0.0.0 and has no option for another address: the literals in its source are
+/// replaced while it is loaded, and the installed files stay as they are.
+const SELDON_ON_LOOPBACK: &str = r#"
+import importlib.util, sys
+spec = importlib.util.find_spec("seldon_core.microservice")
+source = spec.loader.get_source(spec.name).replace("0.0.0.0", "127.0.0.1")
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+exec(compile(source, spec.origin, "exec"), module.__dict__)
+sys.path.insert(0, "")
+module.main()
+"#;
+
+fn venv(variable: &str, packages: &str) -> Result<PathBuf> {
+    let path = std::env::var_os(variable).with_context(|| {
+        format!("{variable} is not set: a virtual environment with {packages} (`cargo xtask test` sets it)")
+    })?;
+    Ok(std::path::absolute(PathBuf::from(path))?)
+}
+
+/// A temporary folder with these files of `models/`.
+fn folder(files: &[&str]) -> Result<TempDir> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folder = tempfile::Builder::new().prefix("modelgate-model-").tempdir()?;
+    for file in files {
+        let from = models.join(file);
+        let name = from.file_name().context("a file has a name")?;
+        std::fs::copy(&from, folder.path().join(name))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(folder)
+}
+
+/// Ports that are free now; the servers cannot choose their own.
+fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(*port)?;
+        *port = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(ports)
+}

@@ -1,0 +1,1 @@
+//! The module in front of real model servers.
