@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::Identity;
-use super::claims::SKEW;
+use super::claims::Validity;
 use super::outputs::Lines;
 use super::places::Place;
 use crate::config::types;
@@ -49,16 +49,13 @@ pub struct Verified {
     pub identity: Rc<Identity>,
     /// The rule's output headers.
     pub lines: Lines,
-    /// `nbf` in seconds.
-    pub not_before: u64,
-    /// `exp` in seconds.
-    pub expires: Option<u64>,
+    /// When the token is valid.
+    pub validity: Validity,
 }
 
 impl Verified {
     fn is_valid(&self, now: u64) -> bool {
-        now.saturating_add(SKEW) >= self.not_before
-            && self.expires.is_none_or(|at| now <= at.saturating_add(SKEW))
+        self.validity.check(now).is_ok()
     }
 }
 

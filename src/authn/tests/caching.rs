@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::cache::{Key, Verified};
+use super::claims::Validity;
 use super::places::Place;
 use super::*;
 
@@ -14,7 +15,8 @@ fn verified(subject: &str, not_before: u64, expires: Option<u64>) -> Rc<Verified
     let identity =
         Identity { issuer: Some("me".into()), subject: Some(subject.into()), claims: Map::new() };
     let lines = outputs::Lines::default();
-    Rc::new(Verified { identity: Rc::new(identity), lines, not_before, expires })
+    let validity = Validity { not_before, expires };
+    Rc::new(Verified { identity: Rc::new(identity), lines, validity })
 }
 
 const HERE: Place = Place::Header(0);

@@ -56,6 +56,14 @@ fn rules_that_are_refused() {
             "rule.outputPayloadToHeader: is not a header for claims (Host): a name of its own, as x-user",
         ),
         (
+            json!({"outputPayloadToHeader": "Seldon_Model"}),
+            "rule.outputPayloadToHeader: is not a header for claims (Seldon_Model): a name of its own, as x-user",
+        ),
+        (
+            json!({"outputPayloadToHeader": "x-envoy-upstream-rq-timeout-ms"}),
+            "rule.outputPayloadToHeader: is not a header for claims (x-envoy-upstream-rq-timeout-ms): a name of its own, as x-user",
+        ),
+        (
             json!({"outputPayloadToHeader": "x-a", "outputClaimToHeaders": [{"header": "X_A", "claim": "a"}]}),
             "rule.outputClaimToHeaders[0].header: is given twice in this rule (X_A): a header for each claim",
         ),
