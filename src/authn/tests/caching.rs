@@ -164,3 +164,44 @@ proptest::proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    /// Whatever came before, and whatever the clock does, a cached verdict is the verdict.
+    #[test]
+    fn no_verdict_depends_on_the_cache(
+        steps in proptest::collection::vec((0usize..6, 0usize..3, 0u64..4), 1..24),
+    ) {
+        let key = jwks(&[ec_key()]);
+        let places = json!([{"name": "x-one"}, {"name": "x-two"}]);
+        let authenticator = authenticator(json!({"jwtRules": [
+            {"issuer": "a", "jwks": key, "fromHeaders": places},
+            {"issuer": "b", "jwks": key, "audiences": ["m"], "fromHeaders": places},
+            {"issuer": "b", "jwks": key, "fromHeaders": [{"name": "x-one"}]},
+        ]}));
+        let tokens = [
+            mint(&json!({"iss": "a", "sub": "1", "exp": NOW})),
+            mint(&json!({"iss": "b", "sub": "2", "nbf": NOW})),
+            mint(&json!({"iss": "b", "sub": "3", "aud": "m", "exp": NOW + 60})),
+            mint(&json!({"iss": "c", "sub": "4"})),
+            mint(&json!({"iss": "a", "sub": "5"})) + "A",
+            "junk".to_owned(),
+        ];
+        let host = TestHost::new(true);
+        let mut cache = cache(16 * 1024);
+        for (token, place, minutes) in steps {
+            let token = tokens[token].as_str();
+            let lines: &[(&str, &str)] = match place {
+                0 => &[("x-one", token)],
+                1 => &[("x-two", token)],
+                _ => &[("x-two", token), ("x-one", &tokens[0])],
+            };
+            host.now.set(NOW - 90 + minutes * 60);
+            let with = run_with(&authenticator, &host, &mut cache, "/", lines);
+            let without = run_with(&authenticator, &host, &mut no_cache(), "/", lines);
+            proptest::prop_assert_eq!(with.verdict(), without.verdict());
+            proptest::prop_assert_eq!(with.edits, without.edits);
+        }
+    }
+}
