@@ -10,6 +10,7 @@
 //! | [`matcher`] | Istio's string match |
 //! | [`target`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
+//! | [`sanitise`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
@@ -20,5 +21,6 @@ pub mod config;
 pub mod matcher;
 pub mod request;
 pub mod rewrite;
+pub mod sanitise;
 pub mod shadow;
 pub mod target;
