@@ -10,6 +10,11 @@
 //!
 //! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
 
+mod live;
+mod reply;
+
+pub use reply::Answer;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,26 +69,6 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// At least a millisecond.
     pub timeout: Duration,
-}
-
-/// What came back for a copy.
-#[derive(Clone, Copy)]
-pub struct Answer<'a> {
-    /// Header lines; none at all for a connection that was reset.
-    pub headers: &'a [Header<'a>],
-    /// Trailer lines.
-    pub trailers: &'a [Header<'a>],
-    /// The body, or as much of it as [`Desk::wanted`] said.
-    pub body: &'a [u8],
-    /// How long the whole body is.
-    pub body_len: usize,
-}
-
-impl std::fmt::Debug for Answer<'_> {
-    /// Never shows what a model said.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("body_len", &self.body_len).finish_non_exhaustive()
-    }
 }
 
 /// What a shadow holds now.
@@ -178,68 +163,6 @@ impl Desk {
         self.queue.push_back(id);
     }
 
-    /// The live model's headers.
-    pub fn live_head(&mut self, id: Id, head: &Head, sink: &mut dyn Sink) {
-        let Some(open) = self.open(id) else { return };
-        if head.effective_status() >= 500 {
-            self.settle(id, Outcome::LiveFailed, sink);
-        } else if !open.live_body.admits(head.length) {
-            self.settle(id, Outcome::TooLarge, sink);
-        } else {
-            open.live_head = Some(head.clone());
-        }
-    }
-
-    /// More of the live model's body.
-    pub fn live_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
-        if let Some(open) = self.open(id).filter(|open| open.live_took.is_none())
-            && let Err(outcome) = open.live_body.append(chunk)
-        {
-            self.settle(id, outcome, sink);
-        }
-    }
-
-    /// The live model's trailers.
-    pub fn live_trailers(&mut self, id: Id, trailers: &[Header<'_>]) {
-        if let Some(head) = self.open(id).and_then(|open| open.live_head.as_mut()) {
-            head.add_trailers(trailers);
-        }
-    }
-
-    /// The live answer is complete.
-    pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        let took = now.saturating_sub(pair.began);
-        let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
-        // What is known of gRPC may have come with the trailers.
-        if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {
-            return self.settle(id, Outcome::LiveFailed, sink);
-        }
-        open.live_took = Some(took);
-        if let Some(Stored { head, body, took }) = open.answer.take() {
-            self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
-        }
-    }
-
-    /// The live answer is not the model's: a local reply (`response.code_details` other than
-    /// `via_upstream`), or the model broke off.
-    pub fn live_failed(&mut self, id: Id, sink: &mut dyn Sink) {
-        if self.open(id).is_some_and(|open| open.live_took.is_none()) {
-            self.settle(id, Outcome::LiveFailed, sink);
-        }
-    }
-
-    /// The live stream is over: what it did not complete it never will.
-    pub fn closed(&mut self, id: Id, sink: &mut dyn Sink) {
-        let unfinished = |pair: &Pair| {
-            pair.stage == Stage::Receiving
-                || pair.open.as_ref().is_some_and(|open| open.live_took.is_none())
-        };
-        if self.pairs.get(id).is_some_and(unfinished) {
-            self.settle(id, Outcome::Orphaned, sink);
-        }
-    }
-
     /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
     /// that a copy whose answer got lost is given up.
     pub fn needs_tick(&self) -> bool {
@@ -323,10 +246,6 @@ impl Desk {
     }
 
     /// The shadow's answer, or the news that there is none.
-    ///
-    /// Envoy answers a call itself with 504 when it took too long and with 503 when nobody could be
-    /// reached (for gRPC, 200 with the status that stands for it); such answers lack
-    /// `x-envoy-upstream-service-time`. A reset after the timeout counts as too late, too.
     pub fn answer(&mut self, token: u32, answer: &Answer<'_>, now: u64, sink: &mut dyn Sink) {
         let Some(id) = self.tokens.remove(&token) else { return };
         let Some(pair) = self.pairs.get(id) else { return };
@@ -338,14 +257,7 @@ impl Desk {
         head.add_trailers(answer.trailers);
         let status = head.effective_status();
         let refused = matches!(status, 401 | 403);
-        let failed = match status {
-            0 if late => Some(Outcome::Timeout),
-            503 if late && !head.from_upstream => Some(Outcome::Timeout),
-            504 if !head.from_upstream => Some(Outcome::Timeout),
-            503 if !head.from_upstream => Some(Outcome::ShadowFailed),
-            0 | 401 | 403 => Some(Outcome::ShadowFailed),
-            _ => None,
-        };
+        let failed = reply::failure(&head, late);
         let shadow = self.done(id, failed.is_none() && status < 500, now);
         if refused
             && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))

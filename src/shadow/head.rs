@@ -47,6 +47,11 @@ impl Head {
         self.grpc_status = number(status).or(self.grpc_status);
     }
 
+    /// The statuses of HTTP and of gRPC, where none is OK (0).
+    pub fn statuses(&self) -> (u16, u16) {
+        (self.status, self.grpc_status.unwrap_or(0))
+    }
+
     /// The HTTP status, or for gRPC the one that stands for its code (google.rpc.Code).
     pub fn effective_status(&self) -> u16 {
         match self.grpc_status {

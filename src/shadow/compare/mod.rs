@@ -73,9 +73,12 @@ impl Rules {
     pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>) -> Verdict {
         let (a, b) = (live.head, shadow.head);
         let mut report = Report::default();
-        if a.status != b.status || a.effective_status() != b.effective_status() {
-            let status = |head: &Head| head.effective_status().to_string().into_bytes();
-            self.add(&mut report, Kind::Status, &status(a), &status(b));
+        if a.statuses() != b.statuses() {
+            let shown = |head: &Head| match head.statuses() {
+                (http, 0) => http.to_string().into_bytes(),
+                (http, grpc) => format!("{http} with grpc-status {grpc}").into_bytes(),
+            };
+            self.add(&mut report, Kind::Status, &shown(a), &shown(b));
             return Verdict::Mismatched(report);
         }
         if a.media_type != b.media_type {

@@ -205,7 +205,7 @@ fn heads_come_first() {
     grpc.add_trailers(&[(b"grpc-status", b"5")]);
     assert_eq!(
         compare(&head("200", "application/grpc"), &grpc, "", ""),
-        "status, live 200, shadow 404"
+        "status, live 200, shadow 200 with grpc-status 5"
     );
 }
 

@@ -350,7 +350,6 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 1000 }))]
     #[test]
     fn every_selected_request_has_one_outcome(events in prop::collection::vec(any_event(), 0..200)) {
         let mut bench = Bench::new();
