@@ -14,13 +14,19 @@
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
+//! | [`pipeline`] | in which order all this happens |
+//! | [`telemetry`] | which counters exist, and what they are called |
 
 pub mod authn;
 pub mod authz;
 pub mod config;
 pub mod matcher;
+pub mod pipeline;
+#[cfg(all(feature = "plugin", target_arch = "wasm32"))]
+mod plugin;
 pub mod request;
 pub mod rewrite;
 pub mod sanitise;
 pub mod shadow;
 pub mod target;
+pub mod telemetry;
