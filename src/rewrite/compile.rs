@@ -90,6 +90,17 @@ pub(super) fn rule(
         None if names_it || settings.path.is_none() => Reach::NewAddress,
         None => Reach::Incoming,
     };
+    let begins_captured = |path: &Template| path.literal_start() == ("/", false);
+    if !matches!(reach, Reach::NewAddress)
+        && targets.families.contains(&types::Family::SeldonV2)
+        && authority.is_none()
+        && new_path.as_ref().is_some_and(begins_captured)
+    {
+        let what = "may begin with /v2, by what a client writes, and Seldon v2's routes take that";
+        let fix = "see that a route by header or host comes before them, or leave seldon-v2 out of \
+                   targets.families";
+        errors.warn(&path.field("path"), what, fix);
+    }
     let rule = Rule {
         name: settings.name.clone(),
         pattern: pattern?,

@@ -223,7 +223,7 @@ impl Rewritten {
         Location::new(request.method, path, authority, self.headers(request))
     }
 
-    /// The header lines after the rule's edits.
+    /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
     pub fn headers<'s>(
         &'s self,
         request: &Request<'s>,
@@ -242,6 +242,7 @@ impl Rewritten {
     /// A fixed route that takes the new address decides before all else, as it does without rewrites.
     /// Captured text that makes the new path an address which the rule does not name is refused, except
     /// that a server's own `/v2` and gRPC paths are not taken for Seldon v2's where the model is known.
+    /// A routing header that the client sent and the rule leaves may not select another model either.
     pub fn target<'s>(
         &'s self,
         targets: &'s Targets,
@@ -271,6 +272,8 @@ impl Rewritten {
         if targets.is_routed_by_path(new.path()) {
             return Err(CAPTURED);
         }
+        let sets = |name: &[u8]| self.edits.added().any(|(set, _)| set == name);
+        targets.check_headers(&new, address.model.as_ref(), sets)?;
         let operation = targets.operation_of_tail(new.path(), request.method)?;
         let explains = address.operation == Operation::Explain
             && !matches!(operation, Operation::Metrics | Operation::Admin);

@@ -134,6 +134,7 @@ fn cut(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+#[cfg(test)]
 impl std::fmt::Display for Pattern {
     /// As it was written.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

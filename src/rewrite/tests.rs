@@ -207,6 +207,49 @@ fn captured_text_never_selects_a_family() {
 }
 
 #[test]
+fn headers_of_the_client_do_not_select_another_model() {
+    let gate = gate(json!([
+        {"name": "chat", "match": {"path": "/chat/{rest=**}"}, "path": "/{rest}",
+         "target": {"namespace": "prod", "model": "chat"}},
+        strip(),
+    ]));
+    let contradiction = "the host, the path and the headers select different models";
+    let repeated =
+        "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated";
+    let v1 = |name| vec![("seldon", name), ("namespace", "prod")];
+    for (path, headers, expected) in [
+        ("/chat/v2/models/a/infer", vec![("seldon-model", "fraud")], contradiction),
+        ("/chat/inference.GRPCInferenceService/ModelInfer", v1("fraud"), contradiction),
+        (
+            "/chat/inference.GRPCInferenceService/ModelInfer",
+            v1("chat"),
+            "/inference.GRPCInferenceService/ModelInfer prod/chat predict",
+        ),
+        ("/chat/predict", v1("fraud"), "/predict prod/chat predict"),
+        ("/chat/predict", vec![("seldon", "a"), ("seldon", "b")], repeated),
+        ("/seldon/prod/iris/v2/models/a/infer", vec![("seldon-model", "fraud")], contradiction),
+        ("/seldon/prod/iris/predict", v1("fraud"), "/predict prod/iris predict"),
+    ] {
+        assert_eq!(gate.go("POST", path, &headers), expected, "{path} {headers:?}");
+    }
+}
+
+#[test]
+fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
+    for (rule, targets, warnings) in [
+        (strip(), json!({}), 1),
+        (strip(), json!({"families": ["seldon-v1"]}), 0),
+        (friendly(), json!({}), 0),
+    ] {
+        let mut errors = Errors::default();
+        let targets = types::Targets::read(&targets, &Path::ROOT, &mut errors).unwrap();
+        let rules = [types::Rewrite::read(&rule, &Path::ROOT, &mut errors).unwrap()];
+        Rewrites::compile(&rules, &targets, &Path::ROOT, &mut errors).unwrap();
+        assert_eq!(errors.warnings().len(), warnings, "{rule}");
+    }
+}
+
+#[test]
 fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
     let targets = json!({"families": ["seldon-v1", "seldon-v2", "kserve"],
         "kserve": {"hostTemplate": "{name}.{namespace}.ks.org"},

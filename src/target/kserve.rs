@@ -89,11 +89,13 @@ impl KServe {
             pattern.before = pattern.before.strip_prefix(b"/").unwrap_or_default().to_vec();
             (pattern, text.matches('/').count())
         });
-        Self {
-            host: host.map(|(pattern, _)| pattern),
-            path: by_path,
-            namespaces: settings.namespaces.clone(),
+        let host = host.map(|(pattern, _)| pattern);
+        let mut patterns = host.iter().chain(by_path.iter().map(|(pattern, _)| pattern));
+        if !settings.namespaces.is_empty() && !patterns.any(Pattern::is_ambiguous) {
+            let fix = "leave them out: they limit nothing where the templates tell the namespace";
+            errors.warn(&path.field("namespaces"), "are not needed", fix);
         }
+        Self { host, path: by_path, namespaces: settings.namespaces.clone() }
     }
 
     /// The inference service of an address; `None` if neither host nor path has a template's shape.

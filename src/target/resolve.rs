@@ -181,6 +181,29 @@ impl Targets {
                 .is_some_and(|kserve| !matches!(kserve.service(&Host::new(None), path), Ok(None)))
     }
 
+    /// Refuses a rewritten request whose model is known otherwise, if a routing header of the client's
+    /// own selects another. `sets` tells which headers the rule writes itself.
+    pub(crate) fn check_headers(
+        &self,
+        at: &Location<'_>,
+        model: Option<&Model<'_>>,
+        sets: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Refusal> {
+        at.routing.check()?;
+        let by_seldon_model =
+            self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !sets(b"seldon-model");
+        if by_seldon_model {
+            return Err(CONTRADICTION);
+        }
+        if self.seldon_v1.is_some() && !(sets(b"seldon") && sets(b"namespace")) {
+            let selected = seldon_v1::by_headers(&at.routing, at.path())?;
+            if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
+                return Err(CONTRADICTION);
+            }
+        }
+        Ok(())
+    }
+
     /// The family of an address that no family names.
     pub(crate) fn family(&self) -> Family {
         self.families.first().copied().unwrap_or(Family::SeldonV2)
