@@ -176,10 +176,17 @@ impl Run<'_> {
         let mut cargo = self.project.cargo(["test"]);
         cargo.args(tests).args(["--", "--list", filter]);
         let mut found = false;
+        let mut error = None;
         let status = sh::follow(&mut cargo, &mut self.log, |line| {
             found |= line.is_some_and(|line| line.ends_with(": test"));
+            if let Some(line) = line.filter(|line| line.starts_with("error") && error.is_none()) {
+                error = Some(line.to_owned());
+            }
         })?;
-        if status.success() { Ok(found) } else { bail!("the tests cannot be compiled") }
+        if status.success() {
+            return Ok(found);
+        }
+        bail!("the tests cannot be compiled: {}", error.unwrap_or_default())
     }
 
     /// Runs tests, shows what is worth seeing, and adds up the results.
