@@ -429,3 +429,6 @@ fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
