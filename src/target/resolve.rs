@@ -169,12 +169,15 @@ impl Targets {
         }))
     }
 
-    /// Whether the path is one that only a family's routes know, and never a server's own: below
-    /// Seldon v1's prefix, or of KServe's path template.
-    pub(crate) fn is_routed_by_path(&self, path: &[u8]) -> bool {
+    /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
+    /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
+    /// have such paths as well. `own_host` says that the rule writes the authority: then the routes
+    /// are those of that host, and the operator answers for its `/v2`.
+    pub(crate) fn is_routed_by_path(&self, path: &[u8], own_host: bool) -> bool {
         let disguised = undisguised(path);
         let path = disguised.as_deref().unwrap_or(path);
         self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
+            || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
             || self
                 .kserve
                 .as_ref()
@@ -212,8 +215,7 @@ impl Targets {
     /// Whether a server that is less exact than Envoy's routes could take the path for a model's.
     fn is_disguised(&self, at: &Location<'_>) -> bool {
         undisguised(at.path()).is_some_and(|path| {
-            self.is_routed_by_path(&path)
-                || (self.seldon_v2.is_some() && SeldonV2::contains(&path))
+            self.is_routed_by_path(&path, false)
                 || grpc::service(&path).is_some()
                 || self.fixed.iter().any(|fixed| fixed.takes(&at.host, &path))
         })

@@ -53,6 +53,17 @@ async fn nothing_is_no_configuration() -> Result<()> {
     site.check_healthy().await
 }
 
+/// What Envoy does with a filter that has no configuration yet.
+#[tokio::test]
+async fn an_invalid_first_configuration_serves_nothing() -> Result<()> {
+    let site = Site::start(json!({"authorization": {"defaultAction": "MAYBE"}})).await?;
+    site.expect(predict(), 500, "").await?;
+    assert!(site.live.received().is_empty());
+    assert_eq!(site.update(open(json!({}))?).await?, Taken::Yes);
+    site.expect(predict(), 200, "ndarray").await?;
+    site.check_healthy().await
+}
+
 #[tokio::test]
 async fn secrets_are_not_in_errors() -> Result<()> {
     let site = Site::start(open(json!({}))?).await?;

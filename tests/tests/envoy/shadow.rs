@@ -273,9 +273,11 @@ async fn a_share_of_the_requests_is_copied() -> Result<()> {
     for _ in 0..400 {
         connection.send(&predict()).await?;
     }
-    let share = site.retrained.wait_for(50, SOON).await?.len();
+    let stats = site.counted("modelgate_requests_total", &[], 450.0).await?;
+    let share = stats.sum("modelgate_shadow_selected_total", &[]);
+    assert_eq!(share, outcomes(&site.settled(share).await?, "mismatched"));
     // 100 expected; 5 standard deviations of 8.7.
-    assert!((50..=145).contains(&share), "{share} of 400");
+    assert!((50.0..=145.0).contains(&share), "{share} of 400");
     site.check_healthy().await
 }
 
