@@ -138,12 +138,11 @@ async fn different_answers_are_told_apart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tolerance_and_ignored_parts_let_answers_agree() -> Result<()> {
-    let compare = json!({"relativeTolerance": 1e9, "ignore": ["/meta"]});
+async fn tolerance_lets_answers_agree() -> Result<()> {
+    let compare = json!({"absoluteTolerance": 1, "ignore": ["/meta"]});
     let site = Site::start(open(shadow(json!({"compare": compare})))?).await?;
     site.expect(predict(), 200, "").await?;
-    let stats = site.settled(1.0).await?;
-    assert_eq!(outcomes(&stats, "matched") + outcomes(&stats, "mismatched"), 1.0);
+    assert_eq!(outcomes(&site.settled(1.0).await?, "matched"), 1.0);
     site.check_healthy().await
 }
 
@@ -184,7 +183,7 @@ async fn a_failing_live_model_is_no_disagreement() -> Result<()> {
 
 #[tokio::test]
 async fn the_breaker_leaves_a_dead_shadow_alone() -> Result<()> {
-    let breaker = json!({"failures": 3, "retryAfter": "2s"});
+    let breaker = json!({"failures": 3, "retryAfter": "6s"});
     let mut site = Site::with_same_shadow(open(shadow(json!({"breaker": breaker})))?).await?;
     site.retrained.stop().await;
     for sent in 1..=6 {
@@ -195,7 +194,7 @@ async fn the_breaker_leaves_a_dead_shadow_alone() -> Result<()> {
     assert_eq!(outcomes(&stats, "shadow_failed"), 3.0);
     assert_eq!(outcomes(&stats, "breaker_open"), 3.0);
     site.retrained.restart().await?;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(6500)).await;
     // A probe goes through and closes it; Envoy may still remember the closed port at first.
     for sent in 7..=8 {
         site.expect(predict(), 200, "").await?;
