@@ -229,12 +229,8 @@ impl Plan {
         }
         self.sanitise(request, &mut decision.edits);
 
-        let subject = Subject {
-            request,
-            edits: &decision.edits,
-            address: address.as_ref(),
-            identity: None,
-        };
+        let subject =
+            Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
         let path = if bypassed {
             self.authenticator.strip(request, &mut decision.edits)
@@ -319,9 +315,12 @@ impl Plan {
             return Vec::new();
         };
         let principal = subject.identity.and_then(Identity::principal);
-        self.shadows.select(subject.request, address, principal.as_deref().map(str::as_bytes), |i| {
-            self.when.get(i).is_some_and(|when| when.matches(subject))
-        })
+        self.shadows.select(
+            subject.request,
+            address,
+            principal.as_deref().map(str::as_bytes),
+            |i| self.when.get(i).is_some_and(|when| when.matches(subject)),
+        )
     }
 
     /// Drafts the copies, from what goes upstream.
@@ -332,17 +331,18 @@ impl Plan {
         shadows: &[usize],
         decision: &mut Decision,
     ) {
-        let Some(model) = address.and_then(|address| address.model.as_ref()) else { return };
+        let Some(address) = address else { return };
+        let Some(model) = &address.model else { return };
         // Live and shadow answer under one id, so that what both log can be joined.
         if request.header(b"seldon-puid").is_none()
             && let Some(id) = request.header(b"x-request-id")
         {
             decision.edits.set(b"seldon-puid", id);
         }
-        let lines = shadow::upstream(request, &decision.edits);
-        let copies = shadows
-            .iter()
-            .filter_map(|shadow| Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?)));
+        let lines = shadow::upstream(request, &decision.edits, address.routed);
+        let copies = shadows.iter().filter_map(|shadow| {
+            Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?))
+        });
         decision.copies = copies.collect();
     }
 }

@@ -259,6 +259,7 @@ impl Rewritten {
                 family: targets.family(),
                 operation: Operation::Other,
                 model: Some(Model { id: id.as_str().into(), predictor: None }),
+                routed: 0,
             },
             Reaches::Incoming => match targets.resolve(&Location::of(request))? {
                 Some(address) => address,
@@ -279,6 +280,7 @@ impl Rewritten {
         let explains = address.operation == Operation::Explain
             && !matches!(operation, Operation::Metrics | Operation::Admin);
         let operation = if explains { Operation::Explain } else { operation };
-        Ok(Some(Address { operation, ..address }))
+        // The new path is the server's own: no route takes anything off it.
+        Ok(Some(Address { operation, routed: 0, ..address }))
     }
 }

@@ -115,8 +115,9 @@ impl Targets {
                 return Err(CONTRADICTION);
             }
             let model = Model { id: Cow::Owned(service.id), predictor: None };
-            let operation = operation(service.segments);
-            return Ok(Some(Address { family: Family::KServe, operation, model: Some(model) }));
+            let (operation, routed) = (operation(service.segments), service.segments);
+            let family = Family::KServe;
+            return Ok(Some(Address { family, operation, model: Some(model), routed }));
         }
         if (v1_path.is_some() || v1_headers) && (v2_header || v2_path) {
             return Err(CONTRADICTION);
@@ -128,22 +129,24 @@ impl Targets {
                 _ if reached.model.is_none() => Operation::Other,
                 _ => operation(reached.segments),
             };
-            return Ok(Some(Address { family: Family::SeldonV1, operation, model: reached.model }));
+            let (family, routed) = (Family::SeldonV1, reached.segments);
+            return Ok(Some(Address { family, operation, model: reached.model, routed }));
         }
         if v1_headers {
             let model = seldon_v1::by_headers(&at.routing, path)?;
-            return Ok(Some(Address { family: Family::SeldonV1, operation: operation(0), model }));
+            let family = Family::SeldonV1;
+            return Ok(Some(Address { family, operation: operation(0), model, routed: 0 }));
         }
         let open_inference = service != Some(grpc::Service::SeldonV1);
         match &self.seldon_v2 {
             Some(v2) if v2_header || v2_path || open_inference => {
                 let model = v2.model(&plain, &at.host, &at.routing)?;
                 let family = Family::SeldonV2;
-                Ok(Some(Address { family, operation: operation(0), model }))
+                Ok(Some(Address { family, operation: operation(0), model, routed: 0 }))
             }
             _ => {
                 let family = self.family();
-                Ok(Some(Address { family, operation: operation(0), model: None }))
+                Ok(Some(Address { family, operation: operation(0), model: None, routed: 0 }))
             }
         }
     }
@@ -166,6 +169,7 @@ impl Targets {
             family: self.family(),
             operation: fixed.operation(&self.operations, &plain, at.method),
             model: Some(fixed.model()),
+            routed: 0,
         }))
     }
 
