@@ -101,16 +101,17 @@ impl Counted {
         lines.push(String::new());
         lines.push(format!("{:<24}{:>6}{:>8}{:>8}", "milliseconds", "mean", "p50", "p95"));
         for (name, latencies) in [("live", &self.live), ("shadow", &self.shadow)] {
-            let Latencies { sum, count, .. } = latencies;
-            lines.push(format!(
-                "{name:<24}{:>6.1}{:>8.1}{:>8.1}",
-                sum / count.max(1.0),
-                latencies.quantile(0.5),
-                latencies.quantile(0.95)
-            ));
+            let mean = milliseconds(latencies.sum / latencies.count.max(1.0));
+            let [p50, p95] = [0.5, 0.95].map(|q| milliseconds(latencies.quantile(q)));
+            lines.push(format!("{name:<24}{mean:>6}{p50:>8}{p95:>8}"));
         }
         lines
     }
+}
+
+/// The gateway measures in whole milliseconds.
+fn milliseconds(value: f64) -> String {
+    if value < 1.0 { "< 1".to_owned() } else { format!("{value:.0}") }
 }
 
 /// What a kind of mismatch means.

@@ -34,6 +34,8 @@ use crate::site::Site;
 const FAILED: u8 = 1;
 /// Could not start.
 const BROKEN: u8 = 2;
+/// Lines of a log that are shown when something is wrong.
+const EXCERPT: usize = 20;
 /// Ended by a signal, as a shell says it.
 const INTERRUPTED: u8 = 130;
 
@@ -88,7 +90,9 @@ async fn run(args: &Args, folder: &Path, score: &Cell<Option<ExitCode>>) -> Resu
     guide.screen.text("Starting models, a gateway, a sidecar and a little mesh ...")?;
     let site = Site::start(args.models).await?;
     introduce(&mut guide, &site, args.models)?;
-    tour::walk(&mut guide, &site, args.models).await?;
+    if let Err(error) = tour::walk(&mut guide, &site, args.models).await {
+        guide.check(false, &format!("the tour broke off: {error:#}"))?;
+    }
     let code = conclude(&mut guide, &site, start)?;
     if args.keep {
         score.set(Some(code));
@@ -126,7 +130,7 @@ fn introduce(guide: &mut Guide, site: &Site, models: Models) -> Result<()> {
         Models::Seldon | Models::Mlserver => String::new(),
     };
     let row = |name: &str, address: &dyn std::fmt::Display, what: &str| {
-        format!("{name:<10}{:<18}{what}", address.to_string())
+        format!("{name:<11}{:<23}{what}", address.to_string())
     };
     screen.gap()?;
     screen.lines([
@@ -135,7 +139,6 @@ fn introduce(guide: &mut Guide, site: &Site, models: Models) -> Result<()> {
         row("", &"", "behind a sidecar with wasmplugin/sidecar-prometheus.yaml"),
         row("iris-v2", &site.retrained.http(), &format!("the same, retrained{late}: the shadow")),
         row("prod/echo", &site.echo.address(), "answers with headers that it received"),
-        row("idp", &site.idp.address(), "the key set of https://idp.example.com"),
     ])?;
     screen.gap()?;
     screen.text(
@@ -143,14 +146,14 @@ fn introduce(guide: &mut Guide, site: &Site, models: Models) -> Result<()> {
          operator name them. The resources are used as shipped, as istiod translates them for Envoy; \
          of their settings this tour changed, to begin with:",
     )?;
-    if site.changes.is_empty() {
-        screen.lines(["nothing"])?;
-    } else {
-        screen.lines(site.changes.iter().map(ToString::to_string))?;
-        screen.text(
-            "since the file is written for Seldon's protocol, not for the Open Inference Protocol.",
-        )?;
-    }
+    screen.lines(site.changes.iter().map(ToString::to_string))?;
+    let why = match models {
+        Models::Builtin | Models::Seldon => "",
+        Models::Mlserver => {
+            ", and the file is written for Seldon's protocol, not for the Open Inference Protocol"
+        }
+    };
+    screen.text(&format!("since the tour has to sign tokens itself{why}."))?;
     Ok(())
 }
 
@@ -169,10 +172,19 @@ fn conclude(guide: &mut Guide, site: &Site, start: Instant) -> Result<ExitCode> 
     guide.screen.gap()?;
     guide.screen.text("From the gateway's log:")?;
     let log = site.gateway.envoy.log()?;
-    let serious = |line: &&str| {
-        ["[warning]", "[error]", "[critical]"].iter().any(|level| line.contains(level))
-    };
-    let lines: Vec<&str> = log.lines().filter(serious).collect();
-    guide.screen.lines(lines.iter().skip(lines.len().saturating_sub(20)))?;
+    guide.screen.lines(serious(&log).take(EXCERPT))?;
     Ok(ExitCode::from(FAILED))
+}
+
+/// Warnings and worse, with the lines that belong to them. The first ones tell most.
+fn serious(log: &str) -> impl Iterator<Item = &str> {
+    let mut within = false;
+    log.lines().filter(move |line| {
+        if line.starts_with('[') {
+            let serious = ["[warning]", "[error]", "[critical]"];
+            within = serious.iter().any(|level| line.contains(level))
+                && !line.contains("global_downstream_max_connections");
+        }
+        within
+    })
 }

@@ -66,6 +66,15 @@ impl Models {
         }
     }
 
+    /// A part of the description.
+    pub fn sign_of_metadata(self) -> &'static str {
+        match self {
+            Self::Builtin => "graphinputs",
+            Self::Seldon => "name",
+            Self::Mlserver => "mlserver_sklearn",
+        }
+    }
+
     /// A part of a page of metrics.
     pub fn sign_of_metrics(self) -> &'static str {
         match self {

@@ -49,7 +49,9 @@ impl Screen {
     /// Lines as they are, indented.
     pub fn lines<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) -> io::Result<()> {
         for line in lines {
-            writeln!(self.out, "  {}", line.as_ref())?;
+            let line = line.as_ref();
+            let indent = if line.is_empty() { "" } else { "  " };
+            writeln!(self.out, "{indent}{line}")?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub struct Change {
     pointer: String,
     from: Option<Value>,
     to: Value,
+    meaning: Option<&'static str>,
 }
 
 impl fmt::Display for Change {
@@ -25,10 +26,19 @@ impl fmt::Display for Change {
                 (Err(_), _) => write!(f, ".{token}")?,
             }
         }
-        match &self.from {
-            Some(from) => write!(f, ": {from} -> {}", self.to),
-            None => write!(f, ": {} (new)", self.to),
+        match (&self.from, self.meaning) {
+            (_, Some(meaning)) => write!(f, ": {meaning}"),
+            (Some(from), None) => write!(f, ": {from} -> {}", self.to),
+            (None, None) => write!(f, ": {} (new)", self.to),
         }
+    }
+}
+
+impl Change {
+    /// Says what the new value is instead of showing it.
+    fn meaning(mut self, meaning: &'static str) -> Self {
+        self.meaning = Some(meaning);
+        self
     }
 }
 
@@ -44,19 +54,22 @@ pub fn set(plugin: &mut WasmPlugin, pointer: &str, to: Value) -> Result<Change> 
     if let Value::Object(whole) = whole {
         *config = whole;
     }
-    Ok(Change { pointer: pointer.to_owned(), from, to })
+    Ok(Change { pointer: pointer.to_owned(), from, to, meaning: None })
 }
 
-/// The shipped resource speaks Seldon's protocol: with another one, paths differ.
-pub fn for_protocol(plugin: &mut WasmPlugin, models: Models) -> Result<Vec<Change>> {
-    if models != Models::Mlserver {
-        return Ok(Vec::new());
+/// The keys of the demo's issuer, and, since the shipped resource is written for Seldon's protocol,
+/// the paths of another one.
+pub fn for_demo(plugin: &mut WasmPlugin, models: Models, jwks: String) -> Result<Vec<Change>> {
+    let keys = set(plugin, "/authentication/jwtRules/0/jwks", jwks.into())?;
+    let mut changes = vec![keys.meaning("the keys of the tour's issuer")];
+    if models == Models::Mlserver {
+        changes.extend([
+            set(plugin, "/rewrites/0/path", models.template().into())?,
+            set(plugin, "/shadows/0/path", models.own_path("iris").into())?,
+            set(plugin, "/shadows/0/compare/ignore", vec![models.noise()].into())?,
+        ]);
     }
-    Ok(vec![
-        set(plugin, "/rewrites/0/path", models.template().into())?,
-        set(plugin, "/shadows/0/path", models.own_path("iris").into())?,
-        set(plugin, "/shadows/0/compare/ignore", vec![models.noise()].into())?,
-    ])
+    Ok(changes)
 }
 
 /// How far apart scores may be in the comparison.
@@ -91,7 +104,13 @@ mod tests {
             shown,
             ["shadows[0].percent: 10 -> 100", "shadows[0].compare.absoluteTolerance: 0.1 (new)",]
         );
-        assert!(for_protocol(&mut plugin, Models::Seldon).unwrap().is_empty());
-        assert_eq!(for_protocol(&mut plugin, Models::Mlserver).unwrap().len(), 3);
+        let keys = || "k".repeat(100);
+        let changes = for_demo(&mut plugin, Models::Mlserver, keys()).unwrap();
+        assert_eq!(changes.len(), 4);
+        assert_eq!(
+            changes[0].to_string(),
+            "authentication.jwtRules[0].jwks: the keys of the tour's issuer"
+        );
+        assert_eq!(for_demo(&mut plugin, Models::Seldon, keys()).unwrap().len(), 1);
     }
 }

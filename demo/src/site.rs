@@ -1,4 +1,4 @@
-//! Everything that runs: models, an identity provider, the gateway, and a little mesh around it.
+//! Everything that runs: models, the gateway, and a little mesh around it.
 //!
 //! ```text
 //! client ──> gateway (gateway.yaml) ══> sidecar (sidecar-prometheus.yaml) ──> prod/iris
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Map, Value};
 use testbed::gateway::{Cluster, Gateway, Running, own_loopback_address};
 use testbed::model_servers::Weights;
@@ -48,7 +48,6 @@ pub struct Site {
     pub live: Server,
     pub retrained: Server,
     pub echo: Upstream,
-    pub idp: Upstream,
     /// Where the pod of prod/iris is.
     pub pod: SocketAddr,
     _sidecar: Running,
@@ -67,9 +66,6 @@ impl Site {
             model.set_delay(SHADOW_DELAY);
         }
         let echo = Upstream::start(echo).await?;
-        let keys = issuer.jwks();
-        let idp =
-            Upstream::start(move |_| Answer::new(200, "application/json", keys.clone())).await?;
 
         let authority = Authority::new()?;
         let pod = own_loopback_address();
@@ -92,7 +88,7 @@ impl Site {
             .inbound_through(notebook, None, calls("notebook", "research")?);
 
         let mut plugin = WasmPlugin::shipped("gateway.yaml")?;
-        let changes = settings::for_protocol(&mut plugin, models)?;
+        let changes = settings::for_demo(&mut plugin, models, issuer.jwks())?;
         let identity = authority.workload("istio-system", "istio-ingressgateway")?.client();
         let iris = Deployment::single("prod", "iris", http);
         let gateway = iris.routes().into_iter().fold(Gateway::new(), Gateway::route);
@@ -104,8 +100,7 @@ impl Site {
         let gateway = gateway
             .extension(&plugin.under_test()?)
             .deployment(&Deployment::single("prod", "echo", echo.address()))
-            .deployment(&shadow)
-            .cluster(Cluster::http1(jwks_cluster(plugin.config())?, idp.address()));
+            .deployment(&shadow);
         let (gateway, sidecar, mesh) =
             tokio::try_join!(gateway.start(), sidecar.start(), mesh.start())?;
 
@@ -124,7 +119,6 @@ impl Site {
             live,
             retrained,
             echo,
-            idp,
             pod: http,
             _sidecar: sidecar,
             _mesh: mesh,
@@ -137,13 +131,4 @@ fn echo(request: &Received) -> Answer {
     let value = |name: &str| request.header(name).map_or(Value::Null, Value::from);
     let headers: Map<_, _> = ECHOED.iter().map(|name| ((*name).to_owned(), value(name))).collect();
     Answer::new(200, "application/json", Value::Object(headers).to_string())
-}
-
-/// The cluster through which the gateway fetches keys.
-fn jwks_cluster(config: &Map<String, Value>) -> Result<&str> {
-    config
-        .get("authentication")
-        .and_then(|authentication| authentication.pointer("/jwtRules/0/jwksCluster"))
-        .and_then(Value::as_str)
-        .context("the shipped resource names no jwksCluster")
 }

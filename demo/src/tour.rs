@@ -17,6 +17,10 @@ use crate::variables::{Caller, Place};
 
 const FRIENDLY: &str = "/models/prod/iris:predict";
 
+/// Between two of many questions: no more copies are under way at once than the shadow's limits take,
+/// on a slow machine either.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Requests whose decision the gateway counts, until all of them are.
 const COUNTED: Duration = Duration::from_secs(10);
 
@@ -64,8 +68,7 @@ impl Tour<'_> {
         let expected = Expected::unauthenticated("Jwt verification fails");
         self.ask(&self.prediction().by(Caller::Forged), &expected).await?;
         self.guide.why(
-            "A bad token is refused, whatever the policies say. The gateway fetched the key set of \
-             https://idp.example.com for this first token, and keeps it.",
+            "A bad token is refused, whatever the policies say: nobody becomes anonymous by mistake.",
         )?;
         self.guide.step("An expired token", "Alice's token of an hour ago:")?;
         let expected = Expected::unauthenticated("Jwt is expired");
@@ -103,7 +106,8 @@ impl Tour<'_> {
         let metadata = Ask::get(Place::Gateway, self.models.metadata());
         self.ask(&self.prediction().by(Caller::App), &predicted).await?;
         self.ask(&metadata.clone().by(Caller::App), &Expected::denied()).await?;
-        self.ask(&metadata.by(Caller::Alice), &Expected::allowed("iris")).await?;
+        self.ask(&metadata.by(Caller::Alice), &Expected::allowed(self.models.sign_of_metadata()))
+            .await?;
         self.guide.why(
             "Policies name operations (predict, metadata, explain, ...); modelgate knows which path \
              is which, for each protocol.",
@@ -211,7 +215,7 @@ impl Tour<'_> {
                 "iris-v2 was retrained. Before it goes live it gets copies of real requests, and its \
                  answers are compared with the live ones and thrown away. The file says one request in \
                  ten; for a short tour the running gateway gets a new configuration, and then {MANY} \
-                 questions:"
+                 questions, about different flowers:"
             ),
         )?;
         let mut plugin = self.site.plugin.clone();
@@ -228,10 +232,10 @@ impl Tour<'_> {
         command.push("; done".to_owned());
         self.guide.screen.command(&command)?;
         let before = Counted::settled(envoy, 0.0).await?;
-        let (answered, mean) = self.ask_many().await?;
+        let (answered, mean) = self.ask_many().await.context("the questions")?;
         let good = answered == MANY;
         self.guide.check(good, &format!("{answered} of {MANY} answered with a prediction"))?;
-        self.guide.screen.text("  waiting for the gateway's metrics ...")?;
+        self.guide.screen.lines(["waiting for the gateway's metrics ..."])?;
         let after = before.selected() + f64::from(MANY);
         let counted = match Counted::settled(envoy, after).await {
             Ok(now) => now.since(&before),
@@ -239,7 +243,7 @@ impl Tour<'_> {
         };
         self.guide.screen.gap()?;
         self.guide.screen.lines(counted.table())?;
-        self.guide.screen.lines([format!("{:<24}{mean:>6.1}", "as the caller saw it")])?;
+        self.guide.screen.lines([format!("{:<24}{mean:>6.1}", "live, for the caller")])?;
         self.guide.screen.gap()?;
         let expected = flowers::agreement(TOLERANCE)?;
         let found = |name: &str, count: f64, expected: u64| {
@@ -283,7 +287,9 @@ impl Tour<'_> {
         let mut waited = Duration::ZERO;
         let first = Ask::get(Place::Gateway, FRIENDLY);
         let mut connection = first.connect(variables).await?;
+        let mut pace = tokio::time::interval(PACE);
         for flower in flowers::many() {
+            pace.tick().await;
             let ask = Ask::post(FRIENDLY, self.models.question(&flower)).by(Caller::Alice);
             let start = Instant::now();
             let answer = connection.send(&ask.request(variables)?).await?;
