@@ -79,6 +79,7 @@ impl Guide {
         expected: &Expected,
     ) -> Result<Option<Response>> {
         self.screen.command(&ask.curl())?;
+        self.screen.gap()?;
         self.count(ask.to(), expected, 1);
         let answer = match ask.send(variables).await {
             Ok(answer) => answer,

@@ -7,6 +7,7 @@ mod ask;
 mod certificates;
 mod flowers;
 mod guide;
+mod log;
 mod models;
 mod screen;
 mod settings;
@@ -172,19 +173,6 @@ fn conclude(guide: &mut Guide, site: &Site, start: Instant) -> Result<ExitCode> 
     guide.screen.gap()?;
     guide.screen.text("From the gateway's log:")?;
     let log = site.gateway.envoy.log()?;
-    guide.screen.lines(serious(&log).take(EXCERPT))?;
+    guide.screen.lines(log::serious(&log).take(EXCERPT))?;
     Ok(ExitCode::from(FAILED))
-}
-
-/// Warnings and worse, with the lines that belong to them. The first ones tell most.
-fn serious(log: &str) -> impl Iterator<Item = &str> {
-    let mut within = false;
-    log.lines().filter(move |line| {
-        if line.starts_with('[') {
-            let serious = ["[warning]", "[error]", "[critical]"];
-            within = serious.iter().any(|level| line.contains(level))
-                && !line.contains("global_downstream_max_connections");
-        }
-        within
-    })
 }

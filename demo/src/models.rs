@@ -71,15 +71,17 @@ impl Models {
         match self {
             Self::Builtin => "graphinputs",
             Self::Seldon => "name",
-            Self::Mlserver => "mlserver_sklearn",
+            Self::Mlserver => r#""name":"iris""#,
         }
     }
 
-    /// A part of a page of metrics.
+    /// A part of the page of metrics. Seldon's wrapper shows only metrics that the model itself
+    /// defines, and this one defines none.
     pub fn sign_of_metrics(self) -> &'static str {
         match self {
             Self::Builtin => "seldon_api_executor_server_requests_seconds",
-            Self::Seldon | Self::Mlserver => "# TYPE",
+            Self::Seldon => "",
+            Self::Mlserver => "# TYPE",
         }
     }
 

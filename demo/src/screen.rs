@@ -81,7 +81,7 @@ impl Screen {
             let line = self.styled(Style::Cyan, &format!("{line}{end}"));
             writeln!(self.out, "{prompt}{line}")?;
         }
-        writeln!(self.out)
+        Ok(())
     }
 
     /// The first line of an answer, and some of its body.

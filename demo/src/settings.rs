@@ -83,6 +83,9 @@ pub fn for_comparison(plugin: &mut WasmPlugin) -> Result<Vec<Change>> {
     ])
 }
 
+/// What [`with_mistakes`] gets wrong: a value, and the name of a field.
+pub const MISTAKES: [&str; 2] = ["percent", "acton"];
+
 /// Two mistakes.
 pub fn with_mistakes(plugin: &mut WasmPlugin) -> Result<Vec<Change>> {
     Ok(vec![

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 use testbed::gateway::{Cluster, Gateway, Running, own_loopback_address};
 use testbed::model_servers::Weights;
@@ -32,6 +32,9 @@ pub const SHADOW_DELAY: Duration = Duration::from_millis(20);
 /// Ports of a pod: the model's, and the one of its metrics.
 const HTTP_PORT: u16 = 8000;
 const METRICS_PORT: u16 = 6000;
+
+/// What Envoy logs about a plugin that it cannot use.
+const NOT_LOADED: &str = "failed to load";
 
 /// Headers that prod/echo answers with.
 const ECHOED: [&str; 5] =
@@ -102,7 +105,13 @@ impl Site {
             .deployment(&Deployment::single("prod", "echo", echo.address()))
             .deployment(&shadow);
         let (gateway, sidecar, mesh) =
-            tokio::try_join!(gateway.start(), sidecar.start(), mesh.start())?;
+            tokio::try_join!(gateway.start(), sidecar.start(), mesh.start())
+                .context("Envoy does not start")?;
+        for proxy in [&gateway, &sidecar] {
+            let log = proxy.envoy.log()?;
+            let serious: Vec<&str> = crate::log::serious(&log).collect();
+            ensure!(!log.contains(NOT_LOADED), "Envoy refuses the module:\n{}", serious.join("\n"));
+        }
 
         let places = BTreeMap::from([
             (Place::Gateway, gateway.address),

@@ -11,7 +11,8 @@ use crate::args::Models;
 use crate::ask::Ask;
 use crate::flowers::{self, MANY, VERSICOLOR};
 use crate::guide::{Expected, Guide};
-use crate::settings::{self, TOLERANCE};
+use crate::log;
+use crate::settings::{self, MISTAKES, TOLERANCE};
 use crate::site::{SHADOW_DELAY, Site};
 use crate::variables::{Caller, Place};
 
@@ -148,6 +149,12 @@ impl Tour<'_> {
         let scrape = |from| Ask::get(from, "/prometheus");
         let page = Expected::allowed(self.models.sign_of_metrics());
         self.ask(&scrape(Place::Prometheus), &page).await?;
+        if self.models == Models::Seldon {
+            self.guide.why(
+                "The page is empty: Seldon's wrapper shows what a model measures itself, and this \
+                 one measures nothing.",
+            )?;
+        }
         self.guide.why("And a notebook, elsewhere in the mesh:")?;
         self.ask(&scrape(Place::Notebook), &Expected::denied()).await?;
         self.guide.why(
@@ -197,11 +204,12 @@ impl Tour<'_> {
         self.guide.screen.gap()?;
         let log = envoy.log()?;
         let new = log.get(logged..).unwrap_or_default();
-        let errors: Vec<&str> = new.lines().filter_map(error_line).collect();
+        let errors: Vec<&str> =
+            new.lines().filter_map(|line| log::about(line, &MISTAKES)).collect();
         self.guide.screen.lines(errors.iter().map(|line| format!("| {line}")))?;
         self.guide.screen.gap()?;
         self.guide.check(taken == Taken::No, "Envoy refuses the new configuration")?;
-        let both = ["percent", "acton"].iter().all(|name| errors.iter().any(|e| e.contains(name)));
+        let both = MISTAKES.iter().all(|name| errors.iter().any(|e| e.contains(name)));
         self.guide.check(both, "its log names both mistakes at once")?;
         let predicted = Expected::allowed(self.models.sign_of_prediction());
         self.ask(&self.prediction().by(Caller::Alice), &predicted).await?;
@@ -231,6 +239,7 @@ impl Tour<'_> {
         command.extend(ask.curl());
         command.push("; done".to_owned());
         self.guide.screen.command(&command)?;
+        self.guide.screen.gap()?;
         let before = Counted::settled(envoy, 0.0).await?;
         let (answered, mean) = self.ask_many().await.context("the questions")?;
         let good = answered == MANY;
@@ -260,7 +269,7 @@ impl Tour<'_> {
         ] {
             self.guide.check(good, &text)?;
         }
-        if let Some(line) = envoy.log()?.lines().filter_map(difference_line).next_back() {
+        if let Some(line) = envoy.log()?.lines().filter_map(log::difference).next_back() {
             self.guide
                 .why("The log says where answers differ (and no values, unless asked to):")?;
             self.guide.screen.lines([format!("| {line}")])?;
@@ -307,8 +316,9 @@ impl Tour<'_> {
         )?;
         self.guide.screen.command(&[
             "curl -s \"$ADMIN/stats/prometheus\"".to_owned(),
-            "| grep modelgate_requests_total".to_owned(),
+            "| grep ^modelgate_requests_total".to_owned(),
         ])?;
+        self.guide.screen.gap()?;
         let expected = self.guide.decisions().clone();
         let envoy = &self.site.gateway.envoy;
         let sum: u64 = expected.values().sum();
@@ -340,20 +350,6 @@ impl Tour<'_> {
     }
 }
 
-/// What modelgate says about a configuration, from a line of Envoy's log.
-fn error_line(line: &str) -> Option<&str> {
-    let text = line.rsplit_once("modelgate").map_or(line, |(_, text)| text).trim_start_matches(':');
-    let about = ["percent", "acton"].iter().any(|name| text.contains(name));
-    about.then(|| text.trim())
-}
-
-/// What modelgate says about a pair of answers that differ.
-fn difference_line(line: &str) -> Option<&str> {
-    let at = line.find("shadow iris-v2 ")?;
-    let text = line.get(at..)?;
-    (text.contains("class at") || text.contains("score at")).then_some(text)
-}
-
 /// How to go on by hand.
 pub fn by_hand(guide: &mut Guide, site: &Site, models: Models, file: &str) -> Result<()> {
     let screen = &mut guide.screen;
@@ -364,11 +360,12 @@ pub fn by_hand(guide: &mut Guide, site: &Site, models: Models, file: &str) -> Re
     )?;
     screen.command(&[format!(". {file}")])?;
     let question = models.question(&VERSICOLOR);
-    let metrics = "curl -s \"$ADMIN/stats/prometheus\" | grep modelgate_".to_owned();
+    let metrics = "curl -s \"$ADMIN/stats/prometheus\" | grep ^modelgate_".to_owned();
     screen.command(&Ask::post(FRIENDLY, question).by(Caller::Alice).curl())?;
     screen.command(&Ask::get(Place::Gateway, models.metadata()).by(Caller::App).curl())?;
     screen.command(&Ask::get(Place::Prometheus, "/prometheus").curl())?;
     screen.command(&[metrics])?;
+    screen.gap()?;
     for place in [Place::Gateway, Place::Admin] {
         let address = site.variables.address(place).context("not running")?;
         screen.lines([format!("{} is http://{address}", place.variable())])?;
