@@ -81,12 +81,14 @@ impl fmt::Display for ConfigError {
 pub struct Errors {
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigError>,
+    /// How many of the errors were found while the document was read.
+    unread: usize,
 }
 
 impl Errors {
     /// Records an error without showing a value.
     pub fn add(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
-        self.errors.push(ConfigError {
+        self.push(ConfigError {
             path: path.to_string(),
             what: what.into(),
             value: None,
@@ -104,7 +106,7 @@ impl Errors {
     ) {
         let value: String =
             value.to_string().chars().take(VALUE_SHOWN).flat_map(char::escape_debug).collect();
-        self.errors.push(ConfigError {
+        self.push(ConfigError {
             path: path.to_string(),
             what: what.into(),
             value: Some(value),
@@ -122,6 +124,24 @@ impl Errors {
         });
     }
 
+    /// Says that the document is read, and that its meaning is checked from now on. Where a value
+    /// could not be read a placeholder stands, and nothing more is said of that place.
+    pub fn end_reading(&mut self) {
+        self.unread = self.errors.len();
+    }
+
+    fn push(&mut self, error: ConfigError) {
+        let unread = self.errors.iter().take(self.unread);
+        let echoes = |path: &str| {
+            is_at_or_below(&error.path, path)
+                || path.rsplit_once(['.', '[']).is_some_and(|(parent, _)| parent == error.path)
+        };
+        let echo = unread.map(|unread| unread.path.as_str()).any(echoes);
+        if !echo {
+            self.errors.push(error);
+        }
+    }
+
     /// The errors, in the order in which they were found.
     pub fn errors(&self) -> &[ConfigError] {
         &self.errors
@@ -136,6 +156,11 @@ impl Errors {
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
+}
+
+/// Whether a place is `above`, or inside it.
+fn is_at_or_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 impl fmt::Display for Errors {
@@ -162,6 +187,21 @@ mod tests {
         let second = policies.index(2);
         assert_eq!(second.field("name").to_string(), "authorization.policies[2].name");
         assert_eq!(Path::ROOT.to_string(), "");
+    }
+
+    #[test]
+    fn a_place_that_could_not_be_read_is_reported_once() {
+        let mut errors = Errors::default();
+        let shadow = Path::ROOT.field("shadow");
+        errors.add(&shadow.field("timeout"), "is a number", "a string");
+        errors.end_reading();
+        for path in
+            [shadow.field("timeout"), shadow, shadow.field("timeouts"), Path::ROOT.field("s")]
+        {
+            errors.add(&path, "is zero", "more");
+        }
+        let paths: Vec<&str> = errors.errors().iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(paths, ["shadow.timeout", "shadow.timeouts", "s"]);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use read::Read;
 
 /// Reads the text of a `pluginConfig`.
 ///
-/// `None` after at least one error was recorded. An empty text is an error: it would protect
+/// Where errors were recorded, placeholders may stand for what could not be read: the settings are
+/// then good for further checks, and for nothing else. An empty text is an error: it would protect
 /// nothing, and looks like a forgotten configuration.
 pub fn read(text: &[u8], errors: &mut Errors) -> Option<PluginConfig> {
     let root = Path::ROOT;
@@ -33,5 +34,7 @@ pub fn read(text: &[u8], errors: &mut Errors) -> Option<PluginConfig> {
         errors.add(&root, "is empty", fix);
         return None;
     }
-    PluginConfig::read(&value, &root, errors)
+    let settings = PluginConfig::read(&value, &root, errors);
+    errors.end_reading();
+    settings
 }

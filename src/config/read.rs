@@ -15,6 +15,11 @@ pub trait Read: Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// What stands for a value that could not be read, so that the rest can still be checked.
+    fn placeholder() -> Option<Self> {
+        Self::absent()
+    }
 }
 
 /// Declares settings: a struct, how it is read, and its defaults, in one place.
@@ -42,7 +47,8 @@ macro_rules! settings {
                     value, path, &[$(stringify!($field)),*], errors)?;
                 $( let $field = $crate::config::read::field(
                     object, stringify!($field), $crate::config::read::default!($ty $(, $default)?),
-                    path, errors); )*
+                    path, errors)
+                    .or_else(<$ty as $crate::config::read::Read>::placeholder); )*
                 Some(Self { $( $field: $field?, )* })
             }
 
@@ -50,6 +56,13 @@ macro_rules! settings {
                 $( let $field: fn() -> Option<$ty> =
                     $crate::config::read::default!($ty $(, $default)?); )*
                 Some(Self { $( $field: $field()?, )* })
+            }
+
+            fn placeholder() -> Option<Self> {
+                $( let $field: fn() -> Option<$ty> =
+                    $crate::config::read::default!($ty $(, $default)?); )*
+                Some(Self { $( $field: $field()
+                    .or_else(<$ty as $crate::config::read::Read>::placeholder)?, )* })
             }
         }
     )*};
@@ -100,6 +113,10 @@ macro_rules! words {
                         format!("one of {}", Self::WORDS.join(", ")));
                 }
                 choice
+            }
+
+            fn placeholder() -> Option<Self> {
+                Self::WORDS.first().and_then(|word| Self::from_word(word))
             }
         }
     )*};
@@ -273,11 +290,17 @@ impl Read for String {
     fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         string(value, path, errors).map(str::to_owned)
     }
+    fn placeholder() -> Option<Self> {
+        Some(Self::new())
+    }
 }
 
 impl Read for bool {
     fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         value.as_bool().or_else(|| mistaken(value, "true or false", path, errors))
+    }
+    fn placeholder() -> Option<Self> {
+        Some(false)
     }
 }
 
@@ -296,6 +319,9 @@ impl Read for u32 {
             None => mistaken(value, "a whole number from 0 to 4294967295", path, errors),
         }
     }
+    fn placeholder() -> Option<Self> {
+        Some(0)
+    }
 }
 
 impl Read for f64 {
@@ -304,6 +330,9 @@ impl Read for f64 {
             Some(n) => Some(n),
             None => mistaken(value, "a number that is not negative", path, errors),
         }
+    }
+    fn placeholder() -> Option<Self> {
+        Some(0.0)
     }
 }
 
@@ -331,6 +360,9 @@ impl Read for Duration {
         }
         total.map(Duration::from_millis)
     }
+    fn placeholder() -> Option<Self> {
+        Some(Self::ZERO)
+    }
 }
 
 impl Read for Size {
@@ -357,6 +389,9 @@ impl Read for Size {
             }
         }
     }
+    fn placeholder() -> Option<Self> {
+        Some(Self(0))
+    }
 }
 
 impl Read for Json {
@@ -382,13 +417,12 @@ impl<T: Read> Read for Vec<T> {
         let Value::Array(items) = value else {
             return mistaken(value, "a list", path, errors);
         };
-        // Every element is read, so that every error is reported, before the first failure counts.
-        let read: Vec<Option<T>> = items
+        // An element that cannot be read keeps its place: later errors count from it.
+        let read = items
             .iter()
             .enumerate()
-            .map(|(i, item)| T::read(item, &path.index(i), errors))
-            .collect();
-        read.into_iter().collect()
+            .map(|(i, item)| T::read(item, &path.index(i), errors).or_else(T::placeholder));
+        read.collect()
     }
     fn absent() -> Option<Self> {
         Some(Vec::new())
@@ -400,11 +434,11 @@ impl<T: Read> Read for Entries<T> {
         let Value::Object(object) = value else {
             return mistaken(value, "an object", path, errors);
         };
-        let read: Vec<Option<(String, T)>> = object
-            .iter()
-            .map(|(key, item)| Some((key.clone(), T::read(item, &path.field(key), errors)?)))
-            .collect();
-        read.into_iter().collect::<Option<_>>().map(Self)
+        let read = object.iter().map(|(key, item)| {
+            let value = T::read(item, &path.field(key), errors).or_else(T::placeholder)?;
+            Some((key.clone(), value))
+        });
+        read.collect::<Option<_>>().map(Self)
     }
     fn absent() -> Option<Self> {
         Some(Self(Vec::new()))
@@ -451,7 +485,10 @@ mod tests {
             "pear": {"maxbytes": "1MiB", "maxBytes": "1MB", "names": ["a", 6000, null], "wait": "5"},
             "count": -1, "true": 1,
         }));
-        assert_eq!(tree, None);
+        assert_eq!(
+            tree.map(|tree| tree.pear.names),
+            Some(vec!["a".into(), String::new(), String::new()])
+        );
         let mut lines: Vec<&str> = errors.lines().collect();
         lines.sort_unstable();
         assert_eq!(

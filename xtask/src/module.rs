@@ -19,7 +19,6 @@ const EXPORTS: &[&str] = &[
     "malloc or proxy_on_memory_allocate",
     "_initialize or _start",
     "proxy_on_context_create",
-    "proxy_on_vm_start",
     "proxy_on_configure",
     "proxy_on_tick",
     "proxy_on_request_headers",
@@ -28,7 +27,6 @@ const EXPORTS: &[&str] = &[
     "proxy_on_response_body",
     "proxy_on_http_call_response",
     "proxy_on_log",
-    "proxy_on_done",
     "proxy_on_delete",
 ];
 
@@ -60,11 +58,11 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     println!("building the module (release; the first time takes a minute or two)");
     let start = Instant::now();
     // An rlib beside the cdylib would rule out link-time optimisation of the whole.
-    let mut cargo = project.cargo(["rustc", "--package=modelgate", "--lib", "--release"]);
+    let mut cargo = project.cargo(["rustc", "--package=modelgate", "--lib", "--profile=module"]);
     cargo.args(["--target", WASM, "--crate-type=cdylib"]);
     let mut log = Log::create(project.target.join("test-logs/build.log"))?;
     sh::quietly(&mut cargo, &mut log)?;
-    let built = project.target.join(WASM).join("release/modelgate.wasm");
+    let built = project.target.join(WASM).join("module/modelgate.wasm");
     let bytes = std::fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
     let module = strip(&bytes).with_context(|| format!("in {}", built.display()))?;
     let checks = check(&module)?;
