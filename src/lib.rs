@@ -10,15 +10,23 @@
 //! | [`matcher`] | Istio's string match |
 //! | [`target`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
+//! | [`sanitise`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
+//! | [`pipeline`] | in which order all this happens |
+//! | [`telemetry`] | which counters exist, and what they are called |
 
 pub mod authn;
 pub mod authz;
 pub mod config;
 pub mod matcher;
+pub mod pipeline;
+#[cfg(all(feature = "plugin", target_arch = "wasm32"))]
+mod plugin;
 pub mod request;
 pub mod rewrite;
+pub mod sanitise;
 pub mod shadow;
 pub mod target;
+pub mod telemetry;

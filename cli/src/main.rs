@@ -1,2 +1,43 @@
-//! The `modelgate` command.
-fn main() {}
+//! The `modelgate` command: the engine of the filter, on a desk instead of in a gateway.
+
+mod check;
+mod key;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks modelgate configurations, and makes API keys.
+///
+/// The same engine that decides in the gateway reads the files here: what `check` accepts, the
+/// filter accepts.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads configurations and reports everything that is wrong with them.
+    ///
+    /// A file is YAML or JSON: a WasmPlugin, a TrafficExtension, several documents, or a bare
+    /// pluginConfig. Exit status 1 if a file would be refused by the filter.
+    #[command(after_help = "Example: modelgate check wasmplugin/gateway.yaml")]
+    Check(check::Check),
+    /// API keys of machine clients.
+    #[command(subcommand)]
+    Key(key::Key),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Key(key) => key.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("modelgate: {error:#}");
+        ExitCode::FAILURE
+    })
+}

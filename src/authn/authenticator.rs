@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Identity;
 use super::api_key::ApiKeys;
-use super::cache::{Key, TokenCache, Verified};
+use super::cache::{Key, SMALLEST, TokenCache, Verified};
 use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
 use super::places::{Found, Tokens};
@@ -116,6 +116,10 @@ impl Authenticator {
     ) -> Option<Self> {
         let before = errors.errors().len();
         check_remote(&settings.jwks, &path.field("jwks"), errors);
+        if (1..SMALLEST).contains(&settings.token_cache.bytes.0) {
+            let fix = "8KiB or more, or 0B to switch it off";
+            errors.add(&path.field("tokenCache").field("bytes"), "is too small", fix);
+        }
         let list = path.field("jwtRules");
         let rules: Vec<Option<Rule>> = settings
             .jwt_rules

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::Identity;
-use super::claims::SKEW;
+use super::claims::Validity;
 use super::outputs::Lines;
 use super::places::Place;
 use crate::config::types;
@@ -15,6 +15,9 @@ const WAYS: usize = 4;
 
 /// What a slot is expected to hold, in bytes; decides how many there are.
 const TYPICAL_ENTRY: usize = 2048;
+
+/// The least that is of use, in bytes.
+pub const SMALLEST: usize = WAYS * TYPICAL_ENTRY;
 
 /// Verified tokens of one worker and one configuration. A new configuration needs a new cache.
 pub struct TokenCache {
@@ -46,16 +49,13 @@ pub struct Verified {
     pub identity: Rc<Identity>,
     /// The rule's output headers.
     pub lines: Lines,
-    /// `nbf` in seconds.
-    pub not_before: u64,
-    /// `exp` in seconds.
-    pub expires: Option<u64>,
+    /// When the token is valid.
+    pub validity: Validity,
 }
 
 impl Verified {
     fn is_valid(&self, now: u64) -> bool {
-        now.saturating_add(SKEW) >= self.not_before
-            && self.expires.is_none_or(|at| now <= at.saturating_add(SKEW))
+        self.validity.check(now).is_ok()
     }
 }
 
@@ -100,11 +100,11 @@ impl Entry {
 }
 
 impl TokenCache {
-    /// An empty cache. 0 bytes is off.
+    /// An empty cache; off with less than [`SMALLEST`] bytes.
     pub fn new(settings: &types::TokenCache) -> Self {
         let limit = settings.bytes.0;
-        let per_set = WAYS.saturating_mul(TYPICAL_ENTRY);
-        let sets = if limit == 0 { 0 } else { prev_power_of_two(limit / per_set) };
+        // The largest power of two; none if there is not room for a single set.
+        let sets = (limit / SMALLEST).checked_ilog2().map_or(0, |bits| 1usize << bits);
         let count = sets.saturating_mul(WAYS);
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || None);
@@ -150,7 +150,16 @@ impl TokenCache {
         if size > self.limit / 4 {
             return;
         }
-        self.discard(now, size, key);
+        let Some(at) = self.slot_for(key, now) else { return };
+        self.clear(at, now, key);
+        // Once around at most: then the cache is empty.
+        for _ in 0..self.slots.len() {
+            if self.used.saturating_add(size) <= self.limit {
+                break;
+            }
+            self.clear(self.hand, now, key);
+            self.hand = self.hand.saturating_add(1) % self.slots.len().max(1);
+        }
         self.tick = self.tick.wrapping_add(1);
         let entry = Entry {
             token: key.token.into(),
@@ -160,45 +169,30 @@ impl TokenCache {
             size,
             last_used: self.tick,
         };
-        if let Some(slot) = self.set(key.hash).iter_mut().find(|slot| slot.is_none()) {
+        if let Some(slot) = self.slots.get_mut(at) {
             *slot = Some(Box::new(entry));
             self.used = self.used.saturating_add(size);
         }
     }
 
-    /// Makes room for `size` bytes and a slot in the key's set.
-    fn discard(&mut self, now: u64, size: usize, key: &Key<'_>) {
-        let set = self.set_range(key.hash);
-        let in_set = self.slots.get(set.clone()).unwrap_or_default();
-        let stale = |e: &Entry| e.is(key) || !e.verified.is_valid(now);
-        let victim = match in_set.iter().flatten().find(|e| stale(e)) {
-            Some(entry) => Some(entry),
-            None if in_set.iter().any(Option::is_none) => None,
-            None => in_set.iter().flatten().min_by_key(|e| e.last_used),
+    /// Where in its set an entry goes: its own slot, else one that is empty or stale, else the one
+    /// that was not used for longest.
+    fn slot_for(&self, key: &Key<'_>, now: u64) -> Option<usize> {
+        let range = self.set_range(key.hash);
+        let slots = self.slots.get(range.clone())?;
+        let rank = |slot: &Option<Box<Entry>>| match slot {
+            Some(entry) if entry.is(key) => (0, 0),
+            Some(entry) if entry.verified.is_valid(now) => (2, entry.last_used),
+            _ => (1, 0),
         };
-        let at = victim.and_then(|victim| {
-            let same = |slot: &Option<Box<Entry>>| {
-                slot.as_deref().is_some_and(|e| std::ptr::eq(e, &**victim))
-            };
-            in_set.iter().position(same)
-        });
-        if let Some(at) = at {
-            self.empty(set.start.saturating_add(at), now, Some(key));
-        }
-        for _ in 0..self.slots.len() {
-            if self.used.saturating_add(size) <= self.limit {
-                break;
-            }
-            self.empty(self.hand, now, Some(key));
-            self.hand = self.hand.saturating_add(1) % self.slots.len().max(1);
-        }
+        range.zip(slots).min_by_key(|(_, slot)| rank(slot)).map(|(at, _)| at)
     }
 
-    fn empty(&mut self, at: usize, now: u64, replaced_by: Option<&Key<'_>>) {
+    /// Empties a slot; an entry that `key` does not replace and that was still valid was evicted.
+    fn clear(&mut self, at: usize, now: u64, key: &Key<'_>) {
         if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
             self.used = self.used.saturating_sub(entry.size);
-            let replaced = replaced_by.is_some_and(|key| entry.is(key));
-            if entry.verified.is_valid(now) && !replaced {
+            if entry.verified.is_valid(now) && !entry.is(key) {
                 self.evicted = self.evicted.saturating_add(1);
             }
         }
@@ -215,10 +209,6 @@ impl TokenCache {
         let range = self.set_range(hash);
         self.slots.get_mut(range).unwrap_or_default()
     }
-}
-
-fn prev_power_of_two(n: usize) -> usize {
-    1usize << n.max(1).ilog2()
 }
 
 /// A hash to find entries by; whoever makes two tokens collide only pushes one of them out.

@@ -6,7 +6,7 @@ use super::failure::Rejection;
 
 /// By how many seconds the clocks of issuer and gateway may differ. Envoy's default; Istio has no
 /// setting for it.
-pub const SKEW: u64 = 60;
+const SKEW: u64 = 60;
 
 /// Names that RFC 7519 §4.1 registers.
 pub const REGISTERED: &[&str] = &["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
@@ -16,10 +16,30 @@ pub const REGISTERED: &[&str] = &["iss", "sub", "aud", "exp", "nbf", "iat", "jti
 pub struct Claims {
     /// All claims.
     pub map: Map<String, Value>,
+    /// When they hold.
+    pub validity: Validity,
+}
+
+/// When a token is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
     /// `nbf` in seconds; 0 without one.
     pub not_before: u64,
     /// `exp` in seconds. 0 is never, as in Envoy.
     pub expires: Option<u64>,
+}
+
+impl Validity {
+    /// Whether the token is valid at `now`, in seconds.
+    pub fn check(self, now: u64) -> Result<(), Rejection> {
+        if now.saturating_add(SKEW) < self.not_before {
+            return Err(Rejection::NotYetValid);
+        }
+        if self.expires.is_some_and(|at| now > at.saturating_add(SKEW)) {
+            return Err(Rejection::Expired);
+        }
+        Ok(())
+    }
 }
 
 impl Claims {
@@ -40,23 +60,13 @@ impl Claims {
         if !audiences_ok {
             return Err(R::AudNotString);
         }
-        Ok(Self { map, not_before, expires: Some(expires).filter(|at| *at != 0) })
+        let expires = Some(expires).filter(|at| *at != 0);
+        Ok(Self { map, validity: Validity { not_before, expires } })
     }
 
     /// `iss`; empty without one.
     pub fn issuer(&self) -> &str {
         self.map.get("iss").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// Whether the token is valid at `now`, in seconds.
-    pub fn check_time(&self, now: u64) -> Result<(), Rejection> {
-        if now.saturating_add(SKEW) < self.not_before {
-            return Err(Rejection::NotYetValid);
-        }
-        if self.expires.is_some_and(|at| now > at.saturating_add(SKEW)) {
-            return Err(Rejection::Expired);
-        }
-        Ok(())
     }
 
     /// Whether the token is for one of these, which [`bare_audience`] was applied to; none: for
@@ -160,7 +170,7 @@ mod tests {
             (json!(1e3), Some(1000)),
             (json!(9_007_199_254_740_993u64), Some(9_007_199_254_740_993)),
         ] {
-            assert_eq!(read(json!({"exp": exp})).unwrap().expires, want, "{exp}");
+            assert_eq!(read(json!({"exp": exp})).unwrap().validity.expires, want, "{exp}");
         }
     }
 
@@ -174,10 +184,10 @@ mod tests {
             (2061, Err(Rejection::Expired)),
             (u64::MAX, Err(Rejection::Expired)),
         ] {
-            assert_eq!(claims.check_time(now), want, "{now}");
+            assert_eq!(claims.validity.check(now), want, "{now}");
         }
-        assert_eq!(read(json!({})).unwrap().check_time(u64::MAX), Ok(()));
-        assert_eq!(read(json!({"exp": 0})).unwrap().check_time(u64::MAX), Ok(()));
+        assert_eq!(read(json!({})).unwrap().validity.check(u64::MAX), Ok(()));
+        assert_eq!(read(json!({"exp": 0})).unwrap().validity.check(u64::MAX), Ok(()));
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::request::Host;
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;
 
-/// Headers that belong to the connection or the route: a claim must not set them.
+/// Headers that belong to the connection, to the proxy, or to the route: a claim that chose the
+/// model would choose it after the caller was authorized for another.
 const NO_OUTPUT: &[&str] = &[
     "connection",
     "content-length",
@@ -28,11 +29,24 @@ const NO_OUTPUT: &[&str] = &[
     "cookie",
     "host",
     "keep-alive",
+    "namespace",
+    "seldon",
+    "seldon-internal-model",
+    "seldon-model",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-seldon-route",
 ];
+
+/// Beginnings of such names.
+const NO_OUTPUT_PREFIXES: &[&str] = &["x-envoy-", "x-modelgate-"];
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -98,7 +112,7 @@ impl Rule {
         if claims.issuer() != self.issuer {
             return Err(Rejection::UnknownIssuer);
         }
-        claims.check_time(now)?;
+        claims.validity.check(now)?;
         claims.check_audience(&self.audiences)?;
         self.keys.verify(jws, jws::signed(token), host)?;
         let lines = self.outputs.lines(token, &claims.map);
@@ -107,12 +121,7 @@ impl Rule {
         let subject = claims.map.get("sub").and_then(|s| s.as_str()).map(str::to_owned);
         let identity =
             Rc::new(Identity { issuer: Some(self.issuer.clone()), subject, claims: map });
-        Ok(Rc::new(Verified {
-            identity,
-            lines,
-            not_before: claims.not_before,
-            expires: claims.expires,
-        }))
+        Ok(Rc::new(Verified { identity, lines, validity: claims.validity }))
     }
 }
 
@@ -180,17 +189,19 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     let mut check = |name: &str, place: &Path<'_>, errors: &mut Errors| {
         let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let lower = name.to_ascii_lowercase();
+        let plain = plain_name(name.to_ascii_lowercase().as_bytes());
+        let reserved = NO_OUTPUT.iter().any(|n| n.as_bytes() == plain)
+            || NO_OUTPUT_PREFIXES.iter().any(|p| plain.starts_with(p.as_bytes()));
         if name.is_empty() || !name.bytes().all(valid) {
             errors.add_value(place, "is not a name of a header", name, "letters, digits, - and _");
-        } else if NO_OUTPUT.contains(&lower.as_str()) {
+        } else if reserved {
             errors.add_value(
                 place,
                 "is not a header for claims",
                 name,
                 "a name of its own, as x-user",
             );
-        } else if !seen.insert(plain_name(lower.as_bytes())) {
+        } else if !seen.insert(plain) {
             errors.add_value(place, "is given twice in this rule", name, "a header for each claim");
         }
     };

@@ -65,6 +65,18 @@ impl std::fmt::Debug for Subject<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyId(usize);
 
+impl PolicyId {
+    /// The policy with this index.
+    pub fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// Position in the order of evaluation, from 0.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// What a policy that matched did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {

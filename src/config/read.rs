@@ -200,6 +200,7 @@ fn mistaken<T>(value: &Value, wanted: &str, path: &Path<'_>, errors: &mut Errors
 /// Whether a key of the document (camelCase) is the field (snake case).
 fn names(key: &str, field: &str) -> bool {
     let mut key = key.chars();
+    let field = plain(field);
     let mut field = field.chars();
     loop {
         match field.next() {
@@ -219,7 +220,13 @@ fn names(key: &str, field: &str) -> bool {
     }
 }
 
+/// A field whose name is a keyword of Rust's, as `match`, is declared with `r#`.
+fn plain(field: &str) -> &str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
 fn camel(field: &str) -> String {
+    let field = plain(field);
     let mut out = String::with_capacity(field.len());
     let mut upper = false;
     for c in field.chars() {
@@ -460,6 +467,12 @@ mod tests {
                 "true: is not a field here: YAML 1.1 reads an unquoted y, n, yes, no, on or off as a boolean: quote the key",
             ]
         );
+    }
+
+    #[test]
+    fn fields_that_are_keywords_are_written_plainly() {
+        assert!(names("match", "r#match"));
+        assert_eq!(camel("r#match"), "match");
     }
 
     #[test]

@@ -1,1 +1,46 @@
 //! Shadows: which requests are copied, what the copies carry, and whether the answers agree.
+//!
+//! Pure: whoever drives it makes the calls, tells the time and counts. The way of a copy:
+//!
+//! 1. [`Shadows::select`] names the shadows of a request, [`Shadows::copy`] drafts the head of the copy.
+//! 2. [`Desk::begin`] opens a pair, which collects the request's body and the live answer as they
+//!    stream by. At the complete end of the request the copy is queued.
+//! 3. [`Desk::next`] hands out queued copies; their answers come back through [`Desk::answer`].
+//! 4. When both answers are complete, in either order, they are compared.
+//!
+//! Each selected request gets exactly one [`Outcome`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `settings` | what an operator writes -> [`Shadows`] |
+//! | `select`, `sample` | which shadows a request gets |
+//! | `copy`, `names`, `path` | what a copy carries |
+//! | `budget`, `capture` | bytes that are held, and their limits |
+//! | `breaker` | when a failing shadow is left alone |
+//! | `slab`, `pair`, `desk` | the life of a pair |
+//! | `head`, `compare` | what an answer says, and whether two agree |
+//! | `event`, `lines` | what is counted and logged |
+
+mod breaker;
+mod budget;
+mod capture;
+pub mod compare;
+mod copy;
+mod desk;
+mod event;
+mod head;
+mod lines;
+mod names;
+mod pair;
+mod path;
+mod sample;
+mod select;
+mod settings;
+mod slab;
+
+pub use copy::{CopyHead, upstream};
+pub use desk::{Answer, Call, Desk, Gauges};
+pub use event::{Outcome, Sink};
+pub use head::Head;
+pub use settings::{Credentials, Shadow, Shadows};
+pub use slab::Id;

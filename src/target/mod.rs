@@ -1,6 +1,31 @@
 //! Which model an address reaches, and what is done with it. A file for each family.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `resolve` | which family an address belongs to, and which addresses contradict themselves |
+//! | `seldon_v1`, `seldon_v2`, `kserve`, `fixed` | how a family, or the operator, names a model |
+//! | `operation`, `grpc` | what a model server's own paths and methods do |
+//! | `path`, `host`, `names`, `location` | spellings: what may be read, and what is refused |
 
 use std::borrow::Cow;
+
+mod fixed;
+mod grpc;
+pub mod host;
+mod kserve;
+mod location;
+pub(crate) mod names;
+mod operation;
+pub(crate) mod path;
+mod resolve;
+mod seldon_v1;
+mod seldon_v2;
+#[cfg(test)]
+mod tests;
+
+pub use location::Location;
+pub use resolve::Targets;
+pub(crate) use resolve::{begins_address, is_kserve_host};
 
 use crate::config::read::words;
 use crate::config::types::Family;
@@ -73,4 +98,10 @@ impl Model<'_> {
 pub struct Refusal {
     /// What is wrong with it, for the body of the answer. Never holds what the client sent.
     pub reason: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
 }

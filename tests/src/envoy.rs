@@ -131,6 +131,15 @@ impl Envoy {
             .collect())
     }
 
+    /// Counters of modules that failed, were reloaded or could not be loaded, those that are not 0.
+    pub async fn wasm_failures(&self) -> Result<BTreeMap<String, u64>> {
+        let mut counters = self.counters("wasm.").await?;
+        counters.retain(|name, value| {
+            *value > 0 && (name.contains("fail") || name.contains("vm_reload"))
+        });
+        Ok(counters)
+    }
+
     /// The configuration that Envoy runs with.
     pub async fn config_dump(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.admin("/config_dump?include_eds").await?)?)

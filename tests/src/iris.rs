@@ -53,6 +53,13 @@ impl Iris {
         let sum: f64 = parts.iter().sum();
         Ok(parts.iter().map(|part| part / sum).collect())
     }
+
+    /// Index of the most probable class.
+    pub fn class(&self, features: &[f64]) -> Result<usize> {
+        let probabilities = self.predict(features)?;
+        let best = probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        best.map(|(class, _)| class).context("no classes")
+    }
 }
 
 fn weights() -> Result<&'static Weights> {

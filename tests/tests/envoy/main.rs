@@ -1,3 +1,12 @@
 //! The module in a real Envoy. Needs `ENVOY` and `MODELGATE_WASM`.
 
+mod authn;
+mod authz;
+mod bypass;
+mod config;
+mod hostile;
+mod rewrite;
+mod shadow;
+mod site;
+mod telemetry;
 mod testbed_itself;

@@ -1,1 +1,7 @@
-//! The module in front of real model servers.
+//! The module in front of real model servers, called with their own protocols. Needs `ENVOY`,
+//! `MODELGATE_WASM`, `SELDON_VENV` and `MLSERVER_VENV`.
+
+mod mlserver;
+mod seldon_wrapper;
+mod servers_alone;
+mod support;

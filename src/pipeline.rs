@@ -1,0 +1,432 @@
+//! The one place that says in which order a request is rewritten, located, cleaned, authenticated,
+//! authorized and shadowed.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use crate::authn::{self, Authenticator, Identity, TokenCache, TokenResults};
+use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
+use crate::config::types::{self, Mode, PluginConfig};
+use crate::config::{self, Errors, Path};
+use crate::matcher::StringMatch;
+use crate::request::{Edits, Request};
+use crate::rewrite::{Rewrites, Rewritten};
+use crate::sanitise::Sanitiser;
+use crate::shadow::{self, CopyHead, Credentials, Shadows};
+use crate::target::host::{Host, Hosts};
+use crate::target::{Address, Location, Operation, Refusal, Targets};
+use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
+
+/// gRPC's INVALID_ARGUMENT: Envoy's own mapping of 400 is INTERNAL, which clients take for a fault
+/// of the server.
+const INVALID_ARGUMENT: u32 = 3;
+
+/// A configuration, compiled once and used for every request.
+#[derive(Debug)]
+pub struct Plan {
+    mode: Mode,
+    excluded: Option<Hosts>,
+    trusted_peers: Vec<String>,
+    rewrites: Rewrites,
+    targets: Targets,
+    sanitiser: Sanitiser,
+    authenticator: Authenticator,
+    authorizer: Authorizer,
+    shadows: Rc<Shadows>,
+    /// The conditions of each shadow.
+    when: Vec<Conditions>,
+    token_cache: types::TokenCache,
+    telemetry: types::Telemetry,
+    /// Models that the configuration names literally: they have labels from the start.
+    named_models: BTreeSet<String>,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub struct Decision {
+    /// How it is counted.
+    pub verdict: Verdict,
+    /// What the client is told; `None` where the request goes on.
+    pub answer: Option<Answer>,
+    /// What changes before it goes on, `:path` and `:authority` included.
+    pub edits: Edits,
+    /// `namespace/name` of the model that is reached.
+    pub model: Option<String>,
+    /// What is done with it.
+    pub operation: Option<Operation>,
+    /// Who is calling, where a token or key says so.
+    pub identity: Option<Rc<Identity>>,
+    /// The policy that decided.
+    pub policy: Option<PolicyId>,
+    /// What every policy that matched contributes to the counters.
+    pub effects: Vec<(PolicyId, Effect)>,
+    /// What every token contributes to the counters.
+    pub tokens: TokenResults,
+    /// Shadows that get a copy, as indices into [`Plan::shadows`], and the heads of the copies.
+    pub copies: Vec<(usize, CopyHead)>,
+}
+
+/// An answer that the filter gives itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub code: u32,
+    /// Plain text.
+    pub body: &'static str,
+    /// The challenge of a 401, or of authentication's 403.
+    pub www_authenticate: Option<String>,
+    /// For `%RESPONSE_CODE_DETAILS%`.
+    pub details: String,
+    /// Where Envoy's own mapping from the HTTP status would mislead.
+    pub grpc_status: Option<u32>,
+}
+
+impl Plan {
+    /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.
+    pub fn read(text: &[u8], errors: &mut Errors) -> Option<Self> {
+        let settings = config::read(text, errors)?;
+        let plan = Self::compile(&settings, errors);
+        plan.filter(|_| errors.is_empty())
+    }
+
+    /// Compiles settings. Every part is compiled before the first failure counts, so that all
+    /// errors are reported.
+    fn compile(settings: &PluginConfig, errors: &mut Errors) -> Option<Self> {
+        let root = Path::ROOT;
+        let targets = Targets::compile(&settings.targets, &root.field("targets"), errors);
+        let rewrites = root.field("rewrites");
+        let rewrites = Rewrites::compile(&settings.rewrites, &settings.targets, &rewrites, errors);
+        let authentication = root.field("authentication");
+        let authenticator =
+            Authenticator::compile(&settings.authentication, &authentication, errors);
+        let source = settings.source_address;
+        let authorizer =
+            Authorizer::compile(&settings.authorization, &settings.bypass, source, errors);
+        let credentials = authenticator.as_ref().map(credentials).unwrap_or_default();
+        let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
+        let compiled = Shadows::compile(shadows, limits, &credentials, &root, errors);
+        let list = root.field("shadows");
+        let when: Vec<Option<Conditions>> = shadows
+            .iter()
+            .enumerate()
+            .map(|(i, shadow)| {
+                let path = list.index(i);
+                Conditions::compile(&shadow.when, &path.field("when"), source, errors)
+            })
+            .collect();
+        let exclude = root.field("exclude");
+        let excluded = match settings.exclude.hosts.as_slice() {
+            [] => Some(None),
+            hosts => Hosts::compile(hosts, &exclude.field("hosts"), errors).map(Some),
+        };
+        check_peers(&settings.trusted_peers, &root.field("trustedPeers"), errors);
+        if !settings.splits.is_empty() {
+            let fix = "leave them out, and let the VirtualService split by weight";
+            errors.add(&root.field("splits"), "are not supported by this version", fix);
+        }
+        let authenticator = authenticator?;
+        Some(Self {
+            mode: settings.mode,
+            excluded: excluded?,
+            trusted_peers: settings.trusted_peers.clone(),
+            rewrites: rewrites?,
+            targets: targets?,
+            sanitiser: Sanitiser::new(authenticator.output_headers().iter().map(Vec::as_slice)),
+            authenticator,
+            authorizer: authorizer?,
+            shadows: Rc::new(compiled?),
+            when: when.into_iter().collect::<Option<_>>()?,
+            token_cache: settings.authentication.token_cache.clone(),
+            telemetry: settings.telemetry.clone(),
+            named_models: named_models(settings),
+        })
+    }
+
+    /// An empty cache of the size that the configuration says, for one worker.
+    pub fn token_cache(&self) -> TokenCache {
+        TokenCache::new(&self.token_cache)
+    }
+
+    /// The labels that models have from the start, and room for more.
+    pub fn model_labels(&self) -> ModelLabels {
+        let named = self.named_models.iter().map(String::as_str);
+        ModelLabels::new(self.telemetry.model_labels.max, named)
+    }
+
+    /// A policy's label, the same for all that have none of their own.
+    pub fn policy_label(&self, policy: PolicyId) -> u32 {
+        let label = u32::try_from(policy.index()).unwrap_or(u32::MAX);
+        if label < self.telemetry.policy_labels.max { label } else { u32::MAX }
+    }
+
+    /// A policy's `namespace/name`.
+    pub fn policy_name(&self, policy: PolicyId) -> &str {
+        self.authorizer.policy_name(policy)
+    }
+
+    /// Whether decisions are written to filter state for access logs.
+    pub fn writes_access_log(&self) -> bool {
+        self.telemetry.access_log
+    }
+
+    /// The shadows, compiled.
+    pub fn shadows(&self) -> &Rc<Shadows> {
+        &self.shadows
+    }
+
+    /// Decides one request. In REPORT mode the decision says what would have been, and changes
+    /// nothing.
+    pub fn decide(&self, request: &Request<'_>, cache: &mut TokenCache) -> Decision {
+        let mut decision = Decision {
+            verdict: Verdict::Allowed,
+            answer: None,
+            edits: Edits::default(),
+            model: None,
+            operation: None,
+            identity: None,
+            policy: None,
+            effects: Vec::new(),
+            tokens: TokenResults::default(),
+            copies: Vec::new(),
+        };
+        if let Err(refusal) = self.run(request, cache, &mut decision) {
+            decision.verdict = Verdict::Refused;
+            decision.answer = Some(Answer {
+                code: 400,
+                body: refusal.reason,
+                www_authenticate: None,
+                details: "modelgate_refused_address".into(),
+                grpc_status: Some(INVALID_ARGUMENT),
+            });
+        }
+        if self.mode == Mode::Report {
+            decision.answer = None;
+            decision.edits = Edits::default();
+            decision.copies.clear();
+        }
+        decision
+    }
+
+    fn run(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        decision: &mut Decision,
+    ) -> Result<(), Refusal> {
+        if self.is_excluded(request)? {
+            decision.verdict = Verdict::Excluded;
+            self.sanitise(request, &mut decision.edits);
+            return Ok(());
+        }
+        let rewritten = self.rewrites.choose(request)?;
+        let address = match &rewritten {
+            Some(rewritten) => rewritten.target(&self.targets, request)?,
+            None => self.targets.resolve(&Location::of(request))?,
+        };
+        if let Some(address) = &address {
+            decision.operation = Some(address.operation);
+            decision.model = address.model.as_ref().map(|model| model.id.clone().into_owned());
+        }
+        self.sanitise(request, &mut decision.edits);
+
+        let subject = Subject {
+            request,
+            edits: &decision.edits,
+            address: address.as_ref(),
+            identity: None,
+        };
+        let bypassed = self.authorizer.bypass(&subject).is_some();
+        let path = if bypassed {
+            self.authenticator.strip(request, &mut decision.edits)
+        } else if request.is_preflight() {
+            None
+        } else {
+            let result = self.authenticator.authenticate(request, cache, &mut decision.edits);
+            decision.tokens = result.tokens;
+            match result.verdict {
+                authn::Verdict::Anonymous => {}
+                authn::Verdict::Identified(identity) => decision.identity = Some(identity),
+                authn::Verdict::Refused(failure) => {
+                    decision.verdict = Verdict::Unauthenticated;
+                    decision.answer = Some(Answer {
+                        code: u32::from(failure.code),
+                        body: failure.text,
+                        www_authenticate: Some(failure.www_authenticate),
+                        details: failure.details,
+                        grpc_status: None,
+                    });
+                    return Ok(());
+                }
+            }
+            result.path
+        };
+
+        let subject = Subject {
+            request,
+            edits: &decision.edits,
+            address: address.as_ref(),
+            identity: decision.identity.as_deref(),
+        };
+        let authorization = self.authorizer.decide(&subject, bypassed);
+        decision.policy = authorization.policy;
+        if !authorization.allowed {
+            decision.verdict = Verdict::Denied;
+            decision.answer = Some(Answer {
+                code: 403,
+                body: "RBAC: access denied",
+                www_authenticate: None,
+                details: self.authorizer.details(&authorization),
+                grpc_status: None,
+            });
+        }
+        decision.effects = authorization.effects;
+        if decision.answer.is_some() {
+            return Ok(());
+        }
+        if bypassed {
+            decision.verdict = Verdict::Bypassed;
+        }
+        let shadows = self.select(&subject);
+        apply(request, rewritten.as_ref(), path, &mut decision.edits);
+        if !shadows.is_empty() {
+            self.copy(request, address.as_ref(), &shadows, decision);
+        }
+        Ok(())
+    }
+
+    /// A host of another application, as long as the address is no model's: the configuration
+    /// cannot hide a model behind an excluded host.
+    fn is_excluded(&self, request: &Request<'_>) -> Result<bool, Refusal> {
+        let Some(excluded) = &self.excluded else { return Ok(false) };
+        Ok(excluded.matches(&Host::new(request.authority))
+            && self.targets.resolve(&Location::of(request))?.is_none())
+    }
+
+    /// Drops client copies of headers that only the gateway may set, unless the peer is a gateway.
+    fn sanitise(&self, request: &Request<'_>, edits: &mut Edits) {
+        let trusted = !self.trusted_peers.is_empty()
+            && request.attributes().peer().and_then(|peer| peer.uri_san.as_deref()).is_some_and(
+                |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == id),
+            );
+        if !trusted {
+            self.sanitiser.apply(request, edits);
+        }
+    }
+
+    /// The shadows that get a copy.
+    fn select(&self, subject: &Subject<'_>) -> Vec<usize> {
+        let Some(address) = subject.address.filter(|_| !self.shadows.is_empty()) else {
+            return Vec::new();
+        };
+        let principal = subject.identity.and_then(Identity::principal);
+        self.shadows.select(subject.request, address, principal.as_deref().map(str::as_bytes), |i| {
+            self.when.get(i).is_some_and(|when| when.matches(subject))
+        })
+    }
+
+    /// Drafts the copies, from what goes upstream.
+    fn copy(
+        &self,
+        request: &Request<'_>,
+        address: Option<&Address<'_>>,
+        shadows: &[usize],
+        decision: &mut Decision,
+    ) {
+        let Some(model) = address.and_then(|address| address.model.as_ref()) else { return };
+        // Live and shadow answer under one id, so that what both log can be joined.
+        if request.header(b"seldon-puid").is_none()
+            && let Some(id) = request.header(b"x-request-id")
+        {
+            decision.edits.set(b"seldon-puid", id);
+        }
+        let lines = shadow::upstream(request, &decision.edits);
+        let copies = shadows
+            .iter()
+            .filter_map(|shadow| Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?)));
+        decision.copies = copies.collect();
+    }
+}
+
+impl Names for Plan {
+    fn policy(&self, label: u32) -> &str {
+        let index = usize::try_from(label).ok().filter(|_| label != u32::MAX);
+        index.map_or(OTHER, |index| self.authorizer.policy_name(PolicyId::new(index)))
+    }
+
+    fn shadow(&self, index: u32) -> &str {
+        let shadow = usize::try_from(index).ok().and_then(|index| self.shadows.get(index));
+        shadow.map_or(OTHER, |shadow| &shadow.name)
+    }
+}
+
+/// Adds to the edits what the rewrite changes, and the path without the token that stood in it.
+fn apply(
+    request: &Request<'_>,
+    rewritten: Option<&Rewritten>,
+    without_token: Option<Vec<u8>>,
+    edits: &mut Edits,
+) {
+    let Some(rewritten) = rewritten else {
+        if let Some(path) = without_token {
+            edits.set(b":path", path);
+        }
+        return;
+    };
+    for name in rewritten.edits.removed() {
+        edits.remove(name);
+    }
+    for (name, value) in rewritten.edits.added() {
+        edits.add(name, value);
+    }
+    if let Some(authority) = &rewritten.authority {
+        edits.set(b":authority", authority.clone());
+    }
+    match (&rewritten.path, without_token) {
+        (None, None) => {}
+        (None, Some(path)) => edits.set(b":path", path),
+        (Some(path), None) => edits.set(b":path", path.clone()),
+        (Some(path), Some(without_token)) => {
+            // The rewrite keeps the query behind its path, token and all.
+            let path = path.strip_suffix(request.path_rest()).unwrap_or(path);
+            let kept = without_token.get(request.path_only().len()..).unwrap_or_default();
+            edits.set(b":path", [path, kept].concat());
+        }
+    }
+}
+
+/// Where credentials travel, for what copies must not carry.
+fn credentials(authenticator: &Authenticator) -> Credentials {
+    let texts = |names: &[Vec<u8>]| {
+        names.iter().map(|name| String::from_utf8_lossy(name)).map(Cow::into_owned).collect()
+    };
+    Credentials {
+        headers: texts(authenticator.credential_headers()),
+        params: texts(authenticator.credential_params()),
+        identity: texts(authenticator.output_headers()),
+    }
+}
+
+fn check_peers(peers: &[String], path: &Path<'_>, errors: &mut Errors) {
+    for (i, peer) in peers.iter().enumerate() {
+        if !peer.starts_with("spiffe://") || peer.contains('*') {
+            let fix = "a whole SPIFFE id, as spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway";
+            errors.add_value(&path.index(i), "is not a SPIFFE id", peer, fix);
+        }
+    }
+}
+
+/// Every `namespace/name` that stands in the configuration without a `*`.
+fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
+    let policies = settings.authorization.policies.iter();
+    let operations = policies.clone().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to);
+    let fixed = settings.targets.fixed.iter().map(|fixed| &fixed.model);
+    policies
+        .flat_map(|policy| &policy.models)
+        .chain(operations.flat_map(|to| &to.operation.models))
+        .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
+        .chain(fixed)
+        .filter(|model| !model.contains('*'))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,145 @@
+//! The proxy as the engine sees it, and changes to a request written back to the proxy.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+
+use super::abi::{self, Status};
+use crate::pipeline::Answer;
+use crate::request::{Edits, Host, Peer, SignatureCheck};
+
+/// `xds.listener_direction` of a sidecar's inbound listener.
+const INBOUND: i64 = 1;
+
+/// The proxy, while it handles a stream.
+#[derive(Debug, Default)]
+pub struct Proxy {
+    lacks_verify_signature: Cell<bool>,
+}
+
+impl Host for Proxy {
+    fn now(&self) -> u64 {
+        abi::now()
+    }
+
+    fn remote_ip(&self) -> Option<IpAddr> {
+        ip(&text("source\0address")?)
+    }
+
+    fn destination_ip(&self) -> Option<IpAddr> {
+        ip(&text("destination\0address")?)
+    }
+
+    fn destination_port(&self) -> Option<u16> {
+        u16::try_from(integer("destination\0port")?).ok()
+    }
+
+    fn is_inbound(&self) -> bool {
+        integer("xds\0listener_direction") == Some(INBOUND)
+    }
+
+    fn sni(&self) -> Option<Vec<u8>> {
+        text("connection\0requested_server_name")
+    }
+
+    fn peer(&self) -> Option<Peer> {
+        let peer = Peer {
+            uri_san: text("connection\0uri_san_peer_certificate"),
+            dns_san: text("connection\0dns_san_peer_certificate"),
+            subject: text("connection\0subject_peer_certificate"),
+        };
+        (peer != Peer::default()).then_some(peer)
+    }
+
+    fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool> {
+        if self.lacks_verify_signature.get() {
+            return None;
+        }
+        match abi::call_foreign_function("verify_signature", &verify_signature_arguments(check)) {
+            Ok(result) => Some(is_verified(&result)),
+            Err(Status::NOT_FOUND) => {
+                self.lacks_verify_signature.set(true);
+                None
+            }
+            // The engine checks for itself: both ways give the same verdict.
+            Err(_) => None,
+        }
+    }
+}
+
+/// Envoy's `VerifySignatureArguments`: hash_function = 1, public_key = 2, signature = 3, text = 4.
+fn verify_signature_arguments(check: &SignatureCheck<'_>) -> Vec<u8> {
+    let fields = [check.hash.as_bytes(), check.public_key, check.signature, check.text];
+    let mut message = Vec::with_capacity(fields.iter().map(|f| f.len().saturating_add(6)).sum());
+    for (number, bytes) in (1u8..).zip(fields) {
+        // Wire type 2: length-delimited, with the length as a varint.
+        message.push((number << 3) | 2);
+        let mut length = bytes.len();
+        while length > 0x7f {
+            message.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        message.push(length as u8);
+        message.extend_from_slice(bytes);
+    }
+    message
+}
+
+/// Envoy's `VerifySignatureResult` says so in field 1, a boolean.
+fn is_verified(message: &[u8]) -> bool {
+    message.starts_with(&[1 << 3, 1])
+}
+
+/// A property that is there and not empty.
+pub fn text(path: &str) -> Option<Vec<u8>> {
+    abi::property(path).ok().filter(|value| !value.is_empty())
+}
+
+/// A property that is a number.
+pub fn integer(path: &str) -> Option<i64> {
+    Some(i64::from_le_bytes(text(path)?.try_into().ok()?))
+}
+
+/// The address in `ip:port` or `[ip]:port`.
+fn ip(address: &[u8]) -> Option<IpAddr> {
+    let address = std::str::from_utf8(address).ok()?;
+    address.parse::<SocketAddr>().map(|a| a.ip()).or_else(|_| address.parse()).ok()
+}
+
+/// Writes the changes to the request. Envoy then selects the route anew.
+pub fn apply(edits: &Edits) -> Result<(), Status> {
+    // One call replaces where a removal and an addition of the same name would be two.
+    let mut replaced: Vec<&[u8]> = Vec::new();
+    for (name, value) in edits.added() {
+        if edits.removed().any(|n| n == name) && !replaced.contains(&name) {
+            replaced.push(name);
+            abi::replace_request_header(name, value)?;
+        } else {
+            abi::add_request_header(name, value)?;
+        }
+    }
+    for name in edits.removed().filter(|name| !replaced.contains(name)) {
+        abi::remove_request_header(name)?;
+    }
+    Ok(())
+}
+
+/// Answers the request in the model's stead.
+pub fn answer(answer: &Answer) {
+    let challenge = answer.www_authenticate.as_deref();
+    let headers: Vec<(&[u8], &[u8])> = challenge
+        .map(|value| ("www-authenticate".as_bytes(), value.as_bytes()))
+        .into_iter()
+        .chain([("content-type".as_bytes(), "text/plain".as_bytes())])
+        .collect();
+    let sent = abi::send_local_response(
+        answer.code,
+        &answer.details,
+        &headers,
+        answer.body.as_bytes(),
+        answer.grpc_status,
+    );
+    // The stream stays stopped either way: a request that cannot be answered does not go on.
+    if let Err(Status(status)) = sent {
+        abi::log(abi::Level::Error, &format!("modelgate: the proxy refused an answer: {status}"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Metrics, kept in the module and handed to the proxy once a second.
+
+use std::collections::BTreeMap;
+
+use super::abi::{self, Metric};
+use crate::pipeline::Plan;
+use crate::shadow::Gauges;
+use crate::telemetry::{Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _};
+
+/// The metrics of one worker under one configuration.
+#[derive(Debug)]
+pub struct Meter {
+    counters: Counters,
+    models: ModelLabels,
+    histograms: BTreeMap<(usize, Histogram), Option<u32>>,
+    /// A gauge's id, and what this worker has added to it.
+    gauges: BTreeMap<(usize, Gauge), (Option<u32>, i64)>,
+}
+
+impl Meter {
+    /// Nothing counted yet.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            counters: Counters::default(),
+            models: plan.model_labels(),
+            histograms: BTreeMap::new(),
+            gauges: BTreeMap::new(),
+        }
+    }
+
+    /// Adds one.
+    pub fn count(&mut self, count: Count) {
+        self.counters.add(count);
+    }
+
+    /// The label of a model. `answered` is asked only for a model that could get a label: whether
+    /// an upstream has just answered for it with 2xx.
+    pub fn model(&mut self, id: &str, answered: impl FnOnce() -> bool) -> ModelLabel {
+        match self.models.of(id) {
+            Some(label) => label,
+            None if answered() => self.models.learn(id),
+            None => ModelLabel::OTHER,
+        }
+    }
+
+    /// Records a latency of a shadow's pair.
+    pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, millis: u64) {
+        let metric = self.histograms.entry((shadow, histogram)).or_insert_with(|| {
+            abi::define_metric(Metric::Histogram, &histogram.name(name(plan, shadow))).ok()
+        });
+        if let Some(metric) = metric {
+            abi::record_metric(*metric, millis);
+        }
+    }
+
+    /// Tells what a shadow holds. Workers share a gauge, so each adds its own change.
+    pub fn gauge(&mut self, plan: &Plan, shadow: usize, now: Gauges) {
+        let values = [(Gauge::InFlight, now.in_flight), (Gauge::BufferedBytes, now.buffered_bytes)];
+        for (gauge, value) in values {
+            let (metric, told) = self.gauges.entry((shadow, gauge)).or_insert_with(|| {
+                (abi::define_metric(Metric::Gauge, &gauge.name(name(plan, shadow))).ok(), 0)
+            });
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            if let Some(metric) = metric
+                && value != *told
+            {
+                abi::increment_metric(*metric, value.saturating_sub(*told));
+                *told = value;
+            }
+        }
+    }
+
+    /// Hands all pending counts to the proxy.
+    pub fn flush(&mut self, plan: &Plan) {
+        self.counters.flush(
+            &self.models,
+            plan,
+            |name| abi::define_metric(Metric::Counter, name).ok(),
+            |id, n| abi::increment_metric(id, i64::try_from(n).unwrap_or(i64::MAX)),
+        );
+    }
+}
+
+fn name(plan: &Plan, shadow: usize) -> &str {
+    plan.shadow(u32::try_from(shadow).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,163 @@
+//! Carries out what the shadows' desk decides: callouts from the root context, counts, log lines.
+
+use std::cell::RefCell;
+
+use super::abi::{self, Buffer, Level, Map};
+use super::metrics::Meter;
+use crate::pipeline::Plan;
+use crate::shadow::compare::Kind;
+use crate::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, Sink};
+use crate::telemetry::{Count, Histogram};
+
+/// How soon a queued copy is sent, in milliseconds.
+const SOON: u32 = 1;
+
+/// The pairs of one worker under one configuration.
+#[derive(Debug)]
+pub struct Shadowing {
+    desk: RefCell<Desk>,
+}
+
+/// Counts what the desk reports.
+struct Counting<'a> {
+    plan: &'a Plan,
+    meter: &'a RefCell<Meter>,
+}
+
+impl Counting<'_> {
+    fn count(&self, shadow: usize, count: impl FnOnce(u32) -> Count) {
+        let shadow = u32::try_from(shadow).unwrap_or(u32::MAX);
+        self.meter.borrow_mut().count(count(shadow));
+    }
+}
+
+impl Sink for Counting<'_> {
+    fn selected(&mut self, shadow: usize) {
+        self.count(shadow, Count::ShadowSelected);
+    }
+
+    fn outcome(&mut self, shadow: usize, outcome: Outcome) {
+        self.count(shadow, |shadow| Count::ShadowOutcome(shadow, outcome));
+    }
+
+    fn difference(&mut self, shadow: usize, kind: Kind) {
+        self.count(shadow, |shadow| Count::ShadowDifference(shadow, kind));
+    }
+
+    fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64) {
+        let mut meter = self.meter.borrow_mut();
+        meter.observe(self.plan, shadow, Histogram::Live, live_millis);
+        meter.observe(self.plan, shadow, Histogram::Shadow, shadow_millis);
+    }
+
+    fn log(&mut self, line: &str) {
+        abi::log(Level::Warn, &format!("modelgate: {line}"));
+    }
+}
+
+impl Shadowing {
+    /// Nothing under way.
+    pub fn new(plan: &Plan) -> Self {
+        Self { desk: RefCell::new(Desk::new(plan.shadows().clone())) }
+    }
+
+    /// Opens a pair for each copy; those that already have their outcome are left out.
+    pub fn begin(
+        &self,
+        plan: &Plan,
+        meter: &RefCell<Meter>,
+        copies: Vec<(usize, CopyHead)>,
+    ) -> Vec<Id> {
+        let now = abi::now();
+        let mut sink = Counting { plan, meter };
+        let mut desk = self.desk.borrow_mut();
+        copies
+            .into_iter()
+            .filter_map(|(shadow, head)| desk.begin(shadow, head, now, &mut sink))
+            .collect()
+    }
+
+    /// Whether a pair of the stream still collects what streams by.
+    pub fn is_open(&self, pairs: &[Id]) -> bool {
+        let desk = self.desk.borrow();
+        pairs.iter().any(|id| desk.is_open(*id))
+    }
+
+    /// Lets the desk hear of each pair of a stream.
+    pub fn each(
+        &self,
+        plan: &Plan,
+        meter: &RefCell<Meter>,
+        pairs: &[Id],
+        mut event: impl FnMut(&mut Desk, Id, &mut dyn Sink),
+    ) {
+        let mut sink = Counting { plan, meter };
+        let mut desk = self.desk.borrow_mut();
+        for id in pairs {
+            event(&mut desk, *id, &mut sink);
+        }
+        if desk.needs_tick() {
+            abi::set_tick_period(SOON);
+        }
+    }
+
+    /// Sends what is queued. Returns whether more is.
+    pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) {
+        let mut sink = Counting { plan, meter };
+        let mut desk = self.desk.borrow_mut();
+        while let Some(id) = desk.next(now, &mut sink) {
+            let sent = desk.call(id).map(|call| {
+                let lines: Vec<(&[u8], &[u8])> = call.head.lines().collect();
+                let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
+                abi::http_call(call.cluster, &lines, call.body, timeout)
+            });
+            match sent {
+                Some(Ok(token)) => desk.dispatched(id, token),
+                Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut sink),
+            }
+        }
+    }
+
+    /// A shadow answered, or will not.
+    pub fn answered(&self, plan: &Plan, meter: &RefCell<Meter>, token: u32, body_len: usize) {
+        let mut sink = Counting { plan, meter };
+        let mut desk = self.desk.borrow_mut();
+        let headers = abi::header_map(Map::CalloutHeaders).unwrap_or_default();
+        let trailers = abi::header_map(Map::CalloutTrailers).unwrap_or_default();
+        // Only as much as can be compared: the host copies what is asked for.
+        let wanted = desk.wanted(token).min(body_len);
+        let body = match wanted {
+            0 => Vec::new(),
+            wanted => abi::buffer(Buffer::CalloutBody, wanted).unwrap_or_default(),
+        };
+        let answer = Answer {
+            headers: &abi::lines(&headers),
+            trailers: &abi::lines(&trailers),
+            body: &body,
+            body_len,
+        };
+        desk.answer(token, &answer, abi::now(), &mut sink);
+    }
+
+    /// What the shadows hold now, for the gauges.
+    pub fn report(&self, plan: &Plan, meter: &RefCell<Meter>) {
+        let desk = self.desk.borrow();
+        let mut meter = meter.borrow_mut();
+        for shadow in 0.. {
+            let Some(gauges) = desk.gauges(shadow) else { break };
+            meter.gauge(plan, shadow, gauges);
+        }
+    }
+
+    /// Everything under way is orphaned.
+    pub fn drain(&self, plan: &Plan, meter: &RefCell<Meter>) {
+        self.desk.borrow_mut().drain(&mut Counting { plan, meter });
+    }
+}
+
+/// The head of the live answer at hand; `None` for an answer that the proxy gave itself.
+pub fn live_head() -> Option<Head> {
+    let details = super::host::text("response\0code_details")?;
+    let headers = abi::header_map(Map::ResponseHeaders).ok()?;
+    (details == b"via_upstream").then(|| Head::of(&abi::lines(&headers)))
+}

@@ -1,0 +1,212 @@
+//! One request and its response.
+
+use std::rc::Rc;
+
+use super::abi::{self, Buffer, Map};
+use super::exports::Action;
+use super::host;
+use super::shadows::live_head;
+use super::worker::Gate;
+use crate::authn::Identity;
+use crate::pipeline::{Answer, Decision};
+use crate::request::{Attributes, Request};
+use crate::shadow::{Desk, Id, Sink};
+use crate::target::Operation;
+use crate::telemetry::{Count, ModelLabel, NONE, Verdict};
+
+/// An HTTP context.
+#[derive(Debug)]
+pub struct Stream {
+    gate: Option<Rc<Gate>>,
+    request: Option<Counted>,
+    /// The pairs that this request feeds.
+    pairs: Vec<Id>,
+}
+
+/// What is known of a request once it is decided, until it is counted.
+#[derive(Debug)]
+struct Counted {
+    verdict: Verdict,
+    model: Option<String>,
+    operation: Option<Operation>,
+}
+
+impl Stream {
+    /// A stream under this configuration; without one it will be refused.
+    pub fn new(gate: Option<Rc<Gate>>) -> Self {
+        Self { gate, request: None, pairs: Vec::new() }
+    }
+
+    pub fn request_headers(&mut self, end_of_stream: bool) -> Action {
+        let Some(gate) = &self.gate else {
+            return refuse("modelgate_no_configuration");
+        };
+        let Ok(map) = abi::header_map(Map::RequestHeaders) else {
+            return refuse("modelgate_no_headers");
+        };
+        let headers = abi::lines(&map);
+        let attributes = Attributes::new(&gate.proxy);
+        let request = Request::new(&headers, &attributes);
+        let decision = gate.plan.decide(&request, &mut gate.cache.borrow_mut());
+        gate.count(&decision);
+        if gate.plan.writes_access_log() {
+            write_access_log(gate, &decision);
+        }
+        let counted = self.request.insert(Counted {
+            verdict: decision.verdict,
+            model: decision.model,
+            operation: decision.operation,
+        });
+        if let Some(answer) = &decision.answer {
+            host::answer(answer);
+            return Action::Stop;
+        }
+        if host::apply(&decision.edits).is_err() {
+            counted.verdict = Verdict::Error;
+            return refuse("modelgate_unwritable_headers");
+        }
+        if !decision.copies.is_empty() && !gate.is_retired() {
+            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies);
+        }
+        if end_of_stream {
+            self.each_pair(|desk, id, sink| desk.request_complete(id, sink));
+        }
+        Action::Continue
+    }
+
+    pub fn request_body(&mut self, size: usize, end_of_stream: bool) {
+        if let Some(chunk) = self.chunk(Buffer::RequestBody, size) {
+            self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, sink));
+        }
+        if end_of_stream {
+            self.each_pair(|desk, id, sink| desk.request_complete(id, sink));
+        }
+    }
+
+    pub fn response_headers(&mut self, end_of_stream: bool) {
+        if !self.collects() {
+            return;
+        }
+        match live_head() {
+            Some(head) => self.each_pair(|desk, id, sink| desk.live_head(id, &head, sink)),
+            None => self.each_pair(|desk, id, sink| desk.live_failed(id, sink)),
+        }
+        if end_of_stream {
+            self.live_complete();
+        }
+    }
+
+    pub fn response_body(&mut self, size: usize, end_of_stream: bool) {
+        if let Some(chunk) = self.chunk(Buffer::ResponseBody, size) {
+            self.each_pair(|desk, id, sink| desk.live_chunk(id, &chunk, sink));
+        }
+        if end_of_stream {
+            self.live_complete();
+        }
+    }
+
+    pub fn response_trailers(&mut self) {
+        if !self.collects() {
+            return;
+        }
+        let map = abi::header_map(Map::ResponseTrailers).unwrap_or_default();
+        let trailers = abi::lines(&map);
+        self.each_pair(|desk, id, _| desk.live_trailers(id, &trailers));
+        self.live_complete();
+    }
+
+    /// The end of the stream: the request is counted, and its pairs hear that nothing more comes.
+    pub fn log(&mut self) {
+        if !self.pairs.is_empty() {
+            let broke_off = host::text("response\0code_details")
+                .is_some_and(|details| details.starts_with(b"upstream_reset"));
+            self.each_pair(|desk, id, sink| {
+                if broke_off {
+                    desk.live_failed(id, sink);
+                }
+                desk.closed(id, sink);
+            });
+            self.pairs.clear();
+        }
+        let (Some(gate), Some(request)) = (&self.gate, self.request.take()) else { return };
+        let mut meter = gate.meter.borrow_mut();
+        let model = request
+            .model
+            .as_deref()
+            .map_or(ModelLabel::NONE, |id| meter.model(id, is_answered_by_upstream));
+        meter.count(Count::Request(model, request.operation, request.verdict));
+        drop(meter);
+        if gate.is_retired() {
+            gate.flush();
+        }
+    }
+
+    fn live_complete(&mut self) {
+        if self.collects() {
+            let now = abi::now();
+            self.each_pair(|desk, id, sink| desk.live_complete(id, now, sink));
+        }
+    }
+
+    /// Whether a shadow still wants to hear of this stream.
+    fn collects(&self) -> bool {
+        !self.pairs.is_empty()
+            && self.gate.as_ref().is_some_and(|gate| gate.shadowing.is_open(&self.pairs))
+    }
+
+    /// The chunk at hand, if a shadow wants it.
+    fn chunk(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+        if size == 0 || !self.collects() {
+            return None;
+        }
+        abi::buffer(buffer, size).ok()
+    }
+
+    fn each_pair(&self, event: impl FnMut(&mut Desk, Id, &mut dyn Sink)) {
+        if let Some(gate) = self.gate.as_ref().filter(|_| !self.pairs.is_empty()) {
+            gate.shadowing.each(&gate.plan, &gate.meter, &self.pairs, event);
+        }
+    }
+}
+
+/// Filter state for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
+fn write_access_log(gate: &Gate, decision: &Decision) {
+    let shadows = gate.plan.shadows();
+    let names: Vec<&str> = decision
+        .copies
+        .iter()
+        .filter_map(|(shadow, _)| shadows.get(*shadow).map(|shadow| &*shadow.name))
+        .collect();
+    let principal = decision.identity.as_deref().and_then(Identity::principal);
+    let fields = [
+        ("modelgate.model", decision.model.as_deref().unwrap_or(NONE)),
+        ("modelgate.operation", decision.operation.map_or(NONE, Operation::as_str)),
+        ("modelgate.decision", decision.verdict.as_str()),
+        ("modelgate.policy", decision.policy.map_or("", |policy| gate.plan.policy_name(policy))),
+        ("modelgate.principal", principal.as_deref().unwrap_or_default()),
+        ("modelgate.shadow", &names.join(",")),
+    ];
+    for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+        // The user chose claims: nothing that a log's reader could take for the log's own.
+        let value = value.escape_debug().to_string();
+        let _ = abi::set_property(name, value.as_bytes());
+    }
+}
+
+/// Whether an upstream, not the proxy itself, has answered with 2xx.
+fn is_answered_by_upstream() -> bool {
+    host::integer("response\0code").is_some_and(|code| (200..300).contains(&code))
+        && host::text("response\0code_details").is_some_and(|details| details == b"via_upstream")
+}
+
+/// Fails closed.
+fn refuse(details: &str) -> Action {
+    host::answer(&Answer {
+        code: 503,
+        body: "modelgate cannot decide",
+        www_authenticate: None,
+        details: details.to_owned(),
+        grpc_status: None,
+    });
+    Action::Stop
+}

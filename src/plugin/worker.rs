@@ -1,0 +1,121 @@
+//! A root context: one worker's view of one configuration.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::abi::{self, Buffer, Level};
+use super::host::Proxy;
+use super::metrics::Meter;
+use super::shadows::Shadowing;
+use crate::authn::TokenCache;
+use crate::config::Errors;
+use crate::pipeline::{Decision, Plan};
+use crate::telemetry::Count;
+
+/// How often counts are handed to the proxy, in milliseconds.
+const FLUSH: u32 = 1000;
+
+/// What the streams of one worker share under one configuration.
+#[derive(Debug)]
+pub struct Gate {
+    pub plan: Plan,
+    pub proxy: Proxy,
+    pub cache: RefCell<TokenCache>,
+    pub meter: RefCell<Meter>,
+    pub shadowing: Shadowing,
+    flushed: Cell<u64>,
+    /// The configuration was replaced: nobody ticks any more.
+    retired: Cell<bool>,
+}
+
+/// A root context.
+#[derive(Debug, Default)]
+pub struct Worker {
+    gate: Option<Rc<Gate>>,
+}
+
+impl Worker {
+    /// What a new stream decides with; `None` refuses it.
+    pub fn gate(&self) -> Option<Rc<Gate>> {
+        self.gate.clone()
+    }
+
+    /// Takes the configuration; `false` lets Envoy refuse it and keep the one before.
+    pub fn configure(&mut self) -> bool {
+        let text = abi::buffer(Buffer::Configuration, usize::MAX).unwrap_or_default();
+        let mut errors = Errors::default();
+        let plan = Plan::read(&text, &mut errors);
+        for warning in errors.warnings() {
+            abi::log(Level::Warn, &format!("modelgate: {warning}"));
+        }
+        let Some(plan) = plan else {
+            let refused = "modelgate: the configuration is refused, the one before stays:";
+            abi::log(Level::Error, &format!("{refused}\n{errors}"));
+            return false;
+        };
+        self.gate = Some(Rc::new(Gate {
+            proxy: Proxy::default(),
+            cache: RefCell::new(plan.token_cache()),
+            meter: RefCell::new(Meter::new(&plan)),
+            shadowing: Shadowing::new(&plan),
+            flushed: Cell::new(0),
+            retired: Cell::new(false),
+            plan,
+        }));
+        abi::set_tick_period(FLUSH);
+        true
+    }
+
+    pub fn tick(&mut self) {
+        let Some(gate) = &self.gate else { return };
+        let now = abi::now();
+        gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
+        // Everything queued is on its way, or has its outcome.
+        abi::set_tick_period(FLUSH);
+        if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
+            gate.flushed.set(now);
+            gate.flush();
+        }
+    }
+
+    pub fn answered(&mut self, token: u32, body_size: usize) {
+        if let Some(gate) = &self.gate {
+            gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size);
+        }
+    }
+
+    /// The configuration was replaced, or the proxy stops: callouts are lost with this context.
+    pub fn done(&mut self) {
+        if let Some(gate) = &self.gate {
+            gate.retired.set(true);
+            gate.shadowing.drain(&gate.plan, &gate.meter);
+            gate.flush();
+        }
+    }
+}
+
+impl Gate {
+    /// Counts what tokens and policies contribute.
+    pub fn count(&self, decision: &Decision) {
+        let mut meter = self.meter.borrow_mut();
+        for (result, times) in decision.tokens.iter() {
+            for _ in 0..times {
+                meter.count(Count::Token(result));
+            }
+        }
+        for (policy, effect) in &decision.effects {
+            meter.count(Count::Policy(self.plan.policy_label(*policy), *effect));
+        }
+    }
+
+    /// Whether nobody will tick for this configuration again.
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// Hands all pending counts to the proxy.
+    pub fn flush(&self) {
+        self.shadowing.report(&self.plan, &self.meter);
+        self.meter.borrow_mut().flush(&self.plan);
+    }
+}

@@ -1,1 +1,0 @@
-//! Path templates: which rewrite applies, and what the request becomes.

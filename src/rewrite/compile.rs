@@ -1,0 +1,208 @@
+//! From what an operator writes to a rule, with every error at its path.
+
+use crate::config::types;
+use crate::config::{Errors, Path};
+use crate::matcher::StringMatch;
+use crate::target::host::Hosts;
+use crate::target::{begins_address, is_kserve_host};
+
+use super::pattern::Pattern;
+use super::{Reach, Rule, Template};
+
+/// Headers that belong to the connection or to the proxy.
+const UNTOUCHABLE: [&str; 6] =
+    ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade"];
+
+/// Compiles the rule at `path`; `None` after at least one error was recorded.
+pub(super) fn rule(
+    settings: &types::Rewrite,
+    targets: &types::Targets,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<Rule> {
+    let before = errors.errors().len();
+    if settings.name.is_empty() {
+        errors.add(&path.field("name"), "is empty", "a name for logs and errors");
+    }
+    let criteria = path.field("match");
+    let pattern = Pattern::parse(&settings.r#match.path, &criteria.field("path"), errors);
+    let methods = methods(&settings.r#match.methods, &criteria.field("methods"), errors);
+    let hosts = Hosts::compile(&settings.r#match.hosts, &criteria.field("hosts"), errors);
+    let headers = header_matches(&settings.r#match.headers, &criteria.field("headers"), errors);
+
+    // Without a pattern its variables are not known, and unknown ones cannot be told.
+    let known: Option<Vec<&str>> = pattern.as_ref().map(|pattern| pattern.variables().collect());
+    let template = |text: &str, path: &Path<'_>, errors: &mut Errors| {
+        let template = Template::parse(text, path, errors)?;
+        if let Some(known) = &known {
+            template.check(known, path, errors);
+        }
+        Some(template)
+    };
+
+    let new_path = settings.path.as_ref().and_then(|text| {
+        let path = path.field("path");
+        check_new_path(text, &path, errors);
+        template(text, &path, errors)
+    });
+    let authority = (!settings.authority.is_empty())
+        .then(|| template(&settings.authority, &path.field("authority"), errors))
+        .flatten();
+    let mut set: Vec<(Vec<u8>, Template)> = Vec::new();
+    for (name, value) in &settings.set_headers.0 {
+        let path = path.field("setHeaders");
+        let path = path.field(name);
+        let value = template(value, &path, errors);
+        if let Some((name, value)) = header_name(name, &path, errors).zip(value) {
+            if set.iter().any(|(other, _)| *other == name) {
+                errors.add(&path, "is set twice", "one entry: names differ in more than case");
+            }
+            set.push((name, value));
+        }
+    }
+    let mut remove = Vec::new();
+    for (i, name) in settings.remove_headers.iter().enumerate() {
+        let path = path.field("removeHeaders");
+        let path = path.index(i);
+        if let Some(name) = header_name(name, &path, errors) {
+            if set.iter().any(|(other, _)| *other == name) {
+                errors.add(&path, "is set as well", "leave it out: setHeaders replaces every line");
+            }
+            remove.push(name);
+        }
+    }
+    let target = settings.target.as_ref().and_then(|target| {
+        let path = path.field("target");
+        let namespace = template(&target.namespace, &path.field("namespace"), errors);
+        let model = template(&target.model, &path.field("model"), errors);
+        namespace.zip(model)
+    });
+
+    let names_it = names_address(settings, targets, new_path.as_ref(), authority.as_ref(), &set);
+    let reach = match target {
+        Some(_) if names_it => {
+            let what = "is given though the new address names the model itself";
+            errors.add(&path.field("target"), what, "leave target out");
+            Reach::NewAddress
+        }
+        Some((namespace, model)) => Reach::Own { namespace, model },
+        // Where the path stays, what is reached is what the path says, with the new headers.
+        None if names_it || settings.path.is_none() => Reach::NewAddress,
+        None => Reach::Incoming,
+    };
+    let begins_captured = |path: &Template| path.literal_start() == ("/", false);
+    if !matches!(reach, Reach::NewAddress)
+        && targets.families.contains(&types::Family::SeldonV2)
+        && authority.is_none()
+        && new_path.as_ref().is_some_and(begins_captured)
+    {
+        let what = "may begin with /v2, by what a client writes, and Seldon v2's routes take that";
+        let fix = "see that a route by header or host comes before them, or leave seldon-v2 out of \
+                   targets.families";
+        errors.warn(&path.field("path"), what, fix);
+    }
+    let rule = Rule {
+        name: settings.name.clone(),
+        pattern: pattern?,
+        methods,
+        hosts,
+        headers,
+        path: new_path,
+        authority,
+        set,
+        remove,
+        reach,
+    };
+    (errors.errors().len() == before).then_some(rule)
+}
+
+/// Whether what the operator wrote, without anything captured, says that the new address is a family's.
+fn names_address(
+    settings: &types::Rewrite,
+    targets: &types::Targets,
+    path: Option<&Template>,
+    authority: Option<&Template>,
+    set: &[(Vec<u8>, Template)],
+) -> bool {
+    let by_path = path.is_some_and(|path| {
+        let (literal, complete) = path.literal_start();
+        begins_address(targets, literal, complete)
+    });
+    // seldon-model outranks the path, wherever it goes.
+    let by_header = targets.families.contains(&types::Family::SeldonV2)
+        && set.iter().any(|(name, _)| name == b"seldon-model");
+    let by_host = targets.families.contains(&types::Family::KServe)
+        && targets.kserve.host_template.is_some()
+        && authority.is_some_and(|authority| {
+            let namespace = targets.kserve.namespaces.first().map_or("x", String::as_str);
+            let host = authority.expand(|variable| {
+                Some(if variable == "namespace" { namespace.as_bytes() } else { b"x" })
+            });
+            host.is_some_and(|h| is_kserve_host(targets, &String::from_utf8_lossy(&h)))
+        });
+    by_path || (settings.target.is_none() && (by_header || by_host))
+}
+
+/// The literal part of a new path: absolute, without query, and plain.
+fn check_new_path(text: &str, path: &Path<'_>, errors: &mut Errors) {
+    if !text.starts_with('/') || text.starts_with("//") {
+        let fix = "a path as /seldon/{namespace}/{model}/api/v1.0/predictions";
+        errors.add_value(path, "does not begin with one /", text, fix);
+    }
+    if text.contains(['?', '#', '\\', ' ']) {
+        let fix = "the path alone: the query of the request is kept";
+        errors.add_value(path, "holds ?, #, \\ or a space", text, fix);
+    }
+    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        errors.add_value(path, "holds a . or .. segment", text, "the path that is meant");
+    }
+}
+
+fn methods(methods: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<StringMatch> {
+    let compiled = methods.iter().enumerate().map(|(i, method)| {
+        if method.is_empty() || method.chars().any(|c| c.is_lowercase()) {
+            let fix = "a method in upper case, as POST";
+            errors.add_value(&path.index(i), "is not a method", method, fix);
+        }
+        StringMatch::new(method)
+    });
+    compiled.collect()
+}
+
+fn header_matches(
+    headers: &[types::HeaderMatch],
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Vec<(Vec<u8>, StringMatch)> {
+    let compiled = headers.iter().enumerate().filter_map(|(i, header)| {
+        let path = path.index(i);
+        let name = token(&header.name);
+        if name.is_none() {
+            let fix = "a header's name; the method, path and host have fields of their own";
+            errors.add_value(&path.field("name"), "is not a header's name", &header.name, fix);
+        }
+        Some((name?, StringMatch::new(&header.value)))
+    });
+    compiled.collect()
+}
+
+/// The name of a header that a rule may touch, in lower case.
+fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u8>> {
+    let lower = name.to_ascii_lowercase();
+    if UNTOUCHABLE.contains(&lower.as_str()) || name.starts_with(':') {
+        let fix = "path and authority have fields of their own; the proxy writes the others";
+        errors.add(path, "may not be changed by a rule", fix);
+        return None;
+    }
+    let name = token(name);
+    if name.is_none() {
+        errors.add(path, "is not a header's name", "letters, digits and - as in x-user");
+    }
+    name
+}
+
+/// RFC 9110 §5.6.2, in lower case.
+fn token(name: &str) -> Option<Vec<u8>> {
+    let good = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    (!name.is_empty() && name.bytes().all(good)).then(|| name.to_ascii_lowercase().into_bytes())
+}

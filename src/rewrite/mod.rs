@@ -1,0 +1,283 @@
+//! Friendly addresses: the first rule that matches gives the path, the authority and the headers that
+//! go upstream.
+//!
+//! Matching is by the path as the client wrote it, and what a variable catches goes on as it is:
+//! percent-encoding is never decoded. Hosts are compared in lower case and without port.
+
+use crate::config::types;
+use crate::config::{Errors, Path};
+use crate::matcher::StringMatch;
+use crate::request::{Edits, Header, Request};
+use crate::target::host::{Host, Hosts};
+use crate::target::path::{decode, has_dot_segment};
+use crate::target::{Address, Location, Model, Operation, Refusal, Targets, names};
+
+mod compile;
+mod pattern;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use template::Template;
+
+use pattern::{Captures, Pattern};
+
+const CONTROL: Refusal = Refusal::new("the rewritten request holds a control character");
+const DOTS: Refusal = Refusal::new("the rewritten path holds a . or .. segment");
+const SLASHES: Refusal = Refusal::new("the rewritten path begins with //, or not with /");
+const MALFORMED: Refusal =
+    Refusal::new("the rewritten path holds % without two hexadecimal digits");
+const AUTHORITY: Refusal = Refusal::new("the rewritten authority is not a host");
+const CAPTURED: Refusal =
+    Refusal::new("the rewritten path is a model's address that the rule does not name");
+
+/// The rules.
+#[derive(Debug)]
+pub struct Rewrites {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    pattern: Pattern,
+    methods: Vec<StringMatch>,
+    hosts: Hosts,
+    headers: Vec<(Vec<u8>, StringMatch)>,
+    path: Option<Template>,
+    authority: Option<Template>,
+    set: Vec<(Vec<u8>, Template)>,
+    remove: Vec<Vec<u8>>,
+    reach: Reach,
+}
+
+/// [`Reaches`], before the variables are known.
+#[derive(Debug)]
+enum Reach {
+    NewAddress,
+    Incoming,
+    Own { namespace: Template, model: Template },
+}
+
+/// What a rewritten request reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reaches {
+    /// What the new address names.
+    NewAddress,
+    /// The model that the incoming address names.
+    Incoming,
+    /// The rule's own target.
+    Named {
+        /// `namespace/name`.
+        id: String,
+    },
+}
+
+/// What a rule makes of a request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The rule, counted from 0; [`Rewrites::name`] has its name.
+    pub rule: usize,
+    /// The new `:path`, with the query; absent: unchanged.
+    pub path: Option<Vec<u8>>,
+    /// The new `:authority`; absent: unchanged.
+    pub authority: Option<Vec<u8>>,
+    /// Headers to set and to remove. To be carried out after the sanitiser's.
+    pub edits: Edits,
+    /// What is reached: [`Rewritten::target`] finds it.
+    pub reaches: Reaches,
+}
+
+impl std::fmt::Debug for Rewritten {
+    /// Never shows what the client sent: a query may carry a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rewritten").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+impl Rewrites {
+    /// Compiles the rules at `path`; `None` after at least one error was recorded.
+    pub fn compile(
+        settings: &[types::Rewrite],
+        targets: &types::Targets,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.errors().len();
+        let mut rules = Vec::with_capacity(settings.len());
+        for (i, rule) in settings.iter().enumerate() {
+            let path = path.index(i);
+            if settings.iter().take(i).any(|other| other.name == rule.name) {
+                errors.add_value(&path.field("name"), "is taken", &rule.name, "a name of its own");
+            }
+            rules.extend(compile::rule(rule, targets, &path, errors));
+        }
+        (errors.errors().len() == before).then_some(Self { rules })
+    }
+
+    /// A rule's name.
+    pub fn name(&self, rule: usize) -> &str {
+        self.rules.get(rule).map_or("", |rule| rule.name.as_str())
+    }
+
+    /// What the first rule that matches makes of the request. Nothing is written yet.
+    pub fn choose(&self, request: &Request<'_>) -> Result<Option<Rewritten>, Refusal> {
+        if self.rules.is_empty() {
+            return Ok(None);
+        }
+        let host = Host::new(request.authority);
+        let path = request.path_only();
+        let found = self.rules.iter().enumerate().find_map(|(i, rule)| {
+            let captures = rule.pattern.captures(path)?;
+            rule.matches(request, &host).then_some((i, rule, captures))
+        });
+        found.map(|(i, rule, captures)| rule.apply(i, request, &captures)).transpose()
+    }
+}
+
+impl Rule {
+    fn matches(&self, request: &Request<'_>, host: &Host<'_>) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|m| m.matches(request.method)))
+            && self.hosts.matches(host)
+            && self.headers.iter().all(|(name, value)| {
+                request
+                    .lines(name)
+                    .any(|line| *value == StringMatch::Present || value.matches(line))
+            })
+    }
+
+    fn apply(
+        &self,
+        rule: usize,
+        request: &Request<'_>,
+        captures: &Captures<'_, '_>,
+    ) -> Result<Rewritten, Refusal> {
+        let expand = |template: &Template| {
+            // Every variable was checked when the rule was compiled.
+            let value = template.expand(|name| {
+                captures.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+            });
+            let value = value.unwrap_or_default();
+            let control = value.iter().any(u8::is_ascii_control);
+            if control { Err(CONTROL) } else { Ok(value) }
+        };
+        let path = match &self.path {
+            Some(template) => {
+                let mut path = expand(template)?;
+                check_path(&path)?;
+                path.extend_from_slice(request.path_rest());
+                Some(path)
+            }
+            None => None,
+        };
+        let authority = self.authority.as_ref().map(&expand).transpose()?;
+        if let Some(authority) = &authority {
+            let host = |c: &u8| c.is_ascii_alphanumeric() || b"-._~:[]".contains(c);
+            if authority.is_empty() || !authority.iter().all(host) {
+                return Err(AUTHORITY);
+            }
+        }
+        let mut edits = Edits::default();
+        for name in &self.remove {
+            edits.remove(name);
+        }
+        for (name, template) in &self.set {
+            edits.set(name, expand(template)?);
+        }
+        let reaches = match &self.reach {
+            Reach::NewAddress => Reaches::NewAddress,
+            Reach::Incoming => Reaches::Incoming,
+            Reach::Own { namespace, model } => {
+                let (namespace, model) = (expand(namespace)?, expand(model)?);
+                let id = format!("{}/{}", names::name(&namespace)?, names::name(&model)?);
+                Reaches::Named { id }
+            }
+        };
+        Ok(Rewritten { rule, path, authority, edits, reaches })
+    }
+}
+
+/// What captured text may not do to a path.
+fn check_path(path: &[u8]) -> Result<(), Refusal> {
+    let decoded = decode(path).ok_or(MALFORMED)?;
+    if !path.starts_with(b"/") || decoded.starts_with(b"//") {
+        return Err(SLASHES);
+    }
+    if decoded.iter().any(u8::is_ascii_control) {
+        return Err(CONTROL);
+    }
+    // Servers that split at \ or drop ;parameters see these as well.
+    let split = decoded.split(|c| matches!(c, b'/' | b'\\'));
+    let mut names = split.map(|segment| segment.split(|c| *c == b';').next().unwrap_or_default());
+    if has_dot_segment(&decoded) || names.any(|name| matches!(name, b"." | b"..")) {
+        return Err(DOTS);
+    }
+    Ok(())
+}
+
+impl Rewritten {
+    /// Where the rewritten request goes: new path and authority, headers after the rule's edits.
+    pub fn location<'s>(&'s self, request: &Request<'s>) -> Location<'s> {
+        let path = self.path.as_deref().unwrap_or(request.path);
+        let authority = self.authority.as_deref().or(request.authority);
+        Location::new(request.method, path, authority, self.headers(request))
+    }
+
+    /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
+    pub fn headers<'s>(
+        &'s self,
+        request: &Request<'s>,
+    ) -> impl Iterator<Item = Header<'s>> + use<'s> {
+        let kept = request.headers().iter().copied();
+        kept.filter(|(name, _)| !self.edits.removed().any(|gone| gone == *name))
+            .chain(self.edits.added())
+    }
+
+    /// The model that the rewritten request reaches, and with which operation.
+    ///
+    /// Where the new path does not name the model, the operation is still that of the new path, read
+    /// as the model server's own: that path is what the server will see. Only an explainer's address
+    /// stays an explanation, unless the new path asks for metrics or administration.
+    ///
+    /// A fixed route that takes the new address decides before all else, as it does without rewrites.
+    /// Captured text that makes the new path an address which the rule does not name is refused, except
+    /// that a server's own `/v2` and gRPC paths are not taken for Seldon v2's where the model is known.
+    /// A routing header that the client sent and the rule leaves may not select another model either.
+    pub fn target<'s>(
+        &'s self,
+        targets: &'s Targets,
+        request: &Request<'s>,
+    ) -> Result<Option<Address<'s>>, Refusal> {
+        let new = self.location(request);
+        if let Some(address) = targets.fixed(&new) {
+            return address.map(Some);
+        }
+        let address = match &self.reaches {
+            Reaches::NewAddress => return targets.resolve(&new),
+            Reaches::Named { id } => Address {
+                family: targets.family(),
+                operation: Operation::Other,
+                model: Some(Model { id: id.as_str().into(), predictor: None }),
+            },
+            Reaches::Incoming => match targets.resolve(&Location::of(request))? {
+                Some(address) => address,
+                None => {
+                    return match targets.resolve(&new) {
+                        Ok(None) => Ok(None),
+                        _ => Err(CAPTURED),
+                    };
+                }
+            },
+        };
+        if targets.is_routed_by_path(new.path()) {
+            return Err(CAPTURED);
+        }
+        let sets = |name: &[u8]| self.edits.added().any(|(set, _)| set == name);
+        targets.check_headers(&new, address.model.as_ref(), sets)?;
+        let operation = targets.operation_of_tail(new.path(), request.method)?;
+        let explains = address.operation == Operation::Explain
+            && !matches!(operation, Operation::Metrics | Operation::Admin);
+        let operation = if explains { Operation::Explain } else { operation };
+        Ok(Some(Address { operation, ..address }))
+    }
+}

@@ -1,0 +1,151 @@
+//! Path patterns: what a rewrite applies to, and what its variables catch.
+
+use crate::config::{Errors, Path};
+
+use super::template::is_variable;
+
+/// A path with variables, matched segment by segment against the path as the client wrote it.
+///
+/// A variable catches one segment or a part of it, never empty; at most one in a segment, so that
+/// there is only one way to match. `{name=**}` at the end, after a `/`, catches the rest of the path,
+/// which may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    segments: Vec<Segment>,
+    rest: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Variable { before: String, name: String, after: String },
+}
+
+/// Variables and what they caught.
+pub(super) type Captures<'p, 'r> = Vec<(&'p str, &'r [u8])>;
+
+impl Pattern {
+    /// Reads a pattern; `None` after errors were recorded at `path`.
+    pub(super) fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let parsed = Self::read(text);
+        if let Err((what, fix)) = parsed {
+            errors.add_value(path, what, text, fix);
+        }
+        parsed.ok()
+    }
+
+    fn read(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        const FORM: &str = "a path as /models/{namespace}/{model}:predict or /a/{rest=**}";
+        let bare = text.strip_prefix('/').ok_or(("does not begin with /", FORM))?;
+        if text.contains(['?', '#']) {
+            return Err(("holds ? or #", "the path alone: the query is kept and not matched"));
+        }
+        if text.contains(|c: char| c.is_control() || c == '\\') {
+            return Err(("holds a control character or \\", FORM));
+        }
+        let mut pattern = Self { segments: Vec::new(), rest: None };
+        for segment in bare.split('/') {
+            if pattern.rest.is_some() {
+                return Err(("goes on behind {name=**}", "{name=**} at the very end"));
+            }
+            let rest = segment.strip_prefix('{').and_then(|s| s.strip_suffix("=**}"));
+            if let Some(name) = rest.filter(|name| is_variable(name)) {
+                pattern.rest = Some(name.to_owned());
+            } else {
+                pattern.segments.push(Segment::read(segment)?);
+            }
+        }
+        let mut names: Vec<&str> = pattern.variables().collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(("has a variable twice", "another name for one of them"));
+        }
+        Ok(pattern)
+    }
+
+    /// The variables, in order.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        let caught = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Variable { name, .. } => Some(name.as_str()),
+            Segment::Literal(_) => None,
+        });
+        caught.chain(self.rest.as_deref())
+    }
+
+    /// What the variables catch in a path without query; `None` if it does not match.
+    pub(super) fn captures<'p, 'r>(&'p self, path: &'r [u8]) -> Option<Captures<'p, 'r>> {
+        let mut captures = Vec::new();
+        let mut left = Some(path.strip_prefix(b"/")?);
+        for segment in &self.segments {
+            let (first, rest) = cut(left?);
+            match segment {
+                Segment::Literal(text) if text.as_bytes() == first => {}
+                Segment::Literal(_) => return None,
+                Segment::Variable { before, name, after } => {
+                    let value = first.strip_prefix(before.as_bytes())?;
+                    let value = value.strip_suffix(after.as_bytes())?;
+                    if value.is_empty() {
+                        return None;
+                    }
+                    captures.push((name.as_str(), value));
+                }
+            }
+            left = rest;
+        }
+        match (&self.rest, left) {
+            (Some(name), Some(rest)) => captures.push((name.as_str(), rest)),
+            (None, None) => {}
+            _ => return None,
+        }
+        Some(captures)
+    }
+}
+
+impl Segment {
+    fn read(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        const BRACES: (&str, &str) = (
+            "has { or } without a variable",
+            "variables as {model}; {name=**} as the last segment",
+        );
+        let Some((before, from)) = text.split_once('{') else {
+            let literal = !text.contains('}');
+            return if literal { Ok(Self::Literal(text.to_owned())) } else { Err(BRACES) };
+        };
+        let (name, after) = from.split_once('}').ok_or(BRACES)?;
+        if after.contains('{') {
+            return Err((
+                "has two variables in one segment",
+                "one variable between two /: where the first ends would be a guess",
+            ));
+        }
+        if before.contains('}') || after.contains('}') || !is_variable(name) {
+            return Err(BRACES);
+        }
+        let (before, name, after) = (before.to_owned(), name.to_owned(), after.to_owned());
+        Ok(Self::Variable { before, name, after })
+    }
+}
+
+/// The first segment, and what follows its `/` if there is one.
+fn cut(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match path.iter().position(|c| *c == b'/') {
+        Some(end) => (path.get(..end).unwrap_or_default(), path.get(end.saturating_add(1)..)),
+        None => (path, None),
+    }
+}
+
+#[cfg(test)]
+impl std::fmt::Display for Pattern {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => write!(f, "/{text}")?,
+                Segment::Variable { before, name, after } => {
+                    write!(f, "/{before}{{{name}}}{after}")?;
+                }
+            }
+        }
+        self.rest.as_ref().map_or(Ok(()), |name| write!(f, "/{{{name}=**}}"))
+    }
+}

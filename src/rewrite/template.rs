@@ -1,0 +1,115 @@
+//! Templates: text with variables, filled in.
+
+use crate::config::{Errors, Path};
+
+/// Text with `{variables}`, as `/seldon/{namespace}/{model}/api/v1.0/predictions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable(String),
+}
+
+impl Template {
+    /// Reads a template; `None` after an error was recorded at `path`. `{` and `}` stand for nothing
+    /// but variables, whose names are letters, digits and `_`.
+    pub fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let parsed = parts(text);
+        match &parsed {
+            None => {
+                let fix = "variables as {model}, and no other { or }";
+                errors.add_value(path, "is not a template", text, fix);
+            }
+            Some(_) if text.contains(char::is_control) => {
+                errors.add_value(path, "holds a control character", text, "printable text");
+                return None;
+            }
+            Some(_) => {}
+        }
+        parsed.map(|parts| Self { parts })
+    }
+
+    /// Records every variable that is not one of `known`.
+    pub fn check(&self, known: &[&str], path: &Path<'_>, errors: &mut Errors) {
+        for variable in self.variables().filter(|v| !known.contains(v)) {
+            let fix = if known.is_empty() {
+                "no variable is known here".to_owned()
+            } else {
+                format!("one of {{{}}}", known.join("}, {"))
+            };
+            errors.add_value(path, "uses an unknown variable", format!("{{{variable}}}"), fix);
+        }
+    }
+
+    /// The variables, in order.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Variable(name) => Some(name.as_str()),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// The text before the first variable, and whether that is all.
+    pub fn literal_start(&self) -> (&str, bool) {
+        match self.parts.as_slice() {
+            [] => ("", true),
+            [Part::Literal(text)] => (text, true),
+            [Part::Literal(text), ..] => (text, false),
+            [Part::Variable(_), ..] => ("", false),
+        }
+    }
+
+    /// The text with every variable replaced; `None` if `lookup` does not know one.
+    pub fn expand<'v>(&self, lookup: impl Fn(&str) -> Option<&'v [u8]>) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        for part in &self.parts {
+            text.extend_from_slice(match part {
+                Part::Literal(literal) => literal.as_bytes(),
+                Part::Variable(name) => lookup(name)?,
+            });
+        }
+        Some(text)
+    }
+}
+
+fn parts(text: &str) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((literal, from)) = rest.split_once('{') {
+        let (name, after) = from.split_once('}')?;
+        if literal.contains('}') || !is_variable(name) {
+            return None;
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal.to_owned()));
+        }
+        parts.push(Part::Variable(name.to_owned()));
+        rest = after;
+    }
+    if rest.contains('}') {
+        return None;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Literal(rest.to_owned()));
+    }
+    Some(parts)
+}
+
+/// Whether a variable may have this name.
+pub(super) fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+}
+
+impl std::fmt::Display for Template {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Variable(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}

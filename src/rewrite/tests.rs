@@ -1,0 +1,469 @@
+//! Rules and what they make of requests.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::read::Read;
+use crate::request::{Attributes, Host as Proxy, Peer, SignatureCheck};
+
+struct NoHost;
+
+impl Proxy for NoHost {
+    fn now(&self) -> u64 {
+        0
+    }
+    fn remote_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    fn destination_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    fn destination_port(&self) -> Option<u16> {
+        None
+    }
+    fn is_inbound(&self) -> bool {
+        false
+    }
+    fn sni(&self) -> Option<Vec<u8>> {
+        None
+    }
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
+    fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
+        None
+    }
+}
+
+struct Gate {
+    rewrites: Rewrites,
+    targets: Targets,
+}
+
+fn compile(rules: Value, targets: Value) -> Result<Gate, String> {
+    let mut errors = Errors::default();
+    let settings = types::Targets::read(&targets, &Path::ROOT, &mut errors).unwrap();
+    let rules = Vec::<types::Rewrite>::read(&rules, &Path::ROOT, &mut errors).unwrap();
+    let at = Path::ROOT.field("rewrites");
+    let rewrites = Rewrites::compile(&rules, &settings, &at, &mut errors);
+    let targets = Targets::compile(&settings, &Path::ROOT, &mut errors);
+    rewrites
+        .zip(targets)
+        .map(|(rewrites, targets)| Gate { rewrites, targets })
+        .ok_or_else(|| errors.to_string())
+}
+
+fn gate(rules: Value) -> Gate {
+    compile(rules, json!({})).unwrap()
+}
+
+impl Gate {
+    fn with<T>(&self, lines: &[Header<'_>], then: impl FnOnce(&Request<'_>) -> T) -> T {
+        let attributes = Attributes::new(&NoHost);
+        then(&Request::new(lines, &attributes))
+    }
+
+    /// New path, and what is reached; `-` where no rule matches, the reason of a refusal.
+    fn go(&self, method: &str, path: &str, more: &[(&str, &str)]) -> String {
+        let mut lines: Vec<Header<'_>> =
+            vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
+        lines.extend(more.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+        self.with(&lines, |request| {
+            let rewritten = match self.rewrites.choose(request) {
+                Ok(Some(rewritten)) => rewritten,
+                Ok(None) => return "-".to_owned(),
+                Err(refusal) => return refusal.reason.to_owned(),
+            };
+            let path = rewritten.path.clone().unwrap_or_else(|| b"same".to_vec());
+            let path = String::from_utf8_lossy(&path).into_owned();
+            match rewritten.target(&self.targets, request) {
+                Ok(None) => format!("{path} outside"),
+                Ok(Some(address)) => {
+                    let id = address.model.as_ref().map_or("-", |m| &m.id);
+                    format!("{path} {id} {}", address.operation.as_str())
+                }
+                Err(refusal) => refusal.reason.to_owned(),
+            }
+        })
+    }
+}
+
+fn friendly() -> Value {
+    json!({"name": "friendly", "path": "/seldon/{namespace}/{model}/api/v1.0/predictions",
+        "match": {"path": "/models/{namespace}/{model}:predict", "methods": ["POST"]}})
+}
+
+fn strip() -> Value {
+    json!({"name": "strip", "match": {"path": "/seldon/{namespace}/{model}/{rest=**}"},
+        "path": "/{rest}", "setHeaders": {"seldon": "{model}", "namespace": "{namespace}"}})
+}
+
+#[test]
+fn friendly_addresses_name_what_they_reach() {
+    let gate = gate(json!([friendly()]));
+    for (method, path, expected) in [
+        (
+            "POST",
+            "/models/prod/iris:predict?a=b",
+            "/seldon/prod/iris/api/v1.0/predictions?a=b prod/iris predict",
+        ),
+        (
+            "POST",
+            "/models/prod/iris:predict#f",
+            "/seldon/prod/iris/api/v1.0/predictions#f prod/iris predict",
+        ),
+        ("GET", "/models/prod/iris:predict", "-"),
+        ("POST", "/models/prod/iris", "-"),
+        ("POST", "/models/prod/:predict", "-"),
+        ("POST", "/models//iris:predict", "-"),
+        ("POST", "/models/prod/iris:predict/", "-"),
+        ("POST", "/x/models/prod/iris:predict", "-"),
+        ("POST", "/models/prod/a/iris:predict", "-"),
+        (
+            "POST",
+            "/models/prod/%69ris:predict",
+            "a namespace, model or predictor in the address is not a DNS-1123 subdomain",
+        ),
+        ("POST", "/models/../iris:predict", DOTS.reason),
+        ("POST", "/models/%2e./iris:predict", DOTS.reason),
+        ("POST", "/models/..;a/iris:predict", DOTS.reason),
+        ("POST", "/models/prod/a%0ab:predict", CONTROL.reason),
+        ("POST", "/models/prod/a\tb:predict", CONTROL.reason),
+        ("POST", "/models/prod/a%zz:predict", MALFORMED.reason),
+    ] {
+        assert_eq!(gate.go(method, path, &[]), expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_rule_that_strips_leaves_the_model_and_reads_the_operation_anew() {
+    let status = json!({"name": "status", "path": "/{rest}",
+        "match": {"path": "/seldon/{ns}/{m}/health/{rest=**}"}});
+    let gate = gate(json!([status, strip()]));
+    for (method, path, expected) in [
+        (
+            "POST",
+            "/seldon/prod/iris/api/v1.0/predictions?x",
+            "/api/v1.0/predictions?x prod/iris predict",
+        ),
+        ("POST", "/seldon/prod/iris/v2/models/a/infer", "/v2/models/a/infer prod/iris predict"),
+        ("GET", "/seldon/prod/iris/", "/ prod/iris other"),
+        ("GET", "/seldon/prod/iris", "-"),
+        // What the server sees is what counts.
+        ("GET", "/seldon/prod/iris/health/metrics", "/metrics prod/iris metrics"),
+        (
+            "POST",
+            "/seldon/prod/m-explainer/a/api/v1.0/explain",
+            "/a/api/v1.0/explain prod/m explain",
+        ),
+        ("GET", "/seldon/prod/iris//x", SLASHES.reason),
+        ("GET", "/seldon/prod/iris/x//y", "the path holds an empty segment"),
+        ("GET", "/seldon/prod/iris/seldon/prod/fraud/predict", CAPTURED.reason),
+    ] {
+        assert_eq!(gate.go(method, path, &[]), expected, "{method} {path}");
+    }
+    let headers = [(":method", "GET"), (":path", "/seldon/prod/iris/ready"), ("seldon", "fraud")];
+    let headers = headers.map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+    gate.with(&headers, |request| {
+        let rewritten = gate.rewrites.choose(request).unwrap().unwrap();
+        assert_eq!(gate.rewrites.name(rewritten.rule), "strip");
+        let headers: Vec<_> =
+            rewritten.headers(request).filter(|h| !h.0.starts_with(b":")).collect();
+        let expected: Vec<Header<'_>> = vec![(b"namespace", b"prod"), (b"seldon", b"iris")];
+        assert_eq!(headers, expected);
+    });
+}
+
+#[test]
+fn captured_text_never_selects_a_family() {
+    let gate = gate(json!([
+        {"name": "open", "match": {"path": "/open/{rest=**}"}, "path": "/{rest}"},
+        {"name": "chat", "match": {"path": "/chat/{rest=**}"}, "path": "/{rest}",
+         "authority": "chat.internal", "target": {"namespace": "prod", "model": "chat"}},
+        {"name": "own", "match": {"path": "/own/{ns}/{m}/predict"}, "path": "/api/v1.0/predictions",
+         "target": {"namespace": "{ns}", "model": "{m}"}},
+        {"name": "plain", "match": {"path": "/plain"}, "path": "/index.html"},
+    ]));
+    for (path, expected) in [
+        ("/open/x", "/x outside"),
+        ("/open/seldon/prod/iris/predict", CAPTURED.reason),
+        ("/open/v2/models/iris/infer", CAPTURED.reason),
+        ("/open/%73eldon/prod/iris/predict", CAPTURED.reason),
+        ("/open/inference.GRPCInferenceService/ModelInfer", CAPTURED.reason),
+        ("/chat/v2/models/iris/infer", "/v2/models/iris/infer prod/chat predict"),
+        ("/chat/metrics", "/metrics prod/chat metrics"),
+        ("/chat/seldon/prod/iris/predict", CAPTURED.reason),
+        ("/chat/%73eldon/prod/iris/predict", CAPTURED.reason),
+        ("/chat/seldon", CAPTURED.reason),
+        ("/own/prod/iris/predict", "/api/v1.0/predictions prod/iris predict"),
+        ("/own/Prod/iris/predict", names::NOT_A_NAME.reason),
+        ("/plain?q", "/index.html?q outside"),
+    ] {
+        assert_eq!(gate.go("POST", path, &[]), expected, "{path}");
+    }
+}
+
+#[test]
+fn headers_of_the_client_do_not_select_another_model() {
+    let gate = gate(json!([
+        {"name": "chat", "match": {"path": "/chat/{rest=**}"}, "path": "/{rest}",
+         "target": {"namespace": "prod", "model": "chat"}},
+        strip(),
+    ]));
+    let contradiction = "the host, the path and the headers select different models";
+    let repeated =
+        "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated";
+    let v1 = |name| vec![("seldon", name), ("namespace", "prod")];
+    for (path, headers, expected) in [
+        ("/chat/v2/models/a/infer", vec![("seldon-model", "fraud")], contradiction),
+        ("/chat/inference.GRPCInferenceService/ModelInfer", v1("fraud"), contradiction),
+        (
+            "/chat/inference.GRPCInferenceService/ModelInfer",
+            v1("chat"),
+            "/inference.GRPCInferenceService/ModelInfer prod/chat predict",
+        ),
+        ("/chat/predict", v1("fraud"), "/predict prod/chat predict"),
+        ("/chat/predict", vec![("seldon", "a"), ("seldon", "b")], repeated),
+        ("/seldon/prod/iris/v2/models/a/infer", vec![("seldon-model", "fraud")], contradiction),
+        ("/seldon/prod/iris/predict", v1("fraud"), "/predict prod/iris predict"),
+    ] {
+        assert_eq!(gate.go("POST", path, &headers), expected, "{path} {headers:?}");
+    }
+}
+
+#[test]
+fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
+    for (rule, targets, warnings) in [
+        (strip(), json!({}), 1),
+        (strip(), json!({"families": ["seldon-v1"]}), 0),
+        (friendly(), json!({}), 0),
+    ] {
+        let mut errors = Errors::default();
+        let targets = types::Targets::read(&targets, &Path::ROOT, &mut errors).unwrap();
+        let rules = [types::Rewrite::read(&rule, &Path::ROOT, &mut errors).unwrap()];
+        Rewrites::compile(&rules, &targets, &Path::ROOT, &mut errors).unwrap();
+        assert_eq!(errors.warnings().len(), warnings, "{rule}");
+    }
+}
+
+#[test]
+fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
+    let targets = json!({"families": ["seldon-v1", "seldon-v2", "kserve"],
+        "kserve": {"hostTemplate": "{name}.{namespace}.ks.org"},
+        "fixed": [{"hosts": ["llm.org"], "model": "prod/llm"}]});
+    let rules = json!([
+        {"name": "v2", "match": {"path": "/chat"}, "path": "/v2/models/chat/infer",
+         "setHeaders": {"Seldon-Model": "chat"}},
+        {"name": "header", "match": {"path": "/h/{m}"}, "path": "/any", "setHeaders": {"seldon-model": "{m}"}},
+        {"name": "unset", "match": {"path": "/v2/{rest=**}"}, "removeHeaders": ["Seldon-Model"]},
+        {"name": "ks", "match": {"path": "/ks/{m}"}, "path": "/v1/models/{m}:predict",
+         "authority": "{m}.prod.ks.org"},
+        {"name": "llm", "match": {"path": "/llm/{rest=**}"}, "path": "/{rest}", "authority": "llm.org"},
+        {"name": "grpc", "match": {"path": "/g/{m}/{method}"},
+         "path": "/inference.GRPCInferenceService/{method}",
+         "setHeaders": {"seldon": "{m}", "namespace": "prod"}},
+    ]);
+    let gate = compile(rules, targets).unwrap();
+    for (path, headers, expected) in [
+        ("/chat", vec![], "/v2/models/chat/infer seldon-mesh/chat predict"),
+        (
+            "/chat",
+            vec![("seldon-model", "fraud")],
+            "/v2/models/chat/infer seldon-mesh/chat predict",
+        ),
+        ("/h/iris", vec![], "/any seldon-mesh/iris other"),
+        ("/v2/models/a/infer", vec![("seldon-model", "b")], "same seldon-mesh/a predict"),
+        ("/ks/iris", vec![], "/v1/models/iris:predict prod/iris predict"),
+        ("/ks/i@ris", vec![], AUTHORITY.reason),
+        ("/llm/v2/models/a/infer", vec![], "/v2/models/a/infer prod/llm predict"),
+        (
+            "/g/iris/ModelInfer",
+            vec![],
+            "/inference.GRPCInferenceService/ModelInfer prod/iris predict",
+        ),
+    ] {
+        assert_eq!(gate.go("POST", path, &headers), expected, "{path} {headers:?}");
+    }
+}
+
+#[test]
+fn the_first_rule_whose_criteria_all_fit_is_chosen() {
+    let gate = gate(json!([
+        {"name": "a", "path": "/a", "match": {"path": "/x", "hosts": ["*.Example.com", "one.org"],
+            "headers": [{"name": "X-Kind", "value": "beta*"}, {"name": "x-any", "value": "*"}]}},
+        {"name": "b", "path": "/b", "match": {"path": "/x", "methods": ["P*"]}},
+        {"name": "c", "path": "/c", "match": {"path": "/x"}},
+        {"name": "d", "path": "/d", "match": {"path": "/"}},
+    ]));
+    let host = (":authority", "A.example.COM:443");
+    let kind = ("x-kind", "beta-2");
+    for (method, path, headers, expected) in [
+        ("GET", "/x", vec![host, kind, ("x-any", "")], "/a outside"),
+        ("GET", "/x", vec![host, ("x-kind", "alpha"), kind, ("x-any", "1")], "/a outside"),
+        ("GET", "/x", vec![host, ("x-kind", "alpha"), ("x-any", "1")], "/c outside"),
+        ("GET", "/x", vec![host, kind], "/c outside"),
+        ("POST", "/x", vec![(":authority", "two.org"), kind, ("x-any", "1")], "/b outside"),
+        ("GET", "/x", vec![], "/c outside"),
+        ("GET", "/?x", vec![], "/d?x outside"),
+        ("GET", "/y", vec![], "-"),
+        ("GET", "*", vec![], "-"),
+        ("GET", "", vec![], "-"),
+    ] {
+        assert_eq!(gate.go(method, path, &headers), expected, "{method} {path} {headers:?}");
+    }
+}
+
+#[test]
+fn rules_that_cannot_be_meant_are_refused() {
+    let rule = |change: Value| {
+        let mut rule = json!({"name": "r", "match": {"path": "/a/{x}"}, "path": "/b/{x}"});
+        for (key, value) in change.as_object().unwrap() {
+            rule[key] = value.clone();
+        }
+        json!([rule])
+    };
+    let pattern = |path: &str| rule(json!({"match": {"path": path}, "path": "/b"}));
+    for (rules, error) in [
+        (pattern("a"), "rewrites[0].match.path: does not begin with /"),
+        (pattern("/a?x"), "rewrites[0].match.path: holds ? or #"),
+        (pattern("/a/{x}-{y}"), "rewrites[0].match.path: has two variables in one segment"),
+        (pattern("/a/{x}{y}"), "rewrites[0].match.path: has two variables in one segment"),
+        (pattern("/a/{x}/{x}"), "rewrites[0].match.path: has a variable twice"),
+        (pattern("/a/{x=**}/{y=**}"), "rewrites[0].match.path: goes on behind"),
+        (pattern("/a/{x=**}/b"), "rewrites[0].match.path: goes on behind"),
+        (pattern("/a/b{x=**}"), "rewrites[0].match.path: has { or } without"),
+        (pattern("/a/{x"), "rewrites[0].match.path: has { or } without"),
+        (pattern("/a/x}"), "rewrites[0].match.path: has { or } without"),
+        (pattern("/a/{}"), "rewrites[0].match.path: has { or } without"),
+        (pattern("/a/{x=*}"), "rewrites[0].match.path: has { or } without"),
+        (rule(json!({"name": ""})), "rewrites[0].name: is empty"),
+        (rule(json!({"path": "b"})), "rewrites[0].path: does not begin with one /"),
+        (rule(json!({"path": "//b"})), "rewrites[0].path: does not begin with one /"),
+        (rule(json!({"path": "/b?x={x}"})), "rewrites[0].path: holds ?"),
+        (rule(json!({"path": "/b/../c"})), "rewrites[0].path: holds a . or .."),
+        (rule(json!({"path": "/b/{y}"})), "rewrites[0].path: uses an unknown variable ({y})"),
+        (rule(json!({"path": "/b/{x=**}"})), "rewrites[0].path: is not a template"),
+        (rule(json!({"authority": "{host}"})), "rewrites[0].authority: uses an unknown variable"),
+        (rule(json!({"setHeaders": {":path": "/"}})), "rewrites[0].setHeaders.:path: may not"),
+        (rule(json!({"setHeaders": {"Host": "a"}})), "rewrites[0].setHeaders.Host: may not"),
+        (rule(json!({"setHeaders": {"Content-Length": "1"}})), "Content-Length: may not"),
+        (rule(json!({"setHeaders": {"transfer-encoding": "x"}})), "transfer-encoding: may not"),
+        (rule(json!({"setHeaders": {"connection": "x"}})), "connection: may not"),
+        (rule(json!({"setHeaders": {"te": "x"}})), "te: may not"),
+        (rule(json!({"setHeaders": {"a b": "x"}})), "rewrites[0].setHeaders.a b: is not a header"),
+        (rule(json!({"setHeaders": {"a": "x\n"}})), "rewrites[0].setHeaders.a: holds a control"),
+        (rule(json!({"setHeaders": {"a": "1", "A": "2"}})), "is set twice"),
+        (rule(json!({"removeHeaders": [""]})), "rewrites[0].removeHeaders[0]: is not a header"),
+        (rule(json!({"removeHeaders": [":method"]})), "rewrites[0].removeHeaders[0]: may not"),
+        (
+            rule(json!({"setHeaders": {"a": "1"}, "removeHeaders": ["A"]})),
+            "rewrites[0].removeHeaders[0]: is set as well",
+        ),
+        (
+            rule(json!({"match": {"path": "/a/{x}", "methods": ["post"]}})),
+            "rewrites[0].match.methods[0]: is not a method",
+        ),
+        (
+            rule(json!({"match": {"path": "/a/{x}", "hosts": ["a:1"]}})),
+            "rewrites[0].match.hosts[0]: holds a port",
+        ),
+        (
+            rule(
+                json!({"match": {"path": "/a/{x}", "headers": [{"name": ":path", "value": "*"}]}}),
+            ),
+            "rewrites[0].match.headers[0].name: is not a header",
+        ),
+        (
+            rule(
+                json!({"path": "/seldon/prod/{x}/", "target": {"namespace": "a", "model": "{x}"}}),
+            ),
+            "rewrites[0].target: is given though",
+        ),
+        (
+            rule(json!({"target": {"namespace": "a", "model": "{y}"}})),
+            "rewrites[0].target.model: uses an unknown variable",
+        ),
+        (json!([friendly(), friendly()]), "rewrites[1].name: is taken (friendly)"),
+    ] {
+        let errors = compile(rules.clone(), json!({})).err().unwrap_or_default();
+        assert!(errors.contains(error), "{rules}\n  expected {error}\n  found    {errors}");
+    }
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let rules = json!([{"name": "", "match": {"path": "/a/{x}"}, "path": "b", "authority": "{y}"},
+        {"name": "q", "match": {"path": "x"}}]);
+    let errors = compile(rules, json!({})).err().unwrap();
+    assert_eq!(errors.lines().count(), 4, "{errors}");
+}
+
+fn words() -> impl Strategy<Value = String> {
+    "(/([a-c]{0,2}(\\{[a-z]{1,3}\\})?[:.a]{0,2})){1,4}"
+}
+
+proptest! {
+    #[test]
+    fn templates_round_trip(text in "([a-z/:. -]{0,4}(\\{[a-z_0-9]{1,4}\\})?){0,5}") {
+        let mut errors = Errors::default();
+        let template = Template::parse(&text, &Path::ROOT, &mut errors).unwrap();
+        prop_assert_eq!(template.to_string(), &*text);
+        let names: Vec<String> = template.variables().map(|n| format!("{{{n}}}")).collect();
+        // Every variable replaced by its own spelling gives the text back.
+        let expanded = template.expand(|name| {
+            names.iter().find(|n| n.trim_matches(['{', '}']) == name).map(|n| n.as_bytes())
+        });
+        prop_assert_eq!(expanded, Some(text.into_bytes()));
+    }
+
+    #[test]
+    fn patterns_round_trip_and_match_what_they_describe(text in words(), value in "[a-z%.~-]{1,5}") {
+        let mut errors = Errors::default();
+        if let Some(pattern) = Pattern::parse(&text, &Path::ROOT, &mut errors) {
+            prop_assert_eq!(pattern.to_string(), &*text);
+            let template = Template::parse(&text, &Path::ROOT, &mut errors).unwrap();
+            let path = template.expand(|_| Some(value.as_bytes())).unwrap();
+            let captures = pattern.captures(&path).unwrap();
+            prop_assert!(captures.iter().all(|(_, caught)| *caught == value.as_bytes()));
+            prop_assert_eq!(captures.len(), template.variables().count());
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_template_or_an_error(text in ".{0,30}") {
+        let mut errors = Errors::default();
+        let template = Template::parse(&text, &Path::ROOT, &mut errors);
+        prop_assert_eq!(template.is_none(), !errors.is_empty());
+        let mut errors = Errors::default();
+        let pattern = Pattern::parse(&text, &Path::ROOT, &mut errors);
+        prop_assert_eq!(pattern.is_none(), !errors.is_empty());
+    }
+
+    #[test]
+    fn a_rewritten_path_never_gains_dot_segments_or_control_characters(
+        tail in prop_oneof![
+            "([a-z./;]|%2[eEfF]|%5[cC]|%0[0-9]|\\\\){0,20}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..20),
+        ],
+    ) {
+        let gate = gate(json!([
+            {"name": "glue", "match": {"path": "/glue/{a}/{rest=**}"}, "path": "/.{a}/{rest}"},
+            {"name": "rest", "match": {"path": "/rest/{rest=**}"}, "path": "/{rest}"}, strip()]));
+        for start in [&b"/glue/"[..], b"/rest/", b"/seldon/prod/iris/"] {
+            let path = [start, &tail].concat();
+            let lines: [Header<'_>; 2] = [(b":method", b"GET"), (b":path", &path)];
+            gate.with(&lines, |request| {
+                let Ok(Some(rewritten)) = gate.rewrites.choose(request) else { return };
+                let location = rewritten.location(request);
+                let decoded = decode(location.path()).unwrap();
+                assert!(decoded.starts_with(b"/") && !decoded.starts_with(b"//"));
+                assert!(!has_dot_segment(&decoded));
+                assert!(!decoded.iter().any(u8::is_ascii_control));
+                let _ = rewritten.target(&gate.targets, request);
+            });
+        }
+    }
+}

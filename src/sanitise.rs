@@ -1,0 +1,177 @@
+//! Only the gateway sets gateway headers: client copies of them go, on every way through.
+
+use crate::request::{Edits, Request};
+
+/// Headers that Seldon, KServe or modelgate set behind the gateway. A trailing `*` stands for any
+/// end. `Seldon-Puid` is not among them: it is the client's own identifier.
+const GATEWAY: [&[u8]; 5] = [
+    b"seldon-internal-model",
+    b"seldon-logging",
+    b"seldon-core-user",
+    b"kserve-isvc-*",
+    b"x-modelgate-*",
+];
+
+/// Removes what only the gateway may set. Names are compared without regard to case and with `_`
+/// equal to `-`, because WSGI servers merge the two.
+#[derive(Debug)]
+pub struct Sanitiser {
+    /// Whole names, folded and sorted.
+    names: Vec<Vec<u8>>,
+    /// Starts of names, folded.
+    prefixes: Vec<Vec<u8>>,
+    /// Whether a name of the lists begins with this byte, folded.
+    firsts: Box<[bool; 256]>,
+}
+
+impl Sanitiser {
+    /// The fixed list, and the headers that the configuration makes the gateway set.
+    pub fn new<'n>(configured: impl Iterator<Item = &'n [u8]>) -> Self {
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut prefixes = Vec::new();
+        for name in GATEWAY {
+            match name.strip_suffix(b"*") {
+                Some(prefix) => prefixes.push(prefix.to_vec()),
+                None => names.push(name.to_vec()),
+            }
+        }
+        names.extend(configured.map(|name| name.iter().map(fold).collect()));
+        names.sort_unstable();
+        names.dedup();
+        let mut firsts = Box::new([false; 256]);
+        for first in names.iter().chain(&prefixes).filter_map(|name| name.first()) {
+            if let Some(slot) = firsts.get_mut(usize::from(*first)) {
+                *slot = true;
+            }
+        }
+        Self { names, prefixes, firsts }
+    }
+
+    /// Removes every such header of the request, by the very spelling that came. To be applied before
+    /// anything is added: what the gateway sets itself stays.
+    pub fn apply(&self, request: &Request<'_>, edits: &mut Edits) {
+        for (name, _) in request.headers() {
+            if self.owns(name) {
+                edits.remove(name);
+            }
+        }
+    }
+
+    /// Whether a client's header of this name is removed.
+    pub fn owns(&self, name: &[u8]) -> bool {
+        let first = name.first().map(|c| usize::from(fold(c)));
+        if first.is_none_or(|first| self.firsts.get(first) != Some(&true)) {
+            return false;
+        }
+        let folded = || name.iter().map(fold);
+        self.prefixes.iter().any(|prefix| folded().take(prefix.len()).eq(prefix.iter().copied()))
+            || self.names.binary_search_by(|known| known.iter().copied().cmp(folded())).is_ok()
+    }
+}
+
+fn fold(byte: &u8) -> u8 {
+    if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owns(name: &str) -> bool {
+        let configured: [&[u8]; 3] = [b"x-user", b"X_Claims", b"variant"];
+        Sanitiser::new(configured.into_iter()).owns(name.as_bytes())
+    }
+
+    #[test]
+    fn the_gateways_headers_go() {
+        for name in [
+            "seldon-internal-model",
+            "seldon_internal-model",
+            "Seldon-Logging",
+            "seldon-core-user",
+            "seldon_core_user",
+            "kserve-isvc-name",
+            "kserve_isvc_namespace",
+            "kserve-isvc-",
+            "x-modelgate-shadow",
+            "x_modelgate_anything",
+            "x-modelgate-",
+            "x-user",
+            "x_user",
+            "X-User",
+            "x-claims",
+            "x_claims",
+            "variant",
+        ] {
+            assert!(owns(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_clients_headers_stay() {
+        for name in [
+            "",
+            ":path",
+            "x",
+            "x-user-2",
+            "x-use",
+            "seldon",
+            "seldon-model",
+            "seldon-puid",
+            "namespace",
+            "x-seldon-route",
+            "x-modelgate",
+            "kserve-isvc",
+            "authorization",
+            "variants",
+        ] {
+            assert!(!owns(name), "{name}");
+        }
+        assert!(!Sanitiser::new(std::iter::once(&b"x"[..])).owns(b"\xff"));
+    }
+
+    #[test]
+    fn each_spelling_that_came_is_removed() {
+        struct NoHost;
+        impl crate::request::Host for NoHost {
+            fn now(&self) -> u64 {
+                0
+            }
+            fn remote_ip(&self) -> Option<std::net::IpAddr> {
+                None
+            }
+            fn destination_ip(&self) -> Option<std::net::IpAddr> {
+                None
+            }
+            fn destination_port(&self) -> Option<u16> {
+                None
+            }
+            fn is_inbound(&self) -> bool {
+                false
+            }
+            fn sni(&self) -> Option<Vec<u8>> {
+                None
+            }
+            fn peer(&self) -> Option<crate::request::Peer> {
+                None
+            }
+            fn verify_signature(&self, _: &crate::request::SignatureCheck<'_>) -> Option<bool> {
+                None
+            }
+        }
+        let lines: [crate::request::Header<'_>; 5] = [
+            (b":path", b"/"),
+            (b"x_user", b"eve"),
+            (b"x-user", b"eve"),
+            (b"x_user", b"mallory"),
+            (b"accept", b"*/*"),
+        ];
+        let attributes = crate::request::Attributes::new(&NoHost);
+        let mut edits = Edits::default();
+        let sanitiser = Sanitiser::new(std::iter::once(&b"x-user"[..]));
+        sanitiser.apply(&Request::new(&lines, &attributes), &mut edits);
+        assert_eq!(edits.removed().collect::<Vec<_>>(), [&b"x_user"[..], b"x-user"]);
+        edits.set(b"x-user", "alice");
+        assert_eq!(edits.added().count(), 1);
+    }
+}

@@ -1,0 +1,87 @@
+//! Leaves a shadow alone that fails again and again, and probes it later with one copy.
+
+use super::slab::Id;
+
+/// When it opens, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Consecutive failures that open it.
+    pub failures: u32,
+    /// Nanoseconds until a probe.
+    pub retry_after: u64,
+}
+
+/// The state for one shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breaker {
+    /// Copies go out; so many failed in a row.
+    Closed(u32),
+    /// No copies until this time, in nanoseconds.
+    Open(u64),
+    /// One copy is out that decides.
+    Probing(Id),
+}
+
+impl Breaker {
+    /// Whether a copy could go out now.
+    pub fn admits(&self, now: u64) -> bool {
+        match self {
+            Self::Closed(_) => true,
+            Self::Open(until) => now >= *until,
+            Self::Probing(_) => false,
+        }
+    }
+
+    /// A copy goes out: where the breaker was open, as its probe.
+    pub fn sent(&mut self, id: Id) {
+        if let Self::Open(_) = self {
+            *self = Self::Probing(id);
+        }
+    }
+
+    /// A copy came back. While a probe is out, or the breaker open, older copies decide nothing.
+    pub fn answered(&mut self, id: Id, well: bool, now: u64, rules: Rules) {
+        let open = Self::Open(now.saturating_add(rules.retry_after));
+        *self = match *self {
+            Self::Closed(_) if well => Self::Closed(0),
+            Self::Closed(failed) if failed.saturating_add(1) >= rules.failures => open,
+            Self::Closed(failed) => Self::Closed(failed.saturating_add(1)),
+            Self::Probing(probe) if probe != id => return,
+            Self::Probing(_) if well => Self::Closed(0),
+            Self::Probing(_) => open,
+            Self::Open(_) => return,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::slab::Slab;
+    use super::*;
+
+    #[test]
+    fn opens_probes_and_closes() {
+        let mut slab = Slab::default();
+        let (a, b) = (slab.insert(()).unwrap(), slab.insert(()).unwrap());
+        let rules = Rules { failures: 2, retry_after: 10 };
+        let mut breaker = Breaker::Closed(0);
+        breaker.answered(a, false, 0, rules);
+        breaker.answered(a, true, 0, rules);
+        breaker.answered(a, false, 0, rules);
+        assert!(breaker.admits(0), "only consecutive failures count");
+        breaker.answered(a, false, 0, rules);
+        assert!(!breaker.admits(9));
+        breaker.answered(b, true, 5, rules);
+        assert!(!breaker.admits(9), "sent before it opened");
+        assert!(breaker.admits(10));
+        breaker.sent(a);
+        assert!(!breaker.admits(99), "one probe at a time");
+        breaker.answered(b, true, 12, rules);
+        assert!(!breaker.admits(99), "not the probe");
+        breaker.answered(a, false, 12, rules);
+        assert!(!breaker.admits(21) && breaker.admits(22));
+        breaker.sent(b);
+        breaker.answered(b, true, 23, rules);
+        assert_eq!(breaker, Breaker::Closed(0));
+    }
+}

@@ -1,0 +1,170 @@
+//! Whether the answers of two models agree.
+//!
+//! | answers | what is compared |
+//! |---|---|
+//! | other status | nothing more: `status` |
+//! | other media type | `content_type`, and the bodies only if both types are JSON |
+//! | the same bytes | they agree, whatever they are |
+//! | JSON (by media type, or without one) | by value, see `walk` |
+//! | one is JSON, the other claims to be | `shape` |
+//! | both claim to be JSON and are not | cannot be compared |
+//! | anything else | the bytes |
+//!
+//! Bodies are compared without their content coding. Answers that a server marks with ids of its own
+//! always differ there, since nothing is ignored that the settings do not name: Seldon v1 writes
+//! `/meta/puid`, `/meta/requestPath` and `/meta/metrics`, MLServer `/id` and `/model_version`.
+
+mod encoding;
+mod json;
+mod number;
+mod pointer;
+mod report;
+mod walk;
+
+use std::borrow::Cow;
+
+pub use encoding::Encoding;
+pub use number::Tolerance;
+pub use pointer::Pointers;
+pub use report::{Difference, Kind, Report, escaped};
+
+use super::head::Head;
+use json::Unread;
+
+/// How answers are compared.
+#[derive(Debug, PartialEq)]
+pub struct Rules {
+    /// For numbers.
+    pub tolerance: Tolerance,
+    /// What does not count.
+    pub ignore: Pointers,
+    /// Lists whose order does not count.
+    pub unordered: Pointers,
+    /// How many differences are described.
+    pub max_differences: u32,
+    /// Whether values are described.
+    pub show_values: bool,
+    /// Bytes that a coded body may have when it is decoded.
+    pub max_bytes: usize,
+}
+
+/// What the comparison says.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    /// They agree.
+    Matched,
+    /// They differ.
+    Mismatched(Report),
+    /// They cannot be read, for this reason.
+    Uncomparable(&'static str),
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a> {
+    /// Its head.
+    pub head: &'a Head,
+    /// Its body as it came.
+    pub body: &'a [u8],
+}
+
+impl Rules {
+    /// Compares the live answer with the shadow's.
+    pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>) -> Verdict {
+        let (a, b) = (live.head, shadow.head);
+        let mut report = Report::default();
+        if a.statuses() != b.statuses() {
+            let shown = |head: &Head| match head.statuses() {
+                (http, 0) => http.to_string().into_bytes(),
+                (http, grpc) => format!("{http} with grpc-status {grpc}").into_bytes(),
+            };
+            self.add(&mut report, Kind::Status, &shown(a), &shown(b));
+            return Verdict::Mismatched(report);
+        }
+        if a.media_type != b.media_type {
+            self.add(&mut report, Kind::ContentType, &a.media_type, &b.media_type);
+            if !(a.is_json() && b.is_json()) {
+                return Verdict::Mismatched(report);
+            }
+        }
+        match self.bodies(live, shadow, report.clone()) {
+            Ok(report) if report.kinds.is_empty() => Verdict::Matched,
+            Ok(report) => Verdict::Mismatched(report),
+            Err(reason) if report.kinds.is_empty() => Verdict::Uncomparable(reason),
+            Err(_) => Verdict::Mismatched(report),
+        }
+    }
+
+    fn bodies(
+        &self,
+        live: Whole<'_>,
+        shadow: Whole<'_>,
+        mut report: Report,
+    ) -> Result<Report, &'static str> {
+        if live.head.encoding == shadow.head.encoding && live.body == shadow.body {
+            return Ok(report);
+        }
+        let live_body = self.decoded(live).ok_or("the live answer's coding cannot be read")?;
+        let shadow_body = self.decoded(shadow).ok_or("the shadow's coding cannot be read")?;
+        if live_body == shadow_body {
+            return Ok(report);
+        }
+        let untyped = live.head.media_type.is_empty();
+        if live.head.is_json() || untyped {
+            return match (json::read(&live_body), json::read(&shadow_body)) {
+                (Ok(a), Ok(b)) => {
+                    walk::compare(self, &a, &b, report).ok_or("they take too long to compare")
+                }
+                (Err(Unread::TooComplex), _) | (_, Err(Unread::TooComplex)) => {
+                    Err("they have too many values or levels")
+                }
+                (Err(_), Err(_)) if untyped => {
+                    self.add_bytes(&mut report, &live_body, &shadow_body);
+                    Ok(report)
+                }
+                (Err(_), Err(_)) => Err("they claim to be JSON and are not"),
+                _ => {
+                    let describe = || Difference {
+                        kind: Kind::Shape,
+                        path: String::new(),
+                        magnitude: None,
+                        values: None,
+                    };
+                    report.add(Kind::Shape, self.max_differences, describe);
+                    Ok(report)
+                }
+            };
+        }
+        self.add_bytes(&mut report, &live_body, &shadow_body);
+        Ok(report)
+    }
+
+    fn decoded<'a>(&self, answer: Whole<'a>) -> Option<Cow<'a, [u8]>> {
+        encoding::decode(answer.head.encoding, answer.body, self.max_bytes)
+    }
+
+    /// Statuses and media types are no secrets: they are always shown.
+    fn add(&self, report: &mut Report, kind: Kind, live: &[u8], shadow: &[u8]) {
+        report.add(kind, self.max_differences, || Difference {
+            kind,
+            path: String::new(),
+            magnitude: None,
+            values: Some((escaped(live), escaped(shadow))),
+        });
+    }
+
+    fn add_bytes(&self, report: &mut Report, live: &[u8], shadow: &[u8]) {
+        report.add(Kind::Bytes, self.max_differences, || {
+            let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
+            Difference {
+                kind: Kind::Bytes,
+                path: format!("byte {same}"),
+                magnitude: None,
+                values: None,
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What was found different, for counters and for one line of the log.
+
+use std::fmt;
+
+use super::json::Json;
+use super::pointer::Step;
+use crate::shadow::event::tags;
+
+tags! {
+    /// A way in which two answers differ.
+    pub enum Kind {
+        /// The status, HTTP's or gRPC's. The rest is then not compared: it follows from it.
+        Status = "status",
+        /// The media type, without parameters.
+        ContentType = "content_type",
+        /// What a model decided: the highest score of a row is another one, or a label changed.
+        Class = "class",
+        /// A number among the predictions, while the decision of its row stands.
+        Score = "score",
+        /// Lengths of lists, shapes of tensors, or values of another structure.
+        Shape = "shape",
+        /// The live answer has it, the shadow's has not.
+        Missing = "missing",
+        /// The shadow's answer has it, the live one has not.
+        Extra = "extra",
+        /// Any other value, also of another type.
+        Value = "value",
+        /// Bodies that are not JSON.
+        Bytes = "bytes",
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Which way.
+    pub kind: Kind,
+    /// Where, as a JSON pointer into the live answer (for `extra`, into the shadow's); names escaped.
+    pub path: String,
+    /// By how much numbers differ, or lists in length.
+    pub magnitude: Option<f64>,
+    /// The live value and the shadow's, escaped and cut.
+    pub values: Option<(String, String)>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// Each kind once, in the order of appearance.
+    pub kinds: Vec<Kind>,
+    /// The first of the differences.
+    pub differences: Vec<Difference>,
+    /// How many more there are.
+    pub more: u32,
+}
+
+/// Characters of a value or of a name that a line shows.
+const SHOWN: usize = 64;
+
+/// Tokens of a path that a line shows.
+const STEPS_SHOWN: usize = 16;
+
+impl Report {
+    /// Takes note of a difference; describes it while there are fewer than `max`.
+    pub fn add(&mut self, kind: Kind, max: u32, describe: impl FnOnce() -> Difference) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        if u32::try_from(self.differences.len()).is_ok_and(|n| n < max) {
+            self.differences.push(describe());
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, difference) in self.differences.iter().enumerate() {
+            let Difference { kind, path, magnitude, values } = difference;
+            write!(f, "{}{}", if i == 0 { "" } else { "; " }, kind.as_str())?;
+            if !path.is_empty() {
+                write!(f, " at {path}")?;
+            }
+            if let Some(by) = magnitude {
+                write!(f, " by {}", rounded(*by))?;
+            }
+            if let Some((live, shadow)) = values {
+                write!(f, ", live {live}, shadow {shadow}")?;
+            }
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "; {more} more"),
+        }
+    }
+}
+
+/// Four digits: a margin says no more, and a double written in full may have three hundred.
+fn rounded(by: f64) -> String {
+    let short = format!("{by:.3e}");
+    match short.parse::<f64>() {
+        Ok(n) if n == 0.0 || (1e-4..1e6).contains(&n) => n.to_string(),
+        Ok(n) if n.is_finite() => format!("{n:e}"),
+        _ => short,
+    }
+}
+
+/// Text that others chose, so that no terminal and no log reader obeys it.
+pub fn escaped(text: &[u8]) -> String {
+    let shown = text.get(..SHOWN.saturating_mul(4)).unwrap_or(text);
+    let text = String::from_utf8_lossy(shown);
+    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
+}
+
+/// A JSON pointer (RFC 6901).
+pub fn pointer(steps: &[Step<'_>]) -> String {
+    let mut out = String::new();
+    for step in steps.iter().take(STEPS_SHOWN) {
+        out.push('/');
+        match step {
+            Step::Name(name) => out.push_str(&escaped(name).replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => out.push_str(&index.to_string()),
+        }
+    }
+    if steps.len() > STEPS_SHOWN {
+        out.push_str("/...");
+    }
+    out
+}
+
+/// A value in few characters.
+pub fn brief(value: &Json<'_>) -> String {
+    match value {
+        Json::Null => "null".into(),
+        Json::Bool(b) => b.to_string(),
+        Json::Number(n) => escaped(n.as_bytes()),
+        Json::String(s) => format!("\"{}\"", escaped(s)),
+        Json::Array(items) => format!("a list of {}", items.len()),
+        Json::Object(members) => format!("an object of {}", members.len()),
+    }
+}

@@ -1,0 +1,322 @@
+use super::*;
+use crate::config::{Errors, Path};
+use crate::request::Header;
+use proptest::prelude::*;
+
+fn rules(ignore: &[&str], unordered: &[&str]) -> Rules {
+    let mut errors = Errors::default();
+    let mut read = |texts: &[&str]| {
+        let texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
+        Pointers::compile(&texts, "", &Path::ROOT, &mut errors)
+    };
+    let (ignore, unordered) = (read(ignore), read(unordered));
+    assert!(errors.is_empty());
+    let tolerance = Tolerance { relative: 1e-6, absolute: 1e-9 };
+    Rules {
+        tolerance,
+        ignore,
+        unordered,
+        max_differences: 8,
+        show_values: true,
+        max_bytes: 1 << 20,
+    }
+}
+
+fn head(status: &str, media: &str) -> Head {
+    Head::of(&[(b":status", status.as_bytes()), (b"content-type", media.as_bytes())])
+}
+
+fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
+    let head = head("200", "application/json");
+    rules.compare(
+        Whole { head: &head, body: live.as_bytes() },
+        Whole { head: &head, body: shadow.as_bytes() },
+    )
+}
+
+/// The differences as a log line shows them; empty for agreement.
+fn line(rules: &Rules, live: &str, shadow: &str) -> String {
+    match verdict(rules, live, shadow) {
+        Verdict::Matched => String::new(),
+        Verdict::Mismatched(report) => report.to_string(),
+        Verdict::Uncomparable(reason) => format!("uncomparable: {reason}"),
+    }
+}
+
+#[test]
+fn json_by_value() {
+    let rules = rules(&["/meta", "/list/*/id", "/b/1"], &["/bag", "/outputs/*/tags"]);
+    for (live, shadow, expected) in [
+        ("{}", " { } ", ""),
+        (r#"{"a":1,"b":[1,2]}"#, r#"{"b":[1.0,9],"a":1.0000000001}"#, ""),
+        (r#"{"a":1}"#, r#"{"a":2}"#, "value at /a by 1, live 1, shadow 2"),
+        (r#"{"a":1}"#, r#"{"a":"1"}"#, r#"value at /a, live 1, shadow "1""#),
+        (r#"{"a":null}"#, r#"{"a":false}"#, "value at /a, live null, shadow false"),
+        (r#"{"a":"x"}"#, r#"{"a":"\u0078"}"#, ""),
+        (r#"{"a":1}"#, "{}", "missing at /a, live 1, shadow nothing"),
+        ("{}", r#"{"a/b":[]}"#, "extra at /a~1b, live nothing, shadow a list of 0"),
+        (
+            r#"{"a":1,"c":1}"#,
+            r#"{"b":1,"c":1}"#,
+            "missing at /a, live 1, shadow nothing; extra at /b, live nothing, shadow 1",
+        ),
+        (r#"{"a":[1]}"#, r#"{"a":[1,2,3]}"#, "shape at /a by 2, live 1 values, shadow 3 values"),
+        (r#"{"a":[1]}"#, r#"{"a":{}}"#, "shape at /a, live a list of 1, shadow an object of 0"),
+        (r#"{"a":[1]}"#, r#"{"a":1}"#, "shape at /a, live a list of 1, shadow 1"),
+        ("[1,2]", "[1,3]", "value at /1 by 1, live 2, shadow 3"),
+        (r#"{"meta":{"puid":"a"}}"#, r#"{"meta":{"puid":"b"}}"#, ""),
+        (r#"{"meta":1}"#, "{}", ""),
+        ("{}", r#"{"meta":1}"#, ""),
+        (r#"{"list":[{"id":1,"v":1}]}"#, r#"{"list":[{"id":2,"v":1}]}"#, ""),
+        (r#"{"bag":[1,2,2]}"#, r#"{"bag":[2,1,2.0]}"#, ""),
+        (
+            r#"{"bag":[1,2,2]}"#,
+            r#"{"bag":[1,1,2]}"#,
+            "missing at /bag/2, live 2, shadow nothing; extra at /bag/1, live nothing, shadow 1",
+        ),
+        (r#"{"a":NaN,"b":Infinity}"#, r#"{"b":Infinity,"a":NaN}"#, ""),
+        (r#"{"a":1e300}"#, r#"{"a":2}"#, "value at /a by 1e300, live 1e300, shadow 2"),
+        (r#"{"a":NaN}"#, r#"{"a":1}"#, "value at /a by NaN, live NaN, shadow 1"),
+        (r#"{"a":1}"#, "<html>", "shape"),
+        ("<html>", "<htm>", "uncomparable: they claim to be JSON and are not"),
+        ("<html>", "<html>", ""),
+    ] {
+        assert_eq!(line(&rules, live, shadow), expected, "{live} {shadow}");
+    }
+}
+
+#[test]
+fn predictions_decide_or_score() {
+    let rules = Rules { show_values: false, ..rules(&[], &[]) };
+    let seldon = |s: &str| format!(r#"{{"data":{{"names":["a","b"],"ndarray":{s}}}}}"#);
+    let tensor = |shape: &str, s: &str| {
+        format!(r#"{{"data":{{"tensor":{{"shape":{shape},"values":{s}}}}}}}"#)
+    };
+    let oip = |kind: &str, shape: &str, s: &str| {
+        format!(r#"{{"outputs":[{{"name":"o","datatype":"{kind}","shape":{shape},"data":{s}}}]}}"#)
+    };
+    let tf = |s: &str| format!(r#"{{"predictions":{s}}}"#);
+    for (live, shadow, expected) in [
+        (seldon("[[0.1,0.9]]"), seldon("[[0.1,0.9000000001]]"), ""),
+        (seldon("[[0.1,0.9]]"), seldon("[[0.2,0.8]]"), "score at /data/ndarray/0/0 by 0.1"),
+        (seldon("[[1,3],[1,2]]"), seldon("[[1,3],[2,1]]"), "class at /data/ndarray/1/0 by 1"),
+        (seldon("[1,3]"), seldon("[2,3]"), "score at /data/ndarray/0 by 1"),
+        (seldon("[\"setosa\"]"), seldon("[\"virginica\"]"), "class at /data/ndarray/0"),
+        (seldon("[[1,2]]"), seldon("[[1,2],[1,2]]"), "shape at /data/ndarray by 1"),
+        (seldon("[[1,2]]"), seldon("[[1,2,3]]"), "shape at /data/ndarray/0 by 1"),
+        (
+            tensor("[2,2]", "[1,3,1,2]"),
+            tensor("[2,2]", "[1,3,4,2]"),
+            "class at /data/tensor/values/2 by 3",
+        ),
+        (
+            tensor("[2,2]", "[1,3,1,2]"),
+            tensor("[1,4]", "[1,3,1,2]"),
+            "shape at /data/tensor/shape/0 by 1; shape at /data/tensor/shape/1 by 2",
+        ),
+        (
+            oip("FP32", "[1,3]", "[0.2,0.3,0.5]"),
+            oip("FP32", "[1,3]", "[0.2,0.5,0.3]"),
+            "class at /outputs/0/data/1 by 0.2",
+        ),
+        (
+            oip("FP32", "[1,2]", "[[4,5]]"),
+            oip("FP32", "[1,2]", "[[5,6]]"),
+            "score at /outputs/0/data/0/0 by 1",
+        ),
+        (
+            oip("FP32", "[2]", "[1,2]"),
+            oip("FP32", "[2]", "[2,1]"),
+            "score at /outputs/0/data/0 by 1; score at /outputs/0/data/1 by 1",
+        ),
+        (
+            oip("INT64", "[1,1]", "[1]"),
+            oip("INT64", "[1,1]", "[2]"),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (tf("[[0.1,0.9]]"), tf("[[0.9,0.1]]"), "class at /predictions/0/0 by 0.8"),
+        (
+            tf("[{\"p\":[1,2],\"c\":\"x\"}]"),
+            tf("[{\"p\":[2,1],\"c\":\"y\"}]"),
+            "class at /predictions/0/c; class at /predictions/0/p/0 by 1",
+        ),
+        (
+            r#"{"outputs":{"p":[[1,2]]}}"#.into(),
+            r#"{"outputs":{"p":[[2,1]]}}"#.into(),
+            "class at /outputs/p/0/0 by 1",
+        ),
+    ] {
+        assert_eq!(line(&rules, &live, &shadow), expected, "{live} {shadow}");
+    }
+}
+
+#[test]
+fn an_ignored_score_decides_nothing() {
+    let rules = Rules { show_values: false, ..rules(&["/predictions/*/2"], &[]) };
+    let tf = |s: &str| format!(r#"{{"predictions":{s}}}"#);
+    assert_eq!(line(&rules, &tf("[[1,2,3]]"), &tf("[[1,2,0]]")), "");
+    assert_eq!(
+        line(&rules, &tf("[[1,2,3]]"), &tf("[[2,1,0]]")),
+        "score at /predictions/0/0 by 1; score at /predictions/0/1 by 1"
+    );
+}
+
+#[test]
+fn outputs_are_joined_by_name() {
+    let rules = Rules { show_values: false, ..rules(&[], &[]) };
+    let output = |n: &str, v: u8| format!(r#"{{"name":"{n}","datatype":"FP64","data":[{v}]}}"#);
+    let doc = |outputs: &[String]| format!(r#"{{"outputs":[{}]}}"#, outputs.join(","));
+    let live = doc(&[output("a", 1), output("b", 2)]);
+    assert_eq!(line(&rules, &live, &doc(&[output("b", 2), output("a", 1)])), "");
+    assert_eq!(
+        line(&rules, &live, &doc(&[output("b", 3), output("c", 1)])),
+        "missing at /outputs/0; score at /outputs/1/data/0 by 1; extra at /outputs/1"
+    );
+}
+
+#[test]
+fn heads_come_first() {
+    let rules = rules(&[], &[]);
+    let compare = |a: &Head, b: &Head, live: &str, shadow: &str| match rules.compare(
+        Whole { head: a, body: live.as_bytes() },
+        Whole { head: b, body: shadow.as_bytes() },
+    ) {
+        Verdict::Matched => String::new(),
+        Verdict::Mismatched(report) => report.to_string(),
+        Verdict::Uncomparable(reason) => reason.to_owned(),
+    };
+    let json = head("200", "application/json");
+    let text = head("200", "text/plain; charset=utf-8");
+    assert_eq!(compare(&json, &head("500", "text/html"), "1", "2"), "status, live 200, shadow 500");
+    assert_eq!(
+        compare(&json, &text, "1", "1"),
+        "content_type, live application/json, shadow text/plain"
+    );
+    assert_eq!(compare(&json, &head("200", "Application/JSON;x"), "1", "1.0"), "");
+    assert!(
+        compare(&json, &head("200", "text/json"), "1", "2")
+            .ends_with("value by 1, live 1, shadow 2")
+    );
+    assert_eq!(compare(&text, &text, "abc", "abd"), "bytes at byte 2");
+    let none = head("200", "");
+    assert_eq!(compare(&none, &none, "[1]", "[1.0]"), "");
+    assert_eq!(compare(&none, &none, "ab", "ac"), "bytes at byte 1");
+    let mut grpc = head("200", "application/grpc");
+    grpc.add_trailers(&[(b"grpc-status", b"5")]);
+    assert_eq!(
+        compare(&head("200", "application/grpc"), &grpc, "", ""),
+        "status, live 200, shadow 200 with grpc-status 5"
+    );
+}
+
+#[test]
+fn codings_are_undone() {
+    let rules = rules(&[], &[]);
+    let coded = |coding: &str| {
+        let lines: [Header<'_>; 3] = [
+            (b":status", b"200"),
+            (b"content-type", b"application/json"),
+            (b"content-encoding", coding.as_bytes()),
+        ];
+        Head::of(&lines)
+    };
+    let live = Whole { head: &coded("gzip"), body: GZIP };
+    let plain = head("200", "application/json");
+    let same = br#"{"data": {"ndarray": [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9]]}}"#;
+    assert_eq!(rules.compare(live, Whole { head: &plain, body: same }), Verdict::Matched);
+    assert_eq!(rules.compare(live, live), Verdict::Matched);
+    let brotli = Whole { head: &coded("br"), body: GZIP };
+    let verdict = rules.compare(brotli, Whole { head: &plain, body: same });
+    assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
+    assert_eq!(rules.compare(brotli, brotli), Verdict::Matched, "the same bytes");
+    let small = Rules { max_bytes: 20, ..rules };
+    let verdict = small.compare(live, Whole { head: &plain, body: same });
+    assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
+}
+
+/// `{"data":{"ndarray":[[0.1,0.9],[0.1,0.9],[0.1,0.9]]}}`, by Python's gzip.
+const GZIP: &[u8] = &[
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x4a, 0x49, 0x2c, 0x49,
+    0x54, 0xb2, 0xaa, 0x56, 0xca, 0x4b, 0x49, 0x2c, 0x2a, 0x4a, 0xac, 0x54, 0xb2, 0x8a, 0x8e, 0x36,
+    0xd0, 0x33, 0xd4, 0x31, 0xd0, 0xb3, 0x8c, 0xd5, 0xc1, 0xc2, 0x8a, 0xad, 0xad, 0x05, 0x00, 0x2b,
+    0x6c, 0x30, 0xe3, 0x34, 0x00, 0x00, 0x00,
+];
+
+#[test]
+fn reports_are_bounded_and_kinds_are_all_there() {
+    let rules = Rules { max_differences: 2, ..rules(&[], &[]) };
+    let live = r#"{"a":1,"b":2,"c":3,"d":[]}"#;
+    let Verdict::Mismatched(report) = verdict(&rules, live, r#"{"a":2,"b":3,"c":4,"d":0}"#) else {
+        panic!()
+    };
+    assert_eq!((report.differences.len(), report.more), (2, 2));
+    assert_eq!(report.kinds, [Kind::Value, Kind::Shape]);
+    assert!(report.to_string().ends_with("; 2 more"));
+}
+
+#[test]
+fn work_is_bounded() {
+    let rules = rules(&[], &[""]);
+    let list = |from: u32| {
+        let items: Vec<String> = (from..from + 3000).map(|n| n.to_string()).collect();
+        format!("[{}]", items.join(","))
+    };
+    let same = verdict(&rules, &list(1), &list(1).replace("[1,2,", "[2,1,"));
+    assert_eq!(same, Verdict::Matched);
+    let Verdict::Mismatched(_) = verdict(&rules, &list(0), &list(100_000)) else { panic!() };
+    let reversed: Vec<String> = (0..3000u32).rev().map(|n| n.to_string()).collect();
+    let reversed = format!("[{}]", reversed.join(","));
+    assert_eq!(
+        verdict(&rules, &list(0), &reversed),
+        Verdict::Uncomparable("they take too long to compare")
+    );
+}
+
+#[test]
+fn logs_show_no_values_and_no_control_characters_unless_asked() {
+    let quiet = Rules { show_values: false, ..rules(&[], &[]) };
+    let (live, shadow) = (r#"{"a\n\u001b":"s3cret"}"#, r#"{"a\n\u001b":"t\u0007"}"#);
+    assert_eq!(line(&quiet, live, shadow), r"value at /a\n\u{1b}");
+    assert_eq!(
+        line(&rules(&[], &[]), live, shadow),
+        r#"value at /a\n\u{1b}, live "s3cret", shadow "t\u{7}""#
+    );
+}
+
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        (-5i32..5).prop_map(Into::into),
+        "[a-c\\\\\"\n]{0,3}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 32, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            prop::collection::btree_map("data|ndarray|outputs|name|[a-c]", inner, 0..5)
+                .prop_map(|m| m.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn agreement_is_equality(a in any_json(), b in any_json()) {
+        // Names join outputs in any order: the only way in which unequal documents agree.
+        let exact = rules(&[], &[]);
+        let (x, y) = (a.to_string(), b.to_string());
+        prop_assert_eq!(verdict(&exact, &x, &serde_json::to_string_pretty(&a).unwrap()), Verdict::Matched);
+        let agree = verdict(&exact, &x, &y) == Verdict::Matched;
+        prop_assert!(agree == (a == b) || x.contains("outputs"), "{x} {y}");
+        prop_assert_eq!(verdict(&exact, &y, &x) == Verdict::Matched, agree);
+    }
+
+    #[test]
+    fn never_panics(a in prop::collection::vec(any::<u8>(), 0..64), b in prop::collection::vec(any::<u8>(), 0..64)) {
+        let rules = rules(&["/a"], &["/b"]);
+        for coding in ["", "gzip", "deflate"] {
+            let head = Head::of(&[(b"content-encoding", coding.as_bytes())]);
+            rules.compare(Whole { head: &head, body: &a }, Whole { head: &head, body: &b });
+        }
+    }
+}

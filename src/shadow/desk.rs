@@ -1,0 +1,436 @@
+//! Where the pairs of one worker are kept, from the selection to the outcome.
+//!
+//! Whoever drives it calls, for each pair, in any order that a proxy brings about:
+//!
+//! - [`Desk::request_chunk`] and [`Desk::request_complete`];
+//! - [`Desk::live_head`], [`Desk::live_chunk`], [`Desk::live_trailers`] and [`Desk::live_complete`], or
+//!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
+//! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
+//!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; and [`Desk::answer`].
+//!
+//! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
+
+mod live;
+mod reply;
+
+pub use reply::Answer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::breaker::Breaker;
+use super::budget::Budget;
+use super::capture::Capture;
+use super::compare::{Verdict, Whole};
+use super::copy::CopyHead;
+use super::event::{Outcome, Sink};
+use super::head::Head;
+use super::lines::Allowance;
+use super::pair::{Open, Pair, Stage, Stored};
+use super::settings::{Shadow, Shadows, nanos};
+use super::slab::{Id, Slab};
+use crate::request::Header;
+
+/// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
+const GRACE: u64 = 5_000_000_000;
+
+/// The pairs of one worker.
+#[derive(Debug)]
+pub struct Desk {
+    shadows: Rc<Shadows>,
+    states: Vec<State>,
+    pairs: Slab<Pair>,
+    queue: VecDeque<Id>,
+    /// Handed out, but neither dispatched nor failed.
+    handed: Option<Id>,
+    tokens: BTreeMap<u32, Id>,
+    lines: Allowance,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: Rc<Budget>,
+    breaker: Breaker,
+    queued: usize,
+    in_flight: usize,
+    told_refused: bool,
+    told_unreachable: bool,
+}
+
+/// A copy, as it is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The Envoy cluster.
+    pub cluster: &'a str,
+    /// The header lines.
+    pub head: &'a CopyHead,
+    /// The body.
+    pub body: &'a [u8],
+    /// At least a millisecond.
+    pub timeout: Duration,
+}
+
+/// What a shadow holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Copies that were sent and not answered.
+    pub in_flight: usize,
+    /// Bytes of copies and answers.
+    pub buffered_bytes: usize,
+}
+
+impl Desk {
+    /// An empty desk.
+    pub fn new(shadows: Rc<Shadows>) -> Self {
+        let all = Budget::new(shadows.buffered_bytes());
+        let state = |shadow: &Shadow| State {
+            budget: Budget::part_of(&all, shadow.buffered_bytes),
+            breaker: Breaker::Closed(0),
+            queued: 0,
+            in_flight: 0,
+            told_refused: false,
+            told_unreachable: false,
+        };
+        Self {
+            states: shadows.iter().map(state).collect(),
+            shadows,
+            pairs: Slab::default(),
+            queue: VecDeque::new(),
+            handed: None,
+            tokens: BTreeMap::new(),
+            lines: Allowance::default(),
+        }
+    }
+
+    /// Opens a pair for a selected request. `None` where it has its outcome already: the breaker is
+    /// open, a limit is reached, or the announced length is too large.
+    pub fn begin(
+        &mut self,
+        shadow: usize,
+        head: CopyHead,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) -> Option<Id> {
+        let rules = self.shadows.get(shadow)?;
+        let state = self.states.get(shadow)?;
+        sink.selected(shadow);
+        let opened = if !state.breaker.admits(now) {
+            Err(Outcome::BreakerOpen)
+        } else if head.length.is_some_and(|len| len > rules.request_bytes) {
+            Err(Outcome::TooLarge)
+        } else if state.is_full(rules) {
+            Err(Outcome::OverBudget)
+        } else {
+            Open::new(head, rules, &state.budget).ok_or(Outcome::OverBudget)
+        };
+        let stage = Stage::Receiving;
+        let pair = |open| Pair { shadow, stage, began: now, sent: 0, open: Some(open) };
+        let inserted =
+            opened.and_then(|open| self.pairs.insert(pair(open)).ok_or(Outcome::OverBudget));
+        inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
+    }
+
+    /// Whether the pair still collects: what streams by need not be read otherwise.
+    pub fn is_open(&self, id: Id) -> bool {
+        self.pairs.get(id).is_some_and(|pair| pair.open.is_some())
+    }
+
+    /// More of the request's body.
+    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
+        if let Some(copy) = self.open(id).and_then(|open| open.copy.as_mut())
+            && let Err(outcome) = copy.body.append(chunk)
+        {
+            self.settle(id, outcome, sink);
+        }
+    }
+
+    /// The request is complete: the copy is queued, if there is room.
+    pub fn request_complete(&mut self, id: Id, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Receiving) else {
+            return;
+        };
+        let (Some(state), Some(rules)) =
+            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
+        else {
+            return;
+        };
+        if state.is_full(rules) {
+            return self.settle(id, Outcome::OverBudget, sink);
+        }
+        pair.stage = Stage::Queued;
+        state.queued = state.queued.saturating_add(1);
+        self.queue.push_back(id);
+    }
+
+    /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
+    /// that a copy whose answer got lost is given up.
+    pub fn needs_tick(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Hands out the next copy, which is then in flight.
+    pub fn next(&mut self, now: u64, sink: &mut dyn Sink) -> Option<Id> {
+        if let Some(forgotten) = self.handed.take() {
+            self.done(forgotten, false, now);
+            self.settle(forgotten, Outcome::ShadowFailed, sink);
+        }
+        self.give_up(now, sink);
+        while let Some(id) = self.queue.pop_front() {
+            let Some(pair) = self.pairs.get_mut(id) else { continue };
+            let Some(state) = self.states.get_mut(pair.shadow) else { continue };
+            state.queued = state.queued.saturating_sub(1);
+            state.in_flight = state.in_flight.saturating_add(1);
+            pair.stage = Stage::InFlight;
+            pair.sent = now;
+            if state.breaker.admits(now) {
+                state.breaker.sent(id);
+                self.handed = Some(id);
+                return Some(id);
+            }
+            state.in_flight = state.in_flight.saturating_sub(1);
+            pair.stage = Stage::Answered;
+            self.settle(id, Outcome::BreakerOpen, sink);
+        }
+        None
+    }
+
+    /// The copy that was handed out.
+    pub fn call(&self, id: Id) -> Option<Call<'_>> {
+        let pair = self.pairs.get(id).filter(|_| self.handed == Some(id))?;
+        let copy = pair.open.as_ref()?.copy.as_ref()?;
+        let shadow = self.shadows.get(pair.shadow)?;
+        Some(Call {
+            cluster: &shadow.cluster,
+            head: &copy.head,
+            body: copy.body.bytes(),
+            timeout: shadow.timeout,
+        })
+    }
+
+    /// The copy was sent; its answer will come with this token.
+    pub fn dispatched(&mut self, id: Id, token: u32) {
+        if self.handed.take_if(|handed| *handed == id).is_some() {
+            self.tokens.insert(token, id);
+            if let Some(open) = self.open(id) {
+                open.copy = None;
+            }
+        }
+    }
+
+    /// The copy could not be sent.
+    pub fn dispatch_failed(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+        if self.handed.take_if(|handed| *handed == id).is_none() {
+            return;
+        }
+        let shadow = self.done(id, false, now);
+        self.settle(id, Outcome::ShadowFailed, sink);
+        if let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
+            && !std::mem::replace(&mut state.told_unreachable, true)
+        {
+            self.log(
+                shadow,
+                now,
+                sink,
+                "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
+                 Istio's gateways may hold only clusters that some route uses",
+            );
+        }
+    }
+
+    /// How many bytes of the body of an answer are of use.
+    pub fn wanted(&self, token: u32) -> usize {
+        let pair = self.tokens.get(&token).and_then(|id| self.pairs.get(*id));
+        let shadow = pair.filter(|p| p.open.is_some()).and_then(|p| self.shadows.get(p.shadow));
+        shadow.map_or(0, |shadow| shadow.response_bytes)
+    }
+
+    /// The shadow's answer, or the news that there is none.
+    pub fn answer(&mut self, token: u32, answer: &Answer<'_>, now: u64, sink: &mut dyn Sink) {
+        let Some(id) = self.tokens.remove(&token) else { return };
+        let Some(pair) = self.pairs.get(id) else { return };
+        let Some(rules) = self.shadows.get(pair.shadow) else { return };
+        let took = now.saturating_sub(pair.sent);
+        let limit = rules.response_bytes;
+        let late = took >= nanos(rules.timeout);
+        let mut head = Head::of(answer.headers);
+        head.add_trailers(answer.trailers);
+        let status = head.effective_status();
+        let refused = matches!(status, 401 | 403);
+        let failed = reply::failure(&head, late);
+        let shadow = self.done(id, failed.is_none() && status < 500, now);
+        if refused
+            && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
+            && !std::mem::replace(&mut state.told_refused, true)
+        {
+            let text = format!(
+                "refuses its copies with {status}: allow the gateway's principal there; the \
+                 caller's credentials never reach a shadow"
+            );
+            self.log(shadow, now, sink, &text);
+        }
+        if let Some(outcome) = failed {
+            self.settle(id, outcome, sink);
+        } else if answer.body_len > limit {
+            self.settle(id, Outcome::TooLarge, sink);
+        } else {
+            self.answered(id, head, answer.body, took, now, sink);
+        }
+    }
+
+    /// Every pair is orphaned: the filter goes away.
+    pub fn drain(&mut self, sink: &mut dyn Sink) {
+        let ids: Vec<Id> = self.pairs.ids().map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(pair) = self.pairs.remove(id)
+                && pair.open.is_some()
+            {
+                sink.outcome(pair.shadow, Outcome::Orphaned);
+            }
+        }
+        self.queue.clear();
+        self.tokens.clear();
+        self.handed = None;
+        for state in &mut self.states {
+            (state.queued, state.in_flight) = (0, 0);
+        }
+    }
+
+    /// What a shadow holds now.
+    pub fn gauges(&self, shadow: usize) -> Option<Gauges> {
+        let state = self.states.get(shadow)?;
+        Some(Gauges { in_flight: state.in_flight, buffered_bytes: state.budget.used() })
+    }
+
+    fn open(&mut self, id: Id) -> Option<&mut Open> {
+        self.pairs.get_mut(id)?.open.as_mut()
+    }
+
+    /// Gives a pair its outcome, frees what it holds, and withdraws a copy that was not sent.
+    fn settle(&mut self, id: Id, outcome: Outcome, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        if pair.open.take().is_some() {
+            sink.outcome(pair.shadow, outcome);
+        }
+        match pair.stage {
+            Stage::InFlight => return,
+            Stage::Receiving | Stage::Answered => {}
+            Stage::Queued => {
+                self.queue.retain(|queued| *queued != id);
+                if let Some(state) = self.states.get_mut(pair.shadow) {
+                    state.queued = state.queued.saturating_sub(1);
+                }
+            }
+        }
+        self.pairs.remove(id);
+    }
+
+    /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
+    fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
+        let pair = self.pairs.get_mut(id)?;
+        pair.stage = Stage::Answered;
+        let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.breaker.answered(id, well, now, rules.breaker);
+        Some(pair.shadow)
+    }
+
+    /// Gives up copies whose answers got lost on the way.
+    fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
+        let overdue = |id: &Id| {
+            let pair = self.pairs.get(*id)?;
+            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
+            Some(now > pair.sent.saturating_add(timeout).saturating_add(GRACE))
+        };
+        let lost: Vec<(u32, Id)> = self
+            .tokens
+            .iter()
+            .filter(|(_, id)| overdue(id).unwrap_or(true))
+            .map(|(token, id)| (*token, *id))
+            .collect();
+        for (token, id) in lost {
+            self.tokens.remove(&token);
+            self.done(id, false, now);
+            self.settle(id, Outcome::Timeout, sink);
+        }
+    }
+
+    /// A shadow's complete answer: compared, or kept until the live one is complete.
+    fn answered(
+        &mut self,
+        id: Id,
+        head: Head,
+        body: &[u8],
+        took: u64,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        let (Some(state), Some(rules)) =
+            (self.states.get(pair.shadow), self.shadows.get(pair.shadow))
+        else {
+            return;
+        };
+        match &mut pair.open {
+            None => {
+                self.pairs.remove(id);
+            }
+            Some(open) if open.live_took.is_some() => {
+                self.compare(id, Whole { head: &head, body }, took, now, sink);
+            }
+            Some(open) => {
+                let mut kept = Capture::new(&state.budget, rules.response_bytes);
+                match kept.append(body) {
+                    Ok(()) => open.answer = Some(Stored { head, body: kept, took }),
+                    Err(outcome) => self.settle(id, outcome, sink),
+                }
+            }
+        }
+    }
+
+    fn compare(&mut self, id: Id, answer: Whole<'_>, took: u64, now: u64, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.remove(id) else { return };
+        let shadow = pair.shadow;
+        let (Some(open), Some(rules)) = (pair.open, self.shadows.get(shadow)) else { return };
+        let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
+        let live = Whole { head, body: open.live_body.bytes() };
+        let verdict = rules.compare.compare(live, answer);
+        sink.latencies(shadow, live_took / 1_000_000, took / 1_000_000);
+        match verdict {
+            Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
+            Verdict::Mismatched(report) => {
+                sink.outcome(shadow, Outcome::Mismatched);
+                for kind in &report.kinds {
+                    sink.difference(shadow, *kind);
+                }
+                let text = format!("differs from the live model ({}): {report}", open.about);
+                self.log(Some(shadow), now, sink, &text);
+            }
+            Verdict::Uncomparable(reason) => {
+                sink.outcome(shadow, Outcome::Uncomparable);
+                let text = format!("cannot be compared ({}): {reason}", open.about);
+                self.log(Some(shadow), now, sink, &text);
+            }
+        }
+    }
+
+    fn log(&mut self, shadow: Option<usize>, now: u64, sink: &mut dyn Sink, text: &str) {
+        let Some(name) = shadow.and_then(|i| self.shadows.get(i)).map(|shadow| &shadow.name) else {
+            return;
+        };
+        match self.lines.take(now) {
+            None => {}
+            Some(0) => sink.log(&format!("shadow {name} {text}")),
+            Some(n) => sink.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
+        }
+    }
+}
+
+impl State {
+    fn is_full(&self, rules: &Shadow) -> bool {
+        self.queued.saturating_add(self.in_flight) >= rules.in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests;

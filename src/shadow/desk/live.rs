@@ -1,0 +1,67 @@
+//! What the desk is told about the live answer.
+
+use super::{Desk, Head, Header, Id, Outcome, Pair, Sink, Stage, Stored, Whole};
+
+impl Desk {
+    /// The live model's headers.
+    pub fn live_head(&mut self, id: Id, head: &Head, sink: &mut dyn Sink) {
+        let Some(open) = self.open(id) else { return };
+        if head.effective_status() >= 500 {
+            self.settle(id, Outcome::LiveFailed, sink);
+        } else if !open.live_body.admits(head.length) {
+            self.settle(id, Outcome::TooLarge, sink);
+        } else {
+            open.live_head = Some(head.clone());
+        }
+    }
+
+    /// More of the live model's body.
+    pub fn live_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
+        if let Some(open) = self.open(id).filter(|open| open.live_took.is_none())
+            && let Err(outcome) = open.live_body.append(chunk)
+        {
+            self.settle(id, outcome, sink);
+        }
+    }
+
+    /// The live model's trailers.
+    pub fn live_trailers(&mut self, id: Id, trailers: &[Header<'_>]) {
+        if let Some(head) = self.open(id).and_then(|open| open.live_head.as_mut()) {
+            head.add_trailers(trailers);
+        }
+    }
+
+    /// The live answer is complete.
+    pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        let took = now.saturating_sub(pair.began);
+        let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
+        // What is known of gRPC may have come with the trailers.
+        if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {
+            return self.settle(id, Outcome::LiveFailed, sink);
+        }
+        open.live_took = Some(took);
+        if let Some(Stored { head, body, took }) = open.answer.take() {
+            self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
+        }
+    }
+
+    /// The live answer is not the model's: a local reply (`response.code_details` other than
+    /// `via_upstream`), or the model broke off.
+    pub fn live_failed(&mut self, id: Id, sink: &mut dyn Sink) {
+        if self.open(id).is_some_and(|open| open.live_took.is_none()) {
+            self.settle(id, Outcome::LiveFailed, sink);
+        }
+    }
+
+    /// The live stream is over: what it did not complete it never will.
+    pub fn closed(&mut self, id: Id, sink: &mut dyn Sink) {
+        let unfinished = |pair: &Pair| {
+            pair.stage == Stage::Receiving
+                || pair.open.as_ref().is_some_and(|open| open.live_took.is_none())
+        };
+        if self.pairs.get(id).is_some_and(unfinished) {
+            self.settle(id, Outcome::Orphaned, sink);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+use super::super::compare::Kind;
+use super::super::settings::tests::shadows;
+use super::*;
+use crate::target::Model;
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+#[derive(Default)]
+struct Seen {
+    selected: usize,
+    outcomes: Vec<Outcome>,
+    kinds: Vec<Kind>,
+    latencies: Vec<(u64, u64)>,
+    lines: Vec<String>,
+}
+
+impl Sink for Seen {
+    fn selected(&mut self, _: usize) {
+        self.selected += 1;
+    }
+    fn outcome(&mut self, _: usize, outcome: Outcome) {
+        self.outcomes.push(outcome);
+    }
+    fn difference(&mut self, _: usize, kind: Kind) {
+        self.kinds.push(kind);
+    }
+    fn latencies(&mut self, _: usize, live: u64, shadow: u64) {
+        self.latencies.push((live, shadow));
+    }
+    fn log(&mut self, line: &str) {
+        self.lines.push(line.to_owned());
+    }
+}
+
+const SETTINGS: &str = r#"[
+  {"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
+   "limits": {"requestBytes": "16B", "responseBytes": "64B", "inFlight": 2, "bufferedBytes": "4KiB"},
+   "breaker": {"failures": 3, "retryAfter": "1s"}},
+  {"name": "b", "models": ["*"], "cluster": "cb", "timeout": "100ms",
+   "limits": {"requestBytes": "1KiB", "responseBytes": "1KiB", "inFlight": 3, "bufferedBytes": "3KiB"}}]"#;
+
+struct Bench {
+    desk: Desk,
+    seen: Seen,
+    now: u64,
+    token: u32,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let desk = Desk::new(Rc::new(shadows(SETTINGS)));
+        Self { desk, seen: Seen::default(), now: 0, token: 0 }
+    }
+
+    fn begin(&mut self, shadow: usize, extra: &[Header<'_>]) -> Option<Id> {
+        let mut lines: Vec<Header<'_>> =
+            vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
+        lines.extend(extra);
+        let model = Model { id: "prod/iris".into(), predictor: None };
+        let head = self.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap();
+        self.desk.begin(shadow, head, self.now, &mut self.seen)
+    }
+
+    /// A request with a complete body, not yet answered.
+    fn request(&mut self) -> Id {
+        let id = self.begin(0, &[]).unwrap();
+        self.desk.request_chunk(id, b"body", &mut self.seen);
+        self.desk.request_complete(id, &mut self.seen);
+        id
+    }
+
+    fn dispatch(&mut self) -> Option<u32> {
+        let id = self.desk.next(self.now, &mut self.seen)?;
+        let call = self.desk.call(id).unwrap();
+        assert!(call.cluster.starts_with('c'));
+        self.token += 1;
+        self.desk.dispatched(id, self.token);
+        Some(self.token)
+    }
+
+    fn live(&mut self, id: Id, status: &str, body: &[u8]) {
+        let head = Head::of(&[(b":status", status.as_bytes()), JSON]);
+        self.desk.live_head(id, &head, &mut self.seen);
+        self.desk.live_chunk(id, body, &mut self.seen);
+        self.desk.live_complete(id, self.now, &mut self.seen);
+        self.desk.closed(id, &mut self.seen);
+    }
+
+    fn answer(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
+        assert!(self.desk.wanted(token) <= 1024);
+        let answer = Answer { headers, trailers: &[], body, body_len: body.len() };
+        self.desk.answer(token, &answer, self.now, &mut self.seen);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        (0..2).all(|i| {
+            let gauges = self.desk.gauges(i).unwrap();
+            (gauges.in_flight, gauges.buffered_bytes) == (0, 0)
+        }) && self.desk.pairs.ids().next().is_none()
+            && self.desk.queue.is_empty()
+            && self.desk.tokens.is_empty()
+            && self.desk.states.iter().all(|s| s.queued == 0)
+    }
+}
+
+const JSON: Header<'static> = (b"content-type", b"application/json");
+const TIME: Header<'static> = (b"x-envoy-upstream-service-time", b"1");
+
+fn status(status: &'static str) -> [Header<'static>; 3] {
+    [(b":status", status.as_bytes()), JSON, TIME]
+}
+
+#[test]
+fn answers_are_compared_in_either_order() {
+    for live_first in [true, false] {
+        for (shadow, outcome) in [(&b"[1.0]"[..], Outcome::Matched), (b"[2]", Outcome::Mismatched)]
+        {
+            let mut bench = Bench::new();
+            let id = bench.request();
+            if live_first {
+                bench.now = 7 * MS;
+                bench.live(id, "200", b"[1]");
+            }
+            bench.now = 10 * MS;
+            let token = bench.dispatch().unwrap();
+            bench.now = 15 * MS;
+            bench.answer(token, &status("200"), shadow);
+            if !live_first {
+                bench.live(id, "200", b"[1]");
+            }
+            assert_eq!(bench.seen.outcomes, [outcome]);
+            assert_eq!(bench.seen.latencies, [(if live_first { 7 } else { 15 }, 5)]);
+            if outcome == Outcome::Mismatched {
+                assert_eq!(bench.seen.kinds, [Kind::Value]);
+                assert_eq!(
+                    bench.seen.lines,
+                    ["shadow a differs from the live model (model prod/iris, request \"r\\n\"): \
+                      value at /0 by 1"]
+                );
+            }
+            assert!(bench.is_at_rest());
+        }
+    }
+}
+
+#[test]
+fn live_failures_withdraw_the_copy() {
+    type Fail = fn(&mut Bench, Id);
+    let cases: [(Fail, Outcome); 6] = [
+        (|b, id| b.desk.live_failed(id, &mut b.seen), Outcome::LiveFailed),
+        (|b, id| b.live(id, "503", b""), Outcome::LiveFailed),
+        (|b, id| b.desk.live_complete(id, 0, &mut b.seen), Outcome::LiveFailed),
+        (|b, id| b.desk.closed(id, &mut b.seen), Outcome::Orphaned),
+        (|b, id| b.live(id, "200", &[b'x'; 65]), Outcome::TooLarge),
+        (
+            |b, id| {
+                let head = Head::of(&[(b":status", b"200"), (b"content-length", b"65")]);
+                b.desk.live_head(id, &head, &mut b.seen);
+            },
+            Outcome::TooLarge,
+        ),
+    ];
+    for (fail, outcome) in cases {
+        let mut bench = Bench::new();
+        let id = bench.request();
+        assert!(bench.desk.needs_tick());
+        fail(&mut bench, id);
+        assert_eq!(bench.seen.outcomes, [outcome]);
+        assert!(!bench.desk.needs_tick() && bench.dispatch().is_none() && bench.is_at_rest());
+
+        // Too late to withdraw: it keeps its place until the shadow is done with it.
+        let mut bench = Bench::new();
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        fail(&mut bench, id);
+        assert_eq!(bench.seen.outcomes, [outcome]);
+        let held = Gauges { in_flight: 1, buffered_bytes: 0 };
+        assert_eq!(bench.desk.gauges(0), Some(held));
+        assert_eq!(bench.desk.wanted(token), 0);
+        bench.answer(token, &status("200"), b"");
+        assert_eq!(bench.seen.outcomes, [outcome]);
+        assert!(bench.is_at_rest());
+    }
+}
+
+#[test]
+fn a_live_answer_before_the_end_of_the_request_is_kept() {
+    let mut bench = Bench::new();
+    let id = bench.begin(0, &[]).unwrap();
+    let head = Head::of(&status("200"));
+    bench.desk.live_head(id, &head, &mut bench.seen);
+    bench.desk.live_complete(id, 1, &mut bench.seen);
+    bench.desk.request_complete(id, &mut bench.seen);
+    bench.desk.closed(id, &mut bench.seen);
+    let token = bench.dispatch().unwrap();
+    bench.answer(token, &status("200"), b"");
+    assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+}
+
+#[test]
+fn shadows_fail_in_many_ways() {
+    let own: fn(&'static str) -> Vec<Header<'static>> = |s| vec![(b":status", s.as_bytes())];
+    let theirs: fn(&'static str) -> Vec<Header<'static>> = |s| status(s).to_vec();
+    let grpc = vec![(&b":status"[..], &b"200"[..]), (b"grpc-status", b"14")];
+    for (after, headers, outcome) in [
+        (1, vec![], Outcome::ShadowFailed),
+        (100, vec![], Outcome::Timeout),
+        (100, own("504"), Outcome::Timeout),
+        (99, own("504"), Outcome::Timeout),
+        (5, own("503"), Outcome::ShadowFailed),
+        (5, grpc.clone(), Outcome::ShadowFailed),
+        (100, grpc, Outcome::Timeout),
+        (5, theirs("503"), Outcome::Mismatched),
+        (5, theirs("504"), Outcome::Mismatched),
+        (5, theirs("401"), Outcome::ShadowFailed),
+        (5, theirs("403"), Outcome::ShadowFailed),
+        (5, theirs("404"), Outcome::Mismatched),
+    ] {
+        let mut bench = Bench::new();
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.live(id, "200", b"[1]");
+        bench.now = after * MS;
+        bench.answer(token, &headers, b"");
+        assert_eq!(bench.seen.outcomes, [outcome], "{headers:?} after {after} ms");
+        assert!(bench.is_at_rest());
+    }
+}
+
+#[test]
+fn the_remedy_is_told_once() {
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.live(id, "200", b"[1]");
+        bench.answer(token, &status("403"), b"");
+    }
+    assert_eq!(bench.seen.lines.len(), 1);
+    assert!(bench.seen.lines[0].contains("allow the gateway's principal"));
+}
+
+#[test]
+fn limits_hold() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.begin(0, &[(b"content-length", b"17")]), None);
+    let id = bench.begin(0, &[(b"content-length", b"16")]).unwrap();
+    bench.desk.request_chunk(id, &[0; 16], &mut bench.seen);
+    bench.desk.request_chunk(id, &[0; 1], &mut bench.seen);
+    assert_eq!(bench.seen.outcomes, [Outcome::TooLarge, Outcome::TooLarge]);
+
+    bench.request();
+    let late = bench.begin(0, &[]).unwrap();
+    bench.request();
+    assert_eq!(bench.begin(0, &[]), None, "two are under way");
+    bench.desk.request_complete(late, &mut bench.seen);
+    assert_eq!(bench.seen.outcomes[2..], [Outcome::OverBudget, Outcome::OverBudget]);
+    let token = bench.dispatch().unwrap();
+    let (body, body_len) = (&[b'x'; 64][..], 65);
+    let answer = Answer { headers: &status("200"), trailers: &[], body, body_len };
+    bench.desk.answer(token, &answer, 0, &mut bench.seen);
+    assert_eq!(bench.seen.outcomes[4..], [Outcome::TooLarge]);
+
+    let id = bench.begin(1, &[]).unwrap();
+    bench.desk.request_chunk(id, &[0; 1000], &mut bench.seen);
+    let other = bench.begin(1, &[]).unwrap();
+    bench.desk.request_chunk(other, &[0; 1000], &mut bench.seen);
+    assert_eq!(bench.seen.outcomes[5..], [Outcome::OverBudget]);
+    bench.desk.drain(&mut bench.seen);
+    assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn the_breaker_leaves_a_dead_shadow_alone() {
+    let mut bench = Bench::new();
+    let fail = |bench: &mut Bench| {
+        bench.request();
+        let id = bench.desk.next(bench.now, &mut bench.seen).unwrap();
+        bench.desk.dispatch_failed(id, bench.now, &mut bench.seen);
+    };
+    (0..3).for_each(|_| fail(&mut bench));
+    assert_eq!(bench.seen.outcomes, [Outcome::ShadowFailed; 3]);
+    assert_eq!(bench.seen.lines.len(), 1);
+    assert_eq!(bench.begin(0, &[]), None);
+    bench.now = 1000 * MS;
+    let (probe, _other) = (bench.request(), bench.request());
+    let token = bench.dispatch().unwrap();
+    assert_eq!(bench.dispatch(), None, "one probe");
+    assert_eq!(bench.seen.outcomes[3..], [Outcome::BreakerOpen; 2]);
+    bench.answer(token, &status("200"), b"[1]");
+    bench.live(probe, "200", b"[1]");
+    bench.request();
+    assert!(bench.dispatch().is_some());
+    assert_eq!(bench.seen.outcomes[5..], [Outcome::Matched]);
+}
+
+#[test]
+fn lost_answers_are_given_up() {
+    let mut bench = Bench::new();
+    let id = bench.request();
+    let token = bench.dispatch().unwrap();
+    bench.live(id, "200", b"[1]");
+    bench.request();
+    bench.desk.next(0, &mut bench.seen).unwrap();
+    bench.now = 5_101 * MS;
+    assert_eq!(bench.dispatch(), None);
+    assert_eq!(bench.seen.outcomes, [Outcome::ShadowFailed, Outcome::Timeout]);
+    bench.answer(token, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes.len(), 2);
+    assert!(bench.is_at_rest());
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Begin(usize),
+    Chunk(usize, u16),
+    Complete(usize),
+    LiveHead(usize, &'static str),
+    LiveChunk(usize, u16),
+    LiveComplete(usize),
+    LiveFailed(usize),
+    Closed(usize),
+    Dispatch,
+    DispatchFails,
+    Forget,
+    Answer(u32, &'static str, u16),
+    Wait(u16),
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let status = || prop::sample::select(vec!["200", "404", "403", "500", "503", ""]);
+    let pair = 0..12usize;
+    prop_oneof![
+        4 => (0..2usize).prop_map(Event::Begin),
+        3 => (pair.clone(), 0..40u16).prop_map(|(p, n)| Event::Chunk(p, n)),
+        5 => pair.clone().prop_map(Event::Complete),
+        4 => (pair.clone(), status()).prop_map(|(p, s)| Event::LiveHead(p, s)),
+        3 => (pair.clone(), 0..90u16).prop_map(|(p, n)| Event::LiveChunk(p, n)),
+        4 => pair.clone().prop_map(Event::LiveComplete),
+        1 => pair.clone().prop_map(Event::LiveFailed),
+        2 => pair.prop_map(Event::Closed),
+        6 => Just(Event::Dispatch),
+        1 => Just(Event::DispatchFails),
+        1 => Just(Event::Forget),
+        5 => (1..30u32, status(), 0..90u16).prop_map(|(t, s, n)| Event::Answer(t, s, n)),
+        2 => (0..3000u16).prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_selected_request_has_one_outcome(events in prop::collection::vec(any_event(), 0..200)) {
+        let mut bench = Bench::new();
+        let mut ids: Vec<Id> = Vec::new();
+        for event in events {
+            // Recent pairs are spoken of most.
+            let pair = |n: usize| ids.iter().rev().nth(n).copied();
+            let (now, seen) = (bench.now, &mut bench.seen);
+            match event {
+                Event::Begin(shadow) => ids.extend(bench.begin(shadow, &[])),
+                Event::Chunk(p, n) => if let Some(id) = pair(p) {
+                    bench.desk.request_chunk(id, &vec![b'x'; n.into()], seen);
+                },
+                Event::Complete(p) => if let Some(id) = pair(p) {
+                    bench.desk.request_complete(id, seen);
+                },
+                Event::LiveHead(p, status) => if let Some(id) = pair(p) {
+                    let head = Head::of(&[(b":status", status.as_bytes())]);
+                    bench.desk.live_head(id, &head, seen);
+                },
+                Event::LiveChunk(p, n) => if let Some(id) = pair(p) {
+                    bench.desk.live_chunk(id, &vec![b'x'; n.into()], seen);
+                },
+                Event::LiveComplete(p) => if let Some(id) = pair(p) {
+                    bench.desk.live_complete(id, now, seen);
+                },
+                Event::LiveFailed(p) => if let Some(id) = pair(p) {
+                    bench.desk.live_failed(id, seen);
+                },
+                Event::Closed(p) => if let Some(id) = pair(p) {
+                    bench.desk.closed(id, seen);
+                },
+                Event::Dispatch => { bench.dispatch(); }
+                Event::DispatchFails => if let Some(id) = bench.desk.next(now, seen) {
+                    bench.desk.dispatch_failed(id, now, seen);
+                },
+                Event::Forget => { bench.desk.next(now, seen); }
+                Event::Answer(token, status, n) => {
+                    let headers: &[Header<'_>] = &[(b":status", status.as_bytes()), TIME];
+                    let headers = if status.is_empty() { &[] } else { headers };
+                    bench.answer(token, headers, &vec![b'x'; n.into()]);
+                }
+                Event::Wait(millis) => bench.now += u64::from(millis) * MS,
+            }
+            for (i, (in_flight, bytes)) in [(2, 4 << 10), (3, 3 << 10)].into_iter().enumerate() {
+                let gauges = bench.desk.gauges(i).unwrap();
+                prop_assert!(gauges.in_flight <= in_flight && gauges.buffered_bytes <= bytes);
+            }
+            prop_assert!(bench.seen.outcomes.len() <= bench.seen.selected);
+        }
+        bench.desk.drain(&mut bench.seen);
+        prop_assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
+        prop_assert!(bench.is_at_rest());
+    }
+}

@@ -1,0 +1,63 @@
+//! What is counted: outcomes, kinds of differences, latencies, and lines for the log.
+
+use super::compare::Kind;
+
+/// Declares an enum whose variants are the values of a metric's tag.
+macro_rules! tags {
+    ($(#[$meta:meta])* pub enum $name:ident { $( $(#[$vmeta:meta])* $variant:ident = $tag:literal ),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $( $(#[$vmeta])* $variant, )* }
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The value of the tag.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $tag, )* }
+            }
+        }
+    };
+}
+pub(super) use tags;
+
+tags! {
+    /// What became of a selected request; exactly one for each.
+    pub enum Outcome {
+        /// Both answered, and the answers agree.
+        Matched = "matched",
+        /// Both answered, and the answers differ.
+        Mismatched = "mismatched",
+        /// Both answered, but the answers cannot be read.
+        Uncomparable = "uncomparable",
+        /// The live model gave no answer of its own, or a 5xx.
+        LiveFailed = "live_failed",
+        /// The shadow gave no answer, or would not let the gateway in.
+        ShadowFailed = "shadow_failed",
+        /// The shadow's answer was too late.
+        Timeout = "timeout",
+        /// The request or an answer is larger than the shadow's limits.
+        TooLarge = "too_large",
+        /// Too many copies or bytes at once.
+        OverBudget = "over_budget",
+        /// The shadow failed before, and is left alone for a while.
+        BreakerOpen = "breaker_open",
+        /// The client or the whole filter went away first.
+        Orphaned = "orphaned",
+    }
+}
+
+/// Where events go. `shadow` is the index in the configuration's list.
+pub trait Sink {
+    /// A request was chosen for a copy.
+    fn selected(&mut self, shadow: usize);
+    /// What became of it.
+    fn outcome(&mut self, shadow: usize, outcome: Outcome);
+    /// The answers differ in this way; each kind at most once for a pair.
+    fn difference(&mut self, shadow: usize, kind: Kind);
+    /// How long both took, for a pair that was compared. The live time runs from the request's
+    /// headers, the shadow's from the dispatch of the copy, each to the end of the answer.
+    fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64);
+    /// A line for the log at warning level, escaped, without secrets.
+    fn log(&mut self, line: &str);
+}

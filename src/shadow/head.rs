@@ -1,0 +1,112 @@
+//! What the head of an answer says: status, media type, coding, length.
+
+use super::compare::Encoding;
+use crate::request::Header;
+
+/// The head of an answer, without what the comparison does not need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// HTTP status; 0 where there was none.
+    pub status: u16,
+    /// `grpc-status`, from the headers or the trailers.
+    pub grpc_status: Option<u16>,
+    /// `content-type` in lower case, without parameters.
+    pub media_type: Box<[u8]>,
+    /// `content-encoding`.
+    pub encoding: Encoding,
+    /// `content-length`.
+    pub length: Option<usize>,
+    /// Whether a server sent it: Envoy's router marks answers of upstreams, and not its own.
+    pub from_upstream: bool,
+}
+
+impl Head {
+    /// Reads header lines, names in lower case.
+    pub fn of(headers: &[Header<'_>]) -> Self {
+        let first = |name: &[u8]| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        let media = first(b"content-type").unwrap_or_default();
+        let media = media.split(|c| *c == b';').next().unwrap_or_default();
+        let codings = headers.iter().filter(|(n, _)| *n == b"content-encoding");
+        Self {
+            status: number(first(b":status")).unwrap_or(0),
+            grpc_status: number(first(b"grpc-status")),
+            media_type: media.trim_ascii().to_ascii_lowercase().into(),
+            encoding: match codings.clone().count() {
+                0 => Encoding::Identity,
+                1 => Encoding::of(first(b"content-encoding").unwrap_or_default()),
+                _ => Encoding::Other,
+            },
+            length: number(first(b"content-length")),
+            from_upstream: first(b"x-envoy-upstream-service-time").is_some(),
+        }
+    }
+
+    /// Adds what trailers say: the status of a gRPC answer with a message.
+    pub fn add_trailers(&mut self, trailers: &[Header<'_>]) {
+        let status = trailers.iter().find(|(n, _)| *n == b"grpc-status").map(|(_, v)| *v);
+        self.grpc_status = number(status).or(self.grpc_status);
+    }
+
+    /// The statuses of HTTP and of gRPC, where none is OK (0).
+    pub fn statuses(&self) -> (u16, u16) {
+        (self.status, self.grpc_status.unwrap_or(0))
+    }
+
+    /// The HTTP status, or for gRPC the one that stands for its code (google.rpc.Code).
+    pub fn effective_status(&self) -> u16 {
+        match self.grpc_status {
+            None | Some(0) => self.status,
+            Some(3 | 9 | 11) => 400,
+            Some(16) => 401,
+            Some(7) => 403,
+            Some(5) => 404,
+            Some(6 | 10) => 409,
+            Some(8) => 429,
+            Some(1) => 499,
+            Some(12) => 501,
+            Some(14) => 503,
+            Some(4) => 504,
+            Some(_) => 500,
+        }
+    }
+
+    /// Whether the body is JSON by its media type (RFC 6839 §3.1 for the suffix).
+    pub fn is_json(&self) -> bool {
+        self.media_type.ends_with(b"/json") || self.media_type.ends_with(b"+json")
+    }
+}
+
+fn number<T: std::str::FromStr>(value: Option<&[u8]>) -> Option<T> {
+    std::str::from_utf8(value?).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_matters() {
+        let head = Head::of(&[
+            (b":status", b"200"),
+            (b"content-type", b"Application/JSON; charset=utf-8"),
+            (b"content-encoding", b"gzip"),
+            (b"content-length", b"12"),
+            (b"x-envoy-upstream-service-time", b"3"),
+        ]);
+        assert_eq!((head.status, &*head.media_type), (200, &b"application/json"[..]));
+        assert_eq!((head.encoding, head.length), (Encoding::Gzip, Some(12)));
+        assert!(head.is_json() && head.from_upstream);
+        let none = Head::of(&[(b"content-encoding", b"gzip"), (b"content-encoding", b"br")]);
+        assert_eq!((none.status, none.encoding, none.length), (0, Encoding::Other, None));
+    }
+
+    #[test]
+    fn grpc_statuses_stand_for_http_ones() {
+        let mut head = Head::of(&[(b":status", b"200"), (b"content-type", b"application/grpc")]);
+        assert_eq!(head.effective_status(), 200);
+        for (code, status) in [("0", 200), ("7", 403), ("14", 503), ("2", 500), ("99", 500)] {
+            head.add_trailers(&[(b"grpc-status", code.as_bytes())]);
+            assert_eq!(head.effective_status(), status, "{code}");
+        }
+    }
+}

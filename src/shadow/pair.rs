@@ -1,0 +1,100 @@
+//! A pair in the making: the copy, the live answer, the shadow's answer.
+
+use std::rc::Rc;
+
+use super::budget::{Budget, Share};
+use super::capture::Capture;
+use super::copy::CopyHead;
+use super::head::Head;
+use super::settings::Shadow;
+
+/// One selected request.
+#[derive(Debug)]
+pub struct Pair {
+    /// Index in the configuration.
+    pub shadow: usize,
+    /// How far the copy is.
+    pub stage: Stage,
+    /// When the request began, in nanoseconds.
+    pub began: u64,
+    /// When the copy was handed out, in nanoseconds.
+    pub sent: u64,
+    /// What is collected; absent once there is an outcome. A copy that is still with the shadow
+    /// then only keeps its place among those in flight.
+    pub open: Option<Open>,
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The request is not complete.
+    Receiving,
+    /// It waits to be handed out.
+    Queued,
+    /// It was handed out.
+    InFlight,
+    /// The shadow is done with it.
+    Answered,
+}
+
+/// What is collected for a pair.
+#[derive(Debug)]
+pub struct Open {
+    /// Names the request in the log.
+    pub about: String,
+    /// Until it was sent.
+    pub copy: Option<Copied>,
+    /// As soon as it is known.
+    pub live_head: Option<Head>,
+    /// So far.
+    pub live_body: Capture,
+    /// How long the complete live answer took, in nanoseconds.
+    pub live_took: Option<u64>,
+    /// The complete answer of the shadow, while the live one is not.
+    pub answer: Option<Stored>,
+    _share: Share,
+}
+
+/// A copy that was not sent yet.
+#[derive(Debug)]
+pub struct Copied {
+    /// Its head.
+    pub head: CopyHead,
+    /// Its body so far.
+    pub body: Capture,
+    _share: Share,
+}
+
+/// A shadow's answer.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its head.
+    pub head: Head,
+    /// Its body.
+    pub body: Capture,
+    /// How long it took, in nanoseconds.
+    pub took: u64,
+}
+
+impl Open {
+    /// Begins to collect; `None` where no bytes are left.
+    pub fn new(mut head: CopyHead, shadow: &Shadow, budget: &Rc<Budget>) -> Option<Self> {
+        let (mut own, mut share) = (Share::new(budget), Share::new(budget));
+        if !own.take(size_of::<Pair>()) || !share.take(head.bytes()) {
+            return None;
+        }
+        Some(Self {
+            about: std::mem::take(&mut head.about),
+            copy: Some(Copied {
+                head,
+                body: Capture::new(budget, shadow.request_bytes),
+                _share: share,
+            }),
+            live_head: None,
+            live_body: Capture::new(budget, shadow.response_bytes),
+            live_took: None,
+            answer: None,
+            _share: own,
+        })
+    }
+}

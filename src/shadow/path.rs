@@ -1,0 +1,162 @@
+//! The path of a copy: the one that goes upstream without credentials, or one of its own.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use crate::target::Model;
+
+/// A path over the variables `{namespace}`, `{model}` and `{predictor}`.
+#[derive(Debug, PartialEq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, PartialEq)]
+enum Part {
+    Literal(Box<str>),
+    Namespace,
+    Model,
+    Predictor,
+}
+
+impl Template {
+    /// Reads a template, or says what is wrong with it.
+    ///
+    /// # Errors
+    /// What is wrong, for the author.
+    pub fn compile(text: &str) -> Result<Self, &'static str> {
+        if !text.starts_with('/') {
+            return Err("does not begin with /");
+        }
+        if text.bytes().any(|c| !c.is_ascii_graphic() || c == b'#') {
+            return Err("holds a character that a path cannot hold");
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, tail)) = rest.split_once('{') {
+            let (name, tail) = tail.split_once('}').ok_or("has a { without }")?;
+            parts.push(Part::Literal(literal.into()));
+            parts.push(match name {
+                "namespace" => Part::Namespace,
+                "model" => Part::Model,
+                "predictor" => Part::Predictor,
+                _ => return Err("has an unknown variable"),
+            });
+            rest = tail;
+        }
+        parts.push(Part::Literal(rest.into()));
+        let stray = |p: &Part| matches!(p, Part::Literal(text) if text.contains('}'));
+        if parts.iter().any(stray) { Err("has a } without {") } else { Ok(Self(parts)) }
+    }
+
+    /// Whether it names the predictor, which not every address does.
+    pub fn needs_predictor(&self) -> bool {
+        self.0.contains(&Part::Predictor)
+    }
+
+    /// The path for this model, followed by the query of the upstream path unless the template has
+    /// one; `None` where it needs a predictor and the address names none.
+    fn expand(&self, model: &Model<'_>, upstream: &[u8]) -> Option<Vec<u8>> {
+        let mut path = Vec::new();
+        for part in &self.0 {
+            let text = match part {
+                Part::Literal(text) => text,
+                Part::Namespace => model.namespace(),
+                Part::Model => model.name(),
+                Part::Predictor => model.predictor.as_deref()?,
+            };
+            path.extend_from_slice(text.as_bytes());
+        }
+        let query = upstream.iter().position(|c| *c == b'?').and_then(|at| upstream.get(at..));
+        if let Some(query) = query.filter(|_| !path.contains(&b'?')) {
+            path.extend_from_slice(query);
+        }
+        Some(path)
+    }
+}
+
+/// The path of a copy, without the query parameters that carry credentials; `None` where it cannot
+/// be had.
+pub fn of_copy(
+    template: Option<&Template>,
+    model: &Model<'_>,
+    upstream: &[u8],
+    credentials: &[Box<[u8]>],
+) -> Option<Vec<u8>> {
+    let upstream = without(upstream, credentials);
+    match template {
+        Some(template) => template.expand(model, &upstream),
+        None => Some(upstream.into_owned()),
+    }
+}
+
+/// The path without its fragment and without these parameters. Names are compared decoded, as Envoy
+/// decodes them where it looks for tokens.
+fn without<'p>(path: &'p [u8], names: &[Box<[u8]>]) -> Cow<'p, [u8]> {
+    let path = path.split(|c| *c == b'#').next().unwrap_or_default();
+    let Some(at) = path.iter().position(|c| *c == b'?').filter(|_| !names.is_empty()) else {
+        return Cow::Borrowed(path);
+    };
+    let (target, query) = path.split_at_checked(at).unwrap_or((path, b""));
+    let secret = |pair: &&[u8]| {
+        let name = pair.split(|c| *c == b'=').next().unwrap_or_default();
+        names.iter().any(|n| percent_decode(name).eq(n.iter().copied()))
+    };
+    let query = query.get(1..).unwrap_or_default();
+    let kept: Vec<&[u8]> = query.split(|c| *c == b'&').filter(|pair| !secret(pair)).collect();
+    let mut out = target.to_vec();
+    for (i, pair) in kept.into_iter().enumerate() {
+        out.push(if i == 0 { b'?' } else { b'&' });
+        out.extend_from_slice(pair);
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(template: Option<&str>, upstream: &str, names: &[&str]) -> Option<String> {
+        let template = template.map(|t| Template::compile(t).unwrap());
+        let names: Vec<Box<[u8]>> = names.iter().map(|n| n.as_bytes().into()).collect();
+        let model = Model { id: "prod/iris".into(), predictor: None };
+        let path = of_copy(template.as_ref(), &model, upstream.as_bytes(), &names)?;
+        Some(String::from_utf8(path).unwrap())
+    }
+
+    #[test]
+    fn credentials_leave_the_query() {
+        for (upstream, expected) in [
+            ("/p", "/p"),
+            ("/p?", "/p?"),
+            ("/p?a=1&b=2", "/p?a=1&b=2"),
+            ("/p?token=x", "/p"),
+            ("/p?token=x&a=1", "/p?a=1"),
+            ("/p?a=1&token=x&b=2&token=y", "/p?a=1&b=2"),
+            ("/p?to%6ben=x&a", "/p?a"),
+            ("/p?token&a", "/p?a"),
+            ("/p?TOKEN=x", "/p?TOKEN=x"),
+            ("/p?a=1#token=x", "/p?a=1"),
+            ("/p?a=1?token=x", "/p?a=1?token=x"),
+        ] {
+            assert_eq!(of(None, upstream, &["token"]).as_deref(), Some(expected), "{upstream}");
+        }
+    }
+
+    #[test]
+    fn templates_name_the_model() {
+        let all = "/seldon/{namespace}/{model}/api";
+        assert_eq!(of(Some(all), "/x?a&t=1", &["t"]).as_deref(), Some("/seldon/prod/iris/api?a"));
+        assert_eq!(of(Some("/p?raw"), "/x?a", &[]).as_deref(), Some("/p?raw"));
+        assert_eq!(of(Some("/{predictor}"), "/x", &[]), None);
+        for (text, what) in [
+            ("p", "does not begin with /"),
+            ("/a b", "holds a character that a path cannot hold"),
+            ("/a#b", "holds a character that a path cannot hold"),
+            ("/{name}", "has an unknown variable"),
+            ("/{model", "has a { without }"),
+            ("/model}", "has a } without {"),
+        ] {
+            assert_eq!(Template::compile(text), Err(what), "{text}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Which shadows a request gets.
+
+use super::names::{MARK, folded};
+use super::sample::chosen;
+use super::settings::Shadows;
+use crate::config::types::SampleBy;
+use crate::request::Request;
+use crate::target::Address;
+
+impl Shadows {
+    /// The shadows of a request, in the order of the configuration.
+    ///
+    /// `request` is the request as it came. `principal` is the caller's, where there is one; without
+    /// one the choice is made by request id, as for splits. `when` says whether the conditions of
+    /// the shadow with this index hold, and is asked last.
+    pub fn select(
+        &self,
+        request: &Request<'_>,
+        address: &Address<'_>,
+        principal: Option<&[u8]>,
+        mut when: impl FnMut(usize) -> bool,
+    ) -> Vec<usize> {
+        let Some(model) = address.model.as_ref().filter(|_| !self.is_empty()) else {
+            return Vec::new();
+        };
+        let mut found = self.of_model(model.id.as_bytes());
+        if found.is_empty() || is_never_copied(request) {
+            return Vec::new();
+        }
+        let id = request.header(b"x-request-id").filter(|id| !id.is_empty());
+        found.retain(|i| {
+            self.get(*i).is_some_and(|shadow| {
+                let needs_predictor = shadow.path.as_ref().is_some_and(|p| p.needs_predictor());
+                let key = match shadow.sample_by {
+                    SampleBy::Request => id,
+                    SampleBy::Principal => principal.or(id),
+                };
+                shadow.operations.contains(&address.operation)
+                    && (!needs_predictor || model.predictor.is_some())
+                    && chosen(shadow.percent, &shadow.name, key)
+                    && when(*i)
+            })
+        });
+        found
+    }
+}
+
+/// Copies, preflights, and what goes on for as long as both sides please.
+fn is_never_copied(request: &Request<'_>) -> bool {
+    let path = request.path_only();
+    let stream = [&b"/ModelStreamInfer"[..], b"/infer_stream", b"/generate_stream"];
+    request.method == b"CONNECT"
+        || stream.iter().any(|tail| path.ends_with(tail))
+        || request.is_preflight()
+        || request.headers().iter().any(|(name, value)| match *name {
+            b":protocol" | b"upgrade" => true,
+            b"accept" => names_event_stream(value),
+            name => *folded(name) == *MARK,
+        })
+}
+
+fn names_event_stream(accept: &[u8]) -> bool {
+    const STREAM: &[u8] = b"text/event-stream";
+    accept.windows(STREAM.len()).any(|w| w.eq_ignore_ascii_case(STREAM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::tests::shadows;
+    use super::*;
+    use crate::config::types::Family;
+    use crate::request::{Attributes, Header, Host, Peer, SignatureCheck};
+    use crate::target::{Model, Operation};
+    use std::net::IpAddr;
+
+    struct Nobody;
+    impl Host for Nobody {
+        fn now(&self) -> u64 {
+            0
+        }
+        fn remote_ip(&self) -> Option<IpAddr> {
+            None
+        }
+        fn destination_ip(&self) -> Option<IpAddr> {
+            None
+        }
+        fn destination_port(&self) -> Option<u16> {
+            None
+        }
+        fn is_inbound(&self) -> bool {
+            false
+        }
+        fn sni(&self) -> Option<Vec<u8>> {
+            None
+        }
+        fn peer(&self) -> Option<Peer> {
+            None
+        }
+        fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
+            None
+        }
+    }
+
+    fn select(
+        settings: &str,
+        model: Option<&str>,
+        operation: Operation,
+        extra: &[Header<'_>],
+        principal: Option<&[u8]>,
+    ) -> Vec<usize> {
+        let shadows = shadows(settings);
+        let mut headers: Vec<Header<'_>> = extra.to_vec();
+        headers.extend([(&b":method"[..], &b"POST"[..]), (b":path", b"/predict")]);
+        let attributes = Attributes::new(&Nobody);
+        let request = Request::new(&headers, &attributes);
+        let model = model.map(|id| Model { id: id.into(), predictor: None });
+        let address = Address { family: Family::SeldonV1, operation, model };
+        shadows.select(&request, &address, principal, |_| true)
+    }
+
+    const THREE: &str = r#"[
+        {"name": "a", "models": ["prod/iris"], "cluster": "a"},
+        {"name": "b", "models": ["prod/*", "prod/iris", "*/iris"], "cluster": "b",
+         "operations": ["predict", "feedback"]},
+        {"name": "c", "models": ["*"], "cluster": "c", "percent": 0}]"#;
+
+    #[test]
+    fn models_and_operations_choose() {
+        for (model, operation, expected) in [
+            (Some("prod/iris"), Operation::Predict, &[0, 1][..]),
+            (Some("prod/fraud"), Operation::Predict, &[1]),
+            (Some("test/iris"), Operation::Predict, &[1]),
+            (Some("prod/iris"), Operation::Feedback, &[1]),
+            (Some("prod/iris"), Operation::Metrics, &[]),
+            (Some("x/y"), Operation::Predict, &[]),
+            (None, Operation::Predict, &[]),
+        ] {
+            assert_eq!(select(THREE, model, operation, &[], None), expected, "{model:?}");
+        }
+    }
+
+    #[test]
+    fn copies_preflights_and_streams_are_never_copied() {
+        let plain: &[Header<'_>] = &[(b"accept", b"application/json")];
+        let some = |extra| select(THREE, Some("prod/iris"), Operation::Predict, extra, None).len();
+        assert_eq!(some(plain), 2);
+        for extra in [
+            &[(&b"x-modelgate-shadow"[..], &b""[..])][..],
+            &[(b"x_modelgate_shadow", b"a")],
+            &[(b":method", b"CONNECT")],
+            &[(b":protocol", b"websocket")],
+            &[(b"upgrade", b"websocket")],
+            &[(b"accept", b"Text/Event-Stream")],
+            &[(b":path", b"/inference.GRPCInferenceService/ModelStreamInfer")],
+            &[(b":path", b"/v2/models/m/infer_stream?x")],
+            &[
+                (b":method", b"OPTIONS"),
+                (b"origin", b"https://a"),
+                (b"access-control-request-method", b"POST"),
+            ],
+        ] {
+            assert_eq!(some(extra), 0, "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn samples_by_principal_or_request() {
+        fn by(how: &str, id: &[u8], principal: Option<&[u8]>) -> usize {
+            let settings = format!(
+                r#"[{{"name": "a", "models": ["*"], "cluster": "a", "percent": 50, "sampleBy": "{how}"}}]"#
+            );
+            let id: &[Header<'_>] = &[(b"x-request-id", id)];
+            select(&settings, Some("p/m"), Operation::Predict, id, principal).len()
+        }
+        let ids = || (0..64u8).map(|n| [n]);
+        let differ = |f: &dyn Fn([u8; 1]) -> usize| ids().map(f).sum::<usize>() % 64 != 0;
+        assert!(differ(&|id| by("request", &id, Some(b"me"))));
+        assert!(!differ(&|id| by("principal", &id, Some(b"me"))));
+        assert!(differ(&|p| by("principal", b"1", Some(&p))));
+        assert!(differ(&|id| by("principal", &id, None)), "anonymous: by request");
+    }
+}

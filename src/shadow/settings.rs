@@ -1,0 +1,414 @@
+//! The shadows that an operator wrote, checked and compiled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::breaker;
+use super::compare::{Pointers, Rules, Tolerance};
+use super::names::{Line, folded, is_name, is_value, never_copied};
+use super::path::Template;
+use crate::config::types::{self, SampleBy};
+use crate::config::{Errors, Path};
+use crate::matcher::StringMatch;
+use crate::target::Operation;
+
+/// Where credentials and identities travel, as authentication is configured.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Headers that carry tokens or keys.
+    pub headers: Vec<String>,
+    /// Query parameters that carry tokens.
+    pub params: Vec<String>,
+    /// Headers that authentication sets from claims: `outputPayloadToHeader` and
+    /// `outputClaimToHeaders`.
+    pub identity: Vec<String>,
+}
+
+/// Every shadow, and which models have which.
+#[derive(Debug, Default)]
+pub struct Shadows {
+    list: Vec<Shadow>,
+    exact: BTreeMap<Box<[u8]>, Vec<usize>>,
+    patterns: Vec<(StringMatch, usize)>,
+    buffered_bytes: usize,
+}
+
+/// One shadow.
+#[derive(Debug)]
+pub struct Shadow {
+    /// For metrics and logs.
+    pub name: Box<str>,
+    /// The Envoy cluster.
+    pub cluster: Box<str>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    pub(super) operations: Vec<Operation>,
+    pub(super) percent: f64,
+    pub(super) sample_by: SampleBy,
+    pub(super) authority: Box<str>,
+    pub(super) path: Option<Template>,
+    /// Headers that the copy does not get, folded.
+    pub(super) strip: BTreeSet<Vec<u8>>,
+    /// Query parameters that the copy does not get.
+    pub(super) params: Vec<Box<[u8]>>,
+    pub(super) set: Vec<Line>,
+    pub(super) request_bytes: usize,
+    pub(super) response_bytes: usize,
+    pub(super) buffered_bytes: usize,
+    pub(super) in_flight: usize,
+    pub(super) breaker: breaker::Rules,
+    pub(super) compare: Rules,
+}
+
+/// Longest `timeout`: an answer that comes later tells little about the present.
+const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Longest name of a shadow, which stands in every name of its metrics.
+const MAX_NAME: usize = 64;
+
+/// Most copies of one shadow under way at once.
+const MAX_IN_FLIGHT: u32 = 10_000;
+
+/// Most differences that are described for one pair.
+const MAX_DIFFERENCES: u32 = 64;
+
+impl Shadows {
+    /// Compiles `shadows` and `shadowLimits` of the document at `root`; `None` after at least one
+    /// error was recorded. The conditions (`when`) are for whoever calls [`Shadows::select`].
+    pub fn compile(
+        settings: &[types::Shadow],
+        limits: &types::ShadowLimits,
+        credentials: &Credentials,
+        root: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.errors().len();
+        let mut shadows = Self { buffered_bytes: limits.buffered_bytes.0, ..Self::default() };
+        if limits.buffered_bytes.0 == 0 {
+            let path = root.field("shadowLimits");
+            errors.add(&path.field("bufferedBytes"), "is 0", "at least 1B, as 32MiB");
+        }
+        let path = root.field("shadows");
+        let mut names = BTreeSet::new();
+        for (i, setting) in settings.iter().enumerate() {
+            let path = path.index(i);
+            if !names.insert(&setting.name) {
+                let fix = "a name of its own for each shadow";
+                errors.add_value(&path.field("name"), "is used before", &setting.name, fix);
+            }
+            if setting.limits.buffered_bytes > limits.buffered_bytes {
+                let path = path.field("limits");
+                let fix = "at most shadowLimits.bufferedBytes, which holds for all together";
+                errors.add(&path.field("bufferedBytes"), "is more than all may hold", fix);
+            }
+            shadows.index(i, &setting.models, &path.field("models"), errors);
+            shadows.list.push(Shadow::compile(setting, credentials, &path, errors));
+        }
+        (errors.errors().len() == before).then_some(shadows)
+    }
+
+    /// The shadow with this index in the configuration.
+    pub fn get(&self, shadow: usize) -> Option<&Shadow> {
+        self.list.get(shadow)
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Shadow> {
+        self.list.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Bytes that all of them may hold at once.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes
+    }
+
+    /// The shadows of `namespace/name`, in order.
+    pub(super) fn of_model(&self, id: &[u8]) -> Vec<usize> {
+        let exact = self.exact.get(id).into_iter().flatten().copied();
+        let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(id));
+        let mut found: Vec<usize> = exact.chain(fitting.map(|(_, i)| *i)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn index(&mut self, shadow: usize, models: &[String], path: &Path<'_>, errors: &mut Errors) {
+        if models.is_empty() {
+            errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
+        }
+        for (i, model) in models.iter().enumerate() {
+            let inner = model.strip_prefix('*').or_else(|| model.strip_suffix('*'));
+            let plain = inner.unwrap_or(model);
+            let sides = plain.split_once('/');
+            // `prod/*` and `*/iris` have an empty side beside their star.
+            let named =
+                sides.is_some_and(|(a, b)| inner.is_some() || !(a.is_empty() || b.is_empty()));
+            if model != "*" && (plain.contains('*') || !named) {
+                let fix = "namespace/name, with * at one end at most, or * alone";
+                errors.add_value(&path.index(i), "matches no model", model, fix);
+            }
+            match StringMatch::new(model) {
+                StringMatch::Exact(id) => self.exact.entry(id).or_default().push(shadow),
+                pattern => self.patterns.push((pattern, shadow)),
+            }
+        }
+    }
+}
+
+impl Shadow {
+    fn compile(
+        setting: &types::Shadow,
+        credentials: &Credentials,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Self {
+        check_name(&setting.name, &path.field("name"), errors);
+        let authority = authority(setting, path, errors);
+        if setting.percent > 100.0 {
+            let fix = "a number from 0 to 100";
+            errors.add_value(&path.field("percent"), "is too large", setting.percent, fix);
+        }
+        if setting.timeout.is_zero() || setting.timeout > MAX_TIMEOUT {
+            let shown = format!("{}ms", setting.timeout.as_millis());
+            errors.add_value(&path.field("timeout"), "is out of range", shown, "1ms to 10m");
+        }
+        check_limits(&setting.limits, &path.field("limits"), errors);
+        if setting.breaker.failures == 0 {
+            let path = path.field("breaker");
+            errors.add(&path.field("failures"), "is 0", "at least 1, as 20");
+        }
+        Self {
+            name: setting.name.as_str().into(),
+            cluster: setting.cluster.as_str().into(),
+            timeout: setting.timeout,
+            operations: operations(&setting.operations, &path.field("operations"), errors),
+            percent: setting.percent,
+            sample_by: setting.sample_by,
+            authority,
+            path: setting.path.as_deref().and_then(|text| {
+                let compiled = Template::compile(text).map_err(|what| {
+                    let fix = "a path over {namespace}, {model} and {predictor}";
+                    errors.add_value(&path.field("path"), what, text, fix);
+                });
+                compiled.ok()
+            }),
+            strip: strip(&setting.headers, credentials, &path.field("headers"), errors),
+            params: credentials.params.iter().map(|name| name.as_bytes().into()).collect(),
+            set: set(&setting.headers, credentials, &path.field("headers"), errors),
+            request_bytes: setting.limits.request_bytes.0,
+            response_bytes: setting.limits.response_bytes.0,
+            buffered_bytes: setting.limits.buffered_bytes.0,
+            in_flight: setting.limits.in_flight as usize,
+            breaker: breaker::Rules {
+                failures: setting.breaker.failures,
+                retry_after: nanos(setting.breaker.retry_after),
+            },
+            compare: rules(setting, &path.field("compare"), errors),
+        }
+    }
+}
+
+/// Nanoseconds, as clocks are read.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
+        let fix = format!("1 to {MAX_NAME} letters, digits, dots, underscores and hyphens");
+        errors.add_value(path, "cannot stand in a metric", name, fix);
+    }
+}
+
+/// The authority that is set, or the host in the cluster's name.
+fn authority(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Box<str> {
+    let cluster = setting.cluster.as_str();
+    let visible = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+    // `outbound|port|subset|host` is how Istio names clusters.
+    let host = match cluster.strip_prefix("outbound|") {
+        None => Some(cluster),
+        Some(rest) => match rest.split('|').collect::<Vec<_>>().as_slice() {
+            [port, _, host] if port.parse::<u16>().is_ok_and(|p| p > 0) => Some(*host),
+            _ => None,
+        },
+    };
+    if !visible(cluster) || host.is_none_or(str::is_empty) {
+        let fix = "an Envoy cluster, as outbound|8000||iris-v2.prod.svc.cluster.local";
+        errors.add_value(&path.field("cluster"), "is not the name of a cluster", cluster, fix);
+    }
+    match setting.authority.as_deref() {
+        Some(authority) if !visible(authority) => {
+            let fix = "a host, with or without port, or leave the field out";
+            errors.add_value(&path.field("authority"), "is not a host", authority, fix);
+            Box::default()
+        }
+        Some(authority) => authority.into(),
+        None => host.unwrap_or_default().into(),
+    }
+}
+
+fn operations(words: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<Operation> {
+    let possible = || {
+        let open = Operation::WORDS.iter().filter_map(|w| Operation::from_word(w));
+        let open: Vec<&str> = open.filter(|o| !o.is_closed()).map(Operation::as_str).collect();
+        format!("some of {}", open.join(", "))
+    };
+    if words.is_empty() {
+        errors.add(path, "is empty", format!("{}; percent 0 turns a shadow off", possible()));
+    }
+    let mut read = Vec::new();
+    for (i, word) in words.iter().enumerate() {
+        match Operation::from_word(word) {
+            Some(operation) if operation.is_closed() => {
+                errors.add_value(&path.index(i), "is never copied", word, possible());
+            }
+            Some(operation) => read.push(operation),
+            None => errors.add_value(&path.index(i), "is unknown", word, possible()),
+        }
+    }
+    read
+}
+
+fn check_limits(limits: &types::Limits, path: &Path<'_>, errors: &mut Errors) {
+    for (field, size) in [
+        ("requestBytes", limits.request_bytes),
+        ("responseBytes", limits.response_bytes),
+        ("bufferedBytes", limits.buffered_bytes),
+    ] {
+        if size.0 == 0 {
+            errors.add(&path.field(field), "is 0", "at least 1B; percent 0 turns a shadow off");
+        } else if size > limits.buffered_bytes {
+            let fix = "at most bufferedBytes, or what is larger never fits";
+            errors.add(&path.field(field), "is more than bufferedBytes", fix);
+        }
+    }
+    if limits.in_flight == 0 || limits.in_flight > MAX_IN_FLIGHT {
+        let fix = format!("1 to {MAX_IN_FLIGHT}; percent 0 turns a shadow off");
+        errors.add_value(&path.field("inFlight"), "is out of range", limits.in_flight, fix);
+    }
+}
+
+/// The request's headers that a copy does not get, folded: `remove`, those that `set` replaces,
+/// credentials, and identities that are not in `keep`.
+fn strip(
+    headers: &types::ShadowHeaders,
+    credentials: &Credentials,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> BTreeSet<Vec<u8>> {
+    let fold = |name: &String| folded(name.as_bytes()).into_owned();
+    for (i, name) in headers.remove.iter().enumerate() {
+        if !is_name(name) {
+            let fix = "a header's name, as x-internal";
+            errors.add_value(&path.field("remove").index(i), "is not a header", name, fix);
+        }
+    }
+    let secret: BTreeSet<Vec<u8>> = credentials.headers.iter().map(fold).collect();
+    let identity: BTreeSet<Vec<u8>> = credentials.identity.iter().map(fold).collect();
+    let replaced = headers.set.0.iter().map(|(name, _)| name);
+    let mut strip: BTreeSet<Vec<u8>> = headers.remove.iter().chain(replaced).map(fold).collect();
+    if !credentials.params.is_empty() {
+        // The page that the caller came from may carry the token in its query.
+        strip.insert(b"referer".to_vec());
+    }
+    let mut keep = BTreeSet::new();
+    for (i, name) in headers.keep.iter().enumerate() {
+        let key = fold(name);
+        let path = path.field("keep");
+        if never_copied(&key) || secret.contains(&key) {
+            let fix = "only headers that authentication sets from claims can be kept";
+            errors.add_value(&path.index(i), "never reaches a shadow", name, fix);
+        } else if !identity.contains(&key) {
+            let fix = "a header of outputClaimToHeaders or outputPayloadToHeader; others go anyway";
+            errors.add_value(&path.index(i), "is not an identity header", name, fix);
+        }
+        keep.insert(key);
+    }
+    strip.extend(identity.into_iter().filter(|name| !keep.contains(name)));
+    strip.extend(secret);
+    strip
+}
+
+/// The headers that a copy gets besides.
+fn set(
+    headers: &types::ShadowHeaders,
+    credentials: &Credentials,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Vec<Line> {
+    let path = path.field("set");
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for (name, value) in &headers.set.0 {
+        let at = path.field(name);
+        let key = folded(name.as_bytes()).into_owned();
+        let secret = credentials.headers.iter().any(|n| *folded(n.as_bytes()) == *key);
+        if never_copied(&key) || secret {
+            let fix = "a header that is neither a credential nor set by the proxy";
+            errors.add(&at, "cannot be set on a copy", fix);
+        } else if !is_name(name) {
+            errors.add(&at, "is not a header", "a header's name, as x-shadow");
+        }
+        if !is_value(value) {
+            errors.add(&at, "is not a header's value", "visible ASCII, without spaces around it");
+        }
+        if !seen.insert(key) {
+            errors.add(&at, "is set before", "each header once; case, _ and - do not count");
+        }
+        lines.push((name.to_ascii_lowercase().into_bytes().into(), value.as_bytes().into()));
+    }
+    lines
+}
+
+fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules {
+    let compare = &setting.compare;
+    if compare.relative_tolerance >= 1.0 {
+        let at = path.field("relativeTolerance");
+        let fix = "less than 1, as 0.01 for one percent";
+        errors.add_value(&at, "lets any number pass", compare.relative_tolerance, fix);
+    }
+    if compare.max_differences == 0 || compare.max_differences > MAX_DIFFERENCES {
+        let at = path.field("maxDifferences");
+        let fix = format!("1 to {MAX_DIFFERENCES}");
+        errors.add_value(&at, "is out of range", compare.max_differences, fix);
+    }
+    if !compare.baseline_cluster.is_empty() {
+        errors.add_value(
+            &path.field("baselineCluster"),
+            "is not supported by this version",
+            &compare.baseline_cluster,
+            "leave it out; a second shadow with the live model's cluster measures the noise",
+        );
+    }
+    let ignore = path.field("ignore");
+    for (i, pointer) in compare.ignore.iter().enumerate() {
+        if pointer.is_empty() {
+            errors.add(&ignore.index(i), "ignores whole answers", "a part of them, as /meta");
+        }
+    }
+    Rules {
+        tolerance: Tolerance {
+            relative: compare.relative_tolerance,
+            absolute: compare.absolute_tolerance,
+        },
+        ignore: Pointers::compile(&compare.ignore, "RFC 6901, as /meta/*/id", &ignore, errors),
+        unordered: Pointers::compile(
+            &compare.unordered,
+            "RFC 6901, as /outputs/*/data",
+            &path.field("unordered"),
+            errors,
+        ),
+        max_differences: compare.max_differences,
+        show_values: setting.log_values,
+        max_bytes: setting.limits.response_bytes.0,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

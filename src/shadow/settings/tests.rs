@@ -1,0 +1,93 @@
+use super::*;
+use crate::config::read::Read;
+
+/// Reads and compiles a list of shadows.
+pub fn compile(settings: &str, credentials: &Credentials) -> Result<Shadows, String> {
+    let json = serde_json::from_str(settings).unwrap();
+    let mut errors = Errors::default();
+    let list = Vec::<types::Shadow>::read(&json, &Path::ROOT.field("shadows"), &mut errors);
+    let limits = types::ShadowLimits::absent().unwrap();
+    let compiled =
+        list.and_then(|l| Shadows::compile(&l, &limits, credentials, &Path::ROOT, &mut errors));
+    assert_eq!(compiled.is_none(), !errors.is_empty());
+    compiled.ok_or_else(|| errors.to_string())
+}
+
+/// Shadows that must compile.
+pub fn shadows(settings: &str) -> Shadows {
+    compile(settings, &Credentials::default()).unwrap()
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_is() {
+    for (field, expected) in [
+        (r#""models": []"#, "shadows[0].models: is empty"),
+        (r#""models": ["iris"]"#, "shadows[0].models[0]: matches no model (iris)"),
+        (r#""models": ["a/*b"]"#, "shadows[0].models[0]: matches no model (a/*b)"),
+        (r#""models": ["*a/b*"]"#, "shadows[0].models[0]: matches no model"),
+        (r#""models": ["/b"]"#, "shadows[0].models[0]: matches no model"),
+        (r#""name": "a b""#, "shadows[0].name: cannot stand in a metric (a b)"),
+        (r#""name": """#, "shadows[0].name: cannot stand in a metric"),
+        (r#""percent": 100.5"#, "shadows[0].percent: is too large (100.5)"),
+        (r#""cluster": """#, "shadows[0].cluster: is not the name of a cluster"),
+        (r#""cluster": "outbound|x||h""#, "shadows[0].cluster: is not the name of a cluster"),
+        (r#""cluster": "outbound|80||""#, "shadows[0].cluster: is not the name of a cluster"),
+        (r#""authority": """#, "shadows[0].authority: is not a host"),
+        (r#""timeout": "0ms""#, "shadows[0].timeout: is out of range (0ms)"),
+        (r#""timeout": "11m""#, "shadows[0].timeout: is out of range"),
+        (r#""path": "/{name}""#, "shadows[0].path: has an unknown variable (/{name})"),
+        (r#""operations": ["metrics"]"#, "shadows[0].operations[0]: is never copied (metrics)"),
+        (r#""operations": ["predictt"]"#, "shadows[0].operations[0]: is unknown (predictt)"),
+        (r#""operations": []"#, "shadows[0].operations: is empty"),
+        (r#""limits": {"inFlight": 0}"#, "shadows[0].limits.inFlight: is out of range (0)"),
+        (r#""limits": {"requestBytes": "0B"}"#, "shadows[0].limits.requestBytes: is 0"),
+        (r#""limits": {"requestBytes": "9MiB"}"#, "limits.requestBytes: is more than buffered"),
+        (r#""limits": {"bufferedBytes": "33MiB"}"#, "bufferedBytes: is more than all may hold"),
+        (r#""breaker": {"failures": 0}"#, "shadows[0].breaker.failures: is 0"),
+        (
+            r#""headers": {"set": {"Authorization": "x"}}"#,
+            "headers.set.Authorization: cannot be set",
+        ),
+        (r#""headers": {"set": {"x_api_key": "x"}}"#, "headers.set.x_api_key: cannot be set"),
+        (r#""headers": {"set": {"a b": "x"}}"#, "headers.set.a b: is not a header"),
+        (r#""headers": {"set": {"a": "x\n"}}"#, "headers.set.a: is not a header's value"),
+        (r#""headers": {"set": {"a": "x", "A": "y"}}"#, "headers.set.a: is set before"),
+        (r#""headers": {"remove": [":path"]}"#, "headers.remove[0]: is not a header (:path)"),
+        (r#""headers": {"keep": ["x-api-key"]}"#, "headers.keep[0]: never reaches a shadow"),
+        (r#""headers": {"keep": ["x-foo"]}"#, "headers.keep[0]: is not an identity header"),
+        (r#""compare": {"relativeTolerance": 1}"#, "relativeTolerance: lets any number pass (1)"),
+        (r#""compare": {"maxDifferences": 0}"#, "compare.maxDifferences: is out of range"),
+        (r#""compare": {"ignore": ["meta"]}"#, "compare.ignore[0]: is not a JSON pointer"),
+        (r#""compare": {"ignore": [""]}"#, "compare.ignore[0]: ignores whole answers"),
+        (r#""compare": {"baselineCluster": "b"}"#, "baselineCluster: is not supported"),
+    ] {
+        let mut fields = serde_json::json!({"name": "a", "models": ["*"], "cluster": "c"});
+        let given: serde_json::Value = serde_json::from_str(&format!("{{{field}}}")).unwrap();
+        fields.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        let credentials = Credentials {
+            headers: vec!["X-Api-Key".into()],
+            params: vec![],
+            identity: vec!["x-user".into()],
+        };
+        let errors = compile(&format!("[{fields}]"), &credentials).unwrap_err();
+        assert!(errors.contains(expected), "{field} gave: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{field} gave: {errors}");
+    }
+    let twice = r#"[{"name": "a", "models": ["*"], "cluster": "c"},
+                    {"name": "a", "models": ["*"], "cluster": "c"}]"#;
+    let errors = compile(twice, &Credentials::default()).unwrap_err();
+    assert_eq!(errors, "shadows[1].name: is used before (a): a name of its own for each shadow");
+}
+
+#[test]
+fn defaults_are_the_contracts() {
+    let shadows = shadows(
+        r#"[{"name": "iris-v2", "models": ["prod/iris", "a/*", "*/b", "*"],
+             "cluster": "outbound|8000||iris-v2.prod.svc.cluster.local"}]"#,
+    );
+    let shadow = shadows.get(0).unwrap();
+    assert_eq!(&*shadow.authority, "iris-v2.prod.svc.cluster.local");
+    assert_eq!((shadow.percent, shadow.timeout), (100.0, Duration::from_secs(2)));
+    assert_eq!(shadow.operations, [Operation::Predict]);
+    assert_eq!((shadow.in_flight, shadow.buffered_bytes), (64, 8 << 20));
+}

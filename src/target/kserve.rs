@@ -1,0 +1,209 @@
+//! KServe: inference services by host (`domainTemplate`) and by path (`pathTemplate`).
+
+use crate::config::types;
+use crate::config::{Errors, Path};
+
+use super::Refusal;
+use super::host::Host;
+use super::names::{NOT_A_NAME, is_name, name};
+use super::path::after;
+
+const NOT_ONE: Refusal =
+    Refusal::new("the host or path fits none, or several, of the namespaces of inference services");
+const OTHER_SERVICE: Refusal =
+    Refusal::new("the host and the path select different inference services");
+
+/// The family's settings.
+#[derive(Debug)]
+pub(super) struct KServe {
+    host: Option<Pattern>,
+    /// With how many segments the template has.
+    path: Option<(Pattern, usize)>,
+    namespaces: Vec<String>,
+}
+
+/// An inference service that an address names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Service {
+    pub id: String,
+    /// How many segments of the path the route takes off.
+    pub segments: usize,
+}
+
+impl KServe {
+    /// Compiles the settings at `path`.
+    pub(super) fn compile(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) -> Self {
+        if settings.host_template.is_none() && settings.path_template.is_none() {
+            let fix =
+                "hostTemplate or pathTemplate as KServe has it, or leave kserve out of families";
+            errors.add(path, "has no template", fix);
+        }
+        for (i, namespace) in settings.namespaces.iter().enumerate() {
+            let path = path.field("namespaces");
+            let path = path.index(i);
+            if !is_name(namespace.as_bytes()) || namespace.contains('.') {
+                errors.add_value(
+                    &path,
+                    "is not a namespace",
+                    namespace,
+                    "a DNS-1123 label, as prod",
+                );
+            }
+            if settings.namespaces.iter().take(i).any(|other| other == namespace) {
+                errors.add_value(&path, "is listed twice", namespace, "each namespace once");
+            }
+        }
+        let mut pattern = |field: &str, template: &Option<String>, boundary: u8| {
+            let text = template.as_ref()?;
+            let path = path.field(field);
+            let host = boundary == b'.';
+            let text = if host { text.to_ascii_lowercase() } else { text.clone() };
+            let pattern = Pattern::parse(&text, boundary, &path, errors)?;
+            if pattern.is_ambiguous() && settings.namespaces.is_empty() {
+                let what = "does not tell where the name ends and the namespace begins";
+                errors.add_value(
+                    &path,
+                    what,
+                    &text,
+                    "list the namespaces in targets.kserve.namespaces",
+                );
+            }
+            Some((pattern, text))
+        };
+        let host = pattern("hostTemplate", &settings.host_template, b'.');
+        let by_path = pattern("pathTemplate", &settings.path_template, b'/');
+        if let Some((_, text)) = &host
+            && (text.contains([':', '/', '*', '@']) || text.ends_with('.'))
+        {
+            let fix =
+                "a host without scheme, port and trailing dot, as {name}-{namespace}.example.com";
+            errors.add_value(&path.field("hostTemplate"), "is not a host", text, fix);
+        }
+        let by_path = by_path.map(|(mut pattern, text)| {
+            let example = text.replace(['{', '}'], "");
+            super::resolve::check_path(&example, &path.field("pathTemplate"), errors);
+            if text.ends_with('/') {
+                let fix = "the template without its trailing /";
+                errors.add_value(&path.field("pathTemplate"), "ends with /", &text, fix);
+            }
+            pattern.before = pattern.before.strip_prefix(b"/").unwrap_or_default().to_vec();
+            (pattern, text.matches('/').count())
+        });
+        let host = host.map(|(pattern, _)| pattern);
+        let mut patterns = host.iter().chain(by_path.iter().map(|(pattern, _)| pattern));
+        if !settings.namespaces.is_empty() && !patterns.any(Pattern::is_ambiguous) {
+            let fix = "leave them out: they limit nothing where the templates tell the namespace";
+            errors.warn(&path.field("namespaces"), "are not needed", fix);
+        }
+        Self { host, path: by_path, namespaces: settings.namespaces.clone() }
+    }
+
+    /// The inference service of an address; `None` if neither host nor path has a template's shape.
+    pub(super) fn service(&self, host: &Host<'_>, path: &[u8]) -> Result<Option<Service>, Refusal> {
+        let by_host = self.find(self.host.as_ref(), host.name())?;
+        let by_path = match &self.path {
+            Some((pattern, segments)) => {
+                let bare = path.strip_prefix(b"/").unwrap_or_default();
+                let rest = after(bare, *segments).len();
+                let first = bare.get(..bare.len().saturating_sub(rest)).unwrap_or_default();
+                let first = first.strip_suffix(b"/").unwrap_or(first);
+                self.find(Some(pattern), first)?.map(|id| Service { id, segments: *segments })
+            }
+            None => None,
+        };
+        match (by_host, by_path) {
+            (Some(host), Some(path)) if host != path.id => Err(OTHER_SERVICE),
+            (_, Some(path)) => Ok(Some(path)),
+            (Some(id), None) => Ok(Some(Service { id, segments: 0 })),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn find(&self, pattern: Option<&Pattern>, text: &[u8]) -> Result<Option<String>, Refusal> {
+        let Some(pattern) = pattern else { return Ok(None) };
+        let Some(mut splits) = pattern.splits(text) else { return Ok(None) };
+        let (service, namespace) = if pattern.is_ambiguous() {
+            let known = |(_, namespace): &(&[u8], &[u8])| {
+                self.namespaces.iter().any(|n| n.as_bytes() == *namespace)
+            };
+            let mut splits = splits.filter(known);
+            match (splits.next(), splits.next()) {
+                (Some(one), None) => one,
+                _ => return Err(NOT_ONE),
+            }
+        } else {
+            splits.next().ok_or(NOT_ONE)?
+        };
+        // Both are labels, which is what makes a `.` between them a boundary.
+        if service.contains(&b'.') || namespace.contains(&b'.') {
+            return Err(NOT_A_NAME);
+        }
+        Ok(Some(format!("{}/{}", name(namespace)?, name(service)?)))
+    }
+}
+
+/// A template with one `{name}` and one `{namespace}`.
+#[derive(Debug)]
+struct Pattern {
+    before: Vec<u8>,
+    between: Vec<u8>,
+    after: Vec<u8>,
+    name_first: bool,
+    /// What no variable spans: `.` in a host, `/` in a path.
+    boundary: u8,
+}
+
+impl Pattern {
+    fn parse(text: &str, boundary: u8, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let cut =
+            |variable: &str| text.split_once(variable).filter(|(_, rest)| !rest.contains(variable));
+        let parts = cut("{name}").zip(cut("{namespace}")).and_then(|(name, namespace)| {
+            let name_first = name.0.len() < namespace.0.len();
+            let (first, second) = if name_first { (name, namespace) } else { (namespace, name) };
+            let variable = if name_first { "{namespace}" } else { "{name}" };
+            let (between, _) = first.1.split_once(variable)?;
+            Some((first.0, between, second.1, name_first))
+        });
+        let parts = parts.filter(|(before, between, after, _)| {
+            !between.is_empty() && ![before, between, after].iter().any(|l| l.contains(['{', '}']))
+        });
+        let Some((before, between, after, name_first)) = parts else {
+            let fix =
+                "one {name} and one {namespace} with text between them, and no other variable";
+            errors.add_value(path, "is not a template", text, fix);
+            return None;
+        };
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        Some(Self {
+            before: bytes(before),
+            between: bytes(between),
+            after: bytes(after),
+            name_first,
+            boundary,
+        })
+    }
+
+    /// Whether names may hold everything that stands between the two variables. Both are labels:
+    /// a `.` separates them.
+    fn is_ambiguous(&self) -> bool {
+        self.between.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-')
+    }
+
+    /// Every way to read a name and a namespace out of the text; `None` if it has another shape.
+    fn splits<'t>(
+        &'t self,
+        text: &'t [u8],
+    ) -> Option<impl Iterator<Item = (&'t [u8], &'t [u8])> + 't> {
+        let middle = text.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
+        let whole = |text: &[u8]| !text.is_empty() && !text.contains(&self.boundary);
+        let mut splits = (0..middle.len())
+            .filter_map(move |at| {
+                let (first, rest) = middle.split_at_checked(at)?;
+                let second = rest.strip_prefix(&*self.between)?;
+                let split = if self.name_first { (first, second) } else { (second, first) };
+                (whole(first) && whole(second)).then_some(split)
+            })
+            .peekable();
+        splits.peek().is_some().then_some(splits)
+    }
+}

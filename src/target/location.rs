@@ -1,0 +1,93 @@
+//! Where a request goes: what of it the families read.
+
+use crate::request::{Header, Request};
+
+use super::Refusal;
+use super::host::Host;
+
+const REPEATED: Refusal = Refusal::new(
+    "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated",
+);
+
+/// What of a request decides which model it reaches.
+#[derive(Clone)]
+pub struct Location<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:path`; a query or fragment is cut off.
+    path: &'a [u8],
+    /// `:authority`.
+    pub(super) host: Host<'a>,
+    pub(super) routing: Routing<'a>,
+}
+
+impl std::fmt::Debug for Location<'_> {
+    /// Never shows what the client sent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Location").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Location<'a> {
+    /// Of these parts. `path` may carry a query, `headers` may carry more than the routing headers.
+    pub fn new(
+        method: &'a [u8],
+        path: &'a [u8],
+        authority: Option<&'a [u8]>,
+        headers: impl IntoIterator<Item = Header<'a>>,
+    ) -> Self {
+        let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
+        let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
+        Self { method, path, host: Host::new(authority), routing: Routing::of(headers) }
+    }
+
+    /// Of a request as it came.
+    pub fn of(request: &Request<'a>) -> Self {
+        let headers = request.headers().iter().copied();
+        Self::new(request.method, request.path, request.authority, headers)
+    }
+
+    /// The path without query.
+    pub fn path(&self) -> &'a [u8] {
+        self.path
+    }
+}
+
+/// The headers by which Seldon's routes choose.
+#[derive(Clone, Default)]
+pub(super) struct Routing<'a> {
+    pub seldon: Option<&'a [u8]>,
+    pub namespace: Option<&'a [u8]>,
+    pub seldon_model: Option<&'a [u8]>,
+    pub seldon_route: Option<&'a [u8]>,
+    faulty: bool,
+}
+
+impl<'a> Routing<'a> {
+    fn of(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
+        let mut routing = Self::default();
+        for (name, value) in headers {
+            let slot = match name {
+                b"seldon" => &mut routing.seldon,
+                b"namespace" => &mut routing.namespace,
+                b"seldon-model" => &mut routing.seldon_model,
+                b"x-seldon-route" => &mut routing.seldon_route,
+                _ => continue,
+            };
+            // Envoy's routes match line by line: a second line could win the route.
+            routing.faulty |= slot.is_some() || value.is_empty();
+            *slot = Some(value);
+        }
+        routing
+    }
+
+    /// Whether each is there at most once, and not empty.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.faulty { Err(REPEATED) } else { Ok(()) }
+    }
+
+    /// `namespace` and `seldon`, by which the operator's gRPC route chooses, if both are there.
+    pub(super) fn seldon_v1(&self) -> Option<(&'a [u8], &'a [u8])> {
+        Some((self.namespace?, self.seldon?))
+    }
+}

@@ -1,0 +1,48 @@
+//! Names of Kubernetes objects, as they may stand in an address.
+
+use super::Refusal;
+
+/// What is said of a name that no object can have.
+pub(crate) const NOT_A_NAME: Refusal =
+    Refusal::new("a namespace, model or predictor in the address is not a DNS-1123 subdomain");
+
+/// Whether an object can have this name: a DNS-1123 subdomain as Kubernetes checks it, which bounds
+/// the whole (253 bytes) and not its labels.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    let inner = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= 253
+        && name.split(|c| *c == b'.').all(|label| {
+            label.first().is_some_and(inner)
+                && label.last().is_some_and(inner)
+                && label.iter().all(|c| inner(c) || *c == b'-')
+        })
+}
+
+/// The bytes as a name.
+pub(crate) fn name(bytes: &[u8]) -> Result<&str, Refusal> {
+    if !is_name(bytes) {
+        return Err(NOT_A_NAME);
+    }
+    std::str::from_utf8(bytes).map_err(|_| NOT_A_NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_kubernetes_accepts() {
+        let longest = "a".repeat(253);
+        for good in ["a", "iris", "iris-2", "1", "a.b-c.d", "m-explainer", longest.as_str()] {
+            assert!(is_name(good.as_bytes()), "{good}");
+        }
+        let longer = "a".repeat(254);
+        for bad in [
+            "", "-", "a-", "-a", "A", "iRis", "a_b", "a..b", ".a", "a.", "a.-b", "a b", "a%62",
+            "a/b", "é", "*", &longer,
+        ] {
+            assert!(!is_name(bad.as_bytes()), "{bad}");
+        }
+        assert!(!is_name(b"\xff"));
+    }
+}

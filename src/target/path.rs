@@ -1,0 +1,275 @@
+//! Paths in a territory: the spellings that are refused, and the one decoding that is read.
+//!
+//! Envoy chooses the route by the path as it is written; the server behind routes on the decoded one.
+//! Whatever the two could read differently is refused.
+
+use std::borrow::Cow;
+
+use super::Refusal;
+
+const NOT_ABSOLUTE: Refusal = Refusal::new("the path does not begin with /");
+const MALFORMED: Refusal = Refusal::new("the path holds % without two hexadecimal digits");
+const SEPARATOR: Refusal = Refusal::new("the path holds an encoded / or \\, or a \\");
+const PERCENT: Refusal = Refusal::new("the path holds an encoded %");
+const CONTROL: Refusal = Refusal::new("the path holds a control character");
+const PARAMETER: Refusal = Refusal::new("the path holds ;");
+const EMPTY: Refusal = Refusal::new("the path holds an empty segment");
+const DOTS: Refusal = Refusal::new("the path holds a . or .. segment");
+
+/// A path that every server reads alike.
+#[derive(Debug)]
+pub(crate) struct Plain<'a> {
+    raw: &'a [u8],
+    decoded: Cow<'a, [u8]>,
+}
+
+impl<'a> Plain<'a> {
+    /// Checks a path without query. One trailing `/` is dropped.
+    pub(crate) fn new(path: &'a [u8]) -> Result<Self, Refusal> {
+        let raw = path.strip_prefix(b"/").ok_or(NOT_ABSOLUTE)?;
+        let raw = raw.strip_suffix(b"/").unwrap_or(raw);
+        let decoded = decode(raw).ok_or(MALFORMED)?;
+        let hidden = matches!(decoded, Cow::Owned(_));
+        for &byte in decoded.iter() {
+            match byte {
+                0..=0x1f | 0x7f => return Err(CONTROL),
+                b';' => return Err(PARAMETER),
+                b'\\' => return Err(SEPARATOR),
+                b'%' => return Err(PERCENT),
+                _ => {}
+            }
+        }
+        // U+0080 to U+009F are control characters too.
+        if decoded.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f])) {
+            return Err(CONTROL);
+        }
+        let slashes = |path: &[u8]| path.iter().filter(|c| **c == b'/').count();
+        if hidden && slashes(raw) != slashes(&decoded) {
+            return Err(SEPARATOR);
+        }
+        if path.windows(2).any(|pair| pair == b"//") {
+            return Err(EMPTY);
+        }
+        if has_dot_segment(&decoded) {
+            return Err(DOTS);
+        }
+        Ok(Self { raw, decoded })
+    }
+
+    /// As it was written, without leading and trailing `/`.
+    pub(crate) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Decoded once, without leading and trailing `/`. Has as many segments as [`Plain::raw`].
+    pub(crate) fn decoded(&self) -> &[u8] {
+        &self.decoded
+    }
+}
+
+/// Decodes every `%XX` once; `None` if one is malformed.
+pub(crate) fn decode(path: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !path.contains(&b'%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit =
+            || char::from(*bytes.next()?).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let (high, low) = (digit()?, digit()?);
+        decoded.push(high << 4 | low);
+    }
+    Some(Cow::Owned(decoded))
+}
+
+/// Whether a decoded path has a `.` or `..` segment.
+pub(crate) fn has_dot_segment(decoded: &[u8]) -> bool {
+    decoded.split(|c| *c == b'/').any(|segment| matches!(segment, b"." | b".."))
+}
+
+/// Whether a path (with its leading `/`) is `prefix` or below it. `prefix` has no trailing `/`.
+pub(crate) fn is_under(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+/// What follows the first `count` segments of a path without leading `/`.
+pub(crate) fn after(path: &[u8], count: usize) -> &[u8] {
+    (0..count).fold(path, |rest, _| {
+        let end = rest.iter().position(|c| *c == b'/');
+        end.and_then(|end| rest.get(end.saturating_add(1)..)).unwrap_or_default()
+    })
+}
+
+/// The first segments of a path without leading and trailing `/`, for matching against patterns.
+#[derive(Debug)]
+pub(crate) struct Segments<'a> {
+    // One more than the longest pattern of a fixed length, so that a longer path matches none.
+    items: [&'a [u8]; 9],
+    len: usize,
+}
+
+impl<'a> Segments<'a> {
+    /// Cuts the path.
+    pub(crate) fn of(path: &'a [u8]) -> Self {
+        let mut segments = Self { items: [b""; 9], len: 0 };
+        if !path.is_empty() {
+            for (slot, segment) in segments.items.iter_mut().zip(path.split(|c| *c == b'/')) {
+                *slot = segment;
+                segments.len = segments.len.saturating_add(1);
+            }
+        }
+        segments
+    }
+
+    /// The segments.
+    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
+        self.items.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// What a careless server could take the path for: decoded, with `\` for `/`, parameters dropped,
+/// empty and dot segments resolved. `None` for a path that has but one reading.
+pub(crate) fn undisguised(path: &[u8]) -> Option<Vec<u8>> {
+    let suspicious = path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+        || path.iter().any(|c| matches!(c, b'%' | b'\\' | b';'));
+    if !suspicious {
+        return None;
+    }
+    let decoded = decode(path).unwrap_or(Cow::Borrowed(path));
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in decoded.split(|c| matches!(c, b'/' | b'\\')) {
+        match segment.split(|c| *c == b';').next().unwrap_or_default() {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            name => segments.push(name),
+        }
+    }
+    let mut plain = Vec::with_capacity(decoded.len().saturating_add(1));
+    for segment in segments {
+        plain.push(b'/');
+        plain.extend_from_slice(segment);
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(path: &str) -> Result<String, &'static str> {
+        let plain = Plain::new(path.as_bytes()).map_err(|r| r.reason)?;
+        Ok(String::from_utf8_lossy(plain.decoded()).into_owned())
+    }
+
+    #[test]
+    fn plain_paths_are_decoded_once() {
+        for (path, decoded) in [
+            ("/", ""),
+            ("/a", "a"),
+            ("/a/", "a"),
+            ("/a/b.c/..d/...", "a/b.c/..d/..."),
+            ("/%61/%C3%A9", "a/é"),
+            ("/a:b@c,d=e+f!$&'()*~", "a:b@c,d=e+f!$&'()*~"),
+            ("/a%20b", "a b"),
+            ("/a%3Fb%23", "a?b#"),
+        ] {
+            assert_eq!(plain(path).as_deref(), Ok(decoded), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_other_spelling_is_refused() {
+        for (path, refusal) in [
+            ("", NOT_ABSOLUTE),
+            ("*", NOT_ABSOLUTE),
+            ("a/b", NOT_ABSOLUTE),
+            ("/a%", MALFORMED),
+            ("/a%2", MALFORMED),
+            ("/a%2/b", MALFORMED),
+            ("/a%zz", MALFORMED),
+            ("/a%+1", MALFORMED),
+            ("/a%2Fb", SEPARATOR),
+            ("/a%2fb", SEPARATOR),
+            ("/a%5Cb", SEPARATOR),
+            ("/a%5cb", SEPARATOR),
+            ("/a\\b", SEPARATOR),
+            ("/a%25", PERCENT),
+            ("/a%252Fb", PERCENT),
+            ("/a%00", CONTROL),
+            ("/a%0ab", CONTROL),
+            ("/a%1f", CONTROL),
+            ("/a%7F", CONTROL),
+            ("/a\u{7f}", CONTROL),
+            ("/a\tb", CONTROL),
+            ("/a%C2%85", CONTROL),
+            ("/a\u{85}", CONTROL),
+            ("/a;b", PARAMETER),
+            ("/a%3bb", PARAMETER),
+            ("/a/..;/b", PARAMETER),
+            ("//", EMPTY),
+            ("//a", EMPTY),
+            ("/a//b", EMPTY),
+            ("/a//", EMPTY),
+            ("/.", DOTS),
+            ("/..", DOTS),
+            ("/./a", DOTS),
+            ("/a/../b", DOTS),
+            ("/a/..", DOTS),
+            ("/a/../", DOTS),
+            ("/a/%2e%2E/b", DOTS),
+            ("/a/.%2e", DOTS),
+            ("/a/%2e", DOTS),
+        ] {
+            assert_eq!(plain(path), Err(refusal.reason), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn disguises_come_off() {
+        for (path, plain) in [
+            ("//seldon/a", Some("/seldon/a")),
+            ("/%73eldon/a", Some("/seldon/a")),
+            ("/x/..;/seldon", Some("/seldon")),
+            ("\\seldon\\a", Some("/seldon/a")),
+            ("/seldon%2Fa", Some("/seldon/a")),
+            ("/a/../../b", Some("/b")),
+            ("/seldon/a", None),
+        ] {
+            let found = undisguised(path.as_bytes());
+            assert_eq!(found.as_deref(), plain.map(str::as_bytes), "{path}");
+        }
+    }
+
+    #[test]
+    fn tails() {
+        assert_eq!(after(b"a/b/c", 0), b"a/b/c");
+        assert_eq!(after(b"a/b/c", 2), b"c");
+        assert_eq!(after(b"a/b/c", 3), b"");
+        assert_eq!(after(b"a", 9), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_path_keeps_its_segments(path in "(/([a-z.%;]|%[0-9a-fA-F]{2}){0,4}){1,6}") {
+            if let Ok(plain) = Plain::new(path.as_bytes()) {
+                let count = |path: &[u8]| path.split(|c| *c == b'/').count();
+                prop_assert_eq!(count(plain.raw()), count(plain.decoded()));
+                prop_assert!(!has_dot_segment(plain.decoded()));
+                // Nothing is left for a second decoding to find.
+                prop_assert!(!plain.decoded().contains(&b'%'));
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(path in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Plain::new(&path);
+            let _ = undisguised(&path);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Whose territory an address is in, what it reaches there, and which addresses contradict themselves.
+
+use std::borrow::Cow;
+
+use crate::config::types::{self, Family};
+use crate::config::{Errors, Path};
+
+use super::fixed::Fixed;
+use super::host::Host;
+use super::kserve::KServe;
+use super::location::Location;
+use super::operation::Operations;
+use super::path::{Plain, after, is_under, undisguised};
+use super::seldon_v1::{self, SeldonV1};
+use super::seldon_v2::SeldonV2;
+use super::{Address, Model, Operation, Refusal, grpc};
+
+const TRAILING_DOT: Refusal = Refusal::new("the host ends with a dot");
+const DISGUISED: Refusal = Refusal::new("the path is a model's address in another spelling");
+const CONTRADICTION: Refusal =
+    Refusal::new("the host, the path and the headers select different models");
+
+/// Reads addresses.
+#[derive(Debug)]
+pub struct Targets {
+    fixed: Vec<Fixed>,
+    families: Vec<Family>,
+    seldon_v1: Option<SeldonV1>,
+    seldon_v2: Option<SeldonV2>,
+    kserve: Option<KServe>,
+    operations: Operations,
+}
+
+impl Targets {
+    /// Compiles the settings at `path`; `None` after at least one error was recorded.
+    pub fn compile(
+        settings: &types::Targets,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.errors().len();
+        let has = |family| settings.families.contains(&family);
+        for (i, family) in settings.families.iter().enumerate() {
+            if settings.families.iter().take(i).any(|other| other == family) {
+                let path = path.field("families");
+                errors.add_value(&path.index(i), "is listed twice", family.as_str(), "each once");
+            }
+        }
+        let kserve = path.field("kserve");
+        if !has(Family::KServe) && settings.kserve != no_kserve() {
+            let fix = "add kserve to targets.families, or leave this out";
+            errors.add(&kserve, "is set without its family", fix);
+        }
+        check_prefix(settings, path, errors);
+        for (i, metrics) in settings.metrics_paths.iter().enumerate() {
+            let path = path.field("metricsPaths");
+            check_path(metrics, &path.index(i), errors);
+        }
+        let fixed = settings.fixed.iter().enumerate().map(|(i, one)| {
+            let path = path.field("fixed");
+            Fixed::compile(one, &path.index(i), errors)
+        });
+        let fixed = fixed.collect();
+        let targets = Self {
+            fixed,
+            families: settings.families.clone(),
+            seldon_v1: has(Family::SeldonV1).then(|| SeldonV1::new(&settings.seldon_prefix)),
+            seldon_v2: has(Family::SeldonV2)
+                .then(|| SeldonV2::compile(&settings.seldon_v2, &path.field("seldonV2"), errors)),
+            kserve: has(Family::KServe).then(|| KServe::compile(&settings.kserve, &kserve, errors)),
+            operations: Operations::new(&settings.metrics_paths),
+        };
+        (errors.errors().len() == before).then_some(targets)
+    }
+
+    /// What an address reaches. `Ok(None)`: it is outside every territory (only then may
+    /// `exclude.hosts` take it). `Err`: no server may see it, 400.
+    ///
+    /// Fixed routes come first, by the text of their prefix, and regardless of routing headers: the
+    /// route behind overwrites those.
+    pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address<'a>>, Refusal> {
+        if let Some(address) = self.fixed(at) {
+            return address.map(Some);
+        }
+        if self.families.is_empty() {
+            return Ok(None);
+        }
+        let path = at.path();
+        let v1_path = self.seldon_v1.as_ref().filter(|v1| v1.contains(path));
+        let v1_headers = self.seldon_v1.is_some()
+            && at.routing.seldon_v1().is_some()
+            && seldon_v1::is_taken(path);
+        let v2_header = self.seldon_v2.is_some() && at.routing.seldon_model.is_some();
+        let v2_path = self.seldon_v2.is_some() && SeldonV2::contains(path);
+        let service = grpc::service(path);
+        let kserve = match &self.kserve {
+            Some(kserve) => kserve.service(&at.host, path)?,
+            None => None,
+        };
+
+        let seldon = v1_path.is_some() || v1_headers || v2_header || v2_path;
+        if !seldon && kserve.is_none() && service.is_none() {
+            return if self.is_disguised(at) { Err(DISGUISED) } else { Ok(None) };
+        }
+        if at.host.has_trailing_dot() {
+            return Err(TRAILING_DOT);
+        }
+        at.routing.check()?;
+        let plain = Plain::new(path)?;
+        let operation = |segments| self.operations.of(after(plain.decoded(), segments), at.method);
+
+        // A host of KServe's has a virtual host of its own, in which /v2 is the service's own path.
+        if let Some(service) = kserve {
+            if v1_path.is_some() || v1_headers || v2_header {
+                return Err(CONTRADICTION);
+            }
+            let model = Model { id: Cow::Owned(service.id), predictor: None };
+            let operation = operation(service.segments);
+            return Ok(Some(Address { family: Family::KServe, operation, model: Some(model) }));
+        }
+        if (v1_path.is_some() || v1_headers) && (v2_header || v2_path) {
+            return Err(CONTRADICTION);
+        }
+        if let Some(v1) = v1_path {
+            let reached = v1.by_path(&plain, &at.routing, path)?;
+            let operation = match reached {
+                _ if reached.explainer => Operation::Explain,
+                _ if reached.model.is_none() => Operation::Other,
+                _ => operation(reached.segments),
+            };
+            return Ok(Some(Address { family: Family::SeldonV1, operation, model: reached.model }));
+        }
+        if v1_headers {
+            let model = seldon_v1::by_headers(&at.routing, path)?;
+            return Ok(Some(Address { family: Family::SeldonV1, operation: operation(0), model }));
+        }
+        let open_inference = service != Some(grpc::Service::SeldonV1);
+        match &self.seldon_v2 {
+            Some(v2) if v2_header || v2_path || open_inference => {
+                let model = v2.model(&plain, &at.host, &at.routing)?;
+                let family = Family::SeldonV2;
+                Ok(Some(Address { family, operation: operation(0), model }))
+            }
+            _ => {
+                let family = self.family();
+                Ok(Some(Address { family, operation: operation(0), model: None }))
+            }
+        }
+    }
+
+    /// What a request does with the model server that sees this path (its own path, as
+    /// `/api/v1.0/predictions`; a query is cut off): for addresses whose model is known otherwise.
+    pub fn operation_of_tail(&self, path: &[u8], method: &[u8]) -> Result<Operation, Refusal> {
+        let at = Location::new(method, path, None, []);
+        let plain = Plain::new(at.path())?;
+        Ok(self.operations.of(plain.decoded(), method))
+    }
+
+    /// The fixed route that takes an address, and what it reaches.
+    pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address<'a>, Refusal>> {
+        let fixed = self.fixed.iter().find(|fixed| fixed.takes(&at.host, at.path()))?;
+        if at.host.has_trailing_dot() {
+            return Some(Err(TRAILING_DOT));
+        }
+        Some(Plain::new(at.path()).map(|plain| Address {
+            family: self.family(),
+            operation: fixed.operation(&self.operations, &plain, at.method),
+            model: Some(fixed.model()),
+        }))
+    }
+
+    /// Whether the path is one that only a family's routes know, and never a server's own: below
+    /// Seldon v1's prefix, or of KServe's path template.
+    pub(crate) fn is_routed_by_path(&self, path: &[u8]) -> bool {
+        let disguised = undisguised(path);
+        let path = disguised.as_deref().unwrap_or(path);
+        self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
+            || self
+                .kserve
+                .as_ref()
+                .is_some_and(|kserve| !matches!(kserve.service(&Host::new(None), path), Ok(None)))
+    }
+
+    /// Refuses a rewritten request whose model is known otherwise, if a routing header of the client's
+    /// own selects another. `sets` tells which headers the rule writes itself.
+    pub(crate) fn check_headers(
+        &self,
+        at: &Location<'_>,
+        model: Option<&Model<'_>>,
+        sets: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Refusal> {
+        at.routing.check()?;
+        let by_seldon_model =
+            self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !sets(b"seldon-model");
+        if by_seldon_model {
+            return Err(CONTRADICTION);
+        }
+        if self.seldon_v1.is_some() && !(sets(b"seldon") && sets(b"namespace")) {
+            let selected = seldon_v1::by_headers(&at.routing, at.path())?;
+            if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
+                return Err(CONTRADICTION);
+            }
+        }
+        Ok(())
+    }
+
+    /// The family of an address that no family names.
+    pub(crate) fn family(&self) -> Family {
+        self.families.first().copied().unwrap_or(Family::SeldonV2)
+    }
+
+    /// Whether a server that is less exact than Envoy's routes could take the path for a model's.
+    fn is_disguised(&self, at: &Location<'_>) -> bool {
+        undisguised(at.path()).is_some_and(|path| {
+            self.is_routed_by_path(&path)
+                || (self.seldon_v2.is_some() && SeldonV2::contains(&path))
+                || grpc::service(&path).is_some()
+                || self.fixed.iter().any(|fixed| fixed.takes(&at.host, &path))
+        })
+    }
+}
+
+/// Whether a path that starts with this text is a family's address whatever follows; or, if it is
+/// `complete`, whether it is one.
+pub(crate) fn begins_address(settings: &types::Targets, literal: &str, complete: bool) -> bool {
+    let below = |prefix: &str| {
+        literal
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.starts_with('/') || (complete && rest.is_empty()))
+    };
+    let service = literal.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    settings.families.iter().any(|family| match family {
+        Family::SeldonV1 => below(&settings.seldon_prefix),
+        Family::SeldonV2 => below("/v2"),
+        Family::KServe => settings.kserve.path_template.as_ref().is_some_and(|template| {
+            let before = template.split('{').next().unwrap_or_default();
+            before.len() > 1 && literal.starts_with(before)
+        }),
+    }) || (!settings.families.is_empty()
+        && (service.is_some() || complete)
+        && grpc::service(literal.as_bytes()).is_some())
+}
+
+/// Whether a host is one of KServe's template, for a rewrite that sets the authority.
+pub(crate) fn is_kserve_host(settings: &types::Targets, host: &str) -> bool {
+    let settings = types::KServe { path_template: None, ..settings.kserve.clone() };
+    let kserve = KServe::compile(&settings, &Path::ROOT, &mut Errors::default());
+    !matches!(kserve.service(&Host::new(Some(host.as_bytes())), b""), Ok(None))
+}
+
+/// Records what is wrong with a path of the configuration.
+pub(super) fn check_path(text: &str, path: &Path<'_>, errors: &mut Errors) {
+    let fix = "a path that begins with /, as /a/b";
+    if text.contains(['?', '#', '%']) {
+        errors.add_value(path, "holds ?, # or %", text, fix);
+    } else if let Err(refusal) = Plain::new(text.as_bytes()) {
+        errors.add_value(path, format!("is not usable: {}", refusal.reason), text, fix);
+    }
+}
+
+fn check_prefix(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) {
+    let prefix = &settings.seldon_prefix;
+    let path = path.field("seldonPrefix");
+    check_path(prefix, &path, errors);
+    if prefix.ends_with('/') {
+        errors.add_value(
+            &path,
+            "ends with /",
+            prefix,
+            "the path without its trailing /, as /seldon",
+        );
+    }
+    if settings.families.contains(&Family::SeldonV2) && is_under(prefix.as_bytes(), b"/v2") {
+        errors.add_value(&path, "is under /v2, which is Seldon v2's", prefix, "another path");
+    }
+}
+
+fn no_kserve() -> types::KServe {
+    types::KServe { host_template: None, namespaces: Vec::new(), path_template: None }
+}

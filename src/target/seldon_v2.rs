@@ -1,0 +1,118 @@
+//! Seldon Core v2: `seldon-model`, which beats `/v2/models/<model>` and `/v2/pipelines/<pipeline>`.
+
+use std::borrow::Cow;
+
+use crate::config::types;
+use crate::config::{Errors, Path};
+
+use super::host::{Host, Hosts};
+use super::location::Routing;
+use super::names::{is_name, name};
+use super::path::{Plain, Segments, is_under};
+use super::{Model, Refusal};
+
+const NO_NAMESPACE: Refusal = Refusal::new("no namespace of Seldon v2 has this host");
+const OTHER_MODEL: Refusal = Refusal::new("seldon-model and the path name different models");
+const ENCODED: Refusal =
+    Refusal::new("the part of the path that names the model is percent-encoded");
+const ROUTE_ALONE: Refusal = Refusal::new("x-seldon-route stands without seldon-model");
+
+/// The installations.
+#[derive(Debug)]
+pub(super) struct SeldonV2 {
+    installations: Vec<(Hosts, String)>,
+}
+
+impl SeldonV2 {
+    /// Compiles the list at `path`.
+    pub(super) fn compile(
+        settings: &[types::SeldonV2],
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Self {
+        if settings.is_empty() {
+            let fix = "a namespace with its hosts, or leave seldon-v2 out of families";
+            errors.add(path, "is empty", fix);
+        }
+        let installations = settings.iter().enumerate().map(|(i, one)| {
+            let path = path.index(i);
+            if !is_name(one.namespace.as_bytes()) {
+                let fix = "a DNS-1123 name, as seldon-mesh";
+                errors.add_value(&path.field("namespace"), "is not a name", &one.namespace, fix);
+            }
+            (Hosts::compile(&one.hosts, &path.field("hosts"), errors), one.namespace.clone())
+        });
+        Self { installations: installations.collect() }
+    }
+
+    /// Whether the path belongs to Seldon v2.
+    pub(super) fn contains(path: &[u8]) -> bool {
+        is_under(path, b"/v2")
+    }
+
+    /// The model; `None` for the server's own addresses.
+    pub(super) fn model<'a>(
+        &self,
+        plain: &Plain<'a>,
+        host: &Host<'_>,
+        routing: &Routing<'a>,
+    ) -> Result<Option<Model<'a>>, Refusal> {
+        let installation = self.installations.iter().find(|(hosts, _)| hosts.matches(host));
+        let (_, namespace) = installation.ok_or(NO_NAMESPACE)?;
+        // Seldon's filter fills in no model where x-seldon-route stands, and its sticky routes need one.
+        if routing.seldon_route.is_some() && routing.seldon_model.is_none() {
+            return Err(ROUTE_ALONE);
+        }
+        let by_path = by_path(plain)?;
+        let by_header = routing.seldon_model.map(name).transpose()?;
+        let model = match (by_header, by_path) {
+            (Some(header), Some(path)) if !path.agrees_with(header) => return Err(OTHER_MODEL),
+            (Some(header), _) => Cow::Borrowed(header),
+            (None, Some(ByPath::Model(model))) => Cow::Borrowed(model),
+            (None, Some(ByPath::Pipeline(pipeline))) => Cow::Owned(format!("{pipeline}.pipeline")),
+            (None, None) => return Ok(None),
+        };
+        let model = name(model.as_bytes())?;
+        Ok(Some(Model { id: Cow::Owned(format!("{namespace}/{model}")), predictor: None }))
+    }
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy)]
+enum ByPath<'a> {
+    Model(&'a str),
+    Pipeline(&'a str),
+}
+
+impl ByPath<'_> {
+    /// Whether the header selects what the path names. Seldon's own examples call pipelines and
+    /// experiments by `/v2/models/<name>/infer` with `seldon-model: <name>.pipeline` (or
+    /// `.experiment`): the header decides, and the path does not speak of another.
+    fn agrees_with(self, header: &str) -> bool {
+        let rest = match self {
+            Self::Model(model) | Self::Pipeline(model) => header.strip_prefix(model),
+        };
+        match self {
+            Self::Model(_) => matches!(rest, Some("" | ".pipeline" | ".experiment")),
+            Self::Pipeline(_) => rest == Some(".pipeline"),
+        }
+    }
+}
+
+/// What the path names, as Seldon's filter reads it before any decoding.
+fn by_path<'a>(plain: &Plain<'a>) -> Result<Option<ByPath<'a>>, Refusal> {
+    let raw = Segments::of(plain.raw());
+    let decoded = Segments::of(plain.decoded());
+    let named = match decoded.as_slice() {
+        [b"v2", b"models" | b"pipelines", _, ..] => 3,
+        _ => return Ok(None),
+    };
+    if raw.as_slice().get(..named) != decoded.as_slice().get(..named) {
+        return Err(ENCODED);
+    }
+    Ok(match raw.as_slice() {
+        [_, b"models", model, ..] => Some(ByPath::Model(name(model)?)),
+        [_, _, pipeline, ..] => Some(ByPath::Pipeline(name(pipeline)?)),
+        _ => None,
+    })
+}
