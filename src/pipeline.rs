@@ -230,12 +230,8 @@ impl Plan {
         }
         self.sanitise(request, &mut decision.edits);
 
-        let subject = Subject {
-            request,
-            edits: &decision.edits,
-            address: address.as_ref(),
-            identity: None,
-        };
+        let subject =
+            Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
         let path = if bypassed {
             self.authenticator.strip(request, &mut decision.edits)
@@ -320,9 +316,12 @@ impl Plan {
             return Vec::new();
         };
         let principal = subject.identity.and_then(Identity::principal);
-        self.shadows.select(subject.request, address, principal.as_deref().map(str::as_bytes), |i| {
-            self.when.get(i).is_some_and(|when| when.matches(subject))
-        })
+        self.shadows.select(
+            subject.request,
+            address,
+            principal.as_deref().map(str::as_bytes),
+            |i| self.when.get(i).is_some_and(|when| when.matches(subject)),
+        )
     }
 
     /// Drafts the copies, from what goes upstream.
@@ -341,9 +340,9 @@ impl Plan {
             decision.edits.set(b"seldon-puid", id);
         }
         let lines = shadow::upstream(request, &decision.edits);
-        let copies = shadows
-            .iter()
-            .filter_map(|shadow| Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?)));
+        let copies = shadows.iter().filter_map(|shadow| {
+            Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?))
+        });
         decision.copies = copies.collect();
     }
 }

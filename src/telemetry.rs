@@ -295,7 +295,11 @@ mod tests {
         let mut added = Vec::new();
         for _ in 0..2 {
             for _ in 0..3 {
-                counters.add(Count::Request(ModelLabel(2), Some(Operation::Predict), Verdict::Allowed));
+                counters.add(Count::Request(
+                    ModelLabel(2),
+                    Some(Operation::Predict),
+                    Verdict::Allowed,
+                ));
             }
             counters.add(Count::Request(ModelLabel::NONE, None, Verdict::Denied));
             counters.flush(

@@ -104,8 +104,7 @@ impl Running {
     ) -> Result<Self> {
         let tokens = tokens(issuer, variant.algorithm, extent.connections)?;
         let first = tokens.first().context("at least one connection is needed")?;
-        let gateway =
-            runtime.block_on(Gateway::start_checked(variant, issuer, first, floor))?;
+        let gateway = runtime.block_on(Gateway::start_checked(variant, issuer, first, floor))?;
         let requests: Vec<_> = tokens.iter().map(|token| request(variant.path(), token)).collect();
         let mut load = Load::open(gateway.address, &requests)?;
         let sent = load.run(WARM_UP)?.requests;
@@ -159,8 +158,7 @@ impl Measured {
 /// A line for each variant.
 pub fn table(measured: &[Measured]) -> String {
     let none = measured.iter().find(|m| m.name == "none").map(|m| &m.cpu);
-    let heading =
-        ["variant", "CPU us/request", "rounds", "over none", "times none", "requests/s"];
+    let heading = ["variant", "CPU us/request", "rounds", "over none", "times none", "requests/s"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for Measured { name, cpu, throughput } in measured {
         let (least, most) = cpu.range();

@@ -42,13 +42,21 @@ pub fn table(lines: &[Vec<String>]) -> String {
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
-            text += &if column == 0 { format!("| {cell:width$} |") } else { format!(" {cell:>width$} |") };
+            text += &if column == 0 {
+                format!("| {cell:width$} |")
+            } else {
+                format!(" {cell:>width$} |")
+            };
         }
         text += "\n";
         if number == 0 {
             for (column, &width) in widths.iter().enumerate() {
                 let dashes = "-".repeat(width);
-                text += &if column == 0 { format!("| {dashes} |") } else { format!(" {}: |", dashes.get(1..).unwrap_or_default()) };
+                text += &if column == 0 {
+                    format!("| {dashes} |")
+                } else {
+                    format!(" {}: |", dashes.get(1..).unwrap_or_default())
+                };
             }
             text += "\n";
         }
@@ -74,7 +82,8 @@ mod tests {
 
     #[test]
     fn tables_are_markdown() {
-        let lines = [vec!["a".to_owned(), "number".to_owned()], vec!["long".to_owned(), "1".to_owned()]];
+        let lines =
+            [vec!["a".to_owned(), "number".to_owned()], vec!["long".to_owned(), "1".to_owned()]];
         assert_eq!(table(&lines), "| a    | number |\n| ---- | -----: |\n| long |      1 |\n");
     }
 }

@@ -110,6 +110,7 @@ fn bootstrap(filters: &[Filter]) -> Value {
     });
     let tag = |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
     json!({
+        "node": {"id": "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local", "cluster": "gateway"},
         "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
         "static_resources": {"listeners": [{
             "name": LISTENER,

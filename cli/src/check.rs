@@ -63,9 +63,7 @@ fn plugin_configs(text: &str) -> Result<Vec<(String, String)>> {
         let kind = document.get("kind").and_then(Value::as_str);
         let config = match kind {
             None => Some(("".to_owned(), Some(&document))),
-            Some("WasmPlugin") => {
-                Some((name(&document), document.pointer("/spec/pluginConfig")))
-            }
+            Some("WasmPlugin") => Some((name(&document), document.pointer("/spec/pluginConfig"))),
             Some("TrafficExtension") => {
                 Some((name(&document), document.pointer("/spec/wasm/pluginConfig")))
             }
