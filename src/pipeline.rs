@@ -9,7 +9,6 @@ use crate::authn::{self, Authenticator, Identity, TokenCache, TokenResults};
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode, PluginConfig};
 use crate::config::{self, Errors, Path};
-use crate::matcher::StringMatch;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::sanitise::Sanitiser;
@@ -117,8 +116,8 @@ impl Plan {
             .collect();
         let exclude = root.field("exclude");
         let excluded = match settings.exclude.hosts.as_slice() {
-            [] => Some(None),
-            hosts => Hosts::compile(hosts, &exclude.field("hosts"), errors).map(Some),
+            [] => None,
+            hosts => Some(Hosts::compile(hosts, &exclude.field("hosts"), errors)),
         };
         check_peers(&settings.trusted_peers, &root.field("trustedPeers"), errors);
         if !settings.splits.is_empty() {
@@ -128,7 +127,7 @@ impl Plan {
         let authenticator = authenticator?;
         Some(Self {
             mode: settings.mode,
-            excluded: excluded?,
+            excluded,
             trusted_peers: settings.trusted_peers.clone(),
             rewrites: rewrites?,
             targets: targets?,

@@ -96,9 +96,8 @@ pub(super) fn rule(
         && authority.is_none()
         && new_path.as_ref().is_some_and(begins_captured)
     {
-        let what = "may begin with /v2, by what a client writes, and Seldon v2's routes take that";
-        let fix = "see that a route by header or host comes before them, or leave seldon-v2 out of \
-                   targets.families";
+        let what = "begins with what a client writes; such requests are refused where it is /v2";
+        let fix = "leave seldon-v2 out of targets.families, if no route of Seldon v2's is there";
         errors.warn(&path.field("path"), what, fix);
     }
     let rule = Rule {

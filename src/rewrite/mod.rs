@@ -240,8 +240,9 @@ impl Rewritten {
     /// stays an explanation, unless the new path asks for metrics or administration.
     ///
     /// A fixed route that takes the new address decides before all else, as it does without rewrites.
-    /// Captured text that makes the new path an address which the rule does not name is refused, except
-    /// that a server's own `/v2` and gRPC paths are not taken for Seldon v2's where the model is known.
+    /// Captured text that makes the new path an address which the rule does not name is refused. That
+    /// holds for `/v2` as well while seldon-v2 is among the families: its routes would take the request
+    /// to a model that nobody authorized.
     /// A routing header that the client sent and the rule leaves may not select another model either.
     pub fn target<'s>(
         &'s self,

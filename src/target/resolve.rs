@@ -169,12 +169,14 @@ impl Targets {
         }))
     }
 
-    /// Whether the path is one that only a family's routes know, and never a server's own: below
-    /// Seldon v1's prefix, or of KServe's path template.
+    /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
+    /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
+    /// have such paths as well.
     pub(crate) fn is_routed_by_path(&self, path: &[u8]) -> bool {
         let disguised = undisguised(path);
         let path = disguised.as_deref().unwrap_or(path);
         self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
+            || (self.seldon_v2.is_some() && SeldonV2::contains(path))
             || self
                 .kserve
                 .as_ref()
