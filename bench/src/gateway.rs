@@ -11,7 +11,7 @@ use testbed::gateway::{Filter, LABELS};
 use testbed::tokens::Issuer;
 
 use crate::variant::{Evidence, Variant};
-use crate::workload::{headers, policies};
+use crate::workload::{headers, policies, tokens};
 
 /// Deployments behind the gateway; the model that is called is the last.
 const DEPLOYMENTS: usize = 10;
@@ -56,8 +56,8 @@ impl Gateway {
         if variant.refuses_strangers() {
             let anonymous = gateway.status(variant.path(), None).await?;
             ensure!(anonymous == 403, "{}: {anonymous} without a token, not 403", variant.name);
-            let forged = format!("{token}A");
-            let forger = gateway.status(variant.path(), Some(&forged)).await?;
+            let forged = tokens(Issuer::stranger()?, variant.algorithm, 1)?;
+            let forger = gateway.status(variant.path(), forged.first().map(String::as_str)).await?;
             ensure!(forger == 401, "{}: {forger} to a forged token, not 401", variant.name);
         }
         Ok(gateway)

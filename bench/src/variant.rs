@@ -111,10 +111,6 @@ impl Variant {
         }
     }
 
-    /// Whether it needs the module under test.
-    pub fn needs_module(&self) -> bool {
-        matches!(self.chain, Chain::Modelgate(_))
-    }
 
     /// Where known tokens are counted, and whether there should be any.
     pub fn evidence(&self) -> Option<(Evidence, bool)> {
