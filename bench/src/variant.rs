@@ -111,7 +111,6 @@ impl Variant {
         }
     }
 
-
     /// Where known tokens are counted, and whether there should be any.
     pub fn evidence(&self) -> Option<(Evidence, bool)> {
         match self.chain {
