@@ -331,14 +331,15 @@ impl Plan {
         shadows: &[usize],
         decision: &mut Decision,
     ) {
-        let Some(model) = address.and_then(|address| address.model.as_ref()) else { return };
+        let Some(address) = address else { return };
+        let Some(model) = &address.model else { return };
         // Live and shadow answer under one id, so that what both log can be joined.
         if request.header(b"seldon-puid").is_none()
             && let Some(id) = request.header(b"x-request-id")
         {
             decision.edits.set(b"seldon-puid", id);
         }
-        let lines = shadow::upstream(request, &decision.edits);
+        let lines = shadow::upstream(request, &decision.edits, address.routed);
         let copies = shadows.iter().filter_map(|shadow| {
             Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?))
         });

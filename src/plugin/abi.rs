@@ -16,7 +16,6 @@ impl Status {
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
 pub enum Level {
-    Info = 2,
     Warn = 3,
     Error = 4,
 }
@@ -209,7 +208,7 @@ pub fn lines(map: &[u8]) -> Vec<(&[u8], &[u8])> {
 fn serialised(lines: &[(&[u8], &[u8])]) -> Vec<u8> {
     let size = lines.iter().map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(10)).sum();
     let mut map: Vec<u8> = Vec::with_capacity(size);
-    let mut word = |map: &mut Vec<u8>, n: usize| {
+    let word = |map: &mut Vec<u8>, n: usize| {
         map.extend_from_slice(&u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes());
     };
     word(&mut map, lines.len());

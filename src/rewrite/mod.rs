@@ -241,8 +241,8 @@ impl Rewritten {
     ///
     /// A fixed route that takes the new address decides before all else, as it does without rewrites.
     /// Captured text that makes the new path an address which the rule does not name is refused. That
-    /// holds for `/v2` as well while seldon-v2 is among the families: its routes would take the request
-    /// to a model that nobody authorized.
+    /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority:
+    /// its routes would take the request to a model that nobody authorized.
     /// A routing header that the client sent and the rule leaves may not select another model either.
     pub fn target<'s>(
         &'s self,
@@ -259,6 +259,7 @@ impl Rewritten {
                 family: targets.family(),
                 operation: Operation::Other,
                 model: Some(Model { id: id.as_str().into(), predictor: None }),
+                routed: 0,
             },
             Reaches::Incoming => match targets.resolve(&Location::of(request))? {
                 Some(address) => address,
@@ -270,7 +271,7 @@ impl Rewritten {
                 }
             },
         };
-        if targets.is_routed_by_path(new.path()) {
+        if targets.is_routed_by_path(new.path(), self.authority.is_some()) {
             return Err(CAPTURED);
         }
         let sets = |name: &[u8]| self.edits.added().any(|(set, _)| set == name);
@@ -279,6 +280,7 @@ impl Rewritten {
         let explains = address.operation == Operation::Explain
             && !matches!(operation, Operation::Metrics | Operation::Admin);
         let operation = if explains { Operation::Explain } else { operation };
-        Ok(Some(Address { operation, ..address }))
+        // The new path is the server's own: no route takes anything off it.
+        Ok(Some(Address { operation, routed: 0, ..address }))
     }
 }

@@ -8,7 +8,7 @@ use super::names::{Line, MARK, folded, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
 use crate::request::{Edits, Header, Request};
-use crate::target::Model;
+use crate::target::{Model, behind_route};
 
 /// The header lines of a copy, and what is remembered of its request.
 pub struct CopyHead {
@@ -39,16 +39,21 @@ impl CopyHead {
     }
 }
 
-/// The lines that go upstream: the request's, after the edits.
+/// The lines that the live model receives: the request's, after the edits, and the path behind the
+/// route that takes off so many segments ([`crate::target::Address::routed`]).
 pub fn upstream<'a>(
     request: &Request<'a>,
     edits: &'a Edits,
+    routed: usize,
 ) -> impl Iterator<Item = Header<'a>> + Clone + use<'a> {
     let gone: BTreeSet<&[u8]> = edits.removed().collect();
     let kept = request.headers().iter().copied().filter(move |(name, _)| !gone.contains(name));
     // Not `edits.added()` itself: its iterator cannot be cloned.
     let added: Vec<Header<'a>> = edits.added().collect();
-    kept.chain(added)
+    kept.chain(added).map(move |(name, value)| match name {
+        b":path" => (name, behind_route(value, routed)),
+        _ => (name, value),
+    })
 }
 
 impl Shadows {

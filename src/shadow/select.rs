@@ -114,7 +114,7 @@ mod tests {
         let attributes = Attributes::new(&Nobody);
         let request = Request::new(&headers, &attributes);
         let model = model.map(|id| Model { id: id.into(), predictor: None });
-        let address = Address { family: Family::SeldonV1, operation, model };
+        let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
         shadows.select(&request, &address, principal, |_| true)
     }
 

@@ -70,6 +70,18 @@ pub struct Address<'a> {
     pub operation: Operation,
     /// The model; absent for a server's own addresses.
     pub model: Option<Model<'a>>,
+    /// How many segments of the path the family's own route takes off before the model sees it: 3 of
+    /// `/seldon/prod/iris/api/v1.0/predictions`.
+    pub routed: usize,
+}
+
+/// What a route leaves of `path` (with its query) that takes off so many segments; the whole path
+/// where it has no more than those, because the operators' routes end with a slash.
+pub fn behind_route(path: &[u8], segments: usize) -> &[u8] {
+    let end = path.iter().position(|c| matches!(c, b'?' | b'#')).unwrap_or(path.len());
+    let slashes = path.iter().take(end).enumerate().filter(|(_, c)| **c == b'/');
+    let start = slashes.map(|(at, _)| at).nth(segments).unwrap_or(0);
+    path.get(start..).unwrap_or(path)
 }
 
 /// The model that is reached.

@@ -115,8 +115,9 @@ impl Targets {
                 return Err(CONTRADICTION);
             }
             let model = Model { id: Cow::Owned(service.id), predictor: None };
-            let operation = operation(service.segments);
-            return Ok(Some(Address { family: Family::KServe, operation, model: Some(model) }));
+            let (operation, routed) = (operation(service.segments), service.segments);
+            let family = Family::KServe;
+            return Ok(Some(Address { family, operation, model: Some(model), routed }));
         }
         if (v1_path.is_some() || v1_headers) && (v2_header || v2_path) {
             return Err(CONTRADICTION);
@@ -128,22 +129,24 @@ impl Targets {
                 _ if reached.model.is_none() => Operation::Other,
                 _ => operation(reached.segments),
             };
-            return Ok(Some(Address { family: Family::SeldonV1, operation, model: reached.model }));
+            let (family, routed) = (Family::SeldonV1, reached.segments);
+            return Ok(Some(Address { family, operation, model: reached.model, routed }));
         }
         if v1_headers {
             let model = seldon_v1::by_headers(&at.routing, path)?;
-            return Ok(Some(Address { family: Family::SeldonV1, operation: operation(0), model }));
+            let family = Family::SeldonV1;
+            return Ok(Some(Address { family, operation: operation(0), model, routed: 0 }));
         }
         let open_inference = service != Some(grpc::Service::SeldonV1);
         match &self.seldon_v2 {
             Some(v2) if v2_header || v2_path || open_inference => {
                 let model = v2.model(&plain, &at.host, &at.routing)?;
                 let family = Family::SeldonV2;
-                Ok(Some(Address { family, operation: operation(0), model }))
+                Ok(Some(Address { family, operation: operation(0), model, routed: 0 }))
             }
             _ => {
                 let family = self.family();
-                Ok(Some(Address { family, operation: operation(0), model: None }))
+                Ok(Some(Address { family, operation: operation(0), model: None, routed: 0 }))
             }
         }
     }
@@ -166,17 +169,19 @@ impl Targets {
             family: self.family(),
             operation: fixed.operation(&self.operations, &plain, at.method),
             model: Some(fixed.model()),
+            routed: 0,
         }))
     }
 
     /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
     /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
-    /// have such paths as well.
-    pub(crate) fn is_routed_by_path(&self, path: &[u8]) -> bool {
+    /// have such paths as well. `own_host` says that the rule writes the authority: then the routes
+    /// are those of that host, and the operator answers for its `/v2`.
+    pub(crate) fn is_routed_by_path(&self, path: &[u8], own_host: bool) -> bool {
         let disguised = undisguised(path);
         let path = disguised.as_deref().unwrap_or(path);
         self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
-            || (self.seldon_v2.is_some() && SeldonV2::contains(path))
+            || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
             || self
                 .kserve
                 .as_ref()
@@ -214,8 +219,7 @@ impl Targets {
     /// Whether a server that is less exact than Envoy's routes could take the path for a model's.
     fn is_disguised(&self, at: &Location<'_>) -> bool {
         undisguised(at.path()).is_some_and(|path| {
-            self.is_routed_by_path(&path)
-                || (self.seldon_v2.is_some() && SeldonV2::contains(&path))
+            self.is_routed_by_path(&path, false)
                 || grpc::service(&path).is_some()
                 || self.fixed.iter().any(|fixed| fixed.takes(&at.host, &path))
         })

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::behind_route;
 use super::*;
 use crate::config::read::Read;
 use crate::config::{Errors, Path, types};
@@ -676,5 +677,18 @@ proptest! {
         path in "(/|%2[fF]|\\\\){1,2}(s|%73)eldon(;x)?/(\\./|x/\\.\\./|/)?prod/iris/ready",
     ) {
         prop_assert_ne!(reach(&default(), &format!("GET {path}")), "outside");
+    }
+}
+
+#[test]
+fn a_route_takes_off_its_segments_and_nothing_else() {
+    for (path, segments, left) in [
+        ("/seldon/prod/iris/api/v1.0/predictions?a=/b", 3, "/api/v1.0/predictions?a=/b"),
+        ("/seldon/prod/iris/", 3, "/"),
+        ("/seldon/prod/iris", 3, "/seldon/prod/iris"),
+        ("/seldon/prod/iris?a=/b", 3, "/seldon/prod/iris?a=/b"),
+        ("/v2/models/iris/infer", 0, "/v2/models/iris/infer"),
+    ] {
+        assert_eq!(behind_route(path.as_bytes(), segments), left.as_bytes(), "{path}");
     }
 }

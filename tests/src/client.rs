@@ -18,7 +18,7 @@ use tokio::net::{TcpSocket, TcpStream};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A request, as bytes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     method: String,
     path: Vec<u8>,
@@ -26,6 +26,17 @@ pub struct Request {
     headers: Vec<(String, Vec<u8>)>,
     body: Bytes,
     source: Option<IpAddr>,
+}
+
+impl std::fmt::Debug for Request {
+    /// As text, each part shortened: this is read by people whose test failed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, shown(&self.path))?;
+        for (name, value) in &self.headers {
+            write!(f, " | {name}: {}", shown(value))?;
+        }
+        write!(f, " | {}", shown(&self.body))
+    }
 }
 
 impl Request {
@@ -285,7 +296,7 @@ impl<R: tokio::io::AsyncRead + Unpin> Answer<'_, R> {
 }
 
 /// An answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
@@ -295,6 +306,17 @@ pub struct Response {
     pub body: Vec<u8>,
     /// From the first byte sent (with HTTP/2: from connecting) to the last byte received.
     pub elapsed: Duration,
+}
+
+impl std::fmt::Debug for Response {
+    /// As text, each part shortened.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            write!(f, " | {name}: {}", shown(value.as_bytes()))?;
+        }
+        write!(f, " | {}", shown(&self.body))
+    }
 }
 
 impl Response {
@@ -313,6 +335,13 @@ impl Response {
         serde_json::from_slice(&self.body)
             .with_context(|| format!("status {}, not JSON: {}", self.status, self.text()))
     }
+}
+
+/// The first 200 bytes, escaped where they are no printable ASCII.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let start = bytes.get(..200).unwrap_or(bytes);
+    let more = if start.len() < bytes.len() { "..." } else { "" };
+    format!("{}{more}", start.escape_ascii())
 }
 
 fn lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {

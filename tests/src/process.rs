@@ -33,7 +33,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let guard = Command::new("sh")
-            .args(["-c", r#"read -r _; kill -KILL -- "-$0""#])
+            .args(["-c", r#"read -r _; kill -s KILL -- "-$0""#])
             .arg(child.id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -87,5 +87,37 @@ impl Drop for Process {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wait::until;
+
+    /// A shell that waits for a child of its own: both belong to the group.
+    fn family(folder: &Path) -> Result<Process> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo started; wait"]);
+        Process::start(command, &folder.join("log"))
+    }
+
+    #[tokio::test]
+    async fn the_group_ends_when_the_parent_is_gone() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut process = family(folder.path())?;
+        let limit = Duration::from_secs(10);
+        until("the shell to start", limit, async || {
+            Ok(process.log()?.contains("started").then_some(()))
+        })
+        .await?;
+        process.check_running()?;
+        // What the system does with the pipe of a parent that was killed.
+        drop(process.guard.stdin.take());
+        until("the group to end", limit, async || Ok(process.child.try_wait()?)).await?;
+        assert!(process.check_running().is_err());
+        Ok(())
     }
 }

@@ -64,8 +64,11 @@ impl Deployment {
         format!("outbound|{port}|{subset}|{name}-{predictor}.{namespace}.svc.cluster.local")
     }
 
-    /// The REST route, then the gRPC route.
+    /// The REST route, then the gRPC route; none where no predictor is routed.
     pub fn routes(&self) -> Vec<Value> {
+        if self.predictors.iter().all(|predictor| predictor.weight.is_none()) {
+            return Vec::new();
+        }
         let exact =
             |name: &str, value: &str| json!({"name": name, "string_match": {"exact": value}});
         let rest = self.route(

@@ -39,7 +39,7 @@ impl Stats {
 
     /// The sum of [`select`](Self::select); 0 if there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.select(name, labels).map(|s| s.value).sum()
+        self.select(name, labels).fold(0.0, |sum, sample| sum + sample.value)
     }
 
     /// The samples whose name starts with `prefix`.

@@ -150,10 +150,10 @@ impl Issuer {
         self.mint(Algorithm::Es256, &with(self.claims(subject), "aud", json!("somebody-else")))
     }
 
-    /// `alg: none` (RFC 7518 §3.6) with an empty signature.
-    pub fn unsigned(&self, subject: &str) -> String {
+    /// `alg: none` (RFC 7518 §3.6); its signature should be empty.
+    pub fn unsigned(&self, subject: &str, signature: &str) -> String {
         let header = json!({"alg": "none", "typ": "JWT"});
-        format!("{}.", signing_input(&header, &self.claims(subject)))
+        format!("{}.{signature}", signing_input(&header, &self.claims(subject)))
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
             let length = if algorithm == Algorithm::Es256 { 64 } else { RSA_BITS / 8 };
             assert_eq!(URL_SAFE_NO_PAD.decode(parts[2]).unwrap().len(), length);
         }
-        assert!(issuer.unsigned("alice").ends_with('.'));
+        assert!(issuer.unsigned("alice", "").ends_with('.'));
         assert_ne!(issuer.jwks(), Issuer::stranger().unwrap().jwks());
     }
 }

@@ -14,10 +14,11 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::client::shown;
 use crate::wait::until;
 
 /// A request as it arrived.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Received {
     /// HTTP method.
     pub method: String,
@@ -31,6 +32,17 @@ pub struct Received {
     pub body: Bytes,
     /// When the body was complete.
     pub at: Instant,
+}
+
+impl std::fmt::Debug for Received {
+    /// As text, each part shortened.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}{}", self.method, self.authority, self.path)?;
+        for (name, value) in &self.headers {
+            write!(f, " | {name}: {}", shown(value))?;
+        }
+        write!(f, " | {}", shown(&self.body))
+    }
 }
 
 impl Received {

@@ -1,2 +1,100 @@
-//! Automation that needs only cargo.
-fn main() {}
+//! Automation that needs only cargo: build, demo, test, bench, lint.
+
+mod lint;
+mod module;
+mod project;
+mod run;
+mod sh;
+mod summary;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+
+/// Builds, shows, tests and measures modelgate.
+///
+/// Whatever a command needs beyond cargo (the wasm target, Envoy, Node, model servers) it installs
+/// below target/tools, once, and says so. What cannot be had is named, with how to get it.
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = ENVIRONMENT)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENVIRONMENT: &str = "\
+A first look:  cargo xtask demo
+All tests:     cargo xtask test
+One test:      cargo xtask test NAME
+
+Environment:
+  ENVOY            an Envoy 1.40 with V8 to use instead of the one on PATH or from PyPI
+  PYTHON           a Python 3.9 to 3.12 to use instead of python3 from PATH
+  MODELGATE_TOOLS  where tools are installed, instead of target/tools";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Build the module: target/modelgate.wasm, release, checked
+    ///
+    /// Adds the wasm32-unknown-unknown target through rustup if it is missing. The module must import
+    /// nothing but the proxy's functions, export what the proxy calls, and be no larger than 1 MiB.
+    Build,
+    /// Show modelgate at work: a gateway, models, a shadow, and a tour of requests and answers
+    Demo(run::DemoArgs),
+    /// Run the tests: all, some tiers, or those whose name contains NAME
+    ///
+    /// Tiers, in the order in which they run:
+    ///
+    ///   unit    unit and property tests of every package
+    ///   wasm    the engine compiled to WebAssembly, in Node
+    ///   module  the built module: imports, exports, size
+    ///   envoy   the module in a real Envoy
+    ///   models  real model servers behind the module
+    ///
+    /// The output of each tier is kept in target/test-logs.
+    #[command(verbatim_doc_comment)]
+    Test {
+        /// Names of tiers, and at most one part of a test's name
+        names: Vec<String>,
+    },
+    /// Measure modelgate against native filters
+    Bench {
+        /// Passed on to the benchmark
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Check format, lints, dependencies and licences
+    Lint,
+    /// Install what the other commands would install when they need it, and print where it is
+    Tools {
+        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny; all without names
+        names: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let project = Project::open()?;
+    match &cli.command {
+        Command::Build => module::build(&project).map(|_| ExitCode::SUCCESS),
+        Command::Demo(args) => run::demo(&project, args),
+        Command::Test { names } => test::test(&project, names),
+        Command::Bench { args } => run::bench(&project, args),
+        Command::Lint => lint::lint(&project),
+        Command::Tools { names } => tools::print(&project, names),
+    }
+}

@@ -81,7 +81,7 @@ impl Scene {
 
     pub(super) fn address(mut self, model: Option<&str>, operation: Operation) -> Self {
         let model = model.map(|id| Model { id: id.to_owned().into(), predictor: None });
-        self.address = Some(Address { family: Family::SeldonV1, operation, model });
+        self.address = Some(Address { family: Family::SeldonV1, operation, model, routed: 0 });
         self
     }
 

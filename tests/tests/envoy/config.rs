@@ -28,9 +28,30 @@ async fn every_error_is_told_and_the_running_configuration_stays() -> Result<()>
         "shadows[0].percent",
         "shadows[0].timeout",
     ] {
-        assert!(log.contains(path), "{path} is not in the log:\n{log}");
+        assert!(log.contains(path), "{path} is not in the log");
     }
     site.expect(predict(), 200, "ndarray").await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn what_this_version_cannot_do_is_refused() -> Result<()> {
+    let site = Site::start(open(json!({}))?).await?;
+    let remote = json!({
+        "issuer": "https://idp.example.com",
+        "jwksUri": "https://idp.example.com/jwks.json",
+        "jwksCluster": "outbound|443||idp.example.com",
+    });
+    let split = json!({
+        "name": "canary",
+        "models": ["prod/iris"],
+        "variants": [{"name": "main", "weight": 1}],
+    });
+    let settings = json!({"authentication": {"jwtRules": [remote]}, "splits": [split]});
+    assert_eq!(site.update(open(settings)?).await?, Taken::No);
+    for path in ["authentication.jwtRules[0].jwksUri", "splits"] {
+        site.gateway.envoy.logged(&format!("{path}: ")).await?;
+    }
     site.check_healthy().await
 }
 
@@ -50,6 +71,17 @@ async fn nothing_is_no_configuration() -> Result<()> {
     let site = Site::start(policies(json!([]))?).await?;
     assert_eq!(site.update(json!({})).await?, Taken::No);
     site.expect(predict(), 403, DENIED).await?;
+    site.check_healthy().await
+}
+
+/// What Envoy does with a filter that has no configuration yet.
+#[tokio::test]
+async fn an_invalid_first_configuration_serves_nothing() -> Result<()> {
+    let site = Site::start(json!({"authorization": {"defaultAction": "MAYBE"}})).await?;
+    site.expect(predict(), 500, "").await?;
+    assert!(site.live.received().is_empty());
+    assert_eq!(site.update(open(json!({}))?).await?, Taken::Yes);
+    site.expect(predict(), 200, "ndarray").await?;
     site.check_healthy().await
 }
 

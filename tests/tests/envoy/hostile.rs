@@ -107,7 +107,7 @@ async fn deep_and_odd_tokens_are_survived() -> Result<()> {
 #[tokio::test]
 async fn a_body_of_five_mebibytes_passes() -> Result<()> {
     let site = Site::start(open(shadow(json!({})))?).await?;
-    let rows = vec![[6.0, 2.7, 4.2, 1.3]; 260_000];
+    let rows = vec![[6.0, 2.7, 4.2, 1.3]; 320_000];
     let large = json!({"data": {"ndarray": rows}});
     assert!(large.to_string().len() > 5 << 20);
     site.expect(Request::post_json(FRIENDLY, &large), 200, "ndarray").await?;
@@ -205,9 +205,7 @@ async fn headers_of_the_gateway_are_never_taken_from_clients() -> Result<()> {
         site.live.received().into_iter().chain(site.website.received()).collect();
     assert_eq!(received.len(), 5);
     for request in received {
-        let forged: Vec<_> =
-            request.headers.iter().filter(|(_, value)| value == b"forged").collect();
-        assert!(forged.is_empty(), "{} {}: {forged:?}", request.method, request.path);
+        assert!(request.headers.iter().all(|(_, value)| value != b"forged"), "{request:?}");
     }
     site.check_healthy().await
 }

@@ -99,6 +99,7 @@ async fn a_stripped_prefix_leaves_the_model_that_the_address_names() -> Result<(
 }
 
 #[tokio::test]
+#[ignore = "this version refuses splits"]
 async fn variants_are_sticky_and_weighted() -> Result<()> {
     let site = Site::start(open(json!({"splits": [{
         "name": "iris-canary",

@@ -162,6 +162,8 @@ pub fn shadow(more: Value) -> Value {
         "name": "iris-v2",
         "models": ["prod/iris"],
         "cluster": "outbound|8000||iris-v2-default.prod.svc.cluster.local",
+        // A copy skips the route, and with it the rewrite that strips Seldon's prefix.
+        "path": "/api/v1.0/predictions",
     });
     merge(&mut shadow, more);
     json!({"shadows": [shadow]})

