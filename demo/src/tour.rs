@@ -12,7 +12,7 @@ use crate::ask::Ask;
 use crate::flowers::{self, MANY, VERSICOLOR};
 use crate::guide::{Expected, Guide};
 use crate::log;
-use crate::settings::{self, MISTAKES, TOLERANCE};
+use crate::settings::{self, MISTAKES};
 use crate::site::{SHADOW_DELAY, Site};
 use crate::variables::{Caller, Place};
 
@@ -254,7 +254,7 @@ impl Tour<'_> {
         self.guide.screen.lines(counted.table())?;
         self.guide.screen.lines([format!("{:<24}{mean:>6.1}", "live, for the caller")])?;
         self.guide.screen.gap()?;
-        let expected = flowers::agreement(TOLERANCE)?;
+        let expected = flowers::agreement(settings::tolerance(&plugin)?)?;
         let found = |name: &str, count: f64, expected: u64| {
             (
                 count == expected as f64,

@@ -69,9 +69,10 @@ impl Worker {
     pub fn tick(&mut self) {
         let Some(gate) = &self.gate else { return };
         let now = abi::now();
-        gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
-        // Everything queued is on its way, or has its outcome.
-        abi::set_tick_period(FLUSH);
+        if gate.shadowing.dispatch(&gate.plan, &gate.meter, now) {
+            // Everything queued is on its way, or has its outcome.
+            abi::set_tick_period(FLUSH);
+        }
         if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
             gate.flushed.set(now);
             gate.flush();
