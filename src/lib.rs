@@ -1,7 +1,8 @@
 //! modelgate: one proxy-wasm filter in front of machine-learning models.
 //!
 //! The engine is pure: it takes a request (bytes and addresses), a compiled configuration and a
-//! clock reading, and returns a decision. Only `plugin` talks to the proxy.
+//! clock reading, and returns a decision. Only `plugin`, which is built for WebAssembly alone, talks
+//! to the proxy.
 //!
 //! | module | what it decides |
 //! |---|---|

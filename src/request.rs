@@ -4,23 +4,37 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 
 /// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
+///
+/// What a host does not tell cannot be had: it matches in DENY and not in ALLOW.
 pub trait Host {
     /// Nanoseconds since the Unix epoch, read now.
     fn now(&self) -> u64;
-    /// `x-forwarded-for`'s client, as Envoy derived it (`source.address`).
-    fn remote_ip(&self) -> Option<IpAddr>;
-    /// The local address of the downstream socket.
-    fn destination_ip(&self) -> Option<IpAddr>;
-    /// The local port of the downstream socket.
-    fn destination_port(&self) -> Option<u16>;
     /// Whether the listener serves traffic towards a workload (a sidecar's inbound listener).
     fn is_inbound(&self) -> bool;
+    /// `x-forwarded-for`'s client, as Envoy derived it (`source.address`).
+    fn remote_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    /// The local address of the downstream socket.
+    fn destination_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    /// The local port of the downstream socket.
+    fn destination_port(&self) -> Option<u16> {
+        None
+    }
     /// Server name of the TLS handshake.
-    fn sni(&self) -> Option<Vec<u8>>;
+    fn sni(&self) -> Option<Vec<u8>> {
+        None
+    }
     /// The client certificate's identities, if there was one that Envoy validated.
-    fn peer(&self) -> Option<Peer>;
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
     /// Checks a signature. `None` where the host cannot, and the engine must.
-    fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
+    fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
+        None
+    }
 }
 
 /// A host that knows nothing, and stands still at the epoch.
@@ -33,26 +47,8 @@ impl Host for NoHost {
     fn now(&self) -> u64 {
         0
     }
-    fn remote_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_port(&self) -> Option<u16> {
-        None
-    }
     fn is_inbound(&self) -> bool {
         false
-    }
-    fn sni(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn peer(&self) -> Option<Peer> {
-        None
-    }
-    fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
-        None
     }
 }
 
@@ -151,13 +147,6 @@ impl<'a> Request<'a> {
     pub fn is_preflight(&self) -> bool {
         let given = |name: &[u8]| self.header(name).is_some_and(|v| !v.is_empty());
         self.method == b"OPTIONS" && given(b"origin") && given(b"access-control-request-method")
-    }
-
-    /// A gRPC request, as Envoy recognises it: `application/grpc` or `application/grpc+...`.
-    pub fn is_grpc(&self) -> bool {
-        let kind = self.header(b"content-type").unwrap_or_default();
-        kind.strip_prefix(b"application/grpc")
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
     }
 }
 

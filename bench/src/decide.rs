@@ -2,14 +2,13 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use modelgate::config::Errors;
 use modelgate::pipeline::Plan;
-use modelgate::request::{Attributes, Header, Host, Peer, Request, SignatureCheck};
+use modelgate::request::{Attributes, Header, Host, Request, SignatureCheck};
 use modelgate::telemetry::Verdict;
 use testbed::tokens::now;
 
@@ -82,23 +81,8 @@ impl Host for Proxy {
     fn now(&self) -> u64 {
         self.now
     }
-    fn remote_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_port(&self) -> Option<u16> {
-        None
-    }
     fn is_inbound(&self) -> bool {
         false
-    }
-    fn sni(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn peer(&self) -> Option<Peer> {
-        None
     }
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
         self.verified.set(self.verified.get() + 1);

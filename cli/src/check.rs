@@ -3,55 +3,76 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use modelgate::config::Errors;
 use modelgate::pipeline::Plan;
 use serde_json::Value;
 
+/// Exit status where a file cannot be read: nothing was said about the configuration in it.
+const UNREADABLE: u8 = 2;
+
 #[derive(Debug, Args)]
 pub struct Check {
     /// Files to check; `-` is standard input.
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 impl Check {
-    pub fn run(self) -> Result<ExitCode> {
-        let mut refused = 0_usize;
+    /// Every file is checked, whatever was found in the ones before.
+    pub fn run(self) -> ExitCode {
+        let (mut refused, mut unreadable) = (false, false);
         for file in &self.files {
-            let text = read(file)?;
-            for (name, config) in plugin_configs(&text)
-                .with_context(|| format!("{} cannot be read", file.display()))?
-            {
-                let place = format!("{}{name}", file.display());
-                let mut errors = Errors::default();
-                let plan = Plan::read(config.as_bytes(), &mut errors);
-                for warning in errors.warnings() {
-                    println!("{place}: warning: {warning}");
-                }
-                for error in errors.errors() {
-                    println!("{place}: {error}");
-                }
-                match plan {
-                    Some(_) => println!("{place}: accepted"),
-                    None => {
-                        println!("{place}: refused, {} errors", errors.errors().len());
-                        refused = refused.saturating_add(1);
+            let source = if file.as_os_str() == "-" {
+                "standard input".to_owned()
+            } else {
+                file.display().to_string()
+            };
+            match read(file).and_then(|text| plugin_configs(&text)) {
+                Ok(configs) => {
+                    for (name, config) in configs {
+                        refused |= !report(&format!("{source}{name}"), &config);
                     }
+                }
+                Err(error) => {
+                    unreadable = true;
+                    eprintln!("modelgate: {source} cannot be read: {error:#}");
                 }
             }
         }
-        Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        match (unreadable, refused) {
+            (true, _) => ExitCode::from(UNREADABLE),
+            (false, true) => ExitCode::FAILURE,
+            (false, false) => ExitCode::SUCCESS,
+        }
     }
 }
 
-fn read(file: &Path) -> Result<String> {
-    if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+/// Prints what the filter would say of a configuration; whether it would take it.
+fn report(place: &str, config: &str) -> bool {
+    let mut errors = Errors::default();
+    let accepted = Plan::read(config.as_bytes(), &mut errors).is_some();
+    for warning in errors.warnings() {
+        println!("{place}: warning: {warning}");
     }
+    for error in errors.errors() {
+        println!("{place}: {error}");
+    }
+    match errors.errors().len() {
+        _ if accepted => println!("{place}: accepted"),
+        1 => println!("{place}: refused, 1 error"),
+        count => println!("{place}: refused, {count} errors"),
+    }
+    accepted
+}
+
+fn read(file: &Path) -> Result<String> {
+    Ok(if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(file)?
+    })
 }
 
 /// Every `pluginConfig` of the text, with the name of its resource, as the JSON that Envoy hands to

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
+use modelgate::config::Errors;
+use modelgate::pipeline::Plan;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 #[derive(Debug, Subcommand)]
@@ -25,18 +28,29 @@ impl Key {
         let mut random = [0; 32];
         getrandom::fill(&mut random).context("the system gave no random bytes")?;
         let key = format!("mg_{}", URL_SAFE_NO_PAD.encode(random));
+        let entry = entry(&name, &key);
+        accepted(&entry)?;
         println!("key, for the client (shown once): {key}");
         println!("entry, for authentication.apiKeys.keys:");
-        println!("- {}", entry(&name, &key));
+        println!("- {entry}");
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The entry of the configuration, as YAML and JSON alike.
-fn entry(name: &str, key: &str) -> serde_json::Value {
+fn entry(name: &str, key: &str) -> Value {
     let hash = Sha256::digest(key.as_bytes());
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    serde_json::json!({ "name": name, "sha256": hex })
+    json!({ "name": name, "sha256": hex })
+}
+
+/// Asks the engine, so that no key is handed out whose entry the filter would refuse.
+fn accepted(entry: &Value) -> Result<()> {
+    let config = json!({"authentication": {"apiKeys": {"keys": [entry]}}});
+    let mut errors = Errors::default();
+    Plan::read(config.to_string().as_bytes(), &mut errors);
+    ensure!(errors.is_empty(), "{errors}");
+    Ok(())
 }
 
 #[cfg(test)]

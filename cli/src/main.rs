@@ -12,19 +12,27 @@ use clap::{Parser, Subcommand};
 /// The same engine that decides in the gateway reads the files here: what `check` accepts, the
 /// filter accepts.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "modelgate", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const CHECK_HELP: &str = "\
+Exit status: 0 if the filter would take every configuration, 1 if it would refuse one, 2 if a file
+cannot be read.
+
+Examples:
+  modelgate check wasmplugin/*.yaml
+  kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reads configurations and reports everything that is wrong with them.
     ///
     /// A file is YAML or JSON: a WasmPlugin, a TrafficExtension, several documents, or a bare
-    /// pluginConfig. Exit status 1 if a file would be refused by the filter.
-    #[command(after_help = "Example: modelgate check wasmplugin/gateway.yaml")]
+    /// pluginConfig.
+    #[command(after_help = CHECK_HELP)]
     Check(check::Check),
     /// API keys of machine clients.
     #[command(subcommand)]
@@ -33,7 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Check(check) => check.run(),
+        Command::Check(check) => Ok(check.run()),
         Command::Key(key) => key.run(),
     };
     result.unwrap_or_else(|error| {

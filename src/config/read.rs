@@ -129,10 +129,6 @@ pub(crate) use {default, settings, words};
 pub struct Size(pub usize);
 
 impl Size {
-    /// So many kibibytes.
-    pub const fn kib(n: usize) -> Self {
-        Self(n.saturating_mul(1024))
-    }
     /// So many mebibytes.
     pub const fn mib(n: usize) -> Self {
         Self(n.saturating_mul(1024 * 1024))
@@ -452,7 +448,7 @@ mod tests {
 
     settings! {
         /// A pear.
-        pub struct Pear { max_bytes: Size = Size::kib(64), names: Vec<String>, wait: Option<Duration> }
+        pub struct Pear { max_bytes: Size = Size::mib(1), names: Vec<String>, wait: Option<Duration> }
         /// A tree.
         pub struct Tree { pear: Pear, kind: Kind, count: u32 = 3 }
     }
@@ -475,7 +471,7 @@ mod tests {
     #[test]
     fn defaults_fill_what_is_absent() {
         let (tree, errors) = read::<Tree>(json!({"kind": "WILD"}));
-        let pear = Pear { max_bytes: Size(65536), names: vec![], wait: None };
+        let pear = Pear { max_bytes: Size::mib(1), names: vec![], wait: None };
         assert_eq!((tree, errors.as_str()), (Some(Tree { pear, kind: Kind::Wild, count: 3 }), ""));
     }
 

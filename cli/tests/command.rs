@@ -1,0 +1,156 @@
+//! The command as one runs it: exit statuses, messages, and the examples of the documentation.
+#![cfg(test)]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const UNREADABLE: i32 = 2;
+
+struct Outcome {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the command in the root of the project, as the documentation does.
+fn modelgate(arguments: &[&str], input: &str) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_modelgate"))
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // A command that ends without reading closes the pipe.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the command ends");
+    Outcome {
+        status: output.status.code().expect("no signal"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Files below a folder of the project, with this extension.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(root().join(folder)).expect("a folder of the project");
+    let paths = listed.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+}
+
+/// The YAML examples of a Markdown file.
+fn examples(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in markdown.lines() {
+        match &mut block {
+            None if line == "```yaml" => block = Some(String::new()),
+            None => {}
+            Some(_) if line == "```" => blocks.extend(block.take()),
+            Some(block) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    assert_eq!(block, None, "an example without an end");
+    blocks
+}
+
+#[test]
+fn the_version_is_that_of_the_command() {
+    let asked = modelgate(&["--version"], "");
+    assert_eq!(asked.stdout, concat!("modelgate ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn the_shipped_resources_are_accepted() {
+    let shipped = files("wasmplugin", "yaml");
+    assert!(!shipped.is_empty());
+    for file in shipped {
+        let checked = modelgate(&["check", file.to_str().expect("UTF-8")], "");
+        assert_eq!(checked.status, 0, "{}", checked.stdout);
+        assert!(checked.stdout.trim_end().ends_with(": accepted"), "{}", checked.stdout);
+        assert_eq!(checked.stdout.lines().count(), 1, "a warning: {}", checked.stdout);
+    }
+}
+
+/// An example is accepted, but for a key that the reader has to put in.
+#[test]
+fn the_examples_of_the_documentation_are_accepted() {
+    let mut found = 0;
+    for file in [files(".", "md"), files("docs", "md"), files("wasmplugin", "md")].concat() {
+        let text = std::fs::read_to_string(&file).expect("a file of the project");
+        for example in examples(&text) {
+            found += 1;
+            let checked = modelgate(&["check", "-"], &example);
+            assert_eq!(checked.stderr, "", "{}: {example}", file.display());
+            if !example.contains(r#""...""#) {
+                assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
+                continue;
+            }
+            let lines: Vec<&str> = checked.stdout.lines().collect();
+            let (summary, errors) = lines.split_last().expect("a verdict");
+            assert!(summary.ends_with(": refused, 1 error"), "{}: {summary}", file.display());
+            for error in errors {
+                assert!(error.contains(".jwks"), "{}: {error}", file.display());
+            }
+        }
+    }
+    assert!(found > 0, "no example was found");
+}
+
+#[test]
+fn every_error_of_every_file_is_told() {
+    let checked = modelgate(
+        &["check", "no-such-file.yaml", "-", "wasmplugin/gateway.yaml"],
+        "authorization: {defaultAction: MAYBE}\nshadow: []\n",
+    );
+    assert_eq!(checked.status, UNREADABLE);
+    assert!(checked.stderr.contains("no-such-file.yaml cannot be read: "), "{}", checked.stderr);
+    for line in [
+        "standard input: authorization.defaultAction: is unknown (MAYBE): one of ALLOW, DENY",
+        "standard input: shadow: is not a field here: ",
+        "standard input: refused, 2 errors",
+        "wasmplugin/gateway.yaml (WasmPlugin modelgate): accepted",
+    ] {
+        let told = checked.stdout.lines().any(|told| told.starts_with(line));
+        assert!(told, "{line} in\n{}", checked.stdout);
+    }
+}
+
+#[test]
+fn the_exit_status_tells_a_refused_configuration_from_an_unreadable_one() {
+    for (input, status) in [
+        ("authorization: {defaultAction: DENY}", 0),
+        ("{}", 1),
+        ("kind: WasmPlugin\nspec: {}", 1),
+        ("mode: [", UNREADABLE),
+        ("mode: ENFORCE\nmode: REPORT", UNREADABLE),
+        ("kind: Gateway", UNREADABLE),
+        ("", UNREADABLE),
+    ] {
+        let checked = modelgate(&["check", "-"], input);
+        assert_eq!(checked.status, status, "{input:?}: {}{}", checked.stdout, checked.stderr);
+    }
+}
+
+#[test]
+fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
+    let made = modelgate(&["key", "new", "nightly-batch"], "");
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    let entry = made.stdout.lines().last().expect("an entry");
+    let config = format!("authentication: {{apiKeys: {{keys: [{}]}}}}", &entry["- ".len()..]);
+    assert_eq!(modelgate(&["check", "-"], &config).status, 0, "{config}");
+
+    let refused = modelgate(&["key", "new", "nightly/batch"], "");
+    assert_eq!(refused.status, 1);
+    assert!(refused.stderr.contains("name: "), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "", "a key was shown whose entry would be refused");
+}
