@@ -479,6 +479,24 @@ fn kserve_by_host() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "time is what is tested")]
+fn long_names_of_services_are_read_in_linear_time() {
+    let targets = compile(json!({"families": ["kserve"], "kserve": {
+        "hostTemplate": "{name}-{namespace}.example.com", "namespaces": ["prod"],
+        "pathTemplate": "/serving/{namespace}/{name}"}}));
+    let targets = targets.unwrap();
+    let began = std::time::Instant::now();
+    for host in ["-".repeat(50_000), "-".repeat(50_000) + ".x", "a".repeat(50_000) + "-prod"] {
+        let host = host + ".example.com";
+        for _ in 0..20 {
+            let at = Location::new(b"GET", b"/", Some(host.as_bytes()), []);
+            assert!(!matches!(targets.resolve(&at), Ok(Some(_))));
+        }
+    }
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
 fn kserve_by_path() {
     let targets = compile(json!({"families": ["kserve"], "kserve": {
         "hostTemplate": "{name}.{namespace}.example.com",
