@@ -540,6 +540,10 @@ fn fixed_routes_decide_first() {
         GET /llm/metrics => seldon-v1 prod/llm metrics
         GET /llm => outside
         POST //llm/v2/models/a/infer => 400 another spelling
+        POST /llm/inference.x/a seldon=llm namespace=prod => seldon-v1 prod/llm other
+        POST /llm/inference.x/a seldon=fraud namespace=prod => 400 different models
+        POST /llm/inference.x/a seldon=llm seldon=fraud namespace=prod => 400 repeated
+        POST /llm/a seldon=fraud namespace=prod => seldon-v1 prod/llm other
         POST /v2/models/big/infer => seldon-v1 prod/big predict
         POST /v2/models/bigger/infer => seldon-v1 prod/big predict
         POST /v2/models/small/infer => seldon-v2 seldon-mesh/small predict
