@@ -1,6 +1,6 @@
 //! Carries out what the shadows' desk decides: callouts from the root context, counts, log lines.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::abi::{self, Buffer, Level, Map};
 use super::metrics::Meter;
@@ -16,6 +16,9 @@ const SOON: u32 = 1;
 #[derive(Debug)]
 pub struct Shadowing {
     desk: RefCell<Desk>,
+    /// A tick is on its way. To ask again would begin its wait again: events that follow each other
+    /// faster than ticks would put it off for as long as they come.
+    awaits_tick: Cell<bool>,
 }
 
 /// Counts what the desk reports.
@@ -58,7 +61,8 @@ impl Sink for Counting<'_> {
 impl Shadowing {
     /// Nothing under way.
     pub fn new(plan: &Plan) -> Self {
-        Self { desk: RefCell::new(Desk::new(plan.shadows().clone())) }
+        let desk = RefCell::new(Desk::new(plan.shadows().clone()));
+        Self { desk, awaits_tick: Cell::new(false) }
     }
 
     /// Opens a pair for each copy; those that already have their outcome are left out.
@@ -96,13 +100,14 @@ impl Shadowing {
         for id in pairs {
             event(&mut desk, *id, &mut sink);
         }
-        if desk.needs_tick() {
+        if desk.needs_tick() && !self.awaits_tick.replace(true) {
             abi::set_tick_period(SOON);
         }
     }
 
-    /// Sends what is queued. Returns whether more is.
+    /// Sends what is queued, all of it: the tick has come.
     pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) {
+        self.awaits_tick.set(false);
         let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
         while let Some(id) = desk.next(now, &mut sink) {
