@@ -148,6 +148,13 @@ impl<'a> Request<'a> {
         let given = |name: &[u8]| self.header(name).is_some_and(|v| !v.is_empty());
         self.method == b"OPTIONS" && given(b"origin") && given(b"access-control-request-method")
     }
+
+    /// A gRPC request, as Envoy recognises it: `application/grpc` or `application/grpc+...`.
+    pub fn is_grpc(&self) -> bool {
+        let kind = self.header(b"content-type").unwrap_or_default();
+        kind.strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    }
 }
 
 /// Attributes of the connection, each asked of the host at most once.

@@ -148,13 +148,13 @@ pub fn log(level: Level, text: &str) {
     let _ = unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
 }
 
-/// Nanoseconds since the Unix epoch; 0 if the host has no clock, which makes every token expire
-/// in the future and none valid yet.
+/// Nanoseconds since the Unix epoch; the end of time if the host has no clock, by which every token
+/// has expired.
 pub fn now() -> u64 {
     let mut time = 0;
     // SAFETY: the host writes eight bytes.
-    let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
-    time
+    let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
+    if status == 0 { time } else { u64::MAX }
 }
 
 /// Asks for a tick of the current context's root so often; 0 is never.

@@ -29,6 +29,7 @@ struct Counted {
     verdict: Verdict,
     model: Option<String>,
     operation: Option<Operation>,
+    is_grpc: bool,
 }
 
 impl Stream {
@@ -56,6 +57,7 @@ impl Stream {
             verdict: decision.verdict,
             model: decision.model,
             operation: decision.operation,
+            is_grpc: request.is_grpc(),
         });
         if let Some(answer) = &decision.answer {
             host::answer(answer);
@@ -130,10 +132,9 @@ impl Stream {
         }
         let (Some(gate), Some(request)) = (&self.gate, self.request.take()) else { return };
         let mut meter = gate.meter.borrow_mut();
-        let model = request
-            .model
-            .as_deref()
-            .map_or(ModelLabel::NONE, |id| meter.model(id, is_answered_by_upstream));
+        let model = request.model.as_deref().map_or(ModelLabel::NONE, |id| {
+            meter.model(id, || is_answered_with_2xx(request.is_grpc))
+        });
         meter.count(Count::Request(model, request.operation, request.verdict));
         drop(meter);
         if gate.is_retired() {
@@ -193,9 +194,11 @@ fn write_access_log(gate: &Gate, decision: &Decision) {
     }
 }
 
-/// Whether an upstream, not the proxy itself, has answered with 2xx.
-fn is_answered_by_upstream() -> bool {
+/// Whether an upstream, not the proxy itself, has answered with 2xx. gRPC says in `grpc-status` what
+/// others say in the status: 200 alone would be had for any name of a model.
+fn is_answered_with_2xx(is_grpc: bool) -> bool {
     host::integer("response\0code").is_some_and(|code| (200..300).contains(&code))
+        && (!is_grpc || host::integer("response\0grpc_status") == Some(0))
         && host::text("response\0code_details").is_some_and(|details| details == b"via_upstream")
 }
 

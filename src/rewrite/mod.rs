@@ -243,7 +243,8 @@ impl Rewritten {
     /// Captured text that makes the new path an address which the rule does not name is refused. That
     /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority:
     /// its routes would take the request to a model that nobody authorized.
-    /// A routing header that the client sent and the rule leaves may not select another model either.
+    /// A routing header or a host that the client sent and the rule leaves may not select another
+    /// model either.
     pub fn target<'s>(
         &'s self,
         targets: &'s Targets,
@@ -273,6 +274,9 @@ impl Rewritten {
         };
         if targets.is_routed_by_path(new.path(), self.authority.is_some()) {
             return Err(CAPTURED);
+        }
+        if self.authority.is_none() {
+            targets.check_host(&new, address.model.as_ref())?;
         }
         let sets = |name: &[u8]| self.edits.added().any(|(set, _)| set == name);
         targets.check_headers(&new, address.model.as_ref(), sets)?;

@@ -437,3 +437,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_host_of_an_inference_service_is_not_taken_to_another() {
+    let rules = json!([
+        {"name": "chat", "match": {"path": "/chat"}, "path": "/openai/v1/chat/completions",
+         "target": {"namespace": "prod", "model": "chat"}},
+        {"name": "alias", "match": {"path": "/alias"}, "path": "/openai/v1/chat/completions",
+         "authority": "chat-2-prod.example.com", "target": {"namespace": "prod", "model": "chat"}},
+    ]);
+    let targets = json!({"families": ["kserve"], "kserve":
+        {"hostTemplate": "{name}-{namespace}.example.com", "namespaces": ["prod"]}});
+    let gate = compile(rules, targets).unwrap();
+    let go = |path: &str, host: &str| gate.go("POST", path, &[(":authority", host)]);
+    let reached = "/openai/v1/chat/completions prod/chat predict";
+    for (path, host, result) in [
+        ("/chat", "gateway.example.org", reached),
+        ("/chat", "chat-prod.example.com", reached),
+        (
+            "/chat",
+            "fraud-prod.example.com",
+            "the host, the path and the headers select different models",
+        ),
+        ("/alias", "fraud-prod.example.com", reached),
+    ] {
+        assert_eq!(go(path, host), result, "{path} at {host}");
+    }
+}

@@ -18,8 +18,9 @@ pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether no copy carries the header of the request, whatever the settings say. Names folded.
 ///
-/// Credentials and identities of the caller, of peers and of this proxy; what belongs to one
-/// connection only (RFC 9110 §7.6.1); and what is set anew for the copy.
+/// Credentials and identities of the caller, of peers and of this proxy (`referer` is an address, and
+/// its query may carry a token); what belongs to one connection only (RFC 9110 §7.6.1); and what is
+/// set anew for the copy.
 pub fn never_copied(name: &[u8]) -> bool {
     const NAMES: &[&[u8]] = &[
         b"accept-encoding",
@@ -34,6 +35,7 @@ pub fn never_copied(name: &[u8]) -> bool {
         b"proxy-authenticate",
         b"proxy-authorization",
         b"proxy-connection",
+        b"referer",
         b"te",
         b"trailer",
         b"transfer-encoding",
@@ -71,6 +73,7 @@ mod tests {
             "x_forwarded_client_cert",
             "x-envoy-peer-metadata",
             "x_envoy_original_path",
+            "Referer",
             ":path",
             "x-modelgate_shadow",
         ] {

@@ -16,12 +16,12 @@ impl<'a> Host<'a> {
     /// Reads `:authority`; an absent one is an empty host.
     pub fn new(authority: Option<&'a [u8]>) -> Self {
         let authority = authority.unwrap_or_default();
-        // The last colon begins a port, unless it stands inside the brackets of an IPv6 address.
-        let port = authority.iter().rposition(|c| *c == b':').filter(|colon| {
-            authority
-                .get(colon.saturating_add(1)..)
-                .is_some_and(|port| port.iter().all(u8::is_ascii_digit))
-        });
+        // The last colon begins a port, unless it stands inside the brackets of an IPv6 address. What
+        // follows it need not be a number: Envoy, as Istio sets it up, chooses the virtual host by
+        // what stands before, whatever that is.
+        let colon = authority.iter().rposition(|c| *c == b':');
+        let bracket = authority.iter().rposition(|c| *c == b']');
+        let port = colon.filter(|colon| bracket.is_none_or(|bracket| bracket < *colon));
         let name = port.and_then(|colon| authority.get(..colon)).unwrap_or(authority);
         let plain = name.iter().rposition(|c| *c != b'.').map_or(0, |last| last.saturating_add(1));
         let dotted = plain < name.len();
@@ -114,7 +114,10 @@ mod tests {
             ("a:", "a", false),
             ("[::1]:80", "[::1]", false),
             ("[::1]", "[::1]", false),
-            ("a:b", "a:b", false),
+            ("a:b", "a", false),
+            ("a:b:c", "a:b", false),
+            ("a:.example.com", "a", false),
+            ("[::1]:x", "[::1]", false),
             ("...", "", true),
             ("", "", false),
         ] {
@@ -135,6 +138,8 @@ mod tests {
             ("A.EXAMPLE.com", true),
             ("example.com", false),
             ("chat.de", true),
+            ("two.org:.example.com", false),
+            ("one.org:.two.org", true),
             ("one.org", true),
             ("one.org.uk", false),
             ("", false),

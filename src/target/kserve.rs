@@ -195,13 +195,19 @@ impl Pattern {
         text: &'t [u8],
     ) -> Option<impl Iterator<Item = (&'t [u8], &'t [u8])> + 't> {
         let middle = text.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
-        let whole = |text: &[u8]| !text.is_empty() && !text.contains(&self.boundary);
-        let mut splits = (0..middle.len())
+        // No variable spans a boundary: the first ends before the first one, the second begins behind
+        // the last. To look for one in each way to split would take a time that is quadratic in what
+        // a client may send.
+        let boundary = |c: &u8| *c == self.boundary;
+        let end = middle.iter().position(boundary).unwrap_or(middle.len());
+        let behind = middle.iter().rposition(boundary).map_or(0, |last| last.saturating_add(1));
+        let start = behind.saturating_sub(self.between.len());
+        let mut splits = (start..=end)
             .filter_map(move |at| {
                 let (first, rest) = middle.split_at_checked(at)?;
                 let second = rest.strip_prefix(&*self.between)?;
                 let split = if self.name_first { (first, second) } else { (second, first) };
-                (whole(first) && whole(second)).then_some(split)
+                (!first.is_empty() && !second.is_empty()).then_some(split)
             })
             .peekable();
         splits.peek().is_some().then_some(splits)

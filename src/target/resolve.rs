@@ -76,8 +76,8 @@ impl Targets {
     /// What an address reaches. `Ok(None)`: it is outside every territory (only then may
     /// `exclude.hosts` take it). `Err`: no server may see it, 400.
     ///
-    /// Fixed routes come first, by the text of their prefix, and regardless of routing headers: the
-    /// route behind overwrites those.
+    /// Fixed routes come first, by the text of their prefix, and regardless of `seldon-model`: the
+    /// route behind overwrites it.
     pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address<'a>>, Refusal> {
         if let Some(address) = self.fixed(at) {
             return address.map(Some);
@@ -165,12 +165,45 @@ impl Targets {
         if at.host.has_trailing_dot() {
             return Some(Err(TRAILING_DOT));
         }
+        if let Err(refusal) = self.check_seldon_v1(at, Some(&fixed.model())) {
+            return Some(Err(refusal));
+        }
         Some(Plain::new(at.path()).map(|plain| Address {
             family: self.family(),
             operation: fixed.operation(&self.operations, &plain, at.method),
             model: Some(fixed.model()),
             routed: 0,
         }))
+    }
+
+    /// Refuses headers by which the operator's gRPC route takes the request to another model than
+    /// the one that is known otherwise: which of two routes comes first is not known here.
+    fn check_seldon_v1(&self, at: &Location<'_>, model: Option<&Model<'_>>) -> Result<(), Refusal> {
+        if self.seldon_v1.is_none() || at.routing.seldon_v1().is_none() {
+            return Ok(());
+        }
+        at.routing.check()?;
+        let selected = seldon_v1::by_headers(&at.routing, at.path())?;
+        if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
+            return Err(CONTRADICTION);
+        }
+        Ok(())
+    }
+
+    /// Refuses a rewritten request whose model is known otherwise, if the host that the client
+    /// named is another inference service's: its routes are those that the request meets.
+    pub(crate) fn check_host(
+        &self,
+        at: &Location<'_>,
+        model: Option<&Model<'_>>,
+    ) -> Result<(), Refusal> {
+        let Some(kserve) = &self.kserve else { return Ok(()) };
+        match kserve.service(&at.host, b"")? {
+            Some(service) if model.is_none_or(|model| *model.id != *service.id) => {
+                Err(CONTRADICTION)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
@@ -202,13 +235,7 @@ impl Targets {
         if by_seldon_model {
             return Err(CONTRADICTION);
         }
-        if self.seldon_v1.is_some() && !(sets(b"seldon") && sets(b"namespace")) {
-            let selected = seldon_v1::by_headers(&at.routing, at.path())?;
-            if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
-                return Err(CONTRADICTION);
-            }
-        }
-        Ok(())
+        if sets(b"seldon") && sets(b"namespace") { Ok(()) } else { self.check_seldon_v1(at, model) }
     }
 
     /// The family of an address that no family names.

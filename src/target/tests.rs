@@ -479,6 +479,24 @@ fn kserve_by_host() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "time is what is tested")]
+fn long_names_of_services_are_read_in_linear_time() {
+    let targets = compile(json!({"families": ["kserve"], "kserve": {
+        "hostTemplate": "{name}-{namespace}.example.com", "namespaces": ["prod"],
+        "pathTemplate": "/serving/{namespace}/{name}"}}));
+    let targets = targets.unwrap();
+    let began = std::time::Instant::now();
+    for host in ["-".repeat(50_000), "-".repeat(50_000) + ".x", "a".repeat(50_000) + "-prod"] {
+        let host = host + ".example.com";
+        for _ in 0..20 {
+            let at = Location::new(b"GET", b"/", Some(host.as_bytes()), []);
+            assert!(!matches!(targets.resolve(&at), Ok(Some(_))));
+        }
+    }
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
 fn kserve_by_path() {
     let targets = compile(json!({"families": ["kserve"], "kserve": {
         "hostTemplate": "{name}.{namespace}.example.com",
@@ -522,6 +540,10 @@ fn fixed_routes_decide_first() {
         GET /llm/metrics => seldon-v1 prod/llm metrics
         GET /llm => outside
         POST //llm/v2/models/a/infer => 400 another spelling
+        POST /llm/inference.x/a seldon=llm namespace=prod => seldon-v1 prod/llm other
+        POST /llm/inference.x/a seldon=fraud namespace=prod => 400 different models
+        POST /llm/inference.x/a seldon=llm seldon=fraud namespace=prod => 400 repeated
+        POST /llm/a seldon=fraud namespace=prod => seldon-v1 prod/llm other
         POST /v2/models/big/infer => seldon-v1 prod/big predict
         POST /v2/models/bigger/infer => seldon-v1 prod/big predict
         POST /v2/models/small/infer => seldon-v2 seldon-mesh/small predict

@@ -134,6 +134,7 @@ struct Inbound {
 pub struct Gateway {
     filters: Vec<Filter>,
     routes: Vec<Value>,
+    hosts: Vec<(String, String)>,
     clusters: Vec<Cluster>,
     inbound: Vec<Inbound>,
     runtime: Vec<(String, Value)>,
@@ -152,6 +153,7 @@ impl Gateway {
         Self {
             filters: Vec::new(),
             routes: Vec::new(),
+            hosts: Vec::new(),
             clusters: Vec::new(),
             inbound: Vec::new(),
             runtime: vec![
@@ -197,6 +199,13 @@ impl Gateway {
     #[must_use]
     pub fn prefix(self, prefix: &str, cluster: &str) -> Self {
         self.route(route_to(json!({"prefix": prefix}), &[(cluster.to_owned(), 100)]))
+    }
+
+    /// Adds a virtual host of its own, all of which goes to `cluster`.
+    #[must_use]
+    pub fn host(mut self, host: &str, cluster: &str) -> Self {
+        self.hosts.push((host.to_owned(), cluster.to_owned()));
+        self
     }
 
     /// Adds a cluster.
@@ -300,6 +309,11 @@ impl Gateway {
             Filter::Fixed(filter) => filter.clone(),
             Filter::Extension(extension) => extension.http_filter(),
         });
+        let hosts = self.hosts.iter().filter(|_| at_gateway).map(|(host, cluster)| {
+            let all = route_to(json!({"prefix": "/"}), &[(cluster.clone(), 100)]);
+            json!({"name": format!("{host}:80"), "domains": [host], "routes": [all]})
+        });
+        let any = json!({"name": "*:80", "domains": ["*"], "routes": routes});
         let router = json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -320,7 +334,9 @@ impl Gateway {
                     "name": name,
                     // As routes that istiod sends: a cluster may come later, or never.
                     "validate_clusters": false,
-                    "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes}],
+                    // As istiod writes it: whatever follows the last colon is no part of the host.
+                    "ignore_port_in_host_matching": true,
+                    "virtual_hosts": hosts.chain([any]).collect::<Vec<_>>(),
                 },
             },
         })

@@ -282,21 +282,37 @@ impl<'a> Walk<'_, 'a> {
 
     /// Lists whose order does not count: each live value takes the first equal one that is left.
     fn bags(&mut self, at: At, place: Place, live: &'a [Json<'a>], shadow: &'a [Json<'a>]) {
-        let mut left: Vec<(usize, &'a Json<'a>)> = shadow.iter().enumerate().collect();
+        // What is left, as a chain: behind place `i` comes `next[i]`, and place `j + 1` is value `j`.
+        // To take one out of a list instead moves all that follow, which the work does not count.
+        let mut next: Vec<usize> = (1..=shadow.len()).collect();
+        next.push(usize::MAX);
+        let after = |next: &[usize], i: usize| next.get(i).copied().unwrap_or(usize::MAX);
+        let value = |i: usize| shadow.get(i.checked_sub(1)?);
         for (i, a) in live.iter().enumerate() {
-            let same = left.iter().position(|(_, b)| self.same(at, i, place.element(), a, b));
-            match same {
-                Some(j) => {
-                    left.remove(j);
+            let (mut before, mut here) = (0, after(&next, 0));
+            let mut found = false;
+            while let Some(b) = value(here) {
+                if self.same(at, i, place.element(), a, b) {
+                    let rest = after(&next, here);
+                    if let Some(link) = next.get_mut(before) {
+                        *link = rest;
+                    }
+                    found = true;
+                    break;
                 }
-                None => self.missing(at, Step::Index(i), a),
+                (before, here) = (here, after(&next, here));
+            }
+            if !found {
+                self.missing(at, Step::Index(i), a);
             }
             if self.work == 0 {
                 return;
             }
         }
-        for (j, b) in left {
-            self.extra(at, Step::Index(j), b);
+        let mut here = after(&next, 0);
+        while let Some(b) = value(here) {
+            self.extra(at, Step::Index(here.saturating_sub(1)), b);
+            here = after(&next, here);
         }
     }
 

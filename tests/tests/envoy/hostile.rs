@@ -11,7 +11,9 @@ use testbed::wait::until;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::site::{FRIENDLY, PREDICTIONS, Site, anybody, config, flower, open, predict, shadow};
+use crate::site::{
+    CHAT, DENIED, FRIENDLY, PREDICTIONS, Site, anybody, config, flower, open, predict, shadow,
+};
 
 #[tokio::test]
 async fn every_byte_in_a_header_value_is_survived() -> Result<()> {
@@ -224,5 +226,25 @@ async fn secrets_are_in_no_log() -> Result<()> {
     site.expect(Request::post_json(FRIENDLY, &flower()).bearer(&wrong), 401, "").await?;
     let log = site.gateway.envoy.log()?;
     assert!(!log.contains(&token) && !log.contains("s3cr3t-cookie"));
+    site.check_healthy().await
+}
+
+/// Envoy looks for the virtual host by what stands before the last colon, and takes any text for the
+/// port. A host that ends like an excluded one is that of the model all the same.
+#[tokio::test]
+async fn no_port_hides_the_host_of_a_model() -> Result<()> {
+    let site = Site::start(config(json!({
+        "exclude": {"hosts": ["*.apps.example.com"]},
+        "targets": {"fixed": [{"hosts": [CHAT], "model": "prod/chat"}]},
+        "authorization": {"defaultAction": "DENY"},
+    }))?)
+    .await?;
+    for port in ["", ":80", ":", ":x", ":.apps.example.com", ":@x.apps.example.com"] {
+        let host = format!("{CHAT}{port}");
+        let chat = Request::new("POST", "/v1/chat/completions").authority(Some(&host));
+        site.expect(chat, 403, DENIED).await?;
+    }
+    let other = Request::get("/").authority(Some("www.apps.example.com:80"));
+    site.expect(other, 200, "website").await?;
     site.check_healthy().await
 }

@@ -22,6 +22,9 @@ pub const PREDICTIONS: &str = "/seldon/prod/iris/api/v1.0/predictions";
 /// The friendly one.
 pub const FRIENDLY: &str = "/models/prod/iris:predict";
 
+/// A virtual host of its own, all of which prod/fraud answers.
+pub const CHAT: &str = "chat.example.com";
+
 /// The module flushes its counters once a second.
 const COUNTED: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,7 @@ impl Site {
             .cluster(Cluster::http1("outbound|443||idp.example.com", idp.address()))
             .cluster(Cluster::http1("website", website.address()))
             .prefix("/", "website")
+            .host(CHAT, "outbound|8000||fraud-default.prod.svc.cluster.local")
             .start()
             .await?;
         Ok(Self { live, retrained, fraud, website, idp, gateway })

@@ -115,6 +115,21 @@ async fn strangers_cannot_use_the_labels_up() -> Result<()> {
     site.check_healthy().await
 }
 
+/// gRPC is answered with 200 whatever becomes of it.
+#[tokio::test]
+async fn strangers_who_speak_grpc_cannot_use_the_labels_up() -> Result<()> {
+    let site = Site::start(open(json!({}))?).await?;
+    for number in 0..20 {
+        let request = Request::new("POST", "/inference.GRPCInferenceService/ModelInfer")
+            .header("content-type", "application/grpc")
+            .header("seldon-model", format!("made-up-{number}"));
+        site.expect(request, 200, "").await?;
+    }
+    let stats = site.counted(REQUESTS, &[], 20.0).await?;
+    assert_eq!(stats.sum(REQUESTS, &[("model", "other")]), 20.0);
+    site.check_healthy().await
+}
+
 #[tokio::test]
 async fn access_logs_can_name_model_and_decision() -> Result<()> {
     let site = Site::start(open(json!({"telemetry": {"accessLog": true}}))?).await?;
