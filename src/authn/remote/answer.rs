@@ -89,7 +89,7 @@ impl Answer<'_> {
             }
             None => return Err(Failed::new(R::Failed, "the connection was closed")),
             Some(b"503") if !from_upstream => {
-                return Err(Failed::new(R::Failed, "the cluster cannot be reached"));
+                return Err(Failed::new(R::Failed, "the cluster cannot be reached, or broke off"));
             }
             Some(status) => {
                 let status = String::from_utf8_lossy(status.get(..3).unwrap_or(status));

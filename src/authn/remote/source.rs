@@ -38,8 +38,19 @@ impl Source {
                 errors.add_value(&place, "is not the name of a cluster", name, fix);
             }
             Some(name) => {
-                let (https, authority, path) = parts.ok()?;
-                let path = if path.is_empty() { "/".into() } else { path };
+                let (https, authority, path_and_query) = parts.ok()?;
+                if !https {
+                    errors.warn(
+                        &path.field("jwksUri"),
+                        "is not https",
+                        "whoever is on the way can put keys of their own in, unless the cluster's \
+                         TLS keeps them out",
+                    );
+                }
+                let path = match &*path_and_query {
+                    "" => "/".into(),
+                    _ => path_and_query,
+                };
                 return Some(Self {
                     cluster: name.into(),
                     https,

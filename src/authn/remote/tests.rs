@@ -353,7 +353,13 @@ fn settings_that_are_refused() {
 #[test]
 fn the_request_is_a_get_of_the_uri() {
     let uri = json!({"jwksUri": "http://idp:8080?x=1"});
-    let authenticator = authenticator(json!({"jwtRules": [rule(uri)]}));
+    let (authenticator, errors) = compile(json!({"jwtRules": [rule(uri)]}));
+    let authenticator = authenticator.unwrap();
+    assert_eq!(
+        errors.warnings()[0].to_string(),
+        "authentication.jwtRules[0].jwksUri: is not https: whoever is on the way can put keys of \
+         their own in, unless the cluster's TLS keeps them out"
+    );
     let lines: Vec<String> = only(&authenticator)
         .source()
         .request()
@@ -416,11 +422,9 @@ proptest::proptest! {
                     remote.finished(None, now, salt);
                     (failed, under_way) = (Some(now), None);
                 }
-                5 => {
-                    if remote.wants_key(now) {
-                        proptest::prop_assert!(asked.is_none_or(|at| now - at >= 30 * SECOND));
-                        asked = Some(now);
-                    }
+                5 if remote.wants_key(now) => {
+                    proptest::prop_assert!(asked.is_none_or(|at| now - at >= 30 * SECOND));
+                    asked = Some(now);
                 }
                 _ => {}
             }

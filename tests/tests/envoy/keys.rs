@@ -11,10 +11,12 @@ use testbed::tokens::Issuer;
 use testbed::upstream::{Answer, Fault, Upstream};
 use testbed::wait::until;
 
-use crate::site::{Site, open, predict};
+use crate::site::{Site, flower, open, predict};
 
 const FETCHES: &str = "modelgate_jwks_fetches_total";
 const NO_KEYS: &str = "Jwks remote fetch is failed";
+/// One worker, and Envoy's main thread, which loads the filter as well and serves nothing.
+const THREADS: usize = 2;
 /// For what takes a refresh, or a retry.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -88,8 +90,8 @@ async fn the_fetch_is_the_one_that_the_uri_says() -> Result<()> {
     let (idp, _) = idp(good()?).await?;
     let site = Site::with_idp(remote("5s", "5m")?, idp).await?;
     site.expect(known()?, 200, "ndarray").await?;
-    let received = site.idp.received();
-    assert_eq!(received.len(), 1, "one worker, one fetch: {received:?}");
+    let received = site.idp.wait_for(THREADS, SOON).await?;
+    assert_eq!(received.len(), THREADS, "one fetch each: {received:?}");
     assert_eq!((&*received[0].method, &*received[0].path), ("GET", "/keys?v=1"));
     assert_eq!(received[0].authority, "idp.example.com");
     assert_eq!(received[0].header("accept").as_deref(), Some("application/json"));
@@ -152,7 +154,8 @@ async fn tokens_wait_for_a_slow_issuer_and_go_on_whole() -> Result<()> {
     idp.set_delay(Duration::from_secs(3));
     let site = Site::with_idp(remote("10s", "5m")?, idp).await?;
     let token = Issuer::shared()?.token("alice", &[])?;
-    let large = json!({"data": {"ndarray": vec![0.5; 40_000]}});
+    // More than Envoy buffers: a held body is held back at the client.
+    let large = json!({"data": {"ndarray": vec![0.5; 800_000]}});
     let fraud = Request::post_json("/models/prod/fraud:predict", &large).bearer(&token);
     let waiting = send_all(&site, &fraud, 8);
     let anonymous = async {
@@ -173,9 +176,54 @@ async fn tokens_wait_for_a_slow_issuer_and_go_on_whole() -> Result<()> {
         assert_eq!(request.path, "/api/v1.0/predictions", "the rewrite holds for held requests");
         assert_eq!(request.header("authorization"), None);
     }
-    assert_eq!(site.idp.received().len(), 1);
+    assert_eq!(site.idp.received().len(), THREADS);
     site.counted("modelgate_requests_total", &[("decision", "allowed")], 9.0).await?;
     site.counted("modelgate_tokens_total", &[], 8.0).await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn held_calls_of_grpc_get_answers_of_grpc() -> Result<()> {
+    let (idp, _) = idp(good()?).await?;
+    idp.set_delay(Duration::from_secs(3));
+    let mut config = remote("1s", "5m")?;
+    config["telemetry"] = json!({"accessLog": true});
+    let site = Site::with_idp(config, idp).await?;
+    let call = Request::new("POST", "/seldon.protos.Seldon/Predict")
+        .header("content-type", "application/grpc")
+        .header("seldon", "iris")
+        .header("namespace", "prod")
+        .bearer(&Issuer::shared()?.token("alice", &[])?);
+    let refused = call.clone().send_http2(site.gateway.address).await?;
+    assert_eq!(refused.header("grpc-status"), Some("16"), "{refused:?}");
+    assert!(site.live.received().is_empty());
+    site.idp.set_delay(Duration::from_millis(700));
+    // The next attempts are slow enough to be waited for, and quick enough to be had.
+    until("the call to be accepted", SOON, async || {
+        call.clone().send_http2(site.gateway.address).await?;
+        Ok((!site.live.received().is_empty()).then_some(()))
+    })
+    .await?;
+    let lines = site.gateway.envoy.access_log()?;
+    let first = lines.first().context("no line in the access log")?;
+    assert_eq!(first["modelgate.decision"], "unauthenticated");
+    assert_eq!(first["details"], "jwt_authn_access_denied{Jwks_remote_fetch_is_failed}");
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn who_only_reports_holds_nobody() -> Result<()> {
+    let (idp, _) = idp(good()?).await?;
+    idp.set_fault(Some(Fault::Hang));
+    let mut config = remote("10s", "5m")?;
+    config["mode"] = json!("REPORT");
+    let site = Site::with_idp(config, idp).await?;
+    let path = "/seldon/prod/iris/api/v1.0/predictions";
+    site.expect(Request::post_json(path, &flower()).bearer("x"), 200, "ndarray").await?;
+    let token = Issuer::shared()?.token("alice", &[])?;
+    let answer = site.expect(Request::post_json(path, &flower()).bearer(&token), 200, "").await?;
+    assert!(answer.elapsed < Duration::from_secs(1), "{:?}", answer.elapsed);
+    site.counted("modelgate_requests_total", &[("decision", "unauthenticated")], 2.0).await?;
     site.check_healthy().await
 }
 
@@ -274,6 +322,7 @@ async fn keys_outlive_the_configuration() -> Result<()> {
     let (idp, _) = idp(good()?).await?;
     let mut site = Site::with_idp(remote("2s", "5m")?, idp).await?;
     site.expect(known()?, 200, "ndarray").await?;
+    site.idp.wait_for(THREADS, SOON).await?;
     site.idp.stop().await;
     for round in 0..3 {
         let mut config = remote("2s", "5m")?;
@@ -281,7 +330,8 @@ async fn keys_outlive_the_configuration() -> Result<()> {
         assert_eq!(site.update(config).await?, Taken::Yes);
         site.expect(known()?, 200, "ndarray").await?;
     }
-    assert_eq!(site.idp.received().len(), 1);
+    assert_eq!(site.idp.received().len(), THREADS);
+    assert_eq!(site.gateway.envoy.stats().await?.sum(FETCHES, &[("result", "failed")]), 0.0);
     site.check_healthy().await
 }
 
@@ -312,17 +362,17 @@ async fn an_unknown_key_id_is_looked_for_once() -> Result<()> {
     let renamed = Issuer::stranger()?.jwks().replace("\"kid\":\"", "\"kid\":\"old-");
     let (idp, served) = idp(renamed).await?;
     let site = Site::with_idp(remote("2s", "5m")?, idp).await?;
-    fetched(&site, "ok", 1.0).await?;
+    fetched(&site, "ok", 2.0).await?;
     served.set(good()?);
     let text = "Jwks doesn't have key to match kid or alg from Jwt";
     site.expect(known()?, 401, text).await?;
     accepted(&site, &known()?).await?;
-    assert_eq!(site.idp.received().len(), 2);
+    assert_eq!(site.idp.received().len(), THREADS + 1);
     // Others that are unknown have to wait for their turn.
     served.set(r#"{"keys": []}"#);
     site.expect(predict().bearer(&unknown_key_id()?), 401, text).await?;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(site.idp.received().len(), 2);
+    assert_eq!(site.idp.received().len(), THREADS + 1);
     site.check_healthy().await
 }
 
