@@ -452,3 +452,6 @@ fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

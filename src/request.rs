@@ -23,6 +23,39 @@ pub trait Host {
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
 }
 
+/// A host that knows nothing, and stands still at the epoch.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct NoHost;
+
+#[cfg(test)]
+impl Host for NoHost {
+    fn now(&self) -> u64 {
+        0
+    }
+    fn remote_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    fn destination_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    fn destination_port(&self) -> Option<u16> {
+        None
+    }
+    fn is_inbound(&self) -> bool {
+        false
+    }
+    fn sni(&self) -> Option<Vec<u8>> {
+        None
+    }
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
+    fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
+        None
+    }
+}
+
 /// Identities of a client certificate. A filter sees the first name of each kind only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {

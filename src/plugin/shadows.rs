@@ -1,6 +1,6 @@
 //! Carries out what the shadows' desk decides: callouts from the root context, counts, log lines.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::abi::{self, Buffer, Level, Map};
 use super::metrics::Meter;
@@ -16,6 +16,9 @@ const SOON: u32 = 1;
 #[derive(Debug)]
 pub struct Shadowing {
     desk: RefCell<Desk>,
+    /// A tick comes soon. Asking again would start the host's timer anew, and requests that come
+    /// faster than it runs would put it off for ever.
+    ticking: Cell<bool>,
 }
 
 /// Counts what the desk reports.
@@ -58,7 +61,8 @@ impl Sink for Counting<'_> {
 impl Shadowing {
     /// Nothing under way.
     pub fn new(plan: &Plan) -> Self {
-        Self { desk: RefCell::new(Desk::new(plan.shadows().clone())) }
+        let desk = RefCell::new(Desk::new(plan.shadows().clone()));
+        Self { desk, ticking: Cell::new(false) }
     }
 
     /// Opens a pair for each copy; those that already have their outcome are left out.
@@ -96,13 +100,14 @@ impl Shadowing {
         for id in pairs {
             event(&mut desk, *id, &mut sink);
         }
-        if desk.needs_tick() {
+        if desk.needs_tick() && !self.ticking.replace(true) {
             abi::set_tick_period(SOON);
         }
     }
 
-    /// Sends what is queued. Returns whether more is.
-    pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) {
+    /// Sends what is queued. Returns whether the tick was one that came soon, and is to be slowed
+    /// down again.
+    pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
         let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
         while let Some(id) = desk.next(now, &mut sink) {
@@ -116,6 +121,7 @@ impl Shadowing {
                 Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut sink),
             }
         }
+        self.ticking.replace(false)
     }
 
     /// A shadow answered, or will not.

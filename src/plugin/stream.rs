@@ -7,7 +7,7 @@ use super::exports::Action;
 use super::held::{self, Held};
 use super::host;
 use super::shadows::live_head;
-use super::worker::{Gate, SOON};
+use super::worker::Gate;
 use crate::authn::Identity;
 use crate::pipeline::{Answer, Decision};
 use crate::request::{Attributes, Request};
@@ -66,7 +66,7 @@ impl Stream {
             self.request = Some(Counted { verdict, model, operation });
             let until = attributes.now().saturating_add(wait);
             self.held.get_or_insert(Held { until, end_of_stream, missed_body: false });
-            abi::set_tick_period(SOON);
+            gate.hurry();
             return Action::Stop;
         }
         held::release(self.id);

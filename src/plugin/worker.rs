@@ -18,7 +18,7 @@ use crate::telemetry::Count;
 const FLUSH: u32 = 1000;
 
 /// How soon a fetch of keys is sent, in milliseconds.
-pub const SOON: u32 = 1;
+const SOON: u32 = 1;
 
 /// What the streams of one worker share under one configuration.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Gate {
     pub shadowing: Shadowing,
     pub fetching: Fetching,
     flushed: Cell<u64>,
+    /// How often it ticks, as far as keys and counts want it.
+    period: Cell<u32>,
     /// The configuration was replaced: nobody ticks any more.
     retired: Cell<bool>,
 }
@@ -62,6 +64,7 @@ impl Worker {
         let fetching = Fetching::new(&mut plan);
         // Fetches leave with a tick: while a configuration is only tried out there is none.
         let fetches = plan.remotes().iter().next().is_some();
+        let period = if fetches { SOON } else { FLUSH };
         self.gate = Some(Rc::new(Gate {
             fetching,
             proxy: Proxy::default(),
@@ -69,10 +72,11 @@ impl Worker {
             meter: RefCell::new(Meter::new(&plan)),
             shadowing: Shadowing::new(&plan),
             flushed: Cell::new(0),
+            period: Cell::new(period),
             retired: Cell::new(false),
             plan,
         }));
-        abi::set_tick_period(if fetches { SOON } else { FLUSH });
+        abi::set_tick_period(period);
         true
     }
 
@@ -81,9 +85,12 @@ impl Worker {
         let Some(gate) = &self.gate else { return false };
         let now = abi::now();
         let changed = gate.fetching.send_due(&gate.plan, &gate.meter, now);
-        gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
+        let hurried = gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
         // Everything queued is on its way, or has its outcome.
-        abi::set_tick_period(if held::any() { held::LOOK } else { FLUSH });
+        let period = if held::any() { held::LOOK } else { FLUSH };
+        if gate.period.replace(period) != period || hurried {
+            abi::set_tick_period(period);
+        }
         if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
             gate.flushed.set(now);
             gate.flush();
@@ -119,7 +126,7 @@ impl Gate {
         if lack.wait.is_none() {
             let remote = self.plan.remotes().get(lack.remote)?;
             if remote.wants_key(abi::now()) {
-                abi::set_tick_period(SOON);
+                self.hurry();
             }
         }
         lack.wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
@@ -135,6 +142,14 @@ impl Gate {
         }
         for (policy, effect) in &decision.effects {
             meter.count(Count::Policy(self.plan.policy_label(*policy), *effect));
+        }
+    }
+
+    /// Asks for a tick soon, once: to ask again would start the host's timer anew, and requests
+    /// that come faster than it runs would put it off for ever.
+    pub fn hurry(&self) {
+        if self.period.replace(SOON) != SOON {
+            abi::set_tick_period(SOON);
         }
     }
 

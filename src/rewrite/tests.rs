@@ -1,42 +1,11 @@
 //! Rules and what they make of requests.
 
-use std::net::IpAddr;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::read::Read;
-use crate::request::{Attributes, Host as Proxy, Peer, SignatureCheck};
-
-struct NoHost;
-
-impl Proxy for NoHost {
-    fn now(&self) -> u64 {
-        0
-    }
-    fn remote_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_ip(&self) -> Option<IpAddr> {
-        None
-    }
-    fn destination_port(&self) -> Option<u16> {
-        None
-    }
-    fn is_inbound(&self) -> bool {
-        false
-    }
-    fn sni(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn peer(&self) -> Option<Peer> {
-        None
-    }
-    fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
-        None
-    }
-}
+use crate::request::{Attributes, NoHost};
 
 struct Gate {
     rewrites: Rewrites,

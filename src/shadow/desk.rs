@@ -395,7 +395,7 @@ impl Desk {
         let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
         let live = Whole { head, body: open.live_body.bytes() };
         let verdict = rules.compare.compare(live, answer);
-        sink.latencies(shadow, live_took / 1_000_000, took / 1_000_000);
+        sink.latencies(shadow, millis(live_took), millis(took));
         match verdict {
             Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
             Verdict::Mismatched(report) => {
@@ -424,6 +424,11 @@ impl Desk {
             Some(n) => sink.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
         }
     }
+}
+
+/// Nanoseconds in milliseconds, to the nearest.
+fn millis(nanos: u64) -> u64 {
+    nanos.saturating_add(500_000) / 1_000_000
 }
 
 impl State {

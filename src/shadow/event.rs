@@ -1,27 +1,9 @@
 //! What is counted: outcomes, kinds of differences, latencies, and lines for the log.
 
 use super::compare::Kind;
+use crate::config::read::words;
 
-/// Declares an enum whose variants are the values of a metric's tag.
-macro_rules! tags {
-    ($(#[$meta:meta])* pub enum $name:ident { $( $(#[$vmeta:meta])* $variant:ident = $tag:literal ),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $( $(#[$vmeta])* $variant, )* }
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The value of the tag.
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $tag, )* }
-            }
-        }
-    };
-}
-pub(super) use tags;
-
-tags! {
+words! {
     /// What became of a selected request; exactly one for each.
     pub enum Outcome {
         /// Both answered, and the answers agree.

@@ -69,37 +69,8 @@ mod tests {
     use super::super::settings::tests::shadows;
     use super::*;
     use crate::config::types::Family;
-    use crate::request::{Attributes, Header, Host, Peer, SignatureCheck};
+    use crate::request::{Attributes, Header, NoHost};
     use crate::target::{Model, Operation};
-    use std::net::IpAddr;
-
-    struct Nobody;
-    impl Host for Nobody {
-        fn now(&self) -> u64 {
-            0
-        }
-        fn remote_ip(&self) -> Option<IpAddr> {
-            None
-        }
-        fn destination_ip(&self) -> Option<IpAddr> {
-            None
-        }
-        fn destination_port(&self) -> Option<u16> {
-            None
-        }
-        fn is_inbound(&self) -> bool {
-            false
-        }
-        fn sni(&self) -> Option<Vec<u8>> {
-            None
-        }
-        fn peer(&self) -> Option<Peer> {
-            None
-        }
-        fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
-            None
-        }
-    }
 
     fn select(
         settings: &str,
@@ -111,7 +82,7 @@ mod tests {
         let shadows = shadows(settings);
         let mut headers: Vec<Header<'_>> = extra.to_vec();
         headers.extend([(&b":method"[..], &b"POST"[..]), (b":path", b"/predict")]);
-        let attributes = Attributes::new(&Nobody);
+        let attributes = Attributes::new(&NoHost);
         let request = Request::new(&headers, &attributes);
         let model = model.map(|id| Model { id: id.into(), predictor: None });
         let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -108,6 +109,11 @@ impl Envoy {
     /// The process id, for measurements.
     pub fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Where the admin interface is reached.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// The text of a page of the admin interface.
@@ -282,12 +288,22 @@ async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
     .await
 }
 
-/// A new file in the folder `MODELGATE_LOGS`, else in the temporary folder, named after the test.
+static LOG_FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has the logs of processes written to this folder from now on; only the first call counts.
+pub fn set_log_folder(folder: &Path) {
+    // A second folder would scatter the logs.
+    let _ = LOG_FOLDER.set(folder.to_owned());
+}
+
+/// A new file in the folder for logs (also `MODELGATE_LOGS`), else in the temporary folder, named
+/// after the test.
 pub(crate) fn log_file(kind: &str) -> Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let folder = match std::env::var_os("MODELGATE_LOGS") {
-        Some(folder) => PathBuf::from(folder),
-        None => std::env::temp_dir().join("modelgate-logs"),
+    let folder = match (LOG_FOLDER.get(), std::env::var_os("MODELGATE_LOGS")) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(folder)) => PathBuf::from(folder),
+        (None, None) => std::env::temp_dir().join("modelgate-logs"),
     };
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder for logs {}", folder.display()))?;

@@ -48,17 +48,25 @@ pub struct Cluster {
     name: String,
     address: SocketAddr,
     http2: bool,
+    transport_socket: Option<Value>,
 }
 
 impl Cluster {
     /// A cluster that speaks HTTP/1.1.
     pub fn http1(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.to_owned(), address, http2: false }
+        Self { name: name.to_owned(), address, http2: false, transport_socket: None }
     }
 
     /// A cluster that speaks HTTP/2, as one for gRPC.
     pub fn http2(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.to_owned(), address, http2: true }
+        Self { name: name.to_owned(), address, http2: true, transport_socket: None }
+    }
+
+    /// Connects through this transport socket (Envoy's JSON), as between sidecars.
+    #[must_use]
+    pub fn transport_socket(mut self, socket: &Value) -> Self {
+        self.transport_socket = Some(socket.clone());
+        self
     }
 
     fn to_json(&self) -> Value {
@@ -67,7 +75,7 @@ impl Cluster {
         } else {
             json!({"http_protocol_options": {}})
         };
-        json!({
+        let mut cluster = json!({
             "name": self.name,
             "type": "STATIC",
             "connect_timeout": "1s",
@@ -81,7 +89,9 @@ impl Cluster {
                 "cluster_name": self.name,
                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(self.address)}}]}],
             },
-        })
+        });
+        insert_transport_socket(&mut cluster, self.transport_socket.as_ref());
+        cluster
     }
 }
 
@@ -111,13 +121,21 @@ pub fn own_loopback_address() -> Ipv4Addr {
     Ipv4Addr::from(0x7f01_0000 + host)
 }
 
+/// A listener besides the gateway's, from which every path leads to one cluster.
+#[derive(Debug, Clone)]
+struct Inbound {
+    address: SocketAddr,
+    cluster: String,
+    transport_socket: Option<Value>,
+}
+
 /// A gateway that is being described. Nothing runs before [`start`](Self::start).
 #[derive(Debug, Clone)]
 pub struct Gateway {
     filters: Vec<Filter>,
     routes: Vec<Value>,
     clusters: Vec<Cluster>,
-    inbound: Vec<(SocketAddr, String)>,
+    inbound: Vec<Inbound>,
     runtime: Vec<(String, Value)>,
     workers: u32,
 }
@@ -190,10 +208,25 @@ impl Gateway {
 
     /// Adds a listener like a sidecar's inbound one, before the workload at `upstream`.
     #[must_use]
-    pub fn inbound(mut self, listener: SocketAddr, upstream: SocketAddr) -> Self {
+    pub fn inbound(self, listener: SocketAddr, upstream: SocketAddr) -> Self {
         let name = format!("inbound|{}||", listener.port());
-        self.clusters.push(Cluster::http1(&name, upstream));
-        self.inbound.push((listener, name));
+        self.inbound_through(listener, None, Cluster::http1(&name, upstream))
+    }
+
+    /// Adds such a listener with a transport socket (Envoy's JSON) before any cluster.
+    #[must_use]
+    pub fn inbound_through(
+        mut self,
+        listener: SocketAddr,
+        transport_socket: Option<&Value>,
+        cluster: Cluster,
+    ) -> Self {
+        self.inbound.push(Inbound {
+            address: listener,
+            cluster: cluster.name.clone(),
+            transport_socket: transport_socket.cloned(),
+        });
+        self.clusters.push(cluster);
         self
     }
 
@@ -233,14 +266,16 @@ impl Gateway {
             "traffic_direction": "OUTBOUND",
             "filter_chains": [{"filters": [self.connection_manager(INGRESS, true, &self.routes)]}],
         });
-        let inbound = self.inbound.iter().map(|(listener, cluster)| {
-            let name = listener.to_string();
-            let all = route_to(json!({"prefix": "/"}), &[(cluster.clone(), 100)]);
+        let inbound = self.inbound.iter().map(|inbound| {
+            let name = inbound.address.to_string();
+            let all = route_to(json!({"prefix": "/"}), &[(inbound.cluster.clone(), 100)]);
+            let mut chain = json!({"filters": [self.connection_manager(&name, false, &[all])]});
+            insert_transport_socket(&mut chain, inbound.transport_socket.as_ref());
             json!({
                 "name": name,
-                "address": address(*listener),
+                "address": address(inbound.address),
                 "traffic_direction": "INBOUND",
-                "filter_chains": [{"filters": [self.connection_manager(&name, false, &[all])]}],
+                "filter_chains": [chain],
             })
         });
         let tag =
@@ -289,6 +324,12 @@ impl Gateway {
                 },
             },
         })
+    }
+}
+
+fn insert_transport_socket(into: &mut Value, socket: Option<&Value>) {
+    if let (Some(into), Some(socket)) = (into.as_object_mut(), socket) {
+        into.insert("transport_socket".to_owned(), socket.clone());
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::json::Json;
 use super::pointer::Step;
-use crate::shadow::event::tags;
+use crate::config::read::words;
 
-tags! {
+words! {
     /// A way in which two answers differ.
     pub enum Kind {
         /// The status, HTTP's or gRPC's. The rest is then not compared: it follows from it.

@@ -1,0 +1,136 @@
+//! The gateway that is measured: one Envoy for each variant, with one worker, that answers by itself
+//! where Seldon's operator has its routes.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use testbed::client::Request;
+use testbed::envoy::{Envoy, Extension};
+use testbed::gateway::{Filter, LABELS};
+use testbed::tokens::Issuer;
+
+use crate::variant::{Evidence, Variant};
+use crate::workload::{headers, policies, tokens};
+
+/// Deployments behind the gateway; the model that is called is the last.
+const DEPLOYMENTS: usize = 10;
+
+const LISTENER: &str = "ingress";
+
+/// A running gateway of a variant.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The proxy.
+    pub envoy: Envoy,
+    /// Where clients reach it.
+    pub address: std::net::SocketAddr,
+}
+
+impl Gateway {
+    /// Starts it.
+    pub async fn start(filters: &[Filter]) -> Result<Self> {
+        let extensions: Vec<Extension> = filters
+            .iter()
+            .filter_map(|filter| match filter {
+                Filter::Extension(extension) => Some(extension.clone()),
+                Filter::Fixed(_) => None,
+            })
+            .collect();
+        let envoy = Envoy::start(&bootstrap(filters), &extensions, 1).await?;
+        let address = envoy.listener(LISTENER)?;
+        Ok(Self { envoy, address })
+    }
+
+    /// Starts a variant and makes sure that it does what its name says: it lets members through and
+    /// nobody else. `token` is a member's.
+    pub async fn start_checked(
+        variant: &Variant,
+        issuer: &Issuer,
+        token: &str,
+        floor: &Path,
+    ) -> Result<Self> {
+        let gateway = Self::start(&variant.filters(issuer, floor)?).await?;
+        let member = gateway.status(variant.path(), Some(token)).await?;
+        ensure!(member == 200, "{}: {member} to a member, not 200", variant.name);
+        if variant.refuses_strangers() {
+            let anonymous = gateway.status(variant.path(), None).await?;
+            ensure!(anonymous == 403, "{}: {anonymous} without a token, not 403", variant.name);
+            let forged = tokens(Issuer::stranger()?, variant.algorithm, 1)?;
+            let forger = gateway.status(variant.path(), forged.first().map(String::as_str)).await?;
+            ensure!(forger == 401, "{}: {forger} to a forged token, not 401", variant.name);
+        }
+        Ok(gateway)
+    }
+
+    async fn status(&self, path: &str, token: Option<&str>) -> Result<u16> {
+        let mut request = Request::new("POST", path);
+        for (name, value) in headers(token) {
+            request = request.header(name, value);
+        }
+        Ok(request.send(self.address).await?.status)
+    }
+
+    /// How many requests brought a token that the variant knew.
+    pub async fn known_tokens(&self, evidence: Evidence) -> Result<u64> {
+        Ok(match evidence {
+            Evidence::Counter(name) => self.envoy.counters(name).await?.values().sum(),
+            Evidence::Metric(name) => {
+                let page = self.envoy.stats().await?;
+                page.sum(name, &[("result", "cached")]) as u64
+            }
+        })
+    }
+}
+
+fn bootstrap(filters: &[Filter]) -> Value {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    });
+    let filters = filters.iter().map(|filter| match filter {
+        Filter::Fixed(filter) => filter.clone(),
+        Filter::Extension(extension) => extension.http_filter(),
+    });
+    let connection_manager = json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": LISTENER,
+            "server_name": "istio-envoy",
+            "use_remote_address": true,
+            "normalize_path": true,
+            "stream_idle_timeout": "0s",
+            "http_filters": filters.chain([router]).collect::<Vec<_>>(),
+            "route_config": {
+                "name": LISTENER,
+                "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes()}],
+            },
+        },
+    });
+    let tag = |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
+    json!({
+        "node": {"id": "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local", "cluster": "gateway"},
+        "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
+        "static_resources": {"listeners": [{
+            "name": LISTENER,
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+            "traffic_direction": "OUTBOUND",
+            "filter_chains": [{"filters": [connection_manager]}],
+        }]},
+    })
+}
+
+/// For each deployment the prefix that the operator gives it, answered here and now: a model behind
+/// it would only add the same to every variant.
+fn routes() -> Vec<Value> {
+    policies(DEPLOYMENTS)
+        .iter()
+        .map(|policy| {
+            json!({
+                "match": {"prefix": format!("/seldon/prod/{}/", policy.model)},
+                "direct_response": {"status": 200, "body": {"inline_string": "{}"}},
+            })
+        })
+        .collect()
+}

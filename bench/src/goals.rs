@@ -1,0 +1,98 @@
+//! The goals that the gateway's figures are held against.
+
+use serde_json::{Value, json};
+
+use crate::comparison::Measured;
+use crate::figures::Series;
+
+/// The CPU time of a request in `variant` is to be at most `limit` times that in `against`.
+#[derive(Debug, Clone, Copy)]
+struct Goal {
+    what: &'static str,
+    variant: &'static str,
+    against: &'static str,
+    limit: f64,
+}
+
+const GOALS: [Goal; 5] = [
+    Goal {
+        what: "a token seen before, 10 policies and a rewrite: no dearer than Envoy's own filters with a token cache",
+        variant: "modelgate",
+        against: "native-cached",
+        limit: 1.0,
+    },
+    Goal {
+        what: "the same: at most half of what istiod's configuration of Envoy's own filters costs",
+        variant: "modelgate",
+        against: "native",
+        limit: 0.5,
+    },
+    Goal {
+        what: "10,000 policies over 10,000 models: within 5 % of 10",
+        variant: "modelgate-10000",
+        against: "modelgate",
+        limit: 1.05,
+    },
+    Goal {
+        what: "the first sight of an RS256 token: no dearer than Envoy's own filters",
+        variant: "modelgate-uncached",
+        against: "native",
+        limit: 1.0,
+    },
+    Goal {
+        what: "the first sight of an ES256 token: no dearer than Envoy's own filters",
+        variant: "modelgate-uncached-es256",
+        against: "native-es256",
+        limit: 1.0,
+    },
+];
+
+/// A goal that both variants were measured for.
+#[derive(Debug)]
+pub struct Outcome {
+    goal: &'static Goal,
+    ratio: Series,
+}
+
+/// The goals that this run can judge.
+pub fn judge(measured: &[Measured]) -> Vec<Outcome> {
+    let cpu = |name: &str| measured.iter().find(|m| m.name == name).map(|m| &m.cpu);
+    GOALS
+        .iter()
+        .filter_map(|goal| {
+            Some(Outcome { goal, ratio: cpu(goal.variant)?.over(cpu(goal.against)?) })
+        })
+        .collect()
+}
+
+impl Outcome {
+    /// Whether the median of the rounds keeps the limit.
+    fn met(&self) -> bool {
+        self.ratio.median() <= self.goal.limit
+    }
+
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let Goal { what, variant, against, limit } = self.goal;
+        let (least, most) = self.ratio.range();
+        let met = if self.met() { "met    " } else { "NOT MET" };
+        let median = self.ratio.median();
+        format!(
+            "{met} {what}\n        {variant} = {median:.2} x {against} (rounds {least:.2} to {most:.2}; goal <= {limit:.2})"
+        )
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let Goal { what, variant, against, limit } = self.goal;
+        let (least, most) = self.ratio.range();
+        json!({
+            "goal": what,
+            "variant": variant,
+            "against": against,
+            "limit": limit,
+            "ratio": {"median": self.ratio.median(), "least": least, "most": most},
+            "met": self.met(),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What modelgate costs: in a gateway beside Envoy's own filters, and in the engine alone.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Map, Value};
+
+mod comparison;
+mod decide;
+mod engine;
+mod figures;
+mod gateway;
+mod goals;
+mod load;
+mod module;
+mod native;
+mod process;
+mod variant;
+mod workload;
+
+/// Measures what modelgate costs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", version)]
+struct Arguments {
+    /// Everything, if none is named
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Gateways with modelgate and with Envoy's own filters, side by side
+    Gateway,
+    /// The engine alone: instructions and allocations
+    Engine,
+    /// The module: its size, and what a large configuration takes
+    Module,
+    #[command(hide = true)]
+    Decide(decide::Decide),
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Turns of each variant
+    #[arg(long, default_value_t = 7, global = true)]
+    rounds: usize,
+    /// Seconds of a turn
+    #[arg(long, default_value_t = 2.0, global = true)]
+    seconds: f64,
+    /// Connections, each with a token of its own
+    #[arg(long, default_value_t = 16, global = true)]
+    connections: usize,
+    /// Variants to measure, separated by commas
+    #[arg(long, value_delimiter = ',', global = true)]
+    only: Vec<String>,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let Arguments { command, options } = Arguments::parse();
+    if let Some(Command::Decide(decide)) = &command {
+        return decide::run(decide);
+    }
+    let mut report = Report { json: options.json, parts: Map::new() };
+    if matches!(command, None | Some(Command::Engine)) {
+        let counted = engine::run()?;
+        let values = counted.iter().map(engine::Counted::json).collect();
+        report.add("engine", values, &engine::table(&counted));
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    if matches!(command, None | Some(Command::Module)) {
+        let figures = module::run(&runtime)?;
+        report.add("module", module::json(&figures), &module::table(&figures));
+    }
+    if matches!(command, None | Some(Command::Gateway)) {
+        let extent = comparison::Extent {
+            rounds: options.rounds,
+            turn: Duration::from_secs_f64(options.seconds),
+            connections: options.connections,
+            only: options.only,
+        };
+        let measured = comparison::run(&runtime, &extent)?;
+        let values = measured.iter().map(comparison::Measured::json).collect();
+        report.add("gateway", values, &comparison::table(&measured));
+        let outcomes = goals::judge(&measured);
+        let lines: String = outcomes.iter().map(|outcome| outcome.line() + "\n").collect();
+        report.add("goals", outcomes.iter().map(goals::Outcome::json).collect(), &lines);
+    }
+    report.finish();
+    Ok(())
+}
+
+/// Tables are printed as they come, JSON at the end.
+struct Report {
+    json: bool,
+    parts: Map<String, Value>,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, values: Value, text: &str) {
+        if self.json {
+            self.parts.insert(name.to_owned(), values);
+        } else {
+            println!("{text}");
+        }
+    }
+
+    fn finish(self) {
+        if self.json {
+            println!("{:#}", Value::Object(self.parts));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The order of things: what is decided before what, and what each way through leaves of a request.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::request::{Attributes, Header, NoHost};
+
+fn plan(settings: Value) -> Plan {
+    let mut errors = Errors::default();
+    let plan = Plan::read(settings.to_string().as_bytes(), &mut errors);
+    plan.unwrap_or_else(|| panic!("{errors}"))
+}
+
+fn errors(text: &str) -> String {
+    let mut errors = Errors::default();
+    assert!(Plan::read(text.as_bytes(), &mut errors).is_none(), "{text} is taken");
+    errors.to_string()
+}
+
+/// Decides a request of these lines, `:method path` first.
+fn decide(plan: &Plan, request: &str, more: &[(&str, &str)]) -> Decision {
+    let (method, path) = request.split_once(' ').unwrap();
+    let pseudo = [(":method", method), (":path", path), (":authority", "models.example.com")];
+    let given = more.iter().any(|(name, _)| *name == ":authority");
+    let lines: Vec<Header<'_>> = pseudo
+        .iter()
+        .filter(|(name, _)| !(given && *name == ":authority"))
+        .chain(more)
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let attributes = Attributes::new(&NoHost);
+    plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache())
+}
+
+fn removed(decision: &Decision) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        decision.edits.removed().map(|name| std::str::from_utf8(name).unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn added<'d>(decision: &'d Decision, name: &str) -> Option<&'d str> {
+    let mut lines = decision.edits.added().filter(|(n, _)| *n == name.as_bytes());
+    lines.next().map(|(_, value)| std::str::from_utf8(value).unwrap())
+}
+
+const PREDICT: &str = "POST /seldon/prod/iris/api/v1.0/predictions";
+
+/// The SHA-256 of "abc" (FIPS 180-4, appendix B.1).
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+fn with_keys(more: Value) -> Plan {
+    let mut settings = json!({
+        "authentication": {"apiKeys": {"keys": [{"name": "batch", "sha256": ABC}]}},
+    });
+    let (Some(all), Value::Object(more)) = (settings.as_object_mut(), more) else { panic!() };
+    all.extend(more);
+    plan(settings)
+}
+
+#[test]
+fn an_empty_configuration_is_refused() {
+    for text in ["", " \n", "{}", "null", "[]", "{"] {
+        errors(text);
+    }
+    assert_eq!(
+        errors(""),
+        "pluginConfig: is empty: write {authorization: {defaultAction: ALLOW}} if everything shall be open"
+    );
+}
+
+#[test]
+fn every_part_reports_its_errors_in_one_go() {
+    let text = errors(
+        r#"{
+        "mode": "STRICT", "modes": 1, "sourceAddress": 5,
+        "exclude": {"hosts": [""]},
+        "authentication": {"jwtRules": [{"issuer": "i"}, {"issuer": "j", "timeout": "5"}]},
+        "bypass": [{"name": "b", "to": [{"operation": {"methods": ["GET"]}}]}],
+        "authorization": {"policies": [{"name": "p", "action": "CUSTOM"}, {"name": "q", "models": ["iris"]}]},
+        "trustedPeers": ["cluster.local/ns/x"],
+        "targets": {"seldonPrefix": "seldon"},
+        "rewrites": [{"name": "r", "match": {"path": "/x/{a}{b}"}}],
+        "splits": [{"name": "s", "variants": []}],
+        "shadows": [{"name": "s", "models": ["prod/iris"], "cluster": "c", "percent": 101, "when": [{"key": "x"}]}]
+        }"#,
+    );
+    for path in [
+        "mode",
+        "modes",
+        "sourceAddress",
+        "exclude.hosts[0]",
+        "authentication.jwtRules[0]",
+        "authentication.jwtRules[1].timeout",
+        "bypass[0]",
+        "authorization.policies[0].action",
+        "authorization.policies[1].models[0]",
+        "trustedPeers[0]",
+        "targets.seldonPrefix",
+        "rewrites[0].match.path",
+        "splits",
+        "shadows[0].percent",
+        "shadows[0].when[0].key",
+    ] {
+        let reported = text.lines().any(|line| line.starts_with(path));
+        assert!(reported, "nothing about {path} in:\n{text}");
+    }
+}
+
+#[test]
+fn an_impossible_address_is_refused_before_anybody_asks_who_calls() {
+    let plan = with_keys(json!({}));
+    let decision =
+        decide(&plan, "POST /seldon/prod/iris%2Fapi/v1.0/predictions", &[("x-api-key", "wrong")]);
+    assert_eq!(decision.verdict, Verdict::Refused);
+    let answer = decision.answer.unwrap();
+    assert_eq!((answer.code, answer.grpc_status), (400, Some(3)));
+    assert!(decision.tokens.iter().next().is_none());
+}
+
+#[test]
+fn a_bad_credential_is_refused_before_authorization() {
+    let plan = with_keys(json!({"authorization": {"defaultAction": "DENY"}}));
+    let decision = decide(&plan, PREDICT, &[("x-api-key", "wrong")]);
+    assert_eq!(decision.verdict, Verdict::Unauthenticated);
+    assert_eq!(decision.answer.unwrap().code, 401);
+    let decision = decide(&plan, PREDICT, &[]);
+    assert_eq!((decision.verdict, decision.answer.unwrap().code), (Verdict::Denied, 403));
+}
+
+#[test]
+fn a_bypass_needs_no_credential_shows_none_and_stays_under_deny() {
+    let bypass = json!([{"name": "scrape", "to": [{"operation": {"paths": ["/prometheus"]}}]}]);
+    let deny = json!({"name": "no-posts", "action": "DENY",
+        "rules": [{"to": [{"operation": {"methods": ["POST"]}}]}]});
+    let plan = with_keys(json!({"bypass": bypass,
+        "authorization": {"defaultAction": "DENY", "policies": [deny]}}));
+    let decision = decide(&plan, "GET /prometheus", &[("x-api-key", "wrong")]);
+    assert_eq!((decision.verdict, decision.answer.is_none()), (Verdict::Bypassed, true));
+    assert_eq!(removed(&decision), ["x-api-key"]);
+    assert!(decision.identity.is_none());
+    let decision = decide(&plan, "POST /prometheus", &[]);
+    assert_eq!((decision.verdict, decision.answer.unwrap().code), (Verdict::Denied, 403));
+}
+
+#[test]
+fn a_preflight_skips_authentication_and_nothing_else() {
+    let preflight = [
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "POST"),
+        ("x-api-key", "wrong"),
+        ("x-modelgate-variant", "forged"),
+    ];
+    let plan = with_keys(json!({"authorization": {"defaultAction": "DENY"}}));
+    let path = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
+    assert_eq!(decide(&plan, path, &preflight).verdict, Verdict::Denied);
+    let plan = with_keys(json!({}));
+    let decision = decide(&plan, path, &preflight);
+    assert_eq!(
+        (decision.verdict, removed(&decision)),
+        (Verdict::Allowed, vec!["x-modelgate-variant"])
+    );
+}
+
+#[test]
+fn an_excluded_host_is_cleaned_and_left_alone_unless_it_names_a_model() {
+    let plan = with_keys(json!({"exclude": {"hosts": ["shop.example.com"]},
+        "authorization": {"defaultAction": "DENY"}}));
+    let host = (":authority", "Shop.example.com:443");
+    let headers = [host, ("x-api-key", "its own"), ("seldon_internal_model", "x")];
+    let decision = decide(&plan, "GET /cart", &headers);
+    assert_eq!((decision.verdict, decision.answer.is_none()), (Verdict::Excluded, true));
+    assert_eq!(removed(&decision), ["seldon_internal_model"]);
+    let decision = decide(&plan, PREDICT, &[host]);
+    assert_eq!(decision.verdict, Verdict::Denied);
+}
+
+#[test]
+fn what_a_rewrite_reaches_is_what_is_authorized() {
+    let plan = plan(json!({
+        "authorization": {"defaultAction": "DENY", "policies": [
+            {"name": "iris", "models": ["prod/iris"], "rules": [{}]}]},
+        "rewrites": [{"name": "friendly", "match": {"path": "/models/{ns}/{m}:predict"},
+            "path": "/seldon/{ns}/{m}/api/v1.0/predictions", "setHeaders": {"x-from": "{ns}"}}],
+    }));
+    let decision = decide(&plan, "POST /models/prod/iris:predict?a=1", &[("x-from", "client")]);
+    assert_eq!(decision.verdict, Verdict::Allowed);
+    assert_eq!(decision.model.as_deref(), Some("prod/iris"));
+    assert_eq!(decision.operation, Some(Operation::Predict));
+    let path = "/seldon/prod/iris/api/v1.0/predictions?a=1";
+    assert_eq!(added(&decision, ":path"), Some(path));
+    assert_eq!(added(&decision, "x-from"), Some("prod"));
+    let decision = decide(&plan, "POST /models/prod/fraud:predict", &[]);
+    assert_eq!(decision.verdict, Verdict::Denied);
+    assert!(decision.edits.added().next().is_none(), "nothing is written for a refused request");
+}
+
+#[test]
+fn report_mode_decides_and_changes_nothing() {
+    let settings = json!({"mode": "REPORT", "authorization": {"defaultAction": "DENY"},
+        "shadows": [{"name": "s", "models": ["*"], "cluster": "c"}]});
+    let decision =
+        decide(&with_keys(settings.clone()), PREDICT, &[("x-modelgate-variant", "forged")]);
+    assert_eq!(decision.verdict, Verdict::Denied);
+    assert!(decision.answer.is_none() && decision.edits.is_empty() && decision.copies.is_empty());
+    let decision = decide(&with_keys(settings), "POST /seldon/prod/..%2f/x", &[]);
+    assert_eq!((decision.verdict, decision.answer), (Verdict::Refused, None));
+}
+
+#[test]
+fn a_copy_carries_what_goes_upstream_without_credentials() {
+    let plan = with_keys(json!({
+        "rewrites": [{"name": "friendly", "match": {"path": "/m/{m}"},
+            "path": "/seldon/prod/{m}/api/v1.0/predictions"}],
+        "shadows": [{"name": "s", "models": ["prod/iris"], "cluster": "c"},
+            {"name": "none", "models": ["prod/iris"], "cluster": "c",
+             "when": [{"key": "request.auth.principal", "values": ["nobody/*"]}]}],
+    }));
+    let headers = [
+        ("x-api-key", "abc"),
+        ("cookie", "session=1"),
+        ("x-request-id", "1-2-3"),
+        ("content-type", "application/json"),
+    ];
+    let decision = decide(&plan, "POST /m/iris", &headers);
+    assert_eq!(decision.identity.unwrap().principal().as_deref(), Some("apikey/batch"));
+    let [(shadow, head)] = decision.copies.as_slice() else { panic!("{:?}", decision.copies) };
+    assert_eq!(*shadow, 0);
+    let lines: Vec<(&str, &str)> = head
+        .lines()
+        .map(|(n, v)| (std::str::from_utf8(n).unwrap(), std::str::from_utf8(v).unwrap()))
+        .collect();
+    // The route takes the prefix off for the live model, and the shadow is asked the same.
+    assert!(lines.contains(&(":path", "/api/v1.0/predictions")), "{lines:?}");
+    assert!(lines.contains(&("seldon-puid", "1-2-3")), "{lines:?}");
+    assert!(lines.contains(&("x-modelgate-shadow", "s")), "{lines:?}");
+    assert!(lines.iter().all(|(name, _)| !["x-api-key", "cookie"].contains(name)), "{lines:?}");
+}
+
+#[test]
+fn a_token_leaves_the_query_of_the_rewritten_path() {
+    let rewritten = Rewritten {
+        rule: 0,
+        path: Some(b"/new?a=1&access_token=x".to_vec()),
+        authority: None,
+        edits: Edits::default(),
+        reaches: crate::rewrite::Reaches::NewAddress,
+    };
+    let lines: [Header<'_>; 1] = [(b":path", b"/old?a=1&access_token=x")];
+    let attributes = Attributes::new(&NoHost);
+    let request = Request::new(&lines, &attributes);
+    for (rewritten, expected) in [(Some(&rewritten), "/new?a=1"), (None, "/old?a=1")] {
+        let mut edits = Edits::default();
+        apply(&request, rewritten, Some(b"/old?a=1".to_vec()), &mut edits);
+        let path = edits.added().next().unwrap().1;
+        assert_eq!(std::str::from_utf8(path).unwrap(), expected);
+    }
+}
