@@ -224,7 +224,6 @@ async fn preflights_skip_authentication_only() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "this version refuses jwksUri"]
 async fn tokens_wait_for_keys_and_fail_without_them() -> Result<()> {
     let rule = json!({
         "issuer": "https://idp.example.com",
