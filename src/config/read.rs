@@ -129,6 +129,11 @@ pub(crate) use {default, settings, words};
 pub struct Size(pub usize);
 
 impl Size {
+    /// So many kibibytes.
+    pub const fn kib(n: usize) -> Self {
+        Self(n.saturating_mul(1024))
+    }
+
     /// So many mebibytes.
     pub const fn mib(n: usize) -> Self {
         Self(n.saturating_mul(1024 * 1024))

@@ -64,7 +64,8 @@ impl Stream {
             // A client that does not wait as long is counted as what it is so far.
             let verdict = Verdict::Unauthenticated;
             let (model, operation) = (decision.model, decision.operation);
-            self.request = Some(Counted { verdict, model, operation });
+            let is_grpc = request.is_grpc();
+            self.request = Some(Counted { verdict, model, operation, is_grpc });
             let until = attributes.now().saturating_add(wait);
             self.held.get_or_insert(Held { until, end_of_stream, missed_body: false });
             gate.hurry();
