@@ -37,7 +37,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Files below a folder of the project, with this extension.
+/// Files of a folder of the project, with this extension.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let listed = std::fs::read_dir(root().join(folder)).expect("a folder of the project");
     let paths = listed.map(|entry| entry.expect("an entry").path());
@@ -145,8 +145,9 @@ fn the_exit_status_tells_a_refused_configuration_from_an_unreadable_one() {
 fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
     let made = modelgate(&["key", "new", "nightly-batch"], "");
     assert_eq!(made.status, 0, "{}", made.stderr);
-    let entry = made.stdout.lines().last().expect("an entry");
-    let config = format!("authentication: {{apiKeys: {{keys: [{}]}}}}", &entry["- ".len()..]);
+    let last = made.stdout.lines().last().expect("a line");
+    let entry = last.strip_prefix("- ").expect("an entry of a list");
+    let config = format!("authentication: {{apiKeys: {{keys: [{entry}]}}}}");
     assert_eq!(modelgate(&["check", "-"], &config).status, 0, "{config}");
 
     let refused = modelgate(&["key", "new", "nightly/batch"], "");
