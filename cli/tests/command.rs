@@ -81,7 +81,6 @@ fn the_shipped_resources_are_accepted() {
     }
 }
 
-/// An example is accepted, but for a key that the reader has to put in.
 #[test]
 fn the_examples_of_the_documentation_are_accepted() {
     let mut found = 0;
@@ -91,16 +90,7 @@ fn the_examples_of_the_documentation_are_accepted() {
             found += 1;
             let checked = modelgate(&["check", "-"], &example);
             assert_eq!(checked.stderr, "", "{}: {example}", file.display());
-            if !example.contains(r#""...""#) {
-                assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
-                continue;
-            }
-            let lines: Vec<&str> = checked.stdout.lines().collect();
-            let (summary, errors) = lines.split_last().expect("a verdict");
-            assert!(summary.ends_with(": refused, 1 error"), "{}: {summary}", file.display());
-            for error in errors {
-                assert!(error.contains(".jwks"), "{}: {error}", file.display());
-            }
+            assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
         }
     }
     assert!(found > 0, "no example was found");
