@@ -72,7 +72,8 @@ enum Command {
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
-        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny; all without names
+        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny, istio, kubernetes,
+        /// registry; all without names
         names: Vec<String>,
     },
 }
