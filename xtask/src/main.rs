@@ -68,11 +68,14 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Pack the module as an OCI image: target/image and target/image.tar, and push it
+    Image(run::ImageArgs),
     /// Check format, lints, dependencies and licences
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
-        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny; all without names
+        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny, istio, kubernetes,
+        /// registry; all without names
         names: Vec<String>,
     },
 }
@@ -94,6 +97,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Demo(args) => run::demo(&project, args),
         Command::Test { names } => test::test(&project, names),
         Command::Bench { args } => run::bench(&project, args),
+        Command::Image(args) => run::image(&project, args),
         Command::Lint => lint::lint(&project),
         Command::Tools { names } => tools::print(&project, names),
     }

@@ -55,6 +55,28 @@ pub fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
     hand_over(project, run)
 }
 
+/// What `cargo xtask image` does besides packing.
+#[derive(Args, Debug)]
+pub struct ImageArgs {
+    /// Push it: registry/repository:tag
+    #[arg(long)]
+    push: Option<String>,
+    /// The registry speaks plain HTTP
+    #[arg(long, requires = "push")]
+    insecure: bool,
+}
+
+/// `cargo xtask image`
+pub fn image(project: &Project, args: &ImageArgs) -> Result<ExitCode> {
+    let mut run = package(project, "modelgate-image", &["run", "--quiet"])?;
+    run.arg("--module").arg(module::build(project)?);
+    run.arg("--layout").arg(project.target.join("image"));
+    if let Some(reference) = &args.push {
+        run.args(["--push", reference]).args(args.insecure.then_some("--insecure"));
+    }
+    finish(run)
+}
+
 fn package(project: &Project, name: &str, cargo: &[&str]) -> Result<Command> {
     if !project.has(name) {
         bail!("this checkout has no package {name}");
@@ -65,6 +87,10 @@ fn package(project: &Project, name: &str, cargo: &[&str]) -> Result<Command> {
 fn hand_over(project: &Project, mut run: Command) -> Result<ExitCode> {
     run.env("ENVOY", tools::envoy(project)?);
     run.env("MODELGATE_WASM", module::build(project)?);
+    finish(run)
+}
+
+fn finish(mut run: Command) -> Result<ExitCode> {
     let status = run.status().context("cargo cannot be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

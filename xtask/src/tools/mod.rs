@@ -2,6 +2,7 @@
 
 mod cargo_install;
 mod envoy;
+mod go;
 mod node;
 mod python;
 mod venv;
@@ -9,14 +10,16 @@ mod venv;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::project::Project;
-use crate::sh::Log;
+use crate::sh::{Log, seconds};
 
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use envoy::envoy;
+pub use go::{istio, kubernetes, registry};
 pub use node::node;
 pub use venv::{mlserver, seldon};
 
@@ -48,17 +51,15 @@ impl Tools {
         key: &str,
         build: impl FnOnce(&Path, &mut Log) -> Result<()>,
     ) -> Result<PathBuf> {
-        let folder = self.folder.join(name);
-        let stamp = folder.join(".installed");
-        let key = format!("{key}\n{}\n", folder.display());
-        let installed = || fs::read_to_string(&stamp).is_ok_and(|found| found == key);
-        if installed() {
+        if let Some(folder) = self.installed(name, key) {
             return Ok(folder);
         }
         let _lock = self.lock()?;
-        if installed() {
+        if let Some(folder) = self.installed(name, key) {
             return Ok(folder);
         }
+        let start = Instant::now();
+        let folder = self.folder.join(name);
         println!("installing {about} into {}", folder.display());
         if folder.exists() {
             fs::remove_dir_all(&folder)
@@ -67,11 +68,20 @@ impl Tools {
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let mut log = Log::create(self.folder.join(format!("{name}.log")))?;
         build(&folder, &mut log).with_context(|| format!("installing {about}"))?;
+        let stamp = folder.join(STAMP);
         let new = stamp.with_extension("new");
-        fs::write(&new, key)
+        fs::write(&new, stamped(key, &folder))
             .and_then(|()| fs::rename(&new, &stamp))
             .context("writing the stamp")?;
+        println!("installed in {}", seconds(start.elapsed()));
         Ok(folder)
+    }
+
+    /// The folder of a tool that was installed with this key.
+    pub fn installed(&self, name: &str, key: &str) -> Option<PathBuf> {
+        let folder = self.folder.join(name);
+        let found = fs::read_to_string(folder.join(STAMP)).ok()?;
+        (found == stamped(key, &folder)).then_some(folder)
     }
 
     /// Held while something is installed; the system lets go of it whatever happens to this process.
@@ -88,16 +98,27 @@ impl Tools {
     }
 }
 
+/// The file that says with which key a folder was filled.
+const STAMP: &str = ".installed";
+
+/// With the folder: a Python environment is of use nowhere else.
+fn stamped(key: &str, folder: &Path) -> String {
+    format!("{key}\n{}\n", folder.display())
+}
+
 /// Installs the named tools, or all, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 6] = [
+    let tools: [(&str, Tool); 9] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-bindgen", wasm_bindgen_runner),
         ("seldon", seldon),
         ("mlserver", mlserver),
         ("cargo-deny", cargo_deny),
+        ("istio", istio),
+        ("kubernetes", kubernetes),
+        ("registry", registry),
     ];
     if let Some(odd) = names.iter().find(|name| !tools.iter().any(|(tool, _)| tool == name)) {
         bail!("{odd} is no tool here: {}", tools.map(|(tool, _)| tool).join(", "));

@@ -1,0 +1,126 @@
+//! Linux namespaces for the whole suite: a network with nothing but `lo`, so that every component has its usual
+//! ports and none can be reached from outside; processes that end when the first of them does, however it does; and
+//! mounts of its own, so that what is written besides logs is gone as well.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::mount::{MountFlags, mount};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+/// Set for the program that runs inside.
+const INSIDE: &str = "MODELGATE_ISOLATED";
+
+/// The agent keeps fetched modules in `/var/lib/istio/data`, which cannot be moved and which it does not make.
+const HIDDEN: &str = "/var/lib";
+const MODULES: &str = "/var/lib/istio/data";
+
+/// A folder in memory, only for the suite.
+const STATE: &str = "/var/lib/modelgate";
+
+/// Starts this program again inside new namespaces, or prepares them if it is inside already: then the folder for
+/// state is returned, and this process is the first one (pid 1).
+///
+/// # Errors
+/// Where the system forbids namespaces, with what would allow them.
+pub fn enter() -> Result<PathBuf> {
+    if std::env::var_os(INSIDE).is_none() {
+        return Err(leave_for_inside()?);
+    }
+    ensure!(std::process::id() == 1, "{INSIDE} is set, but this is not the first process");
+    raise_loopback().context("raising lo")?;
+    let here = std::env::current_exe()?;
+    ensure!(!here.starts_with(HIDDEN), "a checkout below {HIDDEN} would be hidden by the suite");
+    mount("tmpfs", HIDDEN, "tmpfs", MountFlags::empty(), None).context("mounting a tmpfs")?;
+    for folder in [MODULES, STATE] {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {folder}"))?;
+    }
+    Ok(STATE.into())
+}
+
+/// Returns only if it fails.
+fn leave_for_inside() -> Result<anyhow::Error> {
+    let wanted: [&str; 5] = ["--net", "--pid", "--mount", "--fork", "--kill-child=KILL"];
+    let user = ["--user", "--map-root-user"];
+    let works = |options: &[&str]| {
+        let mut probe = Command::new("unshare");
+        probe.args(options).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    let mut options = wanted.to_vec();
+    if !works(&options) {
+        options.extend(user);
+        if !works(&options) {
+            bail!(
+                "`unshare {}` fails: the suite needs util-linux, and either root or unprivileged user namespaces \
+                 (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)",
+                options.join(" ")
+            );
+        }
+    }
+    // When cargo is killed, so is `unshare`, with it the first process, and with that one all others.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let error = Command::new("unshare")
+        .args(options)
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .exec();
+    Ok(anyhow::Error::new(error).context("unshare"))
+}
+
+/// `ip link set lo up`, on machines without `ip` too (rtnetlink(7)).
+fn raise_loopback() -> Result<()> {
+    const RTM_NEWLINK: u16 = 16;
+    const NLM_F_REQUEST_ACK: u16 = 1 | 4;
+    const NLMSG_ERROR: u16 = 2;
+    const IFF_UP: u32 = 1;
+    // A new network namespace numbers its only interface 1.
+    const LO: i32 = 1;
+    let mut message = Vec::with_capacity(32);
+    message.extend(32_u32.to_ne_bytes());
+    message.extend(RTM_NEWLINK.to_ne_bytes());
+    message.extend(NLM_F_REQUEST_ACK.to_ne_bytes());
+    // Sequence and port, then family and type of the link: all zero.
+    message.extend([0; 12]);
+    message.extend(LO.to_ne_bytes());
+    message.extend(IFF_UP.to_ne_bytes());
+    message.extend(IFF_UP.to_ne_bytes());
+    let kernel = SocketAddrNetlink::new(0, 0);
+    // Protocol 0 is NETLINK_ROUTE.
+    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    sendto(&socket, &message, SendFlags::empty(), &kernel)?;
+    let mut answer = [0; 256];
+    let (length, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
+    let kind = answer.get(4..6).context("no answer")?;
+    let code = answer.get(16..20).filter(|_| length >= 20).context("a short answer")?;
+    ensure!(kind == NLMSG_ERROR.to_ne_bytes() && code == [0; 4], "the kernel refuses it: {code:?}");
+    Ok(())
+}
+
+/// Ends everything when the user has had enough: the first process of a namespace ignores signals that it does not
+/// handle.
+pub async fn end_on_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let handlers =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = handlers else { return };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    eprintln!("interrupted: everything that was started ends now");
+    std::process::exit(130);
+}
+
+/// The way from `folder` to `path`, for tools that take no absolute ones.
+pub fn relative(folder: &Path, path: &Path) -> PathBuf {
+    let up = folder.components().skip(1).map(|_| OsStr::new(".."));
+    up.chain(path.components().skip(1).map(|part| part.as_os_str())).collect()
+}

