@@ -22,7 +22,8 @@ pub enum Action {
 #[derive(Default)]
 struct Contexts {
     workers: BTreeMap<u32, Worker>,
-    streams: BTreeMap<u32, Stream>,
+    /// `None` while an event is handled.
+    streams: BTreeMap<u32, Option<Stream>>,
 }
 
 thread_local! {
@@ -31,10 +32,15 @@ thread_local! {
 
 /// Lets a stream handle an event. It is taken out meanwhile, so that no borrow outlives a host call.
 fn with_stream<R>(id: u32, missing: R, event: impl FnOnce(&mut Stream) -> R) -> R {
-    let stream = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&id));
+    let stream =
+        CONTEXTS.with_borrow_mut(|contexts| contexts.streams.get_mut(&id).and_then(Option::take));
     let Some(mut stream) = stream else { return missing };
     let result = event(&mut stream);
-    CONTEXTS.with_borrow_mut(|contexts| contexts.streams.insert(id, stream));
+    CONTEXTS.with_borrow_mut(|contexts| {
+        if let Some(slot) = contexts.streams.get_mut(&id) {
+            *slot = Some(stream);
+        }
+    });
     result
 }
 
@@ -73,7 +79,7 @@ extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
             contexts.workers.insert(id, Worker::default());
         } else {
             let gate = contexts.workers.get(&parent).and_then(Worker::gate);
-            contexts.streams.insert(id, Stream::new(gate));
+            contexts.streams.insert(id, Some(Stream::new(gate)));
         }
     });
 }
@@ -145,11 +151,12 @@ extern "C" fn proxy_on_log(id: u32) {
 /// a callback that does nothing costs every request as much as one that does.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(id: u32) {
-    // A stream that was never logged is over all the same.
-    with_stream(id, (), Stream::log);
-    with_worker(id, (), Worker::done);
-    CONTEXTS.with_borrow_mut(|contexts| {
-        contexts.streams.remove(&id);
-        contexts.workers.remove(&id);
-    });
+    let stream = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&id));
+    if let Some(stream) = stream {
+        // One that was never logged is over all the same.
+        stream.into_iter().for_each(|mut stream| stream.log());
+        return;
+    }
+    let worker = CONTEXTS.with_borrow_mut(|contexts| contexts.workers.remove(&id));
+    worker.into_iter().for_each(|mut worker| worker.done());
 }
