@@ -87,6 +87,7 @@ pub struct Request<'a> {
     pub method: &'a [u8],
     /// `:path`, with query.
     pub path: &'a [u8],
+    path_only: &'a [u8],
     /// `:authority`; absent in HTTP/1.0 without Host.
     pub authority: Option<&'a [u8]>,
     attributes: &'a Attributes<'a>,
@@ -103,10 +104,13 @@ impl<'a> Request<'a> {
     /// A request of these header lines, pseudo-headers included.
     pub fn new(headers: &'a [Header<'a>], attributes: &'a Attributes<'a>) -> Self {
         let first = |name: &[u8]| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        let path = first(b":path").unwrap_or_default();
+        let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
         Self {
             headers,
             method: first(b":method").unwrap_or_default(),
-            path: first(b":path").unwrap_or_default(),
+            path,
+            path_only: end.and_then(|end| path.get(..end)).unwrap_or(path),
             authority: first(b":authority"),
             attributes,
         }
@@ -129,8 +133,7 @@ impl<'a> Request<'a> {
 
     /// `:path` up to the query or the fragment.
     pub fn path_only(&self) -> &'a [u8] {
-        let end = self.path.iter().position(|c| matches!(c, b'?' | b'#'));
-        end.and_then(|end| self.path.get(..end)).unwrap_or(self.path)
+        self.path_only
     }
 
     /// What follows the path: empty, or from `?` or `#` on.

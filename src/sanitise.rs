@@ -16,7 +16,7 @@ const GATEWAY: [&[u8]; 5] = [
 /// equal to `-`, because WSGI servers merge the two.
 #[derive(Debug)]
 pub struct Sanitiser {
-    /// Whole names, folded and sorted.
+    /// Whole names, folded.
     names: Vec<Vec<u8>>,
     /// Starts of names, folded.
     prefixes: Vec<Vec<u8>>,
@@ -63,10 +63,14 @@ impl Sanitiser {
         if first.is_none_or(|first| self.firsts.get(first) != Some(&true)) {
             return false;
         }
-        let folded = || name.iter().map(fold);
-        self.prefixes.iter().any(|prefix| folded().take(prefix.len()).eq(prefix.iter().copied()))
-            || self.names.binary_search_by(|known| known.iter().copied().cmp(folded())).is_ok()
+        self.prefixes.iter().any(|prefix| begins(name, prefix))
+            || self.names.iter().any(|known| known.len() == name.len() && begins(name, known))
     }
+}
+
+/// Whether the name, folded, begins with this.
+fn begins(name: &[u8], start: &[u8]) -> bool {
+    name.len() >= start.len() && name.iter().zip(start).all(|(c, s)| fold(c) == *s)
 }
 
 fn fold(byte: &u8) -> u8 {

@@ -102,7 +102,7 @@ impl Entry {
     }
 
     fn is_of_token(&self, key: &Key<'_>) -> bool {
-        self.rule == key.rule && self.place == key.place && *self.token == *key.token
+        self.rule == key.rule && self.place == key.place && same(&self.token, key.token)
     }
 }
 
@@ -146,7 +146,7 @@ impl TokenCache {
     pub fn is_of_another_issuer(&mut self, key: &Key<'_>, issuer: &str) -> bool {
         let mut entries = self.set(key.hash).iter().flatten();
         entries
-            .find(|entry| *entry.token == *key.token)
+            .find(|entry| same(&entry.token, key.token))
             .is_some_and(|entry| entry.verified.identity.issuer.as_deref() != Some(issuer))
     }
 
@@ -217,6 +217,15 @@ impl TokenCache {
         let range = self.set_range(hash);
         self.slots.get_mut(range).unwrap_or_default()
     }
+}
+
+/// Equality by words: on wasm32 `memcmp` goes byte by byte, and tokens are long.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let words = || a_words.iter().zip(b_words);
+    a.len() == b.len()
+        && words().all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
+        && a_rest == b_rest
 }
 
 /// A hash to find entries by; whoever makes two tokens collide only pushes one of them out.

@@ -23,7 +23,8 @@ pub enum Action {
 #[derive(Default)]
 struct Contexts {
     workers: BTreeMap<u32, Worker>,
-    streams: BTreeMap<u32, Stream>,
+    /// `None` while an event is handled.
+    streams: BTreeMap<u32, Option<Stream>>,
 }
 
 thread_local! {
@@ -32,10 +33,19 @@ thread_local! {
 
 /// Lets a stream handle an event. It is taken out meanwhile, so that no borrow outlives a host call.
 fn with_stream<R>(id: u32, missing: R, event: impl FnOnce(&mut Stream) -> R) -> R {
-    let stream = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&id));
+    let stream =
+        CONTEXTS.with_borrow_mut(|contexts| contexts.streams.get_mut(&id).and_then(Option::take));
     let Some(mut stream) = stream else { return missing };
     let result = event(&mut stream);
-    CONTEXTS.with_borrow_mut(|contexts| contexts.streams.insert(id, stream));
+    let deleted = CONTEXTS.with_borrow_mut(|contexts| match contexts.streams.get_mut(&id) {
+        Some(slot) => {
+            *slot = Some(stream);
+            None
+        }
+        None => Some(stream),
+    });
+    // By the event itself: it is over, and has to be counted.
+    deleted.into_iter().for_each(|mut stream| stream.log());
     result
 }
 
@@ -91,7 +101,7 @@ extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
             contexts.workers.insert(id, Worker::default());
         } else {
             let gate = contexts.workers.get(&parent).and_then(Worker::gate);
-            contexts.streams.insert(id, Stream::new(id, gate));
+            contexts.streams.insert(id, Some(Stream::new(id, gate)));
         }
     });
 }
@@ -165,11 +175,12 @@ extern "C" fn proxy_on_log(id: u32) {
 /// a callback that does nothing costs every request as much as one that does.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(id: u32) {
-    // A stream that was never logged is over all the same.
-    with_stream(id, (), Stream::log);
-    with_worker(id, (), Worker::done);
-    CONTEXTS.with_borrow_mut(|contexts| {
-        contexts.streams.remove(&id);
-        contexts.workers.remove(&id);
-    });
+    let stream = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&id));
+    if let Some(stream) = stream {
+        // One that was never logged is over all the same.
+        stream.into_iter().for_each(|mut stream| stream.log());
+        return;
+    }
+    let worker = CONTEXTS.with_borrow_mut(|contexts| contexts.workers.remove(&id));
+    worker.into_iter().for_each(|mut worker| worker.done());
 }

@@ -4,12 +4,14 @@
 //! Matching is by the path as the client wrote it, and what a variable catches goes on as it is:
 //! percent-encoding is never decoded. Hosts are compared in lower case and without port.
 
+use std::cell::LazyCell;
+
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::request::{Edits, Header, Request};
 use crate::target::host::{Host, Hosts};
-use crate::target::path::{decode, has_dot_segment};
+use crate::target::path::{decode, has_dot_segment, is_ordinary};
 use crate::target::{Address, Location, Model, Operation, Refusal, Targets, names};
 
 mod compile;
@@ -125,20 +127,22 @@ impl Rewrites {
         if self.rules.is_empty() {
             return Ok(None);
         }
-        let host = Host::new(request.authority);
+        // Read only for a rule that asks for it.
+        let host = LazyCell::new(|| Host::new(request.authority));
         let path = request.path_only();
         let found = self.rules.iter().enumerate().find_map(|(i, rule)| {
             let captures = rule.pattern.captures(path)?;
-            rule.matches(request, &host).then_some((i, rule, captures))
+            let fits =
+                (rule.hosts.is_empty() || rule.hosts.matches(&host)) && rule.matches(request);
+            fits.then_some((i, rule, captures))
         });
         found.map(|(i, rule, captures)| rule.apply(i, request, &captures)).transpose()
     }
 }
 
 impl Rule {
-    fn matches(&self, request: &Request<'_>, host: &Host<'_>) -> bool {
+    fn matches(&self, request: &Request<'_>) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|m| m.matches(request.method)))
-            && self.hosts.matches(host)
             && self.headers.iter().all(|(name, value)| {
                 request
                     .lines(name)
@@ -199,6 +203,9 @@ impl Rule {
 
 /// What captured text may not do to a path.
 fn check_path(path: &[u8]) -> Result<(), Refusal> {
+    if path.starts_with(b"/") && is_ordinary(path) {
+        return Ok(());
+    }
     let decoded = decode(path).ok_or(MALFORMED)?;
     if !path.starts_with(b"/") || decoded.starts_with(b"//") {
         return Err(SLASHES);

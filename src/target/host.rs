@@ -71,6 +71,11 @@ impl Hosts {
         Self(compiled.collect())
     }
 
+    /// Whether the list is empty, and so matches every host.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them matches, or there is none.
     pub fn matches(&self, host: &Host<'_>) -> bool {
         self.0.is_empty()

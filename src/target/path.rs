@@ -28,6 +28,9 @@ impl<'a> Plain<'a> {
     pub(crate) fn new(path: &'a [u8]) -> Result<Self, Refusal> {
         let raw = path.strip_prefix(b"/").ok_or(NOT_ABSOLUTE)?;
         let raw = raw.strip_suffix(b"/").unwrap_or(raw);
+        if is_ordinary(path) {
+            return Ok(Self { raw, decoded: Cow::Borrowed(raw) });
+        }
         let decoded = decode(raw).ok_or(MALFORMED)?;
         let hidden = matches!(decoded, Cow::Owned(_));
         for &byte in decoded.iter() {
@@ -65,6 +68,21 @@ impl<'a> Plain<'a> {
     pub(crate) fn decoded(&self) -> &[u8] {
         &self.decoded
     }
+}
+
+/// Whether a path is plain at first sight, as nearly all are: ASCII that can be read in one way only,
+/// without empty segments and without any that begins with a dot. Says no to some that are plain.
+pub(crate) fn is_ordinary(path: &[u8]) -> bool {
+    let mut before = 0;
+    path.iter().all(|&byte| {
+        let fits = match byte {
+            b'/' | b'.' => before != b'/',
+            b'%' | b';' | b'\\' => false,
+            _ => matches!(byte, b'!'..=b'~'),
+        };
+        before = byte;
+        fits
+    })
 }
 
 /// Decodes every `%XX` once; `None` if one is malformed.
@@ -255,6 +273,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_ordinary_path_is_plain(path in "(/([a-z.%;\\\\~!]|[^a]|%[0-9a-fA-F]{2}){0,3}){1,4}") {
+            if is_ordinary(path.as_bytes()) {
+                let inner = path.strip_prefix('/').unwrap();
+                let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
+                prop_assert_eq!(decode(inner), Some(Cow::Borrowed(inner)));
+                prop_assert!(path.bytes().all(|c| c.is_ascii_graphic() && c != b';' && c != b'\\'));
+                prop_assert!(!path.contains("//") && !has_dot_segment(inner));
+                prop_assert_eq!(undisguised(path.as_bytes()), None);
+            }
+        }
+
         #[test]
         fn a_plain_path_keeps_its_segments(path in "(/([a-z.%;]|%[0-9a-fA-F]{2}){0,4}){1,6}") {
             if let Ok(plain) = Plain::new(path.as_bytes()) {
