@@ -142,6 +142,14 @@ impl Agent {
         self.process.log()
     }
 
+    /// Waits until agent or proxy has logged `text`.
+    pub async fn logs(&self, text: &str) -> Result<()> {
+        until(&format!("the proxy to log {text:?}"), IN_FORCE, async || {
+            Ok(self.log()?.contains(text).then_some(()))
+        })
+        .await
+    }
+
     /// A page of Envoy's admin interface.
     pub async fn admin(&self, path: &str) -> Result<String> {
         Ok(Request::get(path).send(self.admin).await?.text())

@@ -4,7 +4,13 @@
 //! control plane, one after the other.
 
 mod gateway;
+mod https;
+mod manifests;
+mod report;
 mod scenario;
+mod seldon;
+mod site;
+mod updates;
 
 use std::process::ExitCode;
 use std::sync::Arc;

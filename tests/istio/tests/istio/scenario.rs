@@ -28,7 +28,17 @@ macro_rules! scenario {
 
 /// In the order in which they run.
 pub fn all() -> Vec<Scenario> {
-    vec![scenario!(gateway::the_shipped_overlay_guards_the_models)]
+    vec![
+        scenario!(gateway::the_shipped_overlay_guards_the_models),
+        scenario!(updates::an_image_is_fetched_and_its_digest_checked),
+        scenario!(updates::nothing_is_lost_while_configuration_and_module_change),
+        scenario!(updates::a_broken_configuration_leaves_the_old_one_in_force),
+        scenario!(seldon::every_kind_of_deployment_is_routed),
+        scenario!(seldon::annotations_choose_gateway_host_and_retries),
+        scenario!(https::a_self_signed_certificate_serves_http1_http2_and_grpc),
+        scenario!(report::the_upstream_sees_what_it_saw_without_the_plugin),
+        scenario!(manifests::the_api_server_and_istioctl_accept_all_of_them),
+    ]
 }
 
 /// The control plane, started by the first scenario that runs.
