@@ -16,6 +16,7 @@
 //! | [`agent`] | pilot-agent with Envoy as its child |
 //! | [`gateway`] | an ingress gateway |
 //! | [`models`] | models that Kubernetes names |
+//! | [`sidecar`] | sidecars of models and of clients |
 //! | [`registry`] | a registry of images |
 
 pub mod agent;
@@ -28,9 +29,11 @@ pub mod models;
 pub mod progress;
 pub mod registry;
 pub mod shipped;
+pub mod sidecar;
 pub mod tls;
 pub mod tools;
 
 pub use control_plane::Cluster;
 pub use gateway::Gateway;
 pub use models::Models;
+pub use sidecar::Sidecar;

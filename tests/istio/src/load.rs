@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use testbed::client::Request;
 use tokio::task::JoinHandle;
 
@@ -56,7 +56,9 @@ async fn repeat(request: Request, to: SocketAddr, stop: Arc<AtomicBool>) -> Resu
     let mut seen = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let at = Instant::now();
-        let answer = connection.send(&request).await?;
+        let answer = connection.send(&request).await;
+        let answer = answer
+            .with_context(|| format!("request {} of a connection to {to}", seen.len() + 1))?;
         seen.push((at, answer.status));
         // Announced, as of every refused request whose body the proxy has not read: nothing is lost by it.
         if answer.header("connection") == Some("close") {

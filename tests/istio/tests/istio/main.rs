@@ -6,9 +6,12 @@
 mod gateway;
 mod https;
 mod manifests;
+mod native;
+mod operations;
 mod report;
 mod scenario;
 mod seldon;
+mod sidecar;
 mod site;
 mod updates;
 
