@@ -19,12 +19,13 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 5] = [
+const TIERS: [Tier; 6] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
     Tier { name: "module", about: "the module's imports, exports and size", run: module },
     Tier { name: "envoy", about: "the module in Envoy", run: envoy },
     Tier { name: "models", about: "real model servers behind the module", run: models },
+    Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
 
 /// `cargo xtask test`: runs the named tiers, or all, with the tests whose name contains the other word.
@@ -154,6 +155,18 @@ fn models(run: &mut Run<'_>) -> Result<()> {
     run.cargo_test(&tests, &environment)
 }
 
+fn istio(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-istio-tests", "--test=istio"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let mut environment = run.gateway()?;
+    environment.push(("ISTIO_TOOLS", tools::istio(run.project)?.into()));
+    environment.push(("KUBERNETES_TOOLS", tools::kubernetes(run.project)?.into()));
+    environment.push(("REGISTRY_TOOLS", tools::registry(run.project)?.into()));
+    run.cargo_test(&tests, &environment)
+}
+
 impl Run<'_> {
     /// What every suite with a gateway needs.
     fn gateway(&self) -> Result<Vec<(&'static str, OsString)>> {
@@ -242,7 +255,7 @@ mod tests {
 
     #[test]
     fn names_select_tiers_and_tests() {
-        let all = vec!["unit", "wasm", "module", "envoy", "models"];
+        let all = vec!["unit", "wasm", "module", "envoy", "models", "istio"];
         assert_eq!(names(&[]).unwrap(), (all.clone(), None));
         assert_eq!(names(&["jwt"]).unwrap(), (all, Some("jwt".into())));
         assert_eq!(names(&["envoy", "unit"]).unwrap(), (vec!["unit", "envoy"], None));
