@@ -55,6 +55,7 @@ enum Command {
     ///   module  the built module: imports, exports, size
     ///   envoy   the module in a real Envoy
     ///   models  real model servers behind the module
+    ///   istio   a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
     /// The output of each tier is kept in target/test-logs.
     #[command(verbatim_doc_comment)]

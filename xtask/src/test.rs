@@ -19,13 +19,17 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 5] = [
+const TIERS: [Tier; 6] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
     Tier { name: "module", about: "the module's imports, exports and size", run: module },
     Tier { name: "envoy", about: "the module in Envoy", run: envoy },
     Tier { name: "models", about: "real model servers behind the module", run: models },
+    Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
+
+/// Compiles Istio and Kubernetes first, which takes a quarter of an hour: only who names it runs it.
+const ON_DEMAND: &str = "istio";
 
 /// `cargo xtask test`: runs the named tiers, or all, with the tests whose name contains the other word.
 pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
@@ -34,6 +38,9 @@ pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
     for tier in tiers {
         println!("\n== {}: {}", tier.name, tier.about);
         outcomes.push(run(project, tier, filter)?);
+    }
+    if !outcomes.iter().any(|outcome| outcome.tier == ON_DEMAND) {
+        println!("\nnot run: {ON_DEMAND}, which is to be named: cargo xtask test {ON_DEMAND}");
     }
     let nothing = outcomes.iter().all(|o| o.totals.ran() == 0 && o.trouble.is_none());
     print!("{}", summary(&outcomes));
@@ -54,7 +61,11 @@ fn select(names: &[String]) -> Result<(Vec<&'static Tier>, Option<&str>)> {
         bail!("one part of a name at a time, and {second} is a second one (tiers are {tiers})");
     }
     let named = names.iter().any(|name| is_tier(&name));
-    let tiers = TIERS.iter().filter(|tier| !named || names.iter().any(|name| name == tier.name));
+    let wanted = |tier: &&Tier| match named {
+        true => names.iter().any(|name| name == tier.name),
+        false => tier.name != ON_DEMAND,
+    };
+    let tiers = TIERS.iter().filter(wanted);
     Ok((tiers.collect(), filter))
 }
 
@@ -154,6 +165,18 @@ fn models(run: &mut Run<'_>) -> Result<()> {
     run.cargo_test(&tests, &environment)
 }
 
+fn istio(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-istio-tests", "--test=istio"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let mut environment = run.gateway()?;
+    environment.push(("ISTIO_TOOLS", tools::istio(run.project)?.into()));
+    environment.push(("KUBERNETES_TOOLS", tools::kubernetes(run.project)?.into()));
+    environment.push(("REGISTRY_TOOLS", tools::registry(run.project)?.into()));
+    run.cargo_test(&tests, &environment)
+}
+
 impl Run<'_> {
     /// What every suite with a gateway needs.
     fn gateway(&self) -> Result<Vec<(&'static str, OsString)>> {
@@ -245,6 +268,7 @@ mod tests {
         let all = vec!["unit", "wasm", "module", "envoy", "models"];
         assert_eq!(names(&[]).unwrap(), (all.clone(), None));
         assert_eq!(names(&["jwt"]).unwrap(), (all, Some("jwt".into())));
+        assert_eq!(names(&["istio"]).unwrap(), (vec!["istio"], None));
         assert_eq!(names(&["envoy", "unit"]).unwrap(), (vec!["unit", "envoy"], None));
         assert_eq!(names(&["envoy", "jwt"]).unwrap(), (vec!["envoy"], Some("jwt".into())));
         assert!(names(&["jwt", "rbac"]).unwrap_err().to_string().contains("rbac"));

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::process::Process;
@@ -142,6 +142,14 @@ impl Agent {
         self.process.log()
     }
 
+    /// Waits until agent or proxy has logged `text`.
+    pub async fn logs(&self, text: &str) -> Result<()> {
+        until(&format!("the proxy to log {text:?}"), IN_FORCE, async || {
+            Ok(self.log()?.contains(text).then_some(()))
+        })
+        .await
+    }
+
     /// A page of Envoy's admin interface.
     pub async fn admin(&self, path: &str) -> Result<String> {
         Ok(Request::get(path).send(self.admin).await?.text())
@@ -164,13 +172,26 @@ impl Agent {
         waited.with_context(|| format!("{name}{labels:?} is not {value} but {last}"))
     }
 
+    /// The module has neither failed nor panicked.
+    pub async fn check_healthy(&self) -> Result<()> {
+        let failures = self.wasm_failures().await?;
+        ensure!(failures.is_empty(), "the module failed: {failures:?}");
+        ensure!(!self.log()?.contains("panic at"), "the module panicked");
+        Ok(())
+    }
+
     /// Counters of modules that failed or were reloaded, those that are not 0.
-    pub async fn wasm_failures(&self) -> Result<BTreeMap<String, u64>> {
+    async fn wasm_failures(&self) -> Result<BTreeMap<String, u64>> {
         let page = self.admin("/stats?filter=wasm").await?;
         let pairs = page.lines().filter_map(|line| line.rsplit_once(": "));
         let counters = pairs.filter_map(|(n, v)| Some((n.to_owned(), v.parse::<u64>().ok()?)));
         Ok(counters
-            .filter(|(n, v)| *v > 0 && (n.contains("fail") || n.contains("vm_reload")))
+            // The module's own counters may speak of failures of others.
+            .filter(|(n, v)| {
+                *v > 0
+                    && !n.contains("modelgate_")
+                    && (n.contains("fail") || n.contains("vm_reload"))
+            })
             .collect())
     }
 }

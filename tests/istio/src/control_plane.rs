@@ -65,6 +65,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A path for a file that ends with the cluster.
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.state.join(name)
+    }
+
     /// Starts istiod, again after [`stop_istiod`](Self::stop_istiod).
     pub async fn start_istiod(&mut self) -> Result<()> {
         let mesh = self.state.join("mesh.yaml");

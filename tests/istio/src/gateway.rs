@@ -101,14 +101,6 @@ impl Gateway {
             error.context(format!("not {status} {text:?} but {last} for {request:?}"))
         })
     }
-
-    /// The module has not failed.
-    pub async fn check_healthy(&self) -> Result<()> {
-        let failures = self.agent.wasm_failures().await?;
-        ensure!(failures.is_empty(), "the module failed: {failures:?}");
-        ensure!(!self.agent.log()?.contains("panic at"), "the module panicked");
-        Ok(())
-    }
 }
 
 impl Deref for Gateway {

@@ -97,6 +97,13 @@ impl Kubectl {
         self.run(&["apply", "-k", overlay]).await.map(drop)
     }
 
+    /// `kubectl patch --type=json` of a WasmPlugin in istio-system (RFC 6902, `add`, which also replaces).
+    pub async fn patch_plugin(&self, name: &str, operations: &[(&str, Value)]) -> Result<()> {
+        let operations = operations_of(operations).to_string();
+        let patch = ["patch", "wasmplugin", name, "-n", "istio-system", "--type=json", "-p"];
+        self.run(&[&patch[..], &[&operations]].concat()).await.map(drop)
+    }
+
     /// Removes what a scenario applied.
     pub async fn clear(&self) -> Result<()> {
         let all = ["--all", "--all-namespaces", "--wait=false"];
@@ -117,9 +124,11 @@ impl Kubectl {
 
 /// A patch of the resources of this kind: a user's own values in a shipped resource (RFC 6902).
 pub fn patch(kind: &str, operations: &[(&str, Value)]) -> Value {
-    let operations: Vec<Value> = operations
-        .iter()
-        .map(|(path, value)| json!({"op": "add", "path": path, "value": value}))
-        .collect();
-    json!({"target": {"kind": kind}, "patch": json!(operations).to_string()})
+    json!({"target": {"kind": kind}, "patch": operations_of(operations).to_string()})
+}
+
+fn operations_of(operations: &[(&str, Value)]) -> Value {
+    let operation =
+        |(path, value): &(&str, Value)| json!({"op": "add", "path": path, "value": value});
+    operations.iter().map(operation).collect()
 }

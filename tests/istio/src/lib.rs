@@ -10,10 +10,13 @@
 //! | [`progress`] | what is being waited for, and how long it took the last time |
 //! | [`control_plane`] | etcd, kube-apiserver and istiod |
 //! | [`kubectl`] | resources: applied, patched, cleared away |
+//! | [`tls`] | certificates, and a client's end of TLS |
+//! | [`load`] | requests all the time, while something changes |
 //! | [`shipped`] | the resources of this repository, and which of them have been applied |
 //! | [`agent`] | pilot-agent with Envoy as its child |
 //! | [`gateway`] | an ingress gateway |
 //! | [`models`] | models that Kubernetes names |
+//! | [`sidecar`] | sidecars of models and of clients |
 //! | [`registry`] | a registry of images |
 
 pub mod agent;
@@ -21,12 +24,16 @@ pub mod control_plane;
 pub mod gateway;
 pub mod isolation;
 pub mod kubectl;
+pub mod load;
 pub mod models;
 pub mod progress;
 pub mod registry;
 pub mod shipped;
+pub mod sidecar;
+pub mod tls;
 pub mod tools;
 
 pub use control_plane::Cluster;
 pub use gateway::Gateway;
 pub use models::Models;
+pub use sidecar::Sidecar;

@@ -4,7 +4,16 @@
 //! control plane, one after the other.
 
 mod gateway;
+mod https;
+mod manifests;
+mod native;
+mod operations;
+mod report;
 mod scenario;
+mod seldon;
+mod sidecar;
+mod site;
+mod updates;
 
 use std::process::ExitCode;
 use std::sync::Arc;

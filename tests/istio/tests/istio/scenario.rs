@@ -28,7 +28,25 @@ macro_rules! scenario {
 
 /// In the order in which they run.
 pub fn all() -> Vec<Scenario> {
-    vec![scenario!(gateway::the_shipped_overlay_guards_the_models)]
+    vec![
+        scenario!(gateway::the_shipped_overlay_guards_the_models),
+        scenario!(updates::an_image_is_fetched_and_its_digest_checked),
+        scenario!(updates::nothing_is_lost_while_configuration_and_module_change),
+        scenario!(updates::a_broken_configuration_leaves_the_old_one_in_force),
+        scenario!(seldon::every_kind_of_deployment_is_routed),
+        scenario!(seldon::annotations_choose_gateway_host_and_retries),
+        scenario!(https::a_self_signed_certificate_serves_http1_http2_and_grpc),
+        scenario!(report::the_upstream_sees_what_it_saw_without_the_plugin),
+        scenario!(sidecar::strict_mtls_and_prometheus_at_the_sidecar),
+        scenario!(sidecar::clients_in_the_mesh_call_a_canary),
+        scenario!(native::modelgate_decides_as_istio_does),
+        scenario!(native::both_must_allow_on_one_gateway),
+        scenario!(operations::another_application_shares_the_gateway),
+        scenario!(operations::ten_thousand_policies_are_enforced),
+        scenario!(operations::gateways_serve_on_without_istiod_and_one_is_restarted),
+        scenario!(operations::a_traffic_extension_serves_the_same),
+        scenario!(manifests::the_api_server_and_istioctl_accept_all_of_them),
+    ]
 }
 
 /// The control plane, started by the first scenario that runs.
@@ -56,6 +74,8 @@ impl Suite {
         self.runtime.block_on(async {
             let mut shared = self.cluster.lock().await;
             if matches!(*shared, Shared::NotYet) {
+                // Below the line that begins with the test's name.
+                println!();
                 *shared = match Cluster::start(&self.state).await {
                     Ok(cluster) => Shared::Running(Box::new(cluster)),
                     Err(error) => Shared::Failed(format!("{error:#}")),

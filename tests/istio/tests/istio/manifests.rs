@@ -1,0 +1,58 @@
+//! Every shipped resource, judged by the API server and by istioctl.
+
+use anyhow::{Context as _, Result, ensure};
+use cluster::shipped::{documents, files};
+use cluster::{Cluster, tools::repository};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Messages of `istioctl analyze` that are true of resources without the rest of a cluster.
+const KNOWN: [&str; 2] = [
+    // A Gateway's selector without a pod, and a VirtualService's host without its service.
+    "IST0101", "IST0104",
+];
+
+pub async fn the_api_server_and_istioctl_accept_all_of_them(cluster: &mut Cluster) -> Result<()> {
+    let mut resources = Vec::new();
+    for file in files()? {
+        let kinds = documents(&file)?;
+        // Not kustomizations, which are judged by being applied, nor values of a chart.
+        if kinds.iter().all(|d| d.get("metadata").is_some_and(Value::is_object)) {
+            resources.push(file.to_str().context("a path that is no text")?.to_owned());
+        }
+        let text = std::fs::read_to_string(&file)?;
+        ensure!(text.starts_with("# "), "{} does not say what it shows", file.display());
+    }
+    ensure!(resources.len() > 8, "{resources:?}");
+    for file in &resources {
+        let dry = ["apply", "--dry-run=server", "-f", file];
+        cluster.kubectl.run(&dry).await?;
+        let validated = istioctl(cluster, &["validate", "-f", file]).await?;
+        ensure!(validated.0, "istioctl validate {file}: {}", validated.1);
+    }
+    let analyze = ["analyze", "--use-kube=false", "--failure-threshold=Error", "-A"];
+    let files: Vec<&str> = resources.iter().map(String::as_str).collect();
+    let (_, said) = istioctl(cluster, &[&analyze[..], &files].concat()).await?;
+    let unknown: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("[IST"))
+        .filter(|line| !KNOWN.iter().any(|code| line.contains(code)))
+        .collect();
+    ensure!(unknown.is_empty(), "istioctl analyze:\n{}", unknown.join("\n"));
+    Ok(())
+}
+
+/// Whether it succeeded, and what it said.
+async fn istioctl(cluster: &Cluster, args: &[&str]) -> Result<(bool, String)> {
+    let program = cluster.tools.istio("istioctl");
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(repository())
+        .env("KUBECONFIG", cluster.kubectl.config())
+        .env("HOME", cluster.state(""))
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
