@@ -210,6 +210,6 @@ mod tests {
             }
         }
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
-        assert!(read("kubernetes").contains(&format!("k8s.io/kubernetes {version}\n")));
+        assert!(read("kubernetes").contains(&format!("\tk8s.io/kubernetes {version}")));
     }
 }
