@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::authn::{self, Authenticator, Identity, TokenCache, TokenResults};
+use crate::authn::remote::{KeyStore, Remotes};
+use crate::authn::{self, Authenticator, Identity, Lack, TokenCache, TokenResults};
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode, PluginConfig};
 use crate::config::{self, Errors, Path};
@@ -62,6 +63,9 @@ pub struct Decision {
     pub effects: Vec<(PolicyId, Effect)>,
     /// What every token contributes to the counters.
     pub tokens: TokenResults,
+    /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
+    /// if they do not come in time: decide again when they may have come.
+    pub lack: Option<Lack>,
     /// Shadows that get a copy, as indices into [`Plan::shadows`], and the heads of the copies.
     pub copies: Vec<(usize, CopyHead)>,
 }
@@ -147,6 +151,16 @@ impl Plan {
         TokenCache::new(&self.token_cache)
     }
 
+    /// The key sets that are fetched.
+    pub fn remotes(&self) -> &Remotes {
+        self.authenticator.remotes()
+    }
+
+    /// Lets this configuration use the key sets that the worker already has.
+    pub fn share_keys(&mut self, store: &mut KeyStore) {
+        store.share(self.authenticator.remotes_mut());
+    }
+
     /// The labels that models have from the start, and room for more.
     pub fn model_labels(&self) -> ModelLabels {
         let named = self.named_models.iter().map(String::as_str);
@@ -187,6 +201,7 @@ impl Plan {
             policy: None,
             effects: Vec::new(),
             tokens: TokenResults::default(),
+            lack: None,
             copies: Vec::new(),
         };
         if let Err(refusal) = self.run(request, cache, &mut decision) {
@@ -203,6 +218,8 @@ impl Plan {
             decision.answer = None;
             decision.edits = Edits::default();
             decision.copies.clear();
+            // To be held is a change, too.
+            decision.lack = decision.lack.map(|lack| Lack { wait: None, ..lack });
         }
         decision
     }
@@ -239,6 +256,7 @@ impl Plan {
         } else {
             let result = self.authenticator.authenticate(request, cache, &mut decision.edits);
             decision.tokens = result.tokens;
+            decision.lack = result.lack;
             match result.verdict {
                 authn::Verdict::Anonymous => {}
                 authn::Verdict::Identified(identity) => decision.identity = Some(identity),
@@ -356,6 +374,11 @@ impl Names for Plan {
     fn shadow(&self, index: u32) -> &str {
         let shadow = usize::try_from(index).ok().and_then(|index| self.shadows.get(index));
         shadow.map_or(OTHER, |shadow| &shadow.name)
+    }
+
+    fn issuer(&self, remote: u32) -> &str {
+        let remote = usize::try_from(remote).ok().and_then(|remote| self.remotes().get(remote));
+        remote.map_or(OTHER, |remote| remote.issuer())
     }
 }
 

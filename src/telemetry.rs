@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::authn::TokenResult;
+use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
 use crate::config::read::words;
 use crate::shadow::Outcome;
@@ -118,6 +119,8 @@ pub enum Count {
     Policy(u32, Effect),
     /// A token or API key.
     Token(TokenResult),
+    /// A fetch of the remote key set with this index.
+    JwksFetch(u32, FetchResult),
     /// A request chosen for the shadow with this index.
     ShadowSelected(u32),
     /// The end of a chosen request.
@@ -172,6 +175,8 @@ pub trait Names {
     fn policy(&self, label: u32) -> &str;
     /// The shadow with this index.
     fn shadow(&self, index: u32) -> &str;
+    /// The issuer of the remote key set with this index.
+    fn issuer(&self, remote: u32) -> &str;
 }
 
 /// Counts added up in the guest, so that a request costs no host call for them.
@@ -244,6 +249,10 @@ fn name(count: Count, models: &ModelLabels, names: &dyn Names) -> String {
         Count::Token(result) => {
             metric_name("modelgate_tokens_total", &[("result", result.as_str())])
         }
+        Count::JwksFetch(remote, result) => metric_name(
+            "modelgate_jwks_fetches_total",
+            &[("issuer", names.issuer(remote)), ("result", result.as_str())],
+        ),
         Count::ShadowSelected(shadow) => {
             metric_name("modelgate_shadow_selected_total", &[("shadow", names.shadow(shadow))])
         }
@@ -270,6 +279,9 @@ mod tests {
         fn shadow(&self, _: u32) -> &str {
             "s"
         }
+        fn issuer(&self, _: u32) -> &str {
+            "https://idp"
+        }
     }
 
     #[test]
@@ -285,6 +297,16 @@ mod tests {
         assert_eq!(labels.learn("prod/fraud"), ModelLabel(3));
         assert_eq!(labels.learn("prod/third"), ModelLabel::OTHER);
         assert_eq!(labels.of("prod/third"), Some(ModelLabel::OTHER));
+    }
+
+    #[test]
+    fn fetches_carry_issuer_and_result() {
+        let labels = ModelLabels::new(0, std::iter::empty());
+        let count = Count::JwksFetch(0, FetchResult::TooLarge);
+        assert_eq!(
+            name(count, &labels, &NoNames),
+            "issuer=.=https://idp;.;result=.=too_large;.;modelgate_jwks_fetches_total"
+        );
     }
 
     #[test]

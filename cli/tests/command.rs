@@ -37,7 +37,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Files below a folder of the project, with this extension.
+/// Files of a folder of the project, with this extension.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let listed = std::fs::read_dir(root().join(folder)).expect("a folder of the project");
     let paths = listed.map(|entry| entry.expect("an entry").path());
@@ -81,7 +81,6 @@ fn the_shipped_resources_are_accepted() {
     }
 }
 
-/// An example is accepted, but for a key that the reader has to put in.
 #[test]
 fn the_examples_of_the_documentation_are_accepted() {
     let mut found = 0;
@@ -91,16 +90,7 @@ fn the_examples_of_the_documentation_are_accepted() {
             found += 1;
             let checked = modelgate(&["check", "-"], &example);
             assert_eq!(checked.stderr, "", "{}: {example}", file.display());
-            if !example.contains(r#""...""#) {
-                assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
-                continue;
-            }
-            let lines: Vec<&str> = checked.stdout.lines().collect();
-            let (summary, errors) = lines.split_last().expect("a verdict");
-            assert!(summary.ends_with(": refused, 1 error"), "{}: {summary}", file.display());
-            for error in errors {
-                assert!(error.contains(".jwks"), "{}: {error}", file.display());
-            }
+            assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
         }
     }
     assert!(found > 0, "no example was found");
@@ -145,8 +135,9 @@ fn the_exit_status_tells_a_refused_configuration_from_an_unreadable_one() {
 fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
     let made = modelgate(&["key", "new", "nightly-batch"], "");
     assert_eq!(made.status, 0, "{}", made.stderr);
-    let entry = made.stdout.lines().last().expect("an entry");
-    let config = format!("authentication: {{apiKeys: {{keys: [{}]}}}}", &entry["- ".len()..]);
+    let last = made.stdout.lines().last().expect("a line");
+    let entry = last.strip_prefix("- ").expect("an entry of a list");
+    let config = format!("authentication: {{apiKeys: {{keys: [{entry}]}}}}");
     assert_eq!(modelgate(&["check", "-"], &config).status, 0, "{config}");
 
     let refused = modelgate(&["key", "new", "nightly/batch"], "");

@@ -140,21 +140,20 @@ fn introduce(guide: &mut Guide, site: &Site, models: Models) -> Result<()> {
         row("", &"", "behind a sidecar with wasmplugin/sidecar-prometheus.yaml"),
         row("iris-v2", &site.retrained.http(), &format!("the same, retrained{late}: the shadow")),
         row("prod/echo", &site.echo.address(), "answers with headers that it received"),
+        row("issuer", &site.issuer.address(), "serves the keys of https://idp.example.com"),
     ])?;
     screen.gap()?;
     screen.text(
         "The gateway reaches them by the cluster names that the file gives, as Istio and Seldon's \
-         operator name them. The resources are used as shipped, as istiod translates them for Envoy; \
-         of their settings this tour changed, to begin with:",
+         operator name them. The resources are used as shipped, as istiod translates them for Envoy.",
     )?;
-    screen.lines(site.changes.iter().map(ToString::to_string))?;
-    let why = match models {
-        Models::Builtin | Models::Seldon => "",
-        Models::Mlserver => {
-            ", and the file is written for Seldon's protocol, not for the Open Inference Protocol"
-        }
-    };
-    screen.text(&format!("since the tour has to sign tokens itself{why}."))?;
+    if !site.changes.is_empty() {
+        screen.text(
+            "The file is written for Seldon's protocol; for the Open Inference Protocol this tour \
+             changed:",
+        )?;
+        screen.lines(site.changes.iter().map(ToString::to_string))?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,6 @@ pub struct Change {
     pointer: String,
     from: Option<Value>,
     to: Value,
-    meaning: Option<&'static str>,
 }
 
 impl fmt::Display for Change {
@@ -26,19 +25,10 @@ impl fmt::Display for Change {
                 (Err(_), _) => write!(f, ".{token}")?,
             }
         }
-        match (&self.from, self.meaning) {
-            (_, Some(meaning)) => write!(f, ": {meaning}"),
-            (Some(from), None) => write!(f, ": {from} -> {}", self.to),
-            (None, None) => write!(f, ": {} (new)", self.to),
+        match &self.from {
+            Some(from) => write!(f, ": {from} -> {}", self.to),
+            None => write!(f, ": {} (new)", self.to),
         }
-    }
-}
-
-impl Change {
-    /// Says what the new value is instead of showing it.
-    fn meaning(mut self, meaning: &'static str) -> Self {
-        self.meaning = Some(meaning);
-        self
     }
 }
 
@@ -54,21 +44,18 @@ pub fn set(plugin: &mut WasmPlugin, pointer: &str, to: Value) -> Result<Change> 
     if let Value::Object(whole) = whole {
         *config = whole;
     }
-    Ok(Change { pointer: pointer.to_owned(), from, to, meaning: None })
+    Ok(Change { pointer: pointer.to_owned(), from, to })
 }
 
-/// The keys of the demo's issuer, and, since the shipped resource is written for Seldon's protocol,
-/// the paths of another one.
-pub fn for_demo(plugin: &mut WasmPlugin, models: Models, jwks: String) -> Result<Vec<Change>> {
-    let keys = set(plugin, "/authentication/jwtRules/0/jwks", jwks.into())?;
-    let mut changes = vec![keys.meaning("the keys of the tour's issuer")];
-    if models == Models::Mlserver {
-        changes.extend([
-            set(plugin, "/rewrites/0/path", models.template().into())?,
-            set(plugin, "/shadows/0/compare/ignore", vec![models.noise()].into())?,
-        ]);
+/// What another protocol than Seldon's needs, for which the shipped resource is written.
+pub fn for_demo(plugin: &mut WasmPlugin, models: Models) -> Result<Vec<Change>> {
+    if models != Models::Mlserver {
+        return Ok(Vec::new());
     }
-    Ok(changes)
+    Ok(vec![
+        set(plugin, "/rewrites/0/path", models.template().into())?,
+        set(plugin, "/shadows/0/compare/ignore", vec![models.noise()].into())?,
+    ])
 }
 
 /// Every request is copied.
@@ -104,13 +91,7 @@ mod tests {
         let changes = for_comparison(&mut plugin).unwrap();
         let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["shadows[0].percent: 10 -> 100"]);
-        let keys = || "k".repeat(100);
-        let changes = for_demo(&mut plugin, Models::Mlserver, keys()).unwrap();
-        assert_eq!(changes.len(), 3);
-        assert_eq!(
-            changes[0].to_string(),
-            "authentication.jwtRules[0].jwks: the keys of the tour's issuer"
-        );
-        assert_eq!(for_demo(&mut plugin, Models::Seldon, keys()).unwrap().len(), 1);
+        assert_eq!(for_demo(&mut plugin, Models::Mlserver).unwrap().len(), 2);
+        assert_eq!(for_demo(&mut plugin, Models::Seldon).unwrap().len(), 0);
     }
 }

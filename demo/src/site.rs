@@ -3,7 +3,8 @@
 //! ```text
 //! client ──> gateway (gateway.yaml) ══> sidecar (sidecar-prometheus.yaml) ──> prod/iris
 //!              │  └────> prod/echo        ⇑
-//!              └ - - -> iris-v2           ╚══ sidecars of Prometheus and of a notebook
+//!              ├ - - -> iris-v2           ╚══ sidecars of Prometheus and of a notebook
+//!              └ - - -> the issuer, for its keys
 //! ```
 //! Double lines are mutual TLS with the identities that the resources name.
 
@@ -29,6 +30,9 @@ use crate::variables::{Place, Variables};
 /// How much later than the live model the built-in shadow answers.
 pub const SHADOW_DELAY: Duration = Duration::from_millis(20);
 
+/// The cluster that the file names for the issuer's keys.
+const ISSUER: &str = "outbound|443||idp.example.com";
+
 /// Ports of a pod: the model's, and the one of its metrics.
 const HTTP_PORT: u16 = 8000;
 const METRICS_PORT: u16 = 6000;
@@ -53,6 +57,8 @@ pub struct Site {
     pub echo: Upstream,
     /// Where the pod of prod/iris is.
     pub pod: SocketAddr,
+    /// The issuer's server, of whose keys the gateway asks.
+    pub issuer: Upstream,
     _sidecar: Running,
     _mesh: Running,
 }
@@ -69,6 +75,9 @@ impl Site {
             model.set_delay(SHADOW_DELAY);
         }
         let echo = Upstream::start(echo).await?;
+        let keys = issuer.jwks();
+        let idp = Upstream::start(move |_| Answer::new(200, "application/json", keys.clone()));
+        let idp = idp.await?;
 
         let authority = Authority::new()?;
         let pod = own_loopback_address();
@@ -91,7 +100,7 @@ impl Site {
             .inbound_through(notebook, None, calls("notebook", "research")?);
 
         let mut plugin = WasmPlugin::shipped("gateway.yaml")?;
-        let changes = settings::for_demo(&mut plugin, models, issuer.jwks())?;
+        let changes = settings::for_demo(&mut plugin, models)?;
         let identity = authority.workload("istio-system", "istio-ingressgateway")?.client();
         let iris = Deployment::single("prod", "iris", http);
         let gateway = iris.routes().into_iter().fold(Gateway::new(), Gateway::route);
@@ -102,6 +111,7 @@ impl Site {
         let shadow = Deployment::new("prod", "iris-v2").unrouted("default", retrained.http());
         let gateway = gateway
             .extension(&plugin.under_test()?)
+            .cluster(Cluster::http1(ISSUER, idp.address()))
             .deployment(&Deployment::single("prod", "echo", echo.address()))
             .deployment(&shadow);
         let (gateway, sidecar, mesh) =
@@ -129,6 +139,7 @@ impl Site {
             retrained,
             echo,
             pod: http,
+            issuer: idp,
             _sidecar: sidecar,
             _mesh: mesh,
         })

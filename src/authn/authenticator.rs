@@ -11,8 +11,8 @@ use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
 use super::places::{Found, Tokens};
 use super::query;
-use super::rule::{self, Rule, plain_name};
-use crate::config::read::Size;
+use super::remote::Remotes;
+use super::rule::{self, Keys, Rule, plain_name};
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::request::{Edits, Request};
@@ -24,6 +24,7 @@ const SECOND: u64 = 1_000_000_000;
 pub struct Authenticator {
     /// In the order of their issuers, as istiod sorts them.
     rules: Vec<Rule>,
+    remotes: Remotes,
     api_keys: Option<ApiKeys>,
     output_headers: Vec<Vec<u8>>,
     credential_headers: Vec<Vec<u8>>,
@@ -41,6 +42,18 @@ pub struct Authentication {
     pub tokens: TokenResults,
     /// Claims that have an output header, and cannot stand in one.
     pub unwritable_claims: u32,
+    /// Keys that were not there, and might be soon.
+    pub lack: Option<Lack>,
+}
+
+/// Keys that a token needs and that were not there: with them the verdict may be another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lack {
+    /// Which set, as an index into [`Authenticator::remotes`].
+    pub remote: usize,
+    /// How long the request may wait for the issuer's first set. `None` where there is a set, and
+    /// it lacks the token's key: it is fetched again, and the verdict stands.
+    pub wait: Option<Duration>,
 }
 
 /// Who calls.
@@ -74,7 +87,7 @@ impl TokenResults {
 impl Authentication {
     fn anonymous(path: Option<Vec<u8>>) -> Self {
         let (tokens, verdict) = (TokenResults::default(), Verdict::Anonymous);
-        Self { verdict, path, tokens, unwritable_claims: 0 }
+        Self { verdict, path, tokens, unwritable_claims: 0, lack: None }
     }
 }
 
@@ -86,6 +99,22 @@ type LastRead = Option<(Vec<u8>, Result<Jws, Rejection>)>;
 struct Rejections {
     first: Option<Rejection>,
     last_known_issuer: Option<Rejection>,
+}
+
+/// What lasts from one token of a request to the next.
+struct Memory<'c> {
+    cache: &'c mut TokenCache,
+    last: LastRead,
+    lack: Option<Lack>,
+}
+
+impl Memory<'_> {
+    /// What can be waited for comes before what cannot.
+    fn lacks(&mut self, lack: Lack) {
+        if self.lack.is_none_or(|before| before.wait.is_none()) {
+            self.lack = Some(lack);
+        }
+    }
 }
 
 impl Rejections {
@@ -115,7 +144,7 @@ impl Authenticator {
         errors: &mut Errors,
     ) -> Option<Self> {
         let before = errors.errors().len();
-        check_remote(&settings.jwks, &path.field("jwks"), errors);
+        let mut remotes = Remotes::new(&settings.jwks, &path.field("jwks"), errors);
         if (1..SMALLEST).contains(&settings.token_cache.bytes.0) {
             let fix = "8KiB or more, or 0B to switch it off";
             errors.add(&path.field("tokenCache").field("bytes"), "is too small", fix);
@@ -125,7 +154,7 @@ impl Authenticator {
             .jwt_rules
             .iter()
             .enumerate()
-            .map(|(i, rule)| Rule::compile(rule, &list.index(i), errors))
+            .map(|(i, rule)| Rule::compile(rule, &mut remotes, &list.index(i), errors))
             .collect();
         let keys_path = path.field("apiKeys");
         let api_keys =
@@ -141,6 +170,7 @@ impl Authenticator {
                 .chain(key_header)),
             credential_params: set(rules.iter().flat_map(|r| r.places.params())),
             rules,
+            remotes,
             api_keys,
         };
         this.check_headers(path, errors);
@@ -195,27 +225,32 @@ impl Authenticator {
                     let other = Some(TokenResult::ApiKeyVerified);
                     let tokens = TokenResults { other, ..TokenResults::default() };
                     let verdict = Verdict::Identified(identity);
-                    Authentication { verdict, path: None, tokens, unwritable_claims: 0 }
+                    let lack = None;
+                    Authentication { verdict, path: None, tokens, unwritable_claims: 0, lack }
                 }
             };
         }
-        let (mut last, mut rejections) = (None, Rejections::default());
+        let mut memory = Memory { cache, last: None, lack: None };
+        let mut rejections = Rejections::default();
         for (index, rule) in self.rules.iter().enumerate() {
             let tokens = rule.places.find(request);
-            match self.verify(index, rule, &tokens, request, cache, &mut last) {
+            match self.verify(index, rule, &tokens, request, &mut memory) {
                 None => {}
                 Some(Err(rejection)) => rejections.add(rejection),
                 Some(Ok((verified, results))) => {
                     let path = self.accept(rule, &tokens, &verified, request, edits);
                     let verdict = Verdict::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
-                    return Authentication { verdict, path, tokens: results, unwritable_claims };
+                    let (tokens, lack) = (results, memory.lack);
+                    return Authentication { verdict, path, tokens, unwritable_claims, lack };
                 }
             }
         }
         match rejections.decisive() {
             None => Authentication::anonymous(None),
-            Some(rejection) => self.refuse(rejection, request),
+            Some(rejection) => {
+                Authentication { lack: memory.lack, ..self.refuse(rejection, request) }
+            }
         }
     }
 
@@ -228,13 +263,12 @@ impl Authenticator {
         rule: &Rule,
         tokens: &Tokens<'_>,
         request: &Request<'_>,
-        cache: &mut TokenCache,
-        last: &mut LastRead,
+        memory: &mut Memory<'_>,
     ) -> Option<Result<(Rc<Verified>, TokenResults), Rejection>> {
         let mut results = TokenResults::default();
         let mut first = None;
         for found in tokens.iter().rev() {
-            match self.verify_one(index, rule, found, request, cache, last) {
+            match self.verify_one(index, rule, found, request, memory) {
                 Err(rejection) => return Some(Err(rejection)),
                 Ok((verified, TokenResult::Cached)) => {
                     results.cached = results.cached.saturating_add(1);
@@ -255,25 +289,55 @@ impl Authenticator {
         rule: &Rule,
         found: &Found<'_>,
         request: &Request<'_>,
-        cache: &mut TokenCache,
-        last: &mut LastRead,
+        memory: &mut Memory<'_>,
     ) -> Result<(Rc<Verified>, TokenResult), Rejection> {
         let token: &[u8] = &found.token.0;
-        let now = request.attributes().now() / SECOND;
-        let key = Key::new(token, index, found.place);
-        if let Some(verified) = cache.get(&key, now) {
+        let time = request.attributes().now();
+        let now = time / SECOND;
+        let remote = match rule.keys {
+            Keys::Inline(_) => None,
+            Keys::Remote(index) => self.remotes.get(index).map(|remote| (index, remote)),
+        };
+        let generation = remote.map_or(Some(0), |(_, remote)| remote.generation(time));
+        // 0 is no generation of fetched keys: without any, nothing is found.
+        let key = Key::new(token, index, found.place, generation.unwrap_or(0));
+        if let Some(verified) = memory.cache.get(&key, now) {
             return Ok((verified, TokenResult::Cached));
         }
-        if self.rules.len() > 1 && cache.is_of_another_issuer(&key, &rule.issuer) {
+        if self.rules.len() > 1 && memory.cache.is_of_another_issuer(&key, &rule.issuer) {
             return Err(Rejection::UnknownIssuer);
         }
-        let read = match last {
-            Some((read, jws)) if *read == token => &*jws,
-            _ => &last.insert((token.to_vec(), Jws::parse(token))).1,
+        let read = match &memory.last {
+            Some((read, _)) if *read == token => &memory.last,
+            _ => {
+                memory.last = Some((token.to_vec(), Jws::parse(token)));
+                &memory.last
+            }
         };
+        let Some((_, read)) = read else { return Err(Rejection::BadFormat) };
         let jws = read.as_ref().map_err(|rejection| *rejection)?;
-        let verified = rule.judge(jws, token, now, request.attributes().host())?;
-        cache.put(&key, &verified, now);
+        rule.accepts(jws, now)?;
+        let host = request.attributes().host();
+        let verified = match (&rule.keys, remote) {
+            (Keys::Inline(keys), _) => rule.verify(keys, jws, token, host),
+            (_, None) => Err(Rejection::KeysUnavailable),
+            (_, Some((index, remote))) => match remote.keys(time) {
+                Some(keys) => {
+                    let verified = rule.verify(&keys, jws, token, host);
+                    if matches!(verified, Err(Rejection::NoKey)) {
+                        memory.lacks(Lack { remote: index, wait: None });
+                    }
+                    verified
+                }
+                None => {
+                    if remote.is_awaited(time) {
+                        memory.lacks(Lack { remote: index, wait: Some(rule.timeout) });
+                    }
+                    Err(Rejection::KeysUnavailable)
+                }
+            },
+        }?;
+        memory.cache.put(&key, &verified, now);
         Ok((verified, TokenResult::Verified))
     }
 
@@ -301,6 +365,7 @@ impl Authenticator {
             path: None,
             tokens: TokenResults { other, ..TokenResults::default() },
             unwritable_claims: 0,
+            lack: None,
         }
     }
 
@@ -317,6 +382,16 @@ impl Authenticator {
             edits.remove(&keys.header);
         }
         path
+    }
+
+    /// The key sets that are fetched.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
+    /// The same, to be shared with other configurations of the worker.
+    pub fn remotes_mut(&mut self) -> &mut Remotes {
+        &mut self.remotes
     }
 
     /// Headers that only the gateway may set, in lower case: those that receive claims.
@@ -349,16 +424,4 @@ fn remove(rule: &Rule, tokens: &Tokens<'_>, path: &[u8], edits: &mut Edits) -> O
 
 fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     names.map(<[u8]>::to_vec).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-fn check_remote(jwks: &types::RemoteJwks, path: &Path<'_>, errors: &mut Errors) {
-    let defaults = types::RemoteJwks {
-        refresh: Duration::from_secs(300),
-        max_stale: Duration::from_secs(24 * 3600),
-        max_bytes: Size::mib(1),
-    };
-    if *jwks != defaults {
-        let what = "is about fetched key sets, which are not supported by this version";
-        errors.add(path, what, "leave it out, and inline the keys in the jwks of each rule");
-    }
 }

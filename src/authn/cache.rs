@@ -66,6 +66,8 @@ pub struct Key<'a> {
     hash: u64,
     rule: usize,
     place: Place,
+    /// Which of the rule's key sets verifies it: a removed key verifies nothing from then on.
+    generation: u64,
 }
 
 impl std::fmt::Debug for Key<'_> {
@@ -78,9 +80,9 @@ impl std::fmt::Debug for Key<'_> {
 }
 
 impl<'a> Key<'a> {
-    /// A token that this rule found at this place.
-    pub fn new(token: &'a [u8], rule: usize, place: Place) -> Self {
-        Self { token, hash: hash(token), rule, place }
+    /// A token that this rule found at this place, to be verified with this generation of its keys.
+    pub fn new(token: &'a [u8], rule: usize, place: Place, generation: u64) -> Self {
+        Self { token, hash: hash(token), rule, place, generation }
     }
 }
 
@@ -88,6 +90,7 @@ struct Entry {
     token: Box<[u8]>,
     rule: usize,
     place: Place,
+    generation: u64,
     verified: Rc<Verified>,
     size: usize,
     last_used: u64,
@@ -95,6 +98,10 @@ struct Entry {
 
 impl Entry {
     fn is(&self, key: &Key<'_>) -> bool {
+        self.is_of_token(key) && self.generation == key.generation
+    }
+
+    fn is_of_token(&self, key: &Key<'_>) -> bool {
         self.rule == key.rule && self.place == key.place && same(&self.token, key.token)
     }
 }
@@ -165,6 +172,7 @@ impl TokenCache {
             token: key.token.into(),
             rule: key.rule,
             place: key.place,
+            generation: key.generation,
             verified: Rc::clone(verified),
             size,
             last_used: self.tick,
@@ -181,7 +189,7 @@ impl TokenCache {
         let range = self.set_range(key.hash);
         let slots = self.slots.get(range.clone())?;
         let rank = |slot: &Option<Box<Entry>>| match slot {
-            Some(entry) if entry.is(key) => (0, 0),
+            Some(entry) if entry.is_of_token(key) => (0, 0),
             Some(entry) if entry.verified.is_valid(now) => (2, entry.last_used),
             _ => (1, 0),
         };
@@ -192,7 +200,7 @@ impl TokenCache {
     fn clear(&mut self, at: usize, now: u64, key: &Key<'_>) {
         if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
             self.used = self.used.saturating_sub(entry.size);
-            if entry.verified.is_valid(now) && !entry.is(key) {
+            if entry.verified.is_valid(now) && !entry.is_of_token(key) {
                 self.evicted = self.evicted.saturating_add(1);
             }
         }

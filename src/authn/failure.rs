@@ -25,6 +25,8 @@ words! {
         WrongAudience = "wrong_audience",
         /// No key has the key id and algorithm.
         NoKey = "no_key",
+        /// The issuer's keys could not be fetched.
+        KeysUnavailable = "keys_unavailable",
         /// The signature is wrong.
         BadSignature = "bad_signature",
         /// A key of a machine client.
@@ -114,6 +116,8 @@ rejections! {
     AudienceNotAllowed = "Audiences in Jwt are not allowed", WrongAudience;
     /// No key has the key id and algorithm.
     NoKey = "Jwks doesn't have key to match kid or alg from Jwt", NoKey;
+    /// There are no keys yet, or none any more that are fresh enough.
+    KeysUnavailable = "Jwks remote fetch is failed", KeysUnavailable;
     /// None of the keys that might be meant made the signature.
     BadSignature = "Jwt verification fails", BadSignature;
     /// An API key that nobody has.

@@ -11,12 +11,52 @@ use crate::config::{Errors, Path};
 use crate::request::Host;
 
 /// The keys of an issuer; at least one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct KeySet {
     keys: Vec<Jwk>,
 }
 
+/// Something to be said of a single key.
+#[derive(Debug, Clone, Copy)]
+pub enum Note {
+    /// It cannot or may not verify.
+    LeftOut(&'static str),
+    /// Its secret half is there, too.
+    Private,
+}
+
+/// Why a text is no key set.
 #[derive(Debug)]
+pub enum Unusable {
+    /// Not JSON.
+    Json(serde_json::Error),
+    /// No `keys`.
+    NoList,
+    /// No key that can verify.
+    NoKey,
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(e) => write!(f, "is not a key set: {e}"),
+            Self::NoList => f.write_str("is a key set without a list of keys"),
+            Self::NoKey => f.write_str("is a key set without a usable key"),
+        }
+    }
+}
+
+impl Unusable {
+    /// What would be right.
+    fn fix(&self) -> &'static str {
+        match self {
+            Self::Json(_) | Self::NoList => "a JSON Web Key Set, as {\"keys\": [...]}",
+            Self::NoKey => "an RSA key of 2048 bits or more, or an EC key on P-256, for signatures",
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
 struct Jwk {
     id: Option<String>,
     /// The only algorithm that the key is for.
@@ -25,52 +65,47 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// Reads a set. Keys that cannot or may not verify are left out with a warning, as RFC 7517 §5
-    /// wants; a set that then has none is an error.
+    /// Reads a set from the configuration. Keys that cannot or may not verify are left out with a
+    /// warning, as RFC 7517 §5 wants; a set that then has none is an error.
     pub fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        let fix = "a JSON Web Key Set, as {\"keys\": [...]}";
-        let set = match json::read(text.as_bytes()) {
-            Ok(set) => set,
-            Err(e) => {
-                errors.add(path, format!("is not a key set: {e}"), fix);
-                return None;
-            }
-        };
-        let Some(list) = set.get("keys").and_then(Value::as_array) else {
-            errors.add(path, "is a key set without a list of keys", fix);
-            return None;
-        };
         let place = path.field("keys");
-        let mut keys = Vec::with_capacity(list.len());
+        let set = Self::read(text.as_bytes(), &mut |i, note| match note {
+            Note::Private => errors.warn(
+                &place.index(i),
+                "holds a private key",
+                "remove d and everything else that is secret, and replace the key",
+            ),
+            Note::LeftOut(what) => errors.warn(
+                &place.index(i),
+                format!("is left out: {what}"),
+                "tokens signed with this key are refused",
+            ),
+        });
+        set.map_err(|unusable| errors.add(path, unusable.to_string(), unusable.fix())).ok()
+    }
+
+    /// Reads a set; what is to be said of single keys is said with their indices.
+    pub fn read(text: &[u8], note: &mut dyn FnMut(usize, Note)) -> Result<Self, Unusable> {
+        let set = json::read(text).map_err(Unusable::Json)?;
+        let list = set.get("keys").and_then(Value::as_array).ok_or(Unusable::NoList)?;
+        let mut keys = Vec::new();
         for (i, item) in list.iter().enumerate() {
-            let place = place.index(i);
             match Jwk::read(item) {
                 Ok(key) => {
                     if item.get("d").is_some() {
-                        errors.warn(
-                            &place,
-                            "holds a private key",
-                            "remove d and everything else that is secret, and replace the key",
-                        );
+                        note(i, Note::Private);
                     }
                     keys.push(key);
                 }
-                Err(what) => errors.warn(
-                    &place,
-                    format!("is left out: {what}"),
-                    "tokens signed with this key are refused",
-                ),
+                Err(what) => note(i, Note::LeftOut(what)),
             }
         }
-        if keys.is_empty() {
-            errors.add(
-                path,
-                "is a key set without a usable key",
-                "an RSA key of 2048 bits or more, or an EC key on P-256, for signatures",
-            );
-            return None;
-        }
-        Some(Self { keys })
+        if keys.is_empty() { Err(Unusable::NoKey) } else { Ok(Self { keys }) }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Checks a token's signature with the keys that may have made it. A token or a key without an

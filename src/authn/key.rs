@@ -31,6 +31,15 @@ impl std::fmt::Debug for Key {
     }
 }
 
+impl PartialEq for Key {
+    /// The encoding says everything, the type included.
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Key {}
+
 impl Key {
     /// An RSA key of these big-endian numbers, or what is wrong with it.
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {

@@ -7,6 +7,7 @@
 //! | `places`, `query` | where tokens stand in a request |
 //! | `jws`, `json`, `claims` | reading a token |
 //! | `jwks`, `key`, `algorithm`, `der` | checking its signature |
+//! | [`remote`] | key sets that are fetched |
 //! | `outputs` | telling the upstream |
 //! | [`cache`] | tokens that were verified before |
 //! | `api_key` | keys of machine clients |
@@ -30,12 +31,13 @@ mod key;
 mod outputs;
 mod places;
 mod query;
+pub mod remote;
 mod rule;
 
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{Authentication, Authenticator, TokenResults, Verdict};
+pub use authenticator::{Authentication, Authenticator, Lack, TokenResults, Verdict};
 pub use cache::TokenCache;
 pub use failure::{Failure, TokenResult};
 

@@ -12,6 +12,7 @@ use super::jwks::KeySet;
 use super::jws::{self, Jws};
 use super::outputs::Outputs;
 use super::places::Places;
+use super::remote::Remotes;
 use super::{Identity, header_name};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path};
@@ -19,6 +20,13 @@ use crate::request::Host;
 
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;
+
+/// How long a fetch may take: a token may be held as long.
+const TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
+
+/// What an absent `timeout` means.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Headers that belong to the connection, to the proxy, or to the route: a claim that chose the
 /// model would choose it after the caller was authorized for another.
@@ -48,6 +56,15 @@ const NO_OUTPUT: &[&str] = &[
 /// Beginnings of such names.
 const NO_OUTPUT_PREFIXES: &[&str] = &["x-envoy-", "x-modelgate-"];
 
+/// Whence a rule's keys are.
+#[derive(Debug)]
+pub enum Keys {
+    /// `jwks`.
+    Inline(KeySet),
+    /// `jwksUri`: an index into the authenticator's [`Remotes`].
+    Remote(usize),
+}
+
 /// A compiled rule.
 #[derive(Debug)]
 pub struct Rule {
@@ -55,7 +72,8 @@ pub struct Rule {
     pub issuer: String,
     /// Without scheme and slash.
     audiences: Vec<String>,
-    keys: KeySet,
+    /// What verifies them.
+    pub keys: Keys,
     /// Where tokens are looked for.
     pub places: Places,
     /// Whether a verified token stays on the request.
@@ -63,6 +81,8 @@ pub struct Rule {
     /// What the upstream is told.
     pub outputs: Outputs,
     split: Vec<String>,
+    /// How long a token may wait for keys.
+    pub timeout: Duration,
 }
 
 /// Claims that always hold words, besides those a rule names.
@@ -72,19 +92,16 @@ pub fn always_split() -> Vec<String> {
 
 impl Rule {
     /// Compiles a rule; `None` after at least one error was recorded.
-    pub fn compile(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    pub fn compile(
+        rule: &JwtRule,
+        remotes: &mut Remotes,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         check_names(rule, path, errors);
         check_outputs(rule, path, errors);
-        check_remote(rule, path, errors);
         let issuer = issuer(rule, path, errors);
-        let keys = match &rule.jwks {
-            Some(text) => KeySet::parse(text, &path.field("jwks"), errors),
-            None if rule.jwks_uri.is_some() => None,
-            None => {
-                errors.add(path, "is a rule without keys", "give the issuer's key set in jwks");
-                None
-            }
-        };
+        let keys = keys(rule, remotes, path, errors);
         let mut split = always_split();
         split.extend(rule.space_delimited_claims.iter().cloned());
         split.sort_unstable();
@@ -97,24 +114,30 @@ impl Rule {
             forward: rule.forward_original_token,
             outputs: Outputs::new(rule),
             split,
+            timeout: rule.timeout,
         })
     }
 
-    /// Checks a token that was read from these bytes, in Envoy's order, at `now` (seconds).
-    pub fn judge(
-        &self,
-        jws: &Jws,
-        token: &[u8],
-        now: u64,
-        host: &dyn Host,
-    ) -> Result<Rc<Verified>, Rejection> {
+    /// Checks everything but the signature, in Envoy's order, at `now` (seconds).
+    pub fn accepts(&self, jws: &Jws, now: u64) -> Result<(), Rejection> {
         let claims = &jws.claims;
         if claims.issuer() != self.issuer {
             return Err(Rejection::UnknownIssuer);
         }
         claims.validity.check(now)?;
-        claims.check_audience(&self.audiences)?;
-        self.keys.verify(jws, jws::signed(token), host)?;
+        claims.check_audience(&self.audiences)
+    }
+
+    /// Checks the signature of a token that was read from these bytes.
+    pub fn verify(
+        &self,
+        keys: &KeySet,
+        jws: &Jws,
+        token: &[u8],
+        host: &dyn Host,
+    ) -> Result<Rc<Verified>, Rejection> {
+        let claims = &jws.claims;
+        keys.verify(jws, jws::signed(token), host)?;
         let lines = self.outputs.lines(token, &claims.map);
         let mut map = claims.map.clone();
         split_words(&mut map, &self.split);
@@ -139,18 +162,39 @@ fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<String
     Some(issuer.clone())
 }
 
-/// Refuses what this version does not carry out, rather than leave tokens unverifiable.
-fn check_remote(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
-    let fix = "inline the keys in jwks";
-    if rule.jwks_uri.is_some() {
-        errors.add(&path.field("jwksUri"), "is not supported by this version", fix);
+/// The keys of a rule: its own or fetched ones, and exactly one of the two.
+fn keys(
+    rule: &JwtRule,
+    remotes: &mut Remotes,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<Keys> {
+    if rule.jwks_uri.is_none() {
+        if rule.jwks_cluster.is_some() {
+            let place = path.field("jwksCluster");
+            errors.add(&place, "fetches nothing without jwksUri", "give jwksUri, or leave it out");
+        }
+        if rule.timeout != DEFAULT_TIMEOUT {
+            let what = "limits a fetch of jwksUri, which this rule does not have";
+            errors.add(&path.field("timeout"), what, "leave it out");
+        }
+    } else if !TIMEOUTS.contains(&rule.timeout) {
+        let shown = format!("{}ms", rule.timeout.as_millis());
+        errors.add_value(&path.field("timeout"), "is out of range", shown, "100ms to 1m");
     }
-    if rule.jwks_cluster.is_some() {
-        errors.add(&path.field("jwksCluster"), "is not supported by this version", fix);
-    }
-    if rule.timeout != Duration::from_secs(5) {
-        let what = "limits a fetch of keys, which is not supported by this version";
-        errors.add(&path.field("timeout"), what, "leave it out, and inline the keys in jwks");
+    match (&rule.jwks, &rule.jwks_uri) {
+        (Some(text), None) => KeySet::parse(text, &path.field("jwks"), errors).map(Keys::Inline),
+        (None, Some(_)) => remotes.add(rule, path, errors).map(Keys::Remote),
+        (Some(_), Some(_)) => {
+            let fix = "leave one of them out: jwks holds keys, jwksUri is where they are fetched";
+            errors.add(path, "has both jwks and jwksUri", fix);
+            None
+        }
+        (None, None) => {
+            let fix = "give the issuer's key set in jwks, or jwksUri and jwksCluster";
+            errors.add(path, "is a rule without keys", fix);
+            None
+        }
     }
 }
 

@@ -129,6 +129,11 @@ pub(crate) use {default, settings, words};
 pub struct Size(pub usize);
 
 impl Size {
+    /// So many kibibytes.
+    pub const fn kib(n: usize) -> Self {
+        Self(n.saturating_mul(1024))
+    }
+
     /// So many mebibytes.
     pub const fn mib(n: usize) -> Self {
         Self(n.saturating_mul(1024 * 1024))
@@ -203,6 +208,10 @@ fn mistaken<T>(value: &Value, wanted: &str, path: &Path<'_>, errors: &mut Errors
         }
         Value::Bool(b) => errors.add_value(path, "is a boolean", b, wanted),
         Value::Number(n) => errors.add_value(path, "is a number", n, wanted),
+        // Where settings belong, a string may be the key itself instead of its hash.
+        Value::String(_) if matches!(wanted, "an object" | "a list") => {
+            errors.add(path, "is a string", wanted);
+        }
         Value::String(s) => errors.add_value(path, "is a string", s, wanted),
         Value::Array(_) => errors.add(path, "is a list", wanted),
         Value::Object(_) => errors.add(path, "is an object", wanted),
@@ -473,6 +482,14 @@ mod tests {
         let (tree, errors) = read::<Tree>(json!({"kind": "WILD"}));
         let pear = Pear { max_bytes: Size::mib(1), names: vec![], wait: None };
         assert_eq!((tree, errors.as_str()), (Some(Tree { pear, kind: Kind::Wild, count: 3 }), ""));
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_settings_is_not_shown() {
+        for pear in [json!("hunter2"), json!({"names": "hunter2"})] {
+            let (_, errors) = read::<Tree>(json!({"pear": pear, "kind": "WILD"}));
+            assert!(errors.contains("is a string") && !errors.contains("hunter2"), "{errors}");
+        }
     }
 
     #[test]

@@ -100,6 +100,8 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_http_call(
         cluster: *const u8,
         cluster_size: usize,
@@ -283,6 +285,19 @@ pub fn send_local_response(
             grpc_status,
         )
     })
+}
+
+/// Lets a stopped request go on, once the current callback is over.
+pub fn continue_request() -> Result<(), Status> {
+    const REQUEST: u32 = 0;
+    // SAFETY: takes no memory.
+    check(unsafe { proxy_continue_stream(REQUEST) })
+}
+
+/// Makes what follows in this callback be about another context.
+pub fn set_effective_context(context: u32) -> Result<(), Status> {
+    // SAFETY: takes no memory.
+    check(unsafe { proxy_set_effective_context(context) })
 }
 
 /// Sends a request to a cluster; its answer comes to the root context with the token.

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::abi::{self, Level};
+use super::held;
 use super::stream::Stream;
 use super::worker::Worker;
 
@@ -15,7 +16,7 @@ use super::worker::Worker;
 #[repr(u32)]
 pub enum Action {
     Continue = 0,
-    /// After a local reply.
+    /// After a local reply, or until the request is continued.
     Stop = 1,
 }
 
@@ -52,6 +53,23 @@ fn with_worker<R>(id: u32, missing: R, event: impl FnOnce(&mut Worker) -> R) -> 
     result
 }
 
+/// Lets held streams decide again: all of them after `changed`, else those that have waited long
+/// enough. `root` is the context of the current callback.
+fn wake(root: u32, changed: bool) {
+    let held = held::all();
+    if held.is_empty() {
+        return;
+    }
+    for id in held {
+        match abi::set_effective_context(id) {
+            Ok(()) => with_stream(id, (), |stream| stream.wake(changed)),
+            Err(_) => held::release(id),
+        }
+    }
+    // The callback ends as what it began as. It is the proxy's own context: it cannot be missing.
+    let _ = abi::set_effective_context(root);
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
@@ -79,7 +97,7 @@ extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
             contexts.workers.insert(id, Worker::default());
         } else {
             let gate = contexts.workers.get(&parent).and_then(Worker::gate);
-            contexts.streams.insert(id, Some(Stream::new(gate)));
+            contexts.streams.insert(id, Some(Stream::new(id, gate)));
         }
     });
 }
@@ -91,7 +109,8 @@ extern "C" fn proxy_on_configure(id: u32, _size: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(id: u32) {
-    with_worker(id, (), Worker::tick);
+    let changed = with_worker(id, false, Worker::tick);
+    wake(id, changed);
 }
 
 #[unsafe(no_mangle)]
@@ -102,26 +121,27 @@ extern "C" fn proxy_on_http_call_response(
     body_size: usize,
     _trailers: usize,
 ) {
-    with_worker(id, (), |worker| worker.answered(token, body_size));
+    if with_worker(id, false, |worker| worker.answered(token, body_size)) {
+        wake(id, true);
+    }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(id: u32, _headers: usize, end_of_stream: u32) -> u32 {
     // A stream that nobody announced has no configuration, and is refused like one.
     let action = with_stream(id, None, |stream| Some(stream.request_headers(end_of_stream != 0)));
-    action.unwrap_or_else(|| Stream::new(None).request_headers(end_of_stream != 0)) as u32
+    action.unwrap_or_else(|| Stream::new(id, None).request_headers(end_of_stream != 0)) as u32
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_body(id: u32, size: usize, end_of_stream: u32) -> u32 {
-    with_stream(id, (), |stream| stream.request_body(size, end_of_stream != 0));
-    Action::Continue as u32
+    let body = |stream: &mut Stream| stream.request_body(size, end_of_stream != 0);
+    with_stream(id, Action::Continue, body) as u32
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_trailers(id: u32, _trailers: usize) -> u32 {
-    with_stream(id, (), |stream| stream.request_body(0, true));
-    Action::Continue as u32
+    with_stream(id, Action::Continue, |stream| stream.request_body(0, true)) as u32
 }
 
 #[unsafe(no_mangle)]

@@ -6,7 +6,9 @@
 
 mod abi;
 mod exports;
+mod held;
 mod host;
+mod keys;
 mod metrics;
 mod shadows;
 mod stream;

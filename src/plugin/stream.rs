@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::abi::{self, Buffer, Map};
 use super::exports::Action;
+use super::held::{self, Held};
 use super::host;
 use super::shadows::live_head;
 use super::worker::Gate;
@@ -17,10 +18,12 @@ use crate::telemetry::{Count, ModelLabel, NONE, Verdict};
 /// An HTTP context.
 #[derive(Debug)]
 pub struct Stream {
+    id: u32,
     gate: Option<Rc<Gate>>,
     request: Option<Counted>,
     /// The pairs that this request feeds.
     pairs: Vec<Id>,
+    held: Option<Held>,
 }
 
 /// What is known of a request once it is decided, until it is counted.
@@ -34,11 +37,16 @@ struct Counted {
 
 impl Stream {
     /// A stream under this configuration; without one it will be refused.
-    pub fn new(gate: Option<Rc<Gate>>) -> Self {
-        Self { gate, request: None, pairs: Vec::new() }
+    pub fn new(id: u32, gate: Option<Rc<Gate>>) -> Self {
+        Self { id, gate, request: None, pairs: Vec::new(), held: None }
     }
 
     pub fn request_headers(&mut self, end_of_stream: bool) -> Action {
+        self.decide(end_of_stream, false)
+    }
+
+    /// Decides, or holds the request until keys come. A held one whose time is `over` is decided.
+    fn decide(&mut self, end_of_stream: bool, over: bool) -> Action {
         let Some(gate) = &self.gate else {
             return refuse("modelgate_no_configuration");
         };
@@ -49,6 +57,22 @@ impl Stream {
         let attributes = Attributes::new(&gate.proxy);
         let request = Request::new(&headers, &attributes);
         let decision = gate.plan.decide(&request, &mut gate.cache.borrow_mut());
+        let wait = decision.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
+        if let Some(wait) = wait
+            && (self.held.is_some() || held::hold(self.id))
+        {
+            // A client that does not wait as long is counted as what it is so far.
+            let verdict = Verdict::Unauthenticated;
+            let (model, operation) = (decision.model, decision.operation);
+            let is_grpc = request.is_grpc();
+            self.request = Some(Counted { verdict, model, operation, is_grpc });
+            let until = attributes.now().saturating_add(wait);
+            self.held.get_or_insert(Held { until, end_of_stream, missed_body: false });
+            gate.hurry();
+            return Action::Stop;
+        }
+        held::release(self.id);
+        let missed_body = self.held.take().is_some_and(|held| held.missed_body);
         gate.count(&decision);
         if gate.plan.writes_access_log() {
             write_access_log(gate, &decision);
@@ -67,7 +91,7 @@ impl Stream {
             counted.verdict = Verdict::Error;
             return refuse("modelgate_unwritable_headers");
         }
-        if !decision.copies.is_empty() && !gate.is_retired() {
+        if !decision.copies.is_empty() && !gate.is_retired() && !missed_body {
             self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies);
         }
         if end_of_stream {
@@ -76,13 +100,33 @@ impl Stream {
         Action::Continue
     }
 
-    pub fn request_body(&mut self, size: usize, end_of_stream: bool) {
+    /// Decides a held request again, if that may end otherwise. Called with this stream as the
+    /// effective context.
+    pub fn wake(&mut self, changed: bool) {
+        let Some(held) = &self.held else { return };
+        let over = abi::now() >= held.until;
+        if !(changed || over) {
+            return;
+        }
+        if self.decide(held.end_of_stream, over) == Action::Continue {
+            // A stream that is gone has nothing to continue.
+            let _ = abi::continue_request();
+        }
+    }
+
+    /// A body that comes while its request is held would take the headers along past this filter.
+    pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if let Some(held) = &mut self.held {
+            held.missed_body = true;
+            return Action::Stop;
+        }
         if let Some(chunk) = self.chunk(Buffer::RequestBody, size) {
             self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, sink));
         }
         if end_of_stream {
             self.each_pair(|desk, id, sink| desk.request_complete(id, sink));
         }
+        Action::Continue
     }
 
     pub fn response_headers(&mut self, end_of_stream: bool) {
@@ -119,6 +163,9 @@ impl Stream {
 
     /// The end of the stream: the request is counted, and its pairs hear that nothing more comes.
     pub fn log(&mut self) {
+        if self.held.take().is_some() {
+            held::release(self.id);
+        }
         if !self.pairs.is_empty() {
             let broke_off = host::text("response\0code_details")
                 .is_some_and(|details| details.starts_with(b"upstream_reset"));

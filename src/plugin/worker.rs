@@ -4,16 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::abi::{self, Buffer, Level};
+use super::held;
 use super::host::Proxy;
+use super::keys::Fetching;
 use super::metrics::Meter;
 use super::shadows::Shadowing;
-use crate::authn::TokenCache;
+use crate::authn::{Lack, TokenCache};
 use crate::config::Errors;
 use crate::pipeline::{Decision, Plan};
 use crate::telemetry::Count;
 
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;
+
+/// How soon a fetch of keys is sent, in milliseconds.
+const SOON: u32 = 1;
 
 /// What the streams of one worker share under one configuration.
 #[derive(Debug)]
@@ -23,7 +28,10 @@ pub struct Gate {
     pub cache: RefCell<TokenCache>,
     pub meter: RefCell<Meter>,
     pub shadowing: Shadowing,
+    pub fetching: Fetching,
     flushed: Cell<u64>,
+    /// How often it ticks, as far as keys and counts want it.
+    period: Cell<u32>,
     /// The configuration was replaced: nobody ticks any more.
     retired: Cell<bool>,
 }
@@ -48,47 +56,63 @@ impl Worker {
         for warning in errors.warnings() {
             abi::log(Level::Warn, &format!("modelgate: {warning}"));
         }
-        let Some(plan) = plan else {
+        let Some(mut plan) = plan else {
             let refused = "modelgate: the configuration is refused, the one before stays:";
             abi::log(Level::Error, &format!("{refused}\n{errors}"));
             return false;
         };
+        let fetching = Fetching::new(&mut plan);
+        // Fetches leave with a tick: while a configuration is only tried out there is none.
+        let fetches = plan.remotes().iter().next().is_some();
+        let period = if fetches { SOON } else { FLUSH };
         self.gate = Some(Rc::new(Gate {
+            fetching,
             proxy: Proxy::default(),
             cache: RefCell::new(plan.token_cache()),
             meter: RefCell::new(Meter::new(&plan)),
             shadowing: Shadowing::new(&plan),
             flushed: Cell::new(0),
+            period: Cell::new(period),
             retired: Cell::new(false),
             plan,
         }));
-        abi::set_tick_period(FLUSH);
+        abi::set_tick_period(period);
         true
     }
 
-    pub fn tick(&mut self) {
-        let Some(gate) = &self.gate else { return };
+    /// Whether keys that a held stream waits for may have become known, or known not to come.
+    pub fn tick(&mut self) -> bool {
+        let Some(gate) = &self.gate else { return false };
         let now = abi::now();
-        if gate.shadowing.dispatch(&gate.plan, &gate.meter, now) {
-            // Everything queued is on its way, or has its outcome.
-            abi::set_tick_period(FLUSH);
+        let changed = gate.fetching.send_due(&gate.plan, &gate.meter, now);
+        let hurried = gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
+        // Everything queued is on its way, or has its outcome.
+        let period = if held::any() { held::LOOK } else { FLUSH };
+        if gate.period.replace(period) != period || hurried {
+            abi::set_tick_period(period);
         }
         if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
             gate.flushed.set(now);
             gate.flush();
         }
+        changed
     }
 
-    pub fn answered(&mut self, token: u32, body_size: usize) {
-        if let Some(gate) = &self.gate {
+    /// The same after the answer to a callout.
+    pub fn answered(&mut self, token: u32, body_size: usize) -> bool {
+        let Some(gate) = &self.gate else { return false };
+        let keys = gate.fetching.answered(&gate.plan, &gate.meter, token, body_size);
+        if !keys {
             gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size);
         }
+        keys
     }
 
     /// The configuration was replaced, or the proxy stops: callouts are lost with this context.
     pub fn done(&mut self) {
         if let Some(gate) = &self.gate {
             gate.retired.set(true);
+            gate.fetching.abandon(&gate.plan);
             gate.shadowing.drain(&gate.plan, &gate.meter);
             gate.flush();
         }
@@ -96,6 +120,18 @@ impl Worker {
 }
 
 impl Gate {
+    /// How long a request may wait for the keys that its token lacks, in nanoseconds. Keys that
+    /// cannot be waited for are fetched all the same, for requests to come.
+    pub fn wait_for(&self, lack: Lack) -> Option<u64> {
+        if lack.wait.is_none() {
+            let remote = self.plan.remotes().get(lack.remote)?;
+            if remote.wants_key(abi::now()) {
+                self.hurry();
+            }
+        }
+        lack.wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
+    }
+
     /// Counts what tokens and policies contribute.
     pub fn count(&self, decision: &Decision) {
         let mut meter = self.meter.borrow_mut();
@@ -106,6 +142,14 @@ impl Gate {
         }
         for (policy, effect) in &decision.effects {
             meter.count(Count::Policy(self.plan.policy_label(*policy), *effect));
+        }
+    }
+
+    /// Asks for a tick soon, once: to ask again would start the host's timer anew, and requests
+    /// that come faster than it runs would put it off for ever.
+    pub fn hurry(&self) {
+        if self.period.replace(SOON) != SOON {
+            abi::set_tick_period(SOON);
         }
     }
 

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::client::shown;
@@ -106,6 +107,7 @@ struct Behaviour {
 struct State {
     received: Mutex<Vec<Received>>,
     behaviour: Mutex<Behaviour>,
+    held: watch::Sender<bool>,
 }
 
 /// A running server, HTTP/1.1 and HTTP/2 without TLS; stops when dropped. Needs a Tokio runtime.
@@ -149,6 +151,16 @@ impl Upstream {
     /// Waits this long before each answer from now on.
     pub fn set_delay(&self, delay: Duration) {
         lock(&self.state.behaviour).delay = delay;
+    }
+
+    /// Keeps every answer back from now on, until [`release`](Self::release).
+    pub fn hold(&self) {
+        self.state.held.send_replace(true);
+    }
+
+    /// Answers what was held, and whatever comes.
+    pub fn release(&self) {
+        self.state.held.send_replace(false);
     }
 
     /// Fails this way from now on; `None` heals it.
@@ -244,6 +256,7 @@ async fn answer(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    state.held.subscribe().wait_for(|held| !held).await?;
     let answer = match fault {
         None => handler(&received),
         Some(Fault::Status(status)) => Answer::new(status, "text/plain", "failing as told"),

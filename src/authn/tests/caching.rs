@@ -62,7 +62,7 @@ fn a_token_is_verified_once() {
 #[test]
 fn nothing_is_served_before_its_time() {
     let mut cache = cache(1 << 20);
-    let key = Key::new(b"t", 0, HERE);
+    let key = Key::new(b"t", 0, HERE, 0);
     cache.put(&key, &verified("s", 1000, Some(2000)), 1000);
     for (now, want) in [(939, false), (940, true), (2060, true), (2061, false), (1500, true)] {
         assert_eq!(cache.get(&key, now).is_some(), want, "{now}");
@@ -100,9 +100,9 @@ fn bytes_are_bounded_and_evictions_counted() {
         for i in 0..2000u32 {
             let token = vec![b'x'; (i % 700) as usize];
             let token = [i.to_string().as_bytes(), &token].concat();
-            cache.put(&Key::new(&token, 0, HERE), &verified("s", 0, None), 0);
+            cache.put(&Key::new(&token, 0, HERE, 0), &verified("s", 0, None), 0);
             assert!(cache.used() <= limit, "{} > {limit}", cache.used());
-            let found = cache.get(&Key::new(&token, 0, HERE), 0).is_some();
+            let found = cache.get(&Key::new(&token, 0, HERE, 0), 0).is_some();
             assert_eq!(found, limit >= 10_000, "{limit} {i}");
         }
         assert_eq!(cache.evicted() > 0, limit >= 10_000);
@@ -115,31 +115,31 @@ fn the_stale_goes_before_the_useful() {
     let token = |i: u8| [i];
     for i in 0..4 {
         let expires = if i == 2 { Some(10) } else { None };
-        cache.put(&Key::new(&token(i), 0, HERE), &verified("s", 0, expires), 0);
+        cache.put(&Key::new(&token(i), 0, HERE, 0), &verified("s", 0, expires), 0);
     }
-    cache.put(&Key::new(&token(4), 0, HERE), &verified("s", 0, None), 100);
+    cache.put(&Key::new(&token(4), 0, HERE, 0), &verified("s", 0, None), 100);
     assert_eq!(cache.evicted(), 0);
     // Of the valid, the one that was not used for longest.
     for i in [0, 3, 4] {
-        assert!(cache.get(&Key::new(&token(i), 0, HERE), 100).is_some());
+        assert!(cache.get(&Key::new(&token(i), 0, HERE, 0), 100).is_some());
     }
-    cache.put(&Key::new(&token(5), 0, HERE), &verified("s", 0, None), 100);
+    cache.put(&Key::new(&token(5), 0, HERE, 0), &verified("s", 0, None), 100);
     assert_eq!(cache.evicted(), 1);
-    assert!(cache.get(&Key::new(&token(1), 0, HERE), 100).is_none());
+    assert!(cache.get(&Key::new(&token(1), 0, HERE, 0), 100).is_none());
     // The same again takes its own place.
     let used = cache.used();
-    cache.put(&Key::new(&token(5), 0, HERE), &verified("s", 0, None), 100);
+    cache.put(&Key::new(&token(5), 0, HERE, 0), &verified("s", 0, None), 100);
     assert_eq!((cache.evicted(), cache.used()), (1, used));
 }
 
 #[test]
 fn one_token_does_not_push_out_all_others() {
     let mut cache = cache(64 * 1024);
-    cache.put(&Key::new(b"small", 0, HERE), &verified("s", 0, None), 0);
+    cache.put(&Key::new(b"small", 0, HERE, 0), &verified("s", 0, None), 0);
     let big = vec![b'x'; 60 * 1024];
-    cache.put(&Key::new(&big, 0, HERE), &verified("s", 0, None), 0);
-    assert!(cache.get(&Key::new(&big, 0, HERE), 0).is_none());
-    assert!(cache.get(&Key::new(b"small", 0, HERE), 0).is_some());
+    cache.put(&Key::new(&big, 0, HERE, 0), &verified("s", 0, None), 0);
+    assert!(cache.get(&Key::new(&big, 0, HERE, 0), 0).is_none());
+    assert!(cache.get(&Key::new(b"small", 0, HERE, 0), 0).is_some());
 }
 
 proptest::proptest! {
@@ -152,7 +152,7 @@ proptest::proptest! {
         let mut cache = cache(limit);
         for (token, rule, now, put) in steps {
             let bytes = vec![token; usize::from(token) * 20];
-            let key = Key::new(&bytes, rule, HERE);
+            let key = Key::new(&bytes, rule, HERE, 0);
             let name = format!("{token}/{rule}");
             if put {
                 cache.put(&key, &verified(&name, 0, None), now);

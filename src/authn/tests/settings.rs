@@ -26,16 +26,12 @@ fn rules_that_are_refused() {
             "rule.issuer: is reserved for API keys (apikey/x): another issuer",
         ),
         (
-            json!({"jwksUri": "https://x"}),
-            "rule.jwksUri: is not supported by this version: inline the keys in jwks",
-        ),
-        (
             json!({"jwksCluster": "c"}),
-            "rule.jwksCluster: is not supported by this version: inline the keys in jwks",
+            "rule.jwksCluster: fetches nothing without jwksUri: give jwksUri, or leave it out",
         ),
         (
             json!({"timeout": "1s"}),
-            "rule.timeout: limits a fetch of keys, which is not supported by this version: leave it out, and inline the keys in jwks",
+            "rule.timeout: limits a fetch of jwksUri, which this rule does not have: leave it out",
         ),
         (json!({"audiences": ["a", ""]}), "rule.audiences[1]: is empty: a name, or leave it out"),
         (json!({"fromParams": [""]}), "rule.fromParams[0]: is empty: a name, or leave it out"),
@@ -99,22 +95,17 @@ fn rules_that_are_refused() {
         assert_eq!(rule_errors(more.clone()), [want], "{more}");
     }
     assert_eq!(
-        errors(json!({"jwtRules": [{"issuer": "me"}, {"jwksUri": "https://x"}]})),
+        errors(
+            json!({"jwtRules": [{"issuer": "me"}, {"jwksUri": "https://x", "jwksCluster": "c"}]})
+        ),
         [
-            "authentication.jwtRules[0]: is a rule without keys: give the issuer's key set in jwks",
-            "authentication.jwtRules[1].jwksUri: is not supported by this version: inline the keys in jwks",
+            "authentication.jwtRules[0]: is a rule without keys: give the issuer's key set in jwks, or jwksUri and jwksCluster",
             "authentication.jwtRules[1].issuer: is missing: exactly the iss of the tokens",
         ]
     );
     assert_eq!(
         errors(json!({"tokenCache": {"bytes": "1KiB"}})),
         ["authentication.tokenCache.bytes: is too small: 8KiB or more, or 0B to switch it off"]
-    );
-    assert_eq!(
-        errors(json!({"jwks": {"refresh": "1m"}})),
-        [
-            "authentication.jwks: is about fetched key sets, which are not supported by this version: leave it out, and inline the keys in the jwks of each rule"
-        ]
     );
 }
 

@@ -1,3 +1,5 @@
+//! Which answers agree, by table and by property.
+
 use super::*;
 use crate::config::{Errors, Path};
 use crate::request::Header;

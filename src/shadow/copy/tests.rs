@@ -1,3 +1,5 @@
+//! What a copy carries, and what never.
+
 use super::super::settings::Credentials;
 use super::super::settings::tests::compile;
 use super::*;

@@ -1,3 +1,5 @@
+//! One outcome for each selected request, whatever the order of events.
+
 use super::super::compare::Kind;
 use super::super::settings::tests::shadows;
 use super::*;

@@ -1,3 +1,5 @@
+//! Which settings of shadows are taken, and what is said of the others.
+
 use super::*;
 use crate::config::read::Read;
 

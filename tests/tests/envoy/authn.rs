@@ -50,10 +50,8 @@ async fn valid_tokens_reach_the_model_by_a_friendly_address() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_shipped_gateway_resource_works_with_the_issuers_keys() -> Result<()> {
-    let mut plugin = WasmPlugin::shipped("gateway.yaml")?;
-    let keys = plugin.config_mut().get_mut("authentication").context("no authentication")?;
-    keys["jwtRules"][0]["jwks"] = json!(Issuer::shared()?.jwks());
+async fn the_shipped_gateway_resource_works_unchanged() -> Result<()> {
+    let plugin = WasmPlugin::shipped("gateway.yaml")?;
     let site = Site::with_plugin(&plugin, Model::retrained().await?).await?;
     let issuer = Issuer::shared()?;
     let scientist = issuer.token("alice", &["data-science"])?;
@@ -224,7 +222,6 @@ async fn preflights_skip_authentication_only() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "this version refuses jwksUri"]
 async fn tokens_wait_for_keys_and_fail_without_them() -> Result<()> {
     let rule = json!({
         "issuer": "https://idp.example.com",

@@ -139,7 +139,8 @@ async fn a_killed_model_is_an_answer_of_envoy() -> Result<()> {
 #[tokio::test]
 async fn clients_that_hang_up_are_survived() -> Result<()> {
     let site = Site::start(open(shadow(json!({})))?).await?;
-    site.live.set_delay(Duration::from_millis(500));
+    site.live.hold();
+    let mut sent = 0.0;
     for part in [
         "POST /models/prod/iris:predict HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{",
         "POST /models/prod/iris:predict HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}",
@@ -147,10 +148,12 @@ async fn clients_that_hang_up_are_survived() -> Result<()> {
     ] {
         let mut stream = TcpStream::connect(site.gateway.address).await?;
         stream.write_all(part.as_bytes()).await?;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        sent += part.len() as f64;
+        let read = [("envoy_http_conn_manager_prefix", "ingress")];
+        site.counted("envoy_http_downstream_cx_rx_bytes_total", &read, sent).await?;
         drop(stream);
     }
-    site.live.set_delay(Duration::ZERO);
+    site.live.release();
     site.expect(predict(), 200, "ndarray").await?;
     // The first and the third were never complete.
     until("every selected copy to have its outcome", Duration::from_secs(10), async || {

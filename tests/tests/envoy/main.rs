@@ -5,6 +5,7 @@ mod authz;
 mod bypass;
 mod config;
 mod hostile;
+mod keys;
 mod rewrite;
 mod shadow;
 mod site;

@@ -14,6 +14,7 @@ use testbed::iris::Iris;
 use testbed::stats::Stats;
 use testbed::tokens::Issuer;
 use testbed::upstream::Fault;
+use testbed::wait::until;
 
 use crate::site::{FRIENDLY, PREDICTIONS, Site, flower, open, predict, shadow};
 
@@ -41,15 +42,17 @@ fn contested_flower() -> Result<Value> {
 
 #[tokio::test]
 async fn a_shadow_slower_than_the_live_model_is_received_and_compared() -> Result<()> {
-    let site = Site::with_same_shadow(open(shadow(json!({"timeout": "10s"})))?).await?;
+    let site = Site::with_same_shadow(open(shadow(json!({"timeout": "30s"})))?).await?;
     let direct =
         Request::post_json("/api/v1.0/predictions", &flower()).send(site.live.address()).await?;
     site.live.forget();
-    site.retrained.set_delay(Duration::from_secs(2));
+    // The live answer is here while the shadow holds its own back: nothing waited for it.
+    site.retrained.hold();
     let answer = site.expect(predict(), 200, "ndarray").await?;
     assert_eq!(answer.body, direct.body, "the live answer is byte for byte what it was");
-    assert!(answer.elapsed < Duration::from_secs(1), "it waited: {:?}", answer.elapsed);
     let copies = site.retrained.wait_for(1, SOON).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    site.retrained.release();
     assert_eq!(copies[0].path, "/api/v1.0/predictions");
     assert_eq!(copies[0].body, flower().to_string());
     let stats = site.settled(1.0).await?;
@@ -153,11 +156,7 @@ async fn tolerance_lets_answers_agree() -> Result<()> {
 #[tokio::test]
 async fn a_failing_shadow_never_reaches_the_caller() -> Result<()> {
     let mut site = Site::start(open(shadow(json!({"timeout": "300ms"})))?).await?;
-    let fine = async |site: &Site| -> Result<()> {
-        let answer = site.expect(predict(), 200, "ndarray").await?;
-        assert!(answer.elapsed < Duration::from_millis(250), "{:?}", answer.elapsed);
-        Ok(())
-    };
+    let fine = async |site: &Site| site.expect(predict(), 200, "ndarray").await;
     site.retrained.set_fault(Some(Fault::Status(403)));
     fine(&site).await?;
     assert_eq!(outcomes(&site.settled(1.0).await?, "shadow_failed"), 1.0);
@@ -187,29 +186,29 @@ async fn a_failing_live_model_is_no_disagreement() -> Result<()> {
 
 #[tokio::test]
 async fn the_breaker_leaves_a_dead_shadow_alone() -> Result<()> {
-    let breaker = json!({"failures": 3, "retryAfter": "6s"});
+    let breaker = json!({"failures": 3, "retryAfter": "10s"});
     let mut site = Site::with_same_shadow(open(shadow(json!({"breaker": breaker})))?).await?;
     site.retrained.stop().await;
-    for sent in 1..=6 {
-        site.expect(predict(), 200, "").await?;
-        site.settled(f64::from(sent)).await?;
+    // Those that open it, and those that it stops: within the time that it stays open.
+    for total in [3.0, 6.0] {
+        for _ in 0..3 {
+            site.expect(predict(), 200, "").await?;
+        }
+        site.settled(total).await?;
     }
     let stats = site.settled(6.0).await?;
     assert_eq!(outcomes(&stats, "shadow_failed"), 3.0);
     assert_eq!(outcomes(&stats, "breaker_open"), 3.0);
     site.retrained.restart().await?;
-    tokio::time::sleep(Duration::from_millis(6500)).await;
-    // A probe goes through and closes it; Envoy may still remember the closed port at first.
-    for sent in 7..=8 {
+    // Envoy may remember the closed port for a while, and fail the first probe.
+    let mut sent = 6.0;
+    until("a probe to close the breaker", Duration::from_secs(60), async || {
         site.expect(predict(), 200, "").await?;
-        site.settled(f64::from(sent)).await?;
-    }
-    let stats = site.settled(8.0).await?;
-    assert!(
-        outcomes(&stats, "matched") >= 1.0,
-        "{:?}",
-        stats.starting_with(OUTCOMES).collect::<Vec<_>>()
-    );
+        sent += 1.0;
+        let stats = site.settled(sent).await?;
+        Ok((outcomes(&stats, "matched") >= 1.0).then_some(()))
+    })
+    .await?;
     site.check_healthy().await
 }
 
@@ -227,12 +226,14 @@ async fn bodies_over_the_limit_are_not_copied() -> Result<()> {
 
 #[tokio::test]
 async fn copies_under_way_are_bounded() -> Result<()> {
-    let settings = json!({"timeout": "5s", "limits": {"inFlight": 2}});
+    let settings = json!({"timeout": "30s", "limits": {"inFlight": 2}});
     let site = Site::with_same_shadow(open(shadow(settings))?).await?;
-    site.retrained.set_delay(Duration::from_secs(2));
+    site.retrained.hold();
     for _ in 0..5 {
         site.expect(predict(), 200, "").await?;
     }
+    site.counted(OUTCOMES, &[("outcome", "over_budget")], 3.0).await?;
+    site.retrained.release();
     let stats = site.settled(5.0).await?;
     assert_eq!(outcomes(&stats, "over_budget"), 3.0);
     assert_eq!(outcomes(&stats, "matched"), 2.0);
@@ -241,10 +242,9 @@ async fn copies_under_way_are_bounded() -> Result<()> {
 
 #[tokio::test]
 async fn only_selected_requests_are_copied() -> Result<()> {
-    let mut settings = shadow(json!({
+    let settings = shadow(json!({
         "when": [{"key": "request.auth.claims[groups]", "values": ["beta"]}],
     }));
-    settings["telemetry"] = json!({});
     let site = Site::start(open(settings)?).await?;
     let issuer = Issuer::shared()?;
     let (beta, other) = (issuer.token("alice", &["beta"])?, issuer.token("bob", &["other"])?);

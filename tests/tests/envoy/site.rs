@@ -58,13 +58,22 @@ impl Site {
         Self::with_plugin(&WasmPlugin::with_config(config)?, same).await
     }
 
+    /// A site whose issuer is this one.
+    pub async fn with_idp(config: Value, idp: Upstream) -> Result<Self> {
+        Self::build(&WasmPlugin::with_config(config)?, Model::retrained().await?, idp).await
+    }
+
     pub async fn with_plugin(plugin: &WasmPlugin, retrained: Model) -> Result<Self> {
-        let live = Model::live().await?;
-        let fraud = Upstream::echo("fraud").await?;
-        let website = Upstream::echo("website").await?;
         let jwks = Issuer::shared()?.jwks();
         let idp =
             Upstream::start(move |_| Answer::new(200, "application/json", jwks.clone())).await?;
+        Self::build(plugin, retrained, idp).await
+    }
+
+    async fn build(plugin: &WasmPlugin, retrained: Model, idp: Upstream) -> Result<Self> {
+        let live = Model::live().await?;
+        let fraud = Upstream::echo("fraud").await?;
+        let website = Upstream::echo("website").await?;
         let gateway = Gateway::new()
             .extension(&plugin.under_test()?)
             .deployment(&Deployment::single("prod", "iris", live.address()))

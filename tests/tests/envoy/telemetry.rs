@@ -78,7 +78,6 @@ async fn tokens_are_counted_by_result() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "this version refuses jwksUri"]
 async fn fetches_of_keys_are_counted() -> Result<()> {
     let rule = json!({
         "issuer": "https://idp.example.com",

@@ -1,0 +1,142 @@
+//! Whence a key set comes: `jwksUri` and `jwksCluster`, and the request that is sent.
+
+use crate::config::types::JwtRule;
+use crate::config::{Errors, Path};
+use crate::request::Header;
+
+/// The longest URI and the longest name of a cluster, in bytes.
+const MAX_LENGTH: usize = 2048;
+
+/// Whence a set comes. Two rules with the same have one set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    cluster: Box<str>,
+    https: bool,
+    /// Host, and port where the URI has one.
+    authority: Box<str>,
+    /// Path and query.
+    path: Box<str>,
+}
+
+impl Source {
+    /// The source of a rule that has a `jwksUri`; `None` after an error was recorded.
+    pub fn compile(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let (uri, cluster) = (rule.jwks_uri.as_deref().unwrap_or_default(), &rule.jwks_cluster);
+        let parts = parts(uri);
+        if let Err(what) = parts {
+            // Not shown: what makes it wrong may be a password.
+            let fix =
+                "http:// or https://, a host and a path, as https://idp.example.com/jwks.json";
+            errors.add(&path.field("jwksUri"), what, fix);
+        }
+        let place = path.field("jwksCluster");
+        let fix = "the Envoy cluster that reaches jwksUri, as outbound|443||idp.example.com";
+        let is_name = |name: &str| is_plain(name) && name.len() <= MAX_LENGTH;
+        match cluster.as_deref() {
+            None => errors.add(&place, "is missing beside jwksUri", fix),
+            Some(name) if !is_name(name) => {
+                errors.add_value(&place, "is not the name of a cluster", name, fix);
+            }
+            Some(name) => {
+                let (https, authority, path_and_query) = parts.ok()?;
+                if !https {
+                    errors.warn(
+                        &path.field("jwksUri"),
+                        "is not https",
+                        "whoever is on the way can put keys of their own in, unless the cluster's \
+                         TLS keeps them out",
+                    );
+                }
+                let path = match &*path_and_query {
+                    "" => "/".into(),
+                    _ => path_and_query,
+                };
+                return Some(Self {
+                    cluster: name.into(),
+                    https,
+                    authority: authority.into(),
+                    path,
+                });
+            }
+        }
+        None
+    }
+
+    /// The cluster that the request is sent to.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The header lines of the request.
+    pub fn request(&self) -> [Header<'_>; 5] {
+        let scheme: &[u8] = if self.https { b"https" } else { b"http" };
+        [
+            (b":method", b"GET"),
+            (b":scheme", scheme),
+            (b":authority", self.authority.as_bytes()),
+            (b":path", self.path.as_bytes()),
+            (b"accept", b"application/json"),
+        ]
+    }
+}
+
+/// Whether it is https, the authority, and path with query (RFC 3986 §3), or what is wrong.
+fn parts(uri: &str) -> Result<(bool, &str, Box<str>), &'static str> {
+    let (https, rest) = match (uri.strip_prefix("https://"), uri.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err("is not a URL of http or https"),
+    };
+    if !is_plain(uri) || uri.len() > MAX_LENGTH {
+        return Err("is too long, or holds spaces or characters that are not ASCII");
+    }
+    if uri.contains('#') {
+        return Err("has a fragment, which is never sent");
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    if authority.contains('@') {
+        return Err("holds a user or a password");
+    }
+    if authority.is_empty() || authority.starts_with(':') {
+        return Err("has no host");
+    }
+    let path = if path.starts_with('?') { format!("/{path}").into() } else { path.into() };
+    Ok((https, authority, path))
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris() {
+        for (uri, want) in [
+            ("https://idp/keys?v=1", Ok((true, "idp", "/keys?v=1"))),
+            ("http://idp:8080", Ok((false, "idp:8080", ""))),
+            ("https://[::1]/k", Ok((true, "[::1]", "/k"))),
+            ("https://idp?x=/", Ok((true, "idp", "/?x=/"))),
+            ("", Err("is not a URL of http or https")),
+            ("ftp://idp/", Err("is not a URL of http or https")),
+            ("HTTPS://idp/", Err("is not a URL of http or https")),
+            ("https://", Err("has no host")),
+            ("https:///keys", Err("has no host")),
+            ("https://:443/keys", Err("has no host")),
+            ("https://me:secret@idp/", Err("holds a user or a password")),
+            ("https://idp/#a", Err("has a fragment, which is never sent")),
+        ] {
+            let got = parts(uri);
+            let got =
+                got.as_ref().map(|(https, host, path)| (*https, *host, &**path)).map_err(|e| *e);
+            assert_eq!(got, want, "{uri}");
+        }
+        for uri in ["https://idp/a b", "https://idp/\r\nx: y", "https://idp/é"] {
+            assert!(parts(uri).is_err(), "{uri}");
+        }
+        assert!(parts(&format!("https://idp/{}", "x".repeat(MAX_LENGTH))).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! What is held of a remote key set, and what is under way: never had, fresh, or stale.
+
+use std::rc::Rc;
+
+use super::super::jwks::KeySet;
+use super::answer::{Failed, Good};
+use super::schedule::{self, ASK_EVERY, GRACE, Times, has_passed};
+
+/// The state of one set in one worker. It knows no settings, which change with the configuration.
+#[derive(Debug, Default)]
+pub struct KeyState {
+    held: Option<Held>,
+    /// Counts the sets that differ from the one before.
+    generation: u64,
+    under_way: Option<Fetch>,
+    /// The last attempts, if they failed.
+    failing: Option<Failing>,
+    /// When a token last brought a fetch forward.
+    asked: Option<u64>,
+    /// A token has brought the next fetch forward.
+    wanted: bool,
+}
+
+/// A set.
+#[derive(Debug)]
+pub struct Held {
+    /// Its keys.
+    pub set: Rc<KeySet>,
+    /// From 1 on; another number, other keys.
+    pub generation: u64,
+    fetched: u64,
+    max_age: Option<u64>,
+    spread: u64,
+}
+
+#[derive(Debug)]
+struct Fetch {
+    since: u64,
+    timeout: u64,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: u64,
+    count: u32,
+    wait: u64,
+    what: String,
+}
+
+impl KeyState {
+    /// Whether to fetch now: at the start, at the set's age, when a token asked for it, and in
+    /// growing distances while it fails. Never while a fetch is under way.
+    pub fn is_due(&self, now: u64, times: &Times) -> bool {
+        if self.is_under_way(now) {
+            return false;
+        }
+        match (&self.failing, &self.held) {
+            (Some(failing), _) => has_passed(now, failing.since, failing.wait),
+            (None, None) => true,
+            (None, Some(held)) => {
+                let age = times.age(held.max_age, held.spread);
+                self.wanted || has_passed(now, held.fetched, age)
+            }
+        }
+    }
+
+    fn is_under_way(&self, now: u64) -> bool {
+        let lost = |f: &Fetch| has_passed(now, f.since, f.timeout.saturating_add(GRACE));
+        self.under_way.as_ref().is_some_and(|fetch| !lost(fetch))
+    }
+
+    /// The set that serves, if it is not too old. (A clock that was set back makes no set old.)
+    pub fn current(&self, now: u64, times: &Times) -> Option<&Held> {
+        self.held.as_ref().filter(|held| now.saturating_sub(held.fetched) <= times.max_stale)
+    }
+
+    /// Whether no set serves, and a fetch is under way or due.
+    pub fn is_awaited(&self, now: u64, times: &Times) -> bool {
+        self.current(now, times).is_none() && (self.is_under_way(now) || self.is_due(now, times))
+    }
+
+    /// A fetch was sent.
+    pub fn started(&mut self, now: u64, timeout: u64) {
+        self.under_way = Some(Fetch { since: now, timeout });
+        self.wanted = false;
+    }
+
+    /// The context that sent the fetch is gone, and the answer with it.
+    pub fn abandoned(&mut self) {
+        self.under_way = None;
+    }
+
+    /// Whether the fetch under way has taken its timeout.
+    pub fn is_late(&self, now: u64, timeout: u64) -> bool {
+        self.under_way.as_ref().is_some_and(|fetch| has_passed(now, fetch.since, timeout))
+    }
+
+    /// The fetch is over. What should be in the log, if that is news.
+    pub fn finished(&mut self, read: Result<Good, Failed>, now: u64, salt: u64) -> Option<String> {
+        self.under_way = None;
+        let spread = schedule::spread(now, salt);
+        let good = match read {
+            Ok(good) => good,
+            Err(failed) => return self.failed(failed.what, now, spread),
+        };
+        let failed_before = self.failing.take().is_some();
+        let same = self.held.take().filter(|held| *held.set == good.set);
+        let is_new = same.is_none();
+        let set = match same {
+            Some(held) => held.set,
+            None => {
+                self.generation = self.generation.saturating_add(1);
+                Rc::new(good.set)
+            }
+        };
+        let (generation, max_age) = (self.generation, good.max_age);
+        self.held = Some(Held { set, generation, fetched: now, max_age, spread });
+        match good.left_out {
+            Some((count, what)) if is_new => {
+                Some(format!("{count} are left out, the first because {what}"))
+            }
+            _ if failed_before => Some("fetched again".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn failed(&mut self, what: String, now: u64, spread: u64) -> Option<String> {
+        let before = self.failing.take();
+        let count = before.as_ref().map_or(0, |f| f.count).saturating_add(1);
+        let is_news = before.is_none_or(|failing| failing.what != what);
+        let serves = match self.held {
+            Some(_) => "those fetched before serve on, for jwks.maxStale at most",
+            None => "until there are some, their tokens are refused",
+        };
+        let line = is_news.then(|| format!("not fetched: {what}; {serves}"));
+        let wait = schedule::retry_after(count, spread);
+        self.failing = Some(Failing { since: now, count, wait, what });
+        line
+    }
+
+    /// A token names a key that the set lacks: the set is fetched before its age, unless that was
+    /// done lately or fetches fail. Whether a fetch is due now.
+    pub fn wants_key(&mut self, now: u64) -> bool {
+        let lately = self.asked.is_some_and(|asked| !has_passed(now, asked, ASK_EVERY));
+        if self.held.is_none() || self.failing.is_some() || self.is_under_way(now) || lately {
+            return false;
+        }
+        self.asked = Some(now);
+        self.wanted = true;
+        true
+    }
+}

@@ -1,0 +1,96 @@
+//! Fetches key sets from the root context, and keeps them for as long as the VM lives.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::abi::{self, Buffer, Level, Map};
+use super::host;
+use super::metrics::Meter;
+use crate::authn::remote::{self, Answer, Fetched, KeyStore};
+use crate::pipeline::Plan;
+use crate::telemetry::Count;
+
+thread_local! {
+    /// Not in shared data, which every other module of the proxy could write.
+    static STORE: RefCell<KeyStore> = RefCell::default();
+}
+
+/// The fetches of one worker under one configuration.
+#[derive(Debug)]
+pub struct Fetching {
+    under_way: RefCell<BTreeMap<u32, usize>>,
+    salt: u64,
+}
+
+impl Fetching {
+    /// Nothing under way. The configuration gets the sets that another one has fetched.
+    pub fn new(plan: &mut Plan) -> Self {
+        STORE.with_borrow_mut(|store| plan.share_keys(store));
+        // The node's name: gateways that start together do not fetch together for ever.
+        let salt = remote::salt(&host::text("node\0id").unwrap_or_default());
+        Self { under_way: RefCell::default(), salt }
+    }
+
+    /// Sends the fetches that are due. Whether one has failed at once.
+    pub fn send_due(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
+        let mut changed = false;
+        for (index, remote) in plan.remotes().iter().enumerate() {
+            if !remote.is_due(now) {
+                continue;
+            }
+            remote.started(now);
+            let timeout = u32::try_from(remote.timeout().as_millis()).unwrap_or(u32::MAX);
+            let (source, body) = (remote.source(), []);
+            match abi::http_call(source.cluster(), &source.request(), &body, timeout) {
+                Ok(token) => {
+                    self.under_way.borrow_mut().insert(token, index);
+                }
+                Err(_) => {
+                    report(meter, index, remote.finished(None, now, self.salt));
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Takes the answer to a fetch; `false` if the callout was none.
+    pub fn answered(
+        &self,
+        plan: &Plan,
+        meter: &RefCell<Meter>,
+        token: u32,
+        body_len: usize,
+    ) -> bool {
+        let Some(index) = self.under_way.borrow_mut().remove(&token) else { return false };
+        let Some(remote) = plan.remotes().get(index) else { return false };
+        let headers = abi::header_map(Map::CalloutHeaders).unwrap_or_default();
+        let body = match body_len {
+            1.. if body_len <= remote.max_bytes() => {
+                abi::buffer(Buffer::CalloutBody, body_len).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let answer = Answer { headers: &abi::lines(&headers), body: &body, body_len };
+        let fetched = remote.finished(Some(&answer), abi::now(), self.salt);
+        report(meter, index, fetched);
+        true
+    }
+
+    /// The answers to what is under way are lost with this context: others may fetch.
+    pub fn abandon(&self, plan: &Plan) {
+        for index in std::mem::take(&mut *self.under_way.borrow_mut()).into_values() {
+            if let Some(remote) = plan.remotes().get(index) {
+                remote.abandoned();
+            }
+        }
+    }
+}
+
+fn report(meter: &RefCell<Meter>, index: usize, fetched: Fetched) {
+    let count = Count::JwksFetch(u32::try_from(index).unwrap_or(u32::MAX), fetched.result);
+    meter.borrow_mut().count(count);
+    if let Some(line) = fetched.line {
+        abi::log(Level::Warn, &format!("modelgate: {}", line.escape_debug()));
+    }
+}
