@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Errors;
 use crate::request::{Attributes, Header, NoHost};
 
 fn plan(settings: Value) -> Plan {

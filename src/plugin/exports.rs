@@ -37,11 +37,15 @@ fn with_stream<R>(id: u32, missing: R, event: impl FnOnce(&mut Stream) -> R) -> 
         CONTEXTS.with_borrow_mut(|contexts| contexts.streams.get_mut(&id).and_then(Option::take));
     let Some(mut stream) = stream else { return missing };
     let result = event(&mut stream);
-    CONTEXTS.with_borrow_mut(|contexts| {
-        if let Some(slot) = contexts.streams.get_mut(&id) {
+    let deleted = CONTEXTS.with_borrow_mut(|contexts| match contexts.streams.get_mut(&id) {
+        Some(slot) => {
             *slot = Some(stream);
+            None
         }
+        None => Some(stream),
     });
+    // By the event itself: it is over, and has to be counted.
+    deleted.into_iter().for_each(|mut stream| stream.log());
     result
 }
 

@@ -1,0 +1,114 @@
+//! From the text that an operator wrote to a [`Plan`], with everything that is wrong on the way.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::Plan;
+use crate::authn::Authenticator;
+use crate::authz::{Authorizer, Conditions};
+use crate::config::types::PluginConfig;
+use crate::config::{self, Errors, Path};
+use crate::rewrite::Rewrites;
+use crate::sanitise::Sanitiser;
+use crate::shadow::{Credentials, Shadows};
+use crate::target::Targets;
+use crate::target::host::Hosts;
+
+impl Plan {
+    /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.
+    pub fn read(text: &[u8], errors: &mut Errors) -> Option<Self> {
+        let settings = config::read(text, errors)?;
+        let plan = Self::compile(&settings, errors);
+        plan.filter(|_| errors.is_empty())
+    }
+
+    /// Compiles settings. Every part is compiled before the first failure counts, so that all
+    /// errors are reported.
+    fn compile(settings: &PluginConfig, errors: &mut Errors) -> Option<Self> {
+        let root = Path::ROOT;
+        let targets = Targets::compile(&settings.targets, &root.field("targets"), errors);
+        let rewrites = root.field("rewrites");
+        let rewrites = Rewrites::compile(&settings.rewrites, &settings.targets, &rewrites, errors);
+        let authentication = root.field("authentication");
+        let authenticator =
+            Authenticator::compile(&settings.authentication, &authentication, errors);
+        let source = settings.source_address;
+        let authorizer =
+            Authorizer::compile(&settings.authorization, &settings.bypass, source, errors);
+        let credentials = authenticator.as_ref().map(credentials).unwrap_or_default();
+        let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
+        let compiled = Shadows::compile(shadows, limits, &credentials, &root, errors);
+        let list = root.field("shadows");
+        let when: Vec<Option<Conditions>> = shadows
+            .iter()
+            .enumerate()
+            .map(|(i, shadow)| {
+                let path = list.index(i);
+                Conditions::compile(&shadow.when, &path.field("when"), source, errors)
+            })
+            .collect();
+        let exclude = root.field("exclude");
+        let excluded = match settings.exclude.hosts.as_slice() {
+            [] => None,
+            hosts => Some(Hosts::compile(hosts, &exclude.field("hosts"), errors)),
+        };
+        check_peers(&settings.trusted_peers, &root.field("trustedPeers"), errors);
+        if !settings.splits.is_empty() {
+            let fix = "leave them out, and let the VirtualService split by weight";
+            errors.add(&root.field("splits"), "are not supported by this version", fix);
+        }
+        let authenticator = authenticator?;
+        Some(Self {
+            mode: settings.mode,
+            excluded,
+            trusted_peers: settings.trusted_peers.clone(),
+            rewrites: rewrites?,
+            targets: targets?,
+            sanitiser: Sanitiser::new(authenticator.output_headers().iter().map(Vec::as_slice)),
+            authenticator,
+            authorizer: authorizer?,
+            shadows: Rc::new(compiled?),
+            when: when.into_iter().collect::<Option<_>>()?,
+            token_cache: settings.authentication.token_cache.clone(),
+            telemetry: settings.telemetry.clone(),
+            named_models: named_models(settings),
+        })
+    }
+}
+
+/// Where credentials travel, for what copies must not carry.
+fn credentials(authenticator: &Authenticator) -> Credentials {
+    let texts = |names: &[Vec<u8>]| {
+        names.iter().map(|name| String::from_utf8_lossy(name)).map(Cow::into_owned).collect()
+    };
+    Credentials {
+        headers: texts(authenticator.credential_headers()),
+        params: texts(authenticator.credential_params()),
+        identity: texts(authenticator.output_headers()),
+    }
+}
+
+fn check_peers(peers: &[String], path: &Path<'_>, errors: &mut Errors) {
+    for (i, peer) in peers.iter().enumerate() {
+        if !peer.starts_with("spiffe://") || peer.contains('*') {
+            let fix = "a whole SPIFFE id, as spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway";
+            errors.add_value(&path.index(i), "is not a SPIFFE id", peer, fix);
+        }
+    }
+}
+
+/// Every `namespace/name` that stands in the configuration without a `*`.
+fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
+    let policies = settings.authorization.policies.iter();
+    let operations = policies.clone().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to);
+    let fixed = settings.targets.fixed.iter().map(|fixed| &fixed.model);
+    policies
+        .flat_map(|policy| &policy.models)
+        .chain(operations.flat_map(|to| &to.operation.models))
+        .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
+        .chain(fixed)
+        .filter(|model| !model.contains('*'))
+        .cloned()
+        .collect()
+}
