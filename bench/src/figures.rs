@@ -25,6 +25,11 @@ impl Series {
         (fold(f64::min), fold(f64::max))
     }
 
+    /// The smallest value: what a round takes that nothing else on the machine disturbed.
+    pub fn least(&self) -> f64 {
+        self.range().0
+    }
+
     /// Round by round, how many times `other` this is: what slows a whole round down cancels out.
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(this, other)| this / other).collect())
