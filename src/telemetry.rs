@@ -129,13 +129,15 @@ pub enum Count {
     ShadowDifference(u32, Kind),
 }
 
-/// A distribution of a shadow's latencies, in milliseconds.
+/// A distribution over a shadow's pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Histogram {
-    /// Of the live model.
+    /// How long the live model took, in milliseconds.
     Live,
-    /// Of the shadow.
+    /// How long the shadow took, in milliseconds.
     Shadow,
+    /// The largest difference of two scores at the same place, in millionths.
+    ScoreDifference,
 }
 
 impl Histogram {
@@ -144,6 +146,7 @@ impl Histogram {
         let metric = match self {
             Self::Live => "modelgate_shadow_live_milliseconds",
             Self::Shadow => "modelgate_shadow_milliseconds",
+            Self::ScoreDifference => "modelgate_shadow_score_difference_millionths",
         };
         metric_name(metric, &[("shadow", shadow)])
     }

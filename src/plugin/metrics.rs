@@ -43,13 +43,13 @@ impl Meter {
         }
     }
 
-    /// Records a latency of a shadow's pair.
-    pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, millis: u64) {
+    /// Records an observation of a shadow's pair.
+    pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, value: u64) {
         let metric = self.histograms.entry((shadow, histogram)).or_insert_with(|| {
             abi::define_metric(Metric::Histogram, &histogram.name(name(plan, shadow))).ok()
         });
         if let Some(metric) = metric {
-            abi::record_metric(*metric, millis);
+            abi::record_metric(*metric, value);
         }
     }
 

@@ -53,6 +53,10 @@ impl Sink for Counting<'_> {
         meter.observe(self.plan, shadow, Histogram::Shadow, shadow_millis);
     }
 
+    fn score_difference(&mut self, shadow: usize, millionths: u64) {
+        self.meter.borrow_mut().observe(self.plan, shadow, Histogram::ScoreDifference, millionths);
+    }
+
     fn log(&mut self, line: &str) {
         abi::log(Level::Warn, &format!("modelgate: {line}"));
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::capture::Capture;
-use super::compare::{Verdict, Whole};
+use super::compare::{Comparison, Verdict, Whole};
 use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
@@ -394,8 +394,11 @@ impl Desk {
         let (Some(open), Some(rules)) = (pair.open, self.shadows.get(shadow)) else { return };
         let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
         let live = Whole { head, body: open.live_body.bytes() };
-        let verdict = rules.compare.compare(live, answer);
+        let Comparison { verdict, moved } = rules.compare.compare(live, answer);
         sink.latencies(shadow, millis(live_took), millis(took));
+        if let Some(moved) = moved {
+            sink.score_difference(shadow, millionths(moved));
+        }
         match verdict {
             Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
             Verdict::Mismatched(report) => {
@@ -429,6 +432,13 @@ impl Desk {
 /// Nanoseconds in milliseconds, to the nearest.
 fn millis(nanos: u64) -> u64 {
     nanos.saturating_add(500_000) / 1_000_000
+}
+
+/// Larger ones would make a sum of them useless.
+const MOST_MILLIONTHS: f64 = 1e15;
+
+fn millionths(difference: f64) -> u64 {
+    (difference * 1e6).round().min(MOST_MILLIONTHS) as u64
 }
 
 impl State {

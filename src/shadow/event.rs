@@ -40,6 +40,9 @@ pub trait Sink {
     /// How long both took, for a pair that was compared. The live time runs from the request's
     /// headers, the shadow's from the dispatch of the copy, each to the end of the answer.
     fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64);
+    /// The largest difference of two scores at the same place, in millionths, tolerated or not, for
+    /// a pair whose values were compared.
+    fn score_difference(&mut self, shadow: usize, millionths: u64);
     /// A line for the log at warning level, escaped, without secrets.
     fn log(&mut self, line: &str);
 }

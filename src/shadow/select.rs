@@ -92,7 +92,7 @@ mod tests {
     const THREE: &str = r#"[
         {"name": "a", "models": ["prod/iris"], "cluster": "a"},
         {"name": "b", "models": ["prod/*", "prod/iris", "*/iris"], "cluster": "b",
-         "operations": ["predict", "feedback"]},
+         "operations": ["predict", "explain"]},
         {"name": "c", "models": ["*"], "cluster": "c", "percent": 0}]"#;
 
     #[test]
@@ -101,7 +101,8 @@ mod tests {
             (Some("prod/iris"), Operation::Predict, &[0, 1][..]),
             (Some("prod/fraud"), Operation::Predict, &[1]),
             (Some("test/iris"), Operation::Predict, &[1]),
-            (Some("prod/iris"), Operation::Feedback, &[1]),
+            (Some("prod/iris"), Operation::Explain, &[1]),
+            (Some("prod/iris"), Operation::Feedback, &[]),
             (Some("prod/iris"), Operation::Metrics, &[]),
             (Some("x/y"), Operation::Predict, &[]),
             (None, Operation::Predict, &[]),

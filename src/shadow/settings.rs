@@ -253,10 +253,16 @@ fn authority(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> B
     }
 }
 
+/// Feedback teaches a model: what the live one learns from its answers is no lesson for another.
+fn is_never_copied(operation: Operation) -> bool {
+    operation == Operation::Feedback || operation.is_closed()
+}
+
 fn operations(words: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<Operation> {
     let possible = || {
         let open = Operation::WORDS.iter().filter_map(|w| Operation::from_word(w));
-        let open: Vec<&str> = open.filter(|o| !o.is_closed()).map(Operation::as_str).collect();
+        let open: Vec<&str> =
+            open.filter(|o| !is_never_copied(*o)).map(Operation::as_str).collect();
         format!("some of {}", open.join(", "))
     };
     if words.is_empty() {
@@ -265,7 +271,7 @@ fn operations(words: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<Ope
     let mut read = Vec::new();
     for (i, word) in words.iter().enumerate() {
         match Operation::from_word(word) {
-            Some(operation) if operation.is_closed() => {
+            Some(operation) if is_never_copied(operation) => {
                 errors.add_value(&path.index(i), "is never copied", word, possible());
             }
             Some(operation) => read.push(operation),

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-/// A JSON value.
+use super::number::Number;
+
+/// A JSON value, or one of a message that is read as if it were JSON.
 #[derive(Debug, PartialEq)]
 pub enum Json<'a> {
     /// `null`
@@ -11,7 +13,7 @@ pub enum Json<'a> {
     /// `true` or `false`
     Bool(bool),
     /// As it was written.
-    Number(&'a str),
+    Number(Number<'a>),
     /// Decoded. Bytes, because Python may write half of a surrogate pair, which no `str` holds.
     String(Cow<'a, [u8]>),
     /// In order.
@@ -128,7 +130,7 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Result<Json<'a>, Unread> {
         for word in ["NaN", "Infinity", "-Infinity"] {
             if let Some(rest) = self.rest.strip_prefix(word) {
-                return Ok(Json::Number(self.advance(rest)));
+                return Ok(Json::Number(Number::Text(self.advance(rest))));
             }
         }
         let rest = self.rest.strip_prefix('-').unwrap_or(self.rest);
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
         if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
             rest = digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))?;
         }
-        Ok(Json::Number(self.advance(rest)))
+        Ok(Json::Number(Number::Text(self.advance(rest))))
     }
 
     /// What lies before `rest`, a tail of the remaining text.
@@ -254,18 +256,17 @@ mod tests {
     #[test]
     fn reads_what_python_writes() {
         for number in ["0", "-0", "12.5", "1e-7", "1E+300", "NaN", "Infinity", "-Infinity"] {
-            assert_eq!(read(number.as_bytes()), Ok(Json::Number(number)), "{number}");
+            let read = read(number.as_bytes());
+            assert_eq!(read, Ok(Json::Number(Number::Text(number))), "{number}");
         }
         assert_eq!(string(r#""a\u00e9\n\ud83d\ude00""#), "a\u{e9}\n\u{1f600}".as_bytes());
         assert_eq!(string(r#""\ud800x""#), [0xED, 0xA0, 0x80, b'x']);
         assert_eq!(string(r#""\ud800\u0041""#), [0xED, 0xA0, 0x80, b'A']);
         let Ok(Json::Object(members)) = read(br#" {"b":1,"a":2, "b" : 3} "#) else { panic!() };
-        let names: Vec<_> = members.iter().map(|(n, v)| (&**n, v)).collect();
-        assert_eq!(
-            names,
-            [(&b"a"[..], &Json::Number("2")), (&b"b"[..], &Json::Number("3"))],
-            "sorted, the last wins"
-        );
+        let number = |n: &'static str| Json::Number(Number::Text(n));
+        let expected = [("a", number("2")), ("b", number("3"))];
+        let expected = expected.map(|(name, value)| (Cow::Borrowed(name.as_bytes()), value));
+        assert_eq!(members, expected, "sorted, the last wins");
     }
 
     #[test]

@@ -59,6 +59,16 @@ pub enum Verdict {
     Uncomparable(&'static str),
 }
 
+/// The verdict on a pair, and how far its scores are apart.
+#[derive(Debug, PartialEq)]
+pub struct Comparison {
+    /// Whether they agree.
+    pub verdict: Verdict,
+    /// The largest difference of two scores at the same place, tolerated or not; absent where no
+    /// values were compared.
+    pub moved: Option<f64>,
+}
+
 /// A complete answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole<'a> {
@@ -70,7 +80,21 @@ pub struct Whole<'a> {
 
 impl Rules {
     /// Compares the live answer with the shadow's.
-    pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>) -> Verdict {
+    pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>) -> Comparison {
+        match self.report(live, shadow) {
+            Ok(report) => Comparison {
+                moved: report.moved,
+                verdict: match report.kinds.is_empty() {
+                    true => Verdict::Matched,
+                    false => Verdict::Mismatched(report),
+                },
+            },
+            Err(reason) => Comparison { verdict: Verdict::Uncomparable(reason), moved: None },
+        }
+    }
+
+    /// All differences, or why there is no saying.
+    fn report(&self, live: Whole<'_>, shadow: Whole<'_>) -> Result<Report, &'static str> {
         let (a, b) = (live.head, shadow.head);
         let mut report = Report::default();
         if a.statuses() != b.statuses() {
@@ -79,19 +103,17 @@ impl Rules {
                 (http, grpc) => format!("{http} with grpc-status {grpc}").into_bytes(),
             };
             self.add(&mut report, Kind::Status, &shown(a), &shown(b));
-            return Verdict::Mismatched(report);
+            return Ok(report);
         }
         if a.media_type != b.media_type {
             self.add(&mut report, Kind::ContentType, &a.media_type, &b.media_type);
             if !(a.is_json() && b.is_json()) {
-                return Verdict::Mismatched(report);
+                return Ok(report);
             }
         }
         match self.bodies(live, shadow, report.clone()) {
-            Ok(report) if report.kinds.is_empty() => Verdict::Matched,
-            Ok(report) => Verdict::Mismatched(report),
-            Err(reason) if report.kinds.is_empty() => Verdict::Uncomparable(reason),
-            Err(_) => Verdict::Mismatched(report),
+            Err(_) if !report.kinds.is_empty() => Ok(report),
+            compared => compared,
         }
     }
 
@@ -102,12 +124,12 @@ impl Rules {
         mut report: Report,
     ) -> Result<Report, &'static str> {
         if live.head.encoding == shadow.head.encoding && live.body == shadow.body {
-            return Ok(report);
+            return Ok(report.unmoved());
         }
         let live_body = self.decoded(live).ok_or("the live answer's coding cannot be read")?;
         let shadow_body = self.decoded(shadow).ok_or("the shadow's coding cannot be read")?;
         if live_body == shadow_body {
-            return Ok(report);
+            return Ok(report.unmoved());
         }
         let untyped = live.head.media_type.is_empty();
         if live.head.is_json() || untyped {

@@ -52,6 +52,9 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// How many more there are.
     pub more: u32,
+    /// The largest difference of two scores at the same place, tolerated or not; absent where no
+    /// values were compared.
+    pub moved: Option<f64>,
 }
 
 /// Characters of a value or of a name that a line shows.
@@ -70,6 +73,20 @@ impl Report {
             self.differences.push(describe());
         } else {
             self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// Values are compared: as far as is known, no score moved.
+    #[must_use]
+    pub fn unmoved(mut self) -> Self {
+        self.moved = Some(0.0);
+        self
+    }
+
+    /// Takes note of how far two scores are apart. What is no number is no distance.
+    pub fn moved(&mut self, by: f64) {
+        if by.is_finite() {
+            self.moved = Some(self.moved.unwrap_or(0.0).max(by));
         }
     }
 }
@@ -134,7 +151,7 @@ pub fn brief(value: &Json<'_>) -> String {
     match value {
         Json::Null => "null".into(),
         Json::Bool(b) => b.to_string(),
-        Json::Number(n) => escaped(n.as_bytes()),
+        Json::Number(n) => escaped(n.to_string().as_bytes()),
         Json::String(s) => format!("\"{}\"", escaped(s)),
         Json::Array(items) => format!("a list of {}", items.len()),
         Json::Object(members) => format!("an object of {}", members.len()),

@@ -30,10 +30,12 @@ fn head(status: &str, media: &str) -> Head {
 
 fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
     let head = head("200", "application/json");
-    rules.compare(
-        Whole { head: &head, body: live.as_bytes() },
-        Whole { head: &head, body: shadow.as_bytes() },
-    )
+    rules
+        .compare(
+            Whole { head: &head, body: live.as_bytes() },
+            Whole { head: &head, body: shadow.as_bytes() },
+        )
+        .verdict
 }
 
 /// The differences as a log line shows them; empty for agreement.
@@ -111,6 +113,16 @@ fn predictions_decide_or_score() {
         (seldon("[[1,3],[1,2]]"), seldon("[[1,3],[2,1]]"), "class at /data/ndarray/1/0 by 1"),
         (seldon("[1,3]"), seldon("[2,3]"), "score at /data/ndarray/0 by 1"),
         (seldon("[\"setosa\"]"), seldon("[\"virginica\"]"), "class at /data/ndarray/0"),
+        (seldon("[\"7\"]"), seldon("[\"8\"]"), "class at /data/ndarray/0"),
+        (seldon("[\"0.7\"]"), seldon("[\"0.70000000001\"]"), ""),
+        (seldon("[\"0.7\"]"), seldon("[\"0.8\"]"), "score at /data/ndarray/0 by 0.1"),
+        (seldon("[0.7]"), seldon("[\"0.7\"]"), "value at /data/ndarray/0"),
+        // Within the tolerance, and the other class all the same.
+        (
+            seldon("[[0.5,0.5000000001]]"),
+            seldon("[[0.5000000001,0.5]]"),
+            "class at /data/ndarray/0/0 by 1e-10",
+        ),
         (seldon("[[1,2]]"), seldon("[[1,2],[1,2]]"), "shape at /data/ndarray by 1"),
         (seldon("[[1,2]]"), seldon("[[1,2,3]]"), "shape at /data/ndarray/0 by 1"),
         (
@@ -160,6 +172,27 @@ fn predictions_decide_or_score() {
 }
 
 #[test]
+fn scores_move_also_within_the_tolerance() {
+    let rules = rules(&[], &[]);
+    let json = head("200", "application/json");
+    let moved = |live: &str, shadow: &str| {
+        let (a, b) = (live.as_bytes(), shadow.as_bytes());
+        rules.compare(Whole { head: &json, body: a }, Whole { head: &json, body: b }).moved
+    };
+    for (live, shadow, expected) in [
+        ("[[0.25,0.75]]", "[[0.25,0.75]]", Some(0.0)),
+        ("[[0.25,0.75],[1,2]]", "[[0.5,0.5],[1.5,2]]", Some(0.5)),
+        ("[[1e-10,0.75]]", "[[0,0.75]]", Some(1e-10)),
+        ("[[NaN,0.75]]", "[[0,0.5]]", Some(0.25)),
+        ("[\"a\"]", "[\"b\"]", Some(0.0)),
+        ("<", "[1]", None),
+    ] {
+        let body = |predictions: &str| format!("{{\"predictions\":{predictions}}}");
+        assert_eq!(moved(&body(live), &body(shadow)), expected, "{live} {shadow}");
+    }
+}
+
+#[test]
 fn an_ignored_score_decides_nothing() {
     let rules = Rules { show_values: false, ..rules(&["/predictions/*/2"], &[]) };
     let tf = |s: &str| format!(r#"{{"predictions":{s}}}"#);
@@ -186,10 +219,13 @@ fn outputs_are_joined_by_name() {
 #[test]
 fn heads_come_first() {
     let rules = rules(&[], &[]);
-    let compare = |a: &Head, b: &Head, live: &str, shadow: &str| match rules.compare(
-        Whole { head: a, body: live.as_bytes() },
-        Whole { head: b, body: shadow.as_bytes() },
-    ) {
+    let compare = |a: &Head, b: &Head, live: &str, shadow: &str| match rules
+        .compare(
+            Whole { head: a, body: live.as_bytes() },
+            Whole { head: b, body: shadow.as_bytes() },
+        )
+        .verdict
+    {
         Verdict::Matched => String::new(),
         Verdict::Mismatched(report) => report.to_string(),
         Verdict::Uncomparable(reason) => reason.to_owned(),
@@ -232,14 +268,14 @@ fn codings_are_undone() {
     let live = Whole { head: &coded("gzip"), body: GZIP };
     let plain = head("200", "application/json");
     let same = br#"{"data": {"ndarray": [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9]]}}"#;
-    assert_eq!(rules.compare(live, Whole { head: &plain, body: same }), Verdict::Matched);
-    assert_eq!(rules.compare(live, live), Verdict::Matched);
+    assert_eq!(rules.compare(live, Whole { head: &plain, body: same }).verdict, Verdict::Matched);
+    assert_eq!(rules.compare(live, live).verdict, Verdict::Matched);
     let brotli = Whole { head: &coded("br"), body: GZIP };
-    let verdict = rules.compare(brotli, Whole { head: &plain, body: same });
+    let verdict = rules.compare(brotli, Whole { head: &plain, body: same }).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
-    assert_eq!(rules.compare(brotli, brotli), Verdict::Matched, "the same bytes");
+    assert_eq!(rules.compare(brotli, brotli).verdict, Verdict::Matched, "the same bytes");
     let small = Rules { max_bytes: 20, ..rules };
-    let verdict = small.compare(live, Whole { head: &plain, body: same });
+    let verdict = small.compare(live, Whole { head: &plain, body: same }).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
 }
 

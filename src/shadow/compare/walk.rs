@@ -7,13 +7,14 @@
 //!
 //! A row of scores is an innermost list of numbers below another list or an object (or, flat, as
 //! many as the last dimension of `shape`); a list at the top has one number for each instance. A
-//! string or a boolean among predictions is a label, and so is a number of an integer `datatype`.
+//! string or a boolean among predictions is a label, and so is a number of an integer `datatype`. A
+//! string that holds a number with a fraction is a score.
 
 use std::collections::BTreeMap;
 
 use super::Rules;
 use super::json::Json;
-use super::number::{Row, all_numbers};
+use super::number::{Apart, Number, all_numbers};
 use super::pointer::{Followed, Step};
 use super::report::{Difference, Kind, Report, brief, pointer};
 
@@ -30,7 +31,8 @@ pub fn compare<'a>(
     report: Report,
 ) -> Option<Report> {
     let at = At { ignore: rules.ignore.start(), unordered: rules.unordered.start() };
-    let mut walk = Walk { rules, report, path: Vec::new(), work: MAX_WORK, quiet: false };
+    let mut walk =
+        Walk { rules, report: report.unmoved(), path: Vec::new(), work: MAX_WORK, quiet: false };
     walk.pair(at, Place::Document, live, shadow);
     (walk.work > 0 || !walk.report.kinds.is_empty()).then_some(walk.report)
 }
@@ -99,7 +101,7 @@ impl Place {
 
     /// What a difference of two scalars is here.
     fn kind(self, live: &Json<'_>, shadow: &Json<'_>) -> Kind {
-        use Json::{Bool, Number, String};
+        use Json::{Bool, Number};
         match (self, live, shadow) {
             (Self::Shape, ..) => Kind::Shape,
             (
@@ -113,8 +115,7 @@ impl Place {
                     Kind::Score
                 }
             }
-            (Self::Predictions { .. }, String(_), String(_))
-            | (Self::Predictions { .. }, Bool(_), Bool(_)) => Kind::Class,
+            (Self::Predictions { .. }, Bool(_), Bool(_)) => Kind::Class,
             _ => Kind::Value,
         }
     }
@@ -147,12 +148,33 @@ impl<'a> Walk<'_, 'a> {
                 self.found(Kind::Shape, None, Some(live), Some(shadow));
             }
             (Json::Number(a), Json::Number(b)) => {
-                if let Some(by) = self.rules.tolerance.deviation(a, b) {
-                    self.found(place.kind(live, shadow), Some(by), Some(live), Some(shadow));
+                self.numbers(place.kind(live, shadow), (*a, *b), live, shadow);
+            }
+            (Json::String(a), Json::String(b)) if matches!(place, Place::Predictions { .. }) => {
+                match Number::fraction(a).zip(Number::fraction(b)) {
+                    Some(numbers) => self.numbers(Kind::Score, numbers, live, shadow),
+                    None if a == b => {}
+                    None => self.found(Kind::Class, None, Some(live), Some(shadow)),
                 }
             }
             _ if live == shadow => {}
             _ => self.found(place.kind(live, shadow), None, Some(live), Some(shadow)),
+        }
+    }
+
+    fn numbers(
+        &mut self,
+        kind: Kind,
+        (a, b): (Number<'_>, Number<'_>),
+        live: &Json<'_>,
+        shadow: &Json<'_>,
+    ) {
+        let Apart { by, differ } = self.rules.tolerance.compare(a, b);
+        if kind == Kind::Score {
+            self.report.moved(by);
+        }
+        if differ {
+            self.found(kind, Some(by), Some(live), Some(shadow));
         }
     }
 
@@ -242,10 +264,12 @@ impl<'a> Walk<'_, 'a> {
         }
         let mut first = 0usize;
         for (a, b) in live.chunks(columns).zip(shadow.chunks(columns)) {
-            if let Some(Row { decides_otherwise, index, by }) = self.rules.tolerance.row(a, b) {
-                let kind = if decides_otherwise { Kind::Class } else { Kind::Score };
-                self.path.push(Step::Index(first.saturating_add(index)));
-                self.found(kind, Some(by), a.get(index), b.get(index));
+            let row = self.rules.tolerance.row(a, b);
+            self.report.moved(row.moved);
+            if row.decides_otherwise || row.differ {
+                let kind = if row.decides_otherwise { Kind::Class } else { Kind::Score };
+                self.path.push(Step::Index(first.saturating_add(row.index)));
+                self.found(kind, Some(row.by), a.get(row.index), b.get(row.index));
                 self.path.pop();
             }
             first = first.saturating_add(columns);
@@ -385,7 +409,7 @@ fn text<'j>(object: &'j Json<'_>, name: &[u8]) -> Option<&'j [u8]> {
 fn columns(tensor: &Json<'_>) -> usize {
     let Some(Json::Array(shape)) = member(tensor, b"shape") else { return 0 };
     match shape.as_slice() {
-        [_, .., Json::Number(last)] => last.parse().unwrap_or(0),
+        [_, .., Json::Number(last)] => last.size().unwrap_or(0),
         _ => 0,
     }
 }

@@ -14,6 +14,7 @@ struct Seen {
     outcomes: Vec<Outcome>,
     kinds: Vec<Kind>,
     latencies: Vec<(u64, u64)>,
+    moved: Vec<u64>,
     lines: Vec<String>,
 }
 
@@ -29,6 +30,9 @@ impl Sink for Seen {
     }
     fn latencies(&mut self, _: usize, live: u64, shadow: u64) {
         self.latencies.push((live, shadow));
+    }
+    fn score_difference(&mut self, _: usize, millionths: u64) {
+        self.moved.push(millionths);
     }
     fn log(&mut self, line: &str) {
         self.lines.push(line.to_owned());

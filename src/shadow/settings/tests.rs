@@ -39,6 +39,7 @@ fn what_is_wrong_is_said_where_it_is() {
         (r#""timeout": "11m""#, "shadows[0].timeout: is out of range"),
         (r#""path": "/{name}""#, "shadows[0].path: has an unknown variable (/{name})"),
         (r#""operations": ["metrics"]"#, "shadows[0].operations[0]: is never copied (metrics)"),
+        (r#""operations": ["feedback"]"#, "shadows[0].operations[0]: is never copied (feedback)"),
         (r#""operations": ["predictt"]"#, "shadows[0].operations[0]: is unknown (predictt)"),
         (r#""operations": []"#, "shadows[0].operations: is empty"),
         (r#""limits": {"inFlight": 0}"#, "shadows[0].limits.inFlight: is out of range (0)"),
