@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::compare::escaped;
+use super::compare::{Message, escaped};
 use super::names::{Line, MARK, folded, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
@@ -15,6 +15,8 @@ pub struct CopyHead {
     pub(super) lines: Vec<Line>,
     /// `content-length` of the request.
     pub(super) length: Option<usize>,
+    /// What a gRPC answer holds.
+    pub(super) message: Option<Message>,
     /// Names the request in the log: model and `x-request-id`, escaped.
     pub(super) about: String,
 }
@@ -102,6 +104,7 @@ impl Shadow {
         Some(CopyHead {
             lines: copy,
             length: length.and_then(|v| std::str::from_utf8(v).ok()?.trim().parse().ok()),
+            message: Message::of_path(first(b":path")?).filter(|_| grpc),
             about: format!("model {}, request \"{request}\"", escaped(model.id.as_bytes())),
         })
     }

@@ -394,7 +394,7 @@ impl Desk {
         let (Some(open), Some(rules)) = (pair.open, self.shadows.get(shadow)) else { return };
         let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
         let live = Whole { head, body: open.live_body.bytes() };
-        let Comparison { verdict, moved } = rules.compare.compare(live, answer);
+        let Comparison { verdict, moved } = rules.compare.compare(live, answer, open.message);
         sink.latencies(shadow, millis(live_took), millis(took));
         if let Some(moved) = moved {
             sink.score_difference(shadow, millionths(moved));

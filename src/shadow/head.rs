@@ -14,6 +14,8 @@ pub struct Head {
     pub media_type: Box<[u8]>,
     /// `content-encoding`.
     pub encoding: Encoding,
+    /// `grpc-encoding`, of messages that say they are compressed.
+    pub message_encoding: Encoding,
     /// `content-length`.
     pub length: Option<usize>,
     /// Whether a server sent it: Envoy's router marks answers of upstreams, and not its own.
@@ -36,6 +38,7 @@ impl Head {
                 1 => Encoding::of(first(b"content-encoding").unwrap_or_default()),
                 _ => Encoding::Other,
             },
+            message_encoding: Encoding::of(first(b"grpc-encoding").unwrap_or_default()),
             length: number(first(b"content-length")),
             from_upstream: first(b"x-envoy-upstream-service-time").is_some(),
         }
@@ -68,6 +71,11 @@ impl Head {
             Some(4) => 504,
             Some(_) => 500,
         }
+    }
+
+    /// Whether the body is messages of gRPC.
+    pub fn is_grpc(&self) -> bool {
+        matches!(&*self.media_type, b"application/grpc" | b"application/grpc+proto")
     }
 
     /// Whether the body is JSON by its media type (RFC 6839 §3.1 for the suffix).

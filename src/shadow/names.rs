@@ -29,6 +29,7 @@ pub fn never_copied(name: &[u8]) -> bool {
         b"content-length",
         b"cookie",
         b"expect",
+        b"grpc-accept-encoding",
         b"host",
         b"http2-settings",
         b"keep-alive",

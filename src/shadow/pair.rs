@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::budget::{Budget, Share};
 use super::capture::Capture;
+use super::compare::Message;
 use super::copy::CopyHead;
 use super::head::Head;
 use super::settings::Shadow;
@@ -42,6 +43,8 @@ pub enum Stage {
 pub struct Open {
     /// Names the request in the log.
     pub about: String,
+    /// What a gRPC answer holds.
+    pub message: Option<Message>,
     /// Until it was sent.
     pub copy: Option<Copied>,
     /// As soon as it is known.
@@ -85,6 +88,7 @@ impl Open {
         }
         Some(Self {
             about: std::mem::take(&mut head.about),
+            message: head.message,
             copy: Some(Copied {
                 head,
                 body: Capture::new(budget, shadow.request_bytes),

@@ -8,6 +8,7 @@
 //! | JSON (by media type, or without one) | by value, see `walk` |
 //! | one is JSON, the other claims to be | `shape` |
 //! | both claim to be JSON and are not | cannot be compared |
+//! | messages of gRPC that are known | by value as well, see `message` |
 //! | anything else | the bytes |
 //!
 //! Bodies are compared without their content coding. Answers that a server marks with ids of its own
@@ -16,20 +17,23 @@
 
 mod encoding;
 mod json;
+mod message;
 mod number;
 mod pointer;
 mod report;
 mod walk;
+mod wire;
 
 use std::borrow::Cow;
 
 pub use encoding::Encoding;
+pub use message::Message;
 pub use number::Tolerance;
 pub use pointer::Pointers;
 pub use report::{Difference, Kind, Report, escaped};
 
 use super::head::Head;
-use json::Unread;
+use json::{Json, Unread};
 
 /// How answers are compared.
 #[derive(Debug, PartialEq)]
@@ -79,9 +83,14 @@ pub struct Whole<'a> {
 }
 
 impl Rules {
-    /// Compares the live answer with the shadow's.
-    pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>) -> Comparison {
-        match self.report(live, shadow) {
+    /// Compares the live answer with the shadow's. `message` is what they hold if they are gRPC's.
+    pub fn compare(
+        &self,
+        live: Whole<'_>,
+        shadow: Whole<'_>,
+        message: Option<Message>,
+    ) -> Comparison {
+        match self.report(live, shadow, message) {
             Ok(report) => Comparison {
                 moved: report.moved,
                 verdict: match report.kinds.is_empty() {
@@ -94,7 +103,12 @@ impl Rules {
     }
 
     /// All differences, or why there is no saying.
-    fn report(&self, live: Whole<'_>, shadow: Whole<'_>) -> Result<Report, &'static str> {
+    fn report(
+        &self,
+        live: Whole<'_>,
+        shadow: Whole<'_>,
+        message: Option<Message>,
+    ) -> Result<Report, &'static str> {
         let (a, b) = (live.head, shadow.head);
         let mut report = Report::default();
         if a.statuses() != b.statuses() {
@@ -111,7 +125,7 @@ impl Rules {
                 return Ok(report);
             }
         }
-        match self.bodies(live, shadow, report.clone()) {
+        match self.bodies(live, shadow, message, report.clone()) {
             Err(_) if !report.kinds.is_empty() => Ok(report),
             compared => compared,
         }
@@ -121,6 +135,7 @@ impl Rules {
         &self,
         live: Whole<'_>,
         shadow: Whole<'_>,
+        message: Option<Message>,
         mut report: Report,
     ) -> Result<Report, &'static str> {
         if live.head.encoding == shadow.head.encoding && live.body == shadow.body {
@@ -133,32 +148,57 @@ impl Rules {
         }
         let untyped = live.head.media_type.is_empty();
         if live.head.is_json() || untyped {
-            return match (json::read(&live_body), json::read(&shadow_body)) {
-                (Ok(a), Ok(b)) => {
-                    walk::compare(self, &a, &b, report).ok_or("they take too long to compare")
-                }
-                (Err(Unread::TooComplex), _) | (_, Err(Unread::TooComplex)) => {
-                    Err("they have too many values or levels")
-                }
-                (Err(_), Err(_)) if untyped => {
-                    self.add_bytes(&mut report, &live_body, &shadow_body);
-                    Ok(report)
-                }
-                (Err(_), Err(_)) => Err("they claim to be JSON and are not"),
-                _ => {
-                    let describe = || Difference {
-                        kind: Kind::Shape,
-                        path: String::new(),
-                        magnitude: None,
-                        values: None,
-                    };
-                    report.add(Kind::Shape, self.max_differences, describe);
-                    Ok(report)
-                }
+            let (a, b) = (json::read(&live_body), json::read(&shadow_body));
+            if a.is_err() && b.is_err() && !untyped && !too_complex(&a, &b) {
+                return Err("they claim to be JSON and are not");
+            }
+            return self.values(a, b, (&live_body, &shadow_body), report);
+        }
+        if let Some(message) = message.filter(|_| live.head.is_grpc())
+            && let (Some(a), Some(b)) = (message::unary(&live_body), message::unary(&shadow_body))
+        {
+            let message_of = |head: &Head, (bytes, compressed)| match compressed {
+                true => encoding::decode(head.message_encoding, bytes, self.max_bytes),
+                false => Some(Cow::Borrowed(bytes)),
             };
+            let a = message_of(live.head, a).ok_or("the live message's coding cannot be read")?;
+            let b = message_of(shadow.head, b).ok_or("the shadow's coding cannot be read")?;
+            return self.values(message.read(&a), message.read(&b), (&a, &b), report);
         }
         self.add_bytes(&mut report, &live_body, &shadow_body);
         Ok(report)
+    }
+
+    /// By value; by their bytes where neither can be read.
+    fn values(
+        &self,
+        live: Result<Json<'_>, Unread>,
+        shadow: Result<Json<'_>, Unread>,
+        bytes: (&[u8], &[u8]),
+        mut report: Report,
+    ) -> Result<Report, &'static str> {
+        if too_complex(&live, &shadow) {
+            return Err("they have too many values or levels");
+        }
+        match (live, shadow) {
+            (Ok(a), Ok(b)) => {
+                walk::compare(self, &a, &b, report).ok_or("they take too long to compare")
+            }
+            (Err(_), Err(_)) => {
+                self.add_bytes(&mut report, bytes.0, bytes.1);
+                Ok(report)
+            }
+            _ => {
+                let describe = || Difference {
+                    kind: Kind::Shape,
+                    path: String::new(),
+                    magnitude: None,
+                    values: None,
+                };
+                report.add(Kind::Shape, self.max_differences, describe);
+                Ok(report)
+            }
+        }
     }
 
     fn decoded<'a>(&self, answer: Whole<'a>) -> Option<Cow<'a, [u8]>> {
@@ -186,6 +226,10 @@ impl Rules {
             }
         });
     }
+}
+
+fn too_complex(live: &Result<Json<'_>, Unread>, shadow: &Result<Json<'_>, Unread>) -> bool {
+    [live, shadow].into_iter().any(|read| matches!(read, Err(Unread::TooComplex)))
 }
 
 #[cfg(test)]

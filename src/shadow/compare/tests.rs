@@ -34,6 +34,7 @@ fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
         .compare(
             Whole { head: &head, body: live.as_bytes() },
             Whole { head: &head, body: shadow.as_bytes() },
+            None,
         )
         .verdict
 }
@@ -177,7 +178,7 @@ fn scores_move_also_within_the_tolerance() {
     let json = head("200", "application/json");
     let moved = |live: &str, shadow: &str| {
         let (a, b) = (live.as_bytes(), shadow.as_bytes());
-        rules.compare(Whole { head: &json, body: a }, Whole { head: &json, body: b }).moved
+        rules.compare(Whole { head: &json, body: a }, Whole { head: &json, body: b }, None).moved
     };
     for (live, shadow, expected) in [
         ("[[0.25,0.75]]", "[[0.25,0.75]]", Some(0.0)),
@@ -223,6 +224,7 @@ fn heads_come_first() {
         .compare(
             Whole { head: a, body: live.as_bytes() },
             Whole { head: b, body: shadow.as_bytes() },
+            None,
         )
         .verdict
     {
@@ -268,14 +270,17 @@ fn codings_are_undone() {
     let live = Whole { head: &coded("gzip"), body: GZIP };
     let plain = head("200", "application/json");
     let same = br#"{"data": {"ndarray": [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9]]}}"#;
-    assert_eq!(rules.compare(live, Whole { head: &plain, body: same }).verdict, Verdict::Matched);
-    assert_eq!(rules.compare(live, live).verdict, Verdict::Matched);
+    assert_eq!(
+        rules.compare(live, Whole { head: &plain, body: same }, None).verdict,
+        Verdict::Matched
+    );
+    assert_eq!(rules.compare(live, live, None).verdict, Verdict::Matched);
     let brotli = Whole { head: &coded("br"), body: GZIP };
-    let verdict = rules.compare(brotli, Whole { head: &plain, body: same }).verdict;
+    let verdict = rules.compare(brotli, Whole { head: &plain, body: same }, None).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
-    assert_eq!(rules.compare(brotli, brotli).verdict, Verdict::Matched, "the same bytes");
+    assert_eq!(rules.compare(brotli, brotli, None).verdict, Verdict::Matched, "the same bytes");
     let small = Rules { max_bytes: 20, ..rules };
-    let verdict = small.compare(live, Whole { head: &plain, body: same }).verdict;
+    let verdict = small.compare(live, Whole { head: &plain, body: same }, None).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
 }
 
@@ -361,7 +366,9 @@ proptest! {
         let rules = rules(&["/a"], &["/b"]);
         for coding in ["", "gzip", "deflate"] {
             let head = Head::of(&[(b"content-encoding", coding.as_bytes())]);
-            rules.compare(Whole { head: &head, body: &a }, Whole { head: &head, body: &b });
+            for message in [None, Some(Message::ModelInferResponse), Some(Message::SeldonMessage)] {
+                rules.compare(Whole { head: &head, body: &a }, Whole { head: &head, body: &b }, message);
+            }
         }
     }
 }
