@@ -18,10 +18,10 @@ use crate::control_plane::{Cluster, ISTIOD_TLS};
 use crate::shipped;
 
 /// How long until a proxy has its configuration.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 
-/// How long a change of a resource may take until it is in force.
-pub const IN_FORCE: Duration = Duration::from_secs(20);
+/// How long a change of a resource may take until it is in force, on the busiest of machines: a second is usual.
+pub const IN_FORCE: Duration = Duration::from_secs(90);
 
 /// The settings of the mesh that modelgate's telemetry needs; Helm values of istiod.
 pub const MESH: &str = "wasmplugin/mesh/values.yaml";
@@ -146,6 +146,18 @@ impl Agent {
     pub async fn logs(&self, text: &str) -> Result<()> {
         until(&format!("the proxy to log {text:?}"), IN_FORCE, async || {
             Ok(self.log()?.contains(text).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the access log has a line in which these fields have these values, and returns it. Envoy writes
+    /// its lines ten seconds late, or when there are many.
+    pub async fn access_logged(&self, fields: &Value) -> Result<Value> {
+        let wanted = fields.as_object().context("no fields")?;
+        until(&format!("a line of the access log with {fields}"), IN_FORCE, async || {
+            let log = self.log()?;
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            Ok(lines.find(|line| wanted.iter().all(|(name, value)| line.get(name) == Some(value))))
         })
         .await
     }

@@ -12,14 +12,14 @@ use testbed::client::Request;
 use testbed::process::Process;
 use testbed::wait::until;
 
-use crate::agent::MESH;
+use crate::agent::{IN_FORCE, MESH};
 use crate::kubectl::Kubectl;
 use crate::progress::Progress;
 use crate::shipped;
 use crate::tools::Tools;
 
 /// How long a component may take on a loaded machine.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_secs(240);
 
 const ETCD: &str = "127.0.0.1:2379";
 /// HTTP port of istiod, for readiness.
@@ -56,7 +56,7 @@ impl Cluster {
             for namespace in [ISTIO_SYSTEM, "prod"] {
                 kubectl.run(&["create", "namespace", namespace]).await?;
             }
-            let crds = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+            let crds = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=240s"];
             kubectl.run(&crds).await.map(drop)
         };
         progress.step("Istio's resource definitions", prepared).await?;
@@ -132,7 +132,7 @@ impl Cluster {
 
     /// Waits until istiod has logged `text`, and returns the line.
     pub async fn istiod_logged(&self, text: &str) -> Result<String> {
-        until(&format!("istiod to log {text:?}"), Duration::from_secs(20), async || {
+        until(&format!("istiod to log {text:?}"), IN_FORCE, async || {
             let log = self.istiod_log()?;
             Ok(log.lines().find(|line| line.contains(text)).map(str::to_owned))
         })

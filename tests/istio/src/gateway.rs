@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -76,20 +75,9 @@ impl Gateway {
 
     /// Waits until a request is answered so, several times in a row.
     pub async fn becomes(&self, request: &Request, status: u16, text: &str) -> Result<()> {
-        self.becomes_within(IN_FORCE, request, status, text).await
-    }
-
-    /// [`becomes`](Self::becomes), within this time.
-    pub async fn becomes_within(
-        &self,
-        limit: Duration,
-        request: &Request,
-        status: u16,
-        text: &str,
-    ) -> Result<()> {
         let mut last = String::new();
         let mut row = 0;
-        let waited = until("the answer", limit, async || {
+        let waited = until("the answer", IN_FORCE, async || {
             let answer = self.send(request).await;
             let fits = answer.as_ref().is_ok_and(|a| a.status == status && a.text().contains(text));
             row = if fits { row + 1 } else { 0 };

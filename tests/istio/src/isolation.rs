@@ -3,12 +3,13 @@
 //! mounts of its own, so that what is written besides logs is gone as well.
 
 use std::ffi::OsStr;
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_bind};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -22,6 +23,12 @@ const MODULES: &str = "/var/lib/istio/data";
 
 /// A folder in memory, only for the suite.
 const STATE: &str = "/var/lib/modelgate";
+
+/// Names are looked up in this file before they are asked for, and there is nobody to ask.
+const HOSTS: &str = "/etc/hosts";
+
+/// Where the issuer of tokens is that the shipped resources name: a server on the internet, as far as the mesh knows.
+pub const ISSUER: (&str, Ipv4Addr) = ("idp.example.com", Ipv4Addr::new(127, 0, 2, 1));
 
 /// Starts this program again inside new namespaces, or prepares them if it is inside already: then the folder for
 /// state is returned, and this process is the first one (pid 1).
@@ -40,7 +47,17 @@ pub fn enter() -> Result<PathBuf> {
     for folder in [MODULES, STATE] {
         std::fs::create_dir_all(folder).with_context(|| format!("making {folder}"))?;
     }
+    name_the_issuer().with_context(|| format!("adding to {HOSTS}"))?;
     Ok(STATE.into())
+}
+
+/// A file of names with one more, in place of the machine's: inside only.
+fn name_the_issuer() -> Result<()> {
+    let own = Path::new(STATE).join("hosts");
+    let (name, address) = ISSUER;
+    let names = std::fs::read_to_string(HOSTS).unwrap_or_else(|_| "127.0.0.1 localhost\n".into());
+    std::fs::write(&own, format!("{}\n{address} {name}\n", names.trim_end()))?;
+    Ok(mount_bind(&own, HOSTS)?)
 }
 
 /// Returns only if it fails.

@@ -113,7 +113,8 @@ impl Kubectl {
             "delete",
             "secrets",
             "--all-namespaces",
-            "--field-selector=type=kubernetes.io/tls",
+            // Not the keys of istiod's own authority.
+            "--field-selector=type!=istio.io/ca-root",
             "--wait=false",
         ];
         let (resources, pods, secrets) =

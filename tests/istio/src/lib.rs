@@ -18,6 +18,7 @@
 //! | [`models`] | models that Kubernetes names |
 //! | [`sidecar`] | sidecars of models and of clients |
 //! | [`registry`] | a registry of images |
+//! | [`site`] | the shipped overlay with models and routes: what most scenarios stand on |
 
 pub mod agent;
 pub mod control_plane;
@@ -30,6 +31,7 @@ pub mod progress;
 pub mod registry;
 pub mod shipped;
 pub mod sidecar;
+pub mod site;
 pub mod tls;
 pub mod tools;
 
@@ -37,3 +39,4 @@ pub use control_plane::Cluster;
 pub use gateway::Gateway;
 pub use models::Models;
 pub use sidecar::Sidecar;
+pub use site::Site;

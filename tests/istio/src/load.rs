@@ -45,7 +45,7 @@ impl Load {
             seen.push(connection.await??);
         }
         let (count, time) = (seen.iter().map(Vec::len).sum::<usize>(), self.since.elapsed());
-        println!("  {count} requests in {:.1} s", time.as_secs_f64());
+        eprintln!("  {count} requests in {:.1} s", time.as_secs_f64());
         ensure!(count > 0, "no load");
         Ok(seen)
     }

@@ -1,4 +1,6 @@
 //! What is being done, and how long it took the last time.
+//!
+//! On standard error: standard output belongs to the harness, whose lines other programs read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,13 +30,13 @@ impl Progress {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         match self.times.get(name) {
-            Some(last) => println!("{name} ... (last time {last:.1} s)"),
-            None => println!("{name} ..."),
+            Some(last) => eprintln!("{name} ... (last time {last:.1} s)"),
+            None => eprintln!("{name} ..."),
         }
         let start = Instant::now();
         let result = work.await?;
         let seconds = start.elapsed().as_secs_f64();
-        println!("{name}: {seconds:.1} s");
+        eprintln!("{name}: {seconds:.1} s");
         self.times.insert(name.to_owned(), seconds);
         // Only a convenience: without it the next run cannot compare.
         if let Ok(text) = serde_json::to_string(&self.times) {

@@ -39,7 +39,7 @@ impl Registry {
         command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
         let mut process = Process::start(command, &cluster.tools.log("registry"))?;
         let address = ADDRESS.parse()?;
-        until("the registry", Duration::from_secs(20), async || {
+        until("the registry", Duration::from_secs(120), async || {
             process.check_running()?;
             let answer = Request::get("/v2/").send(address).await;
             Ok(answer.is_ok_and(|answer| answer.status == 200).then_some(()))

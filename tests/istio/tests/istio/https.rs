@@ -8,7 +8,7 @@ use cluster::{Cluster, Gateway, Models, shipped};
 use testbed::client::Request;
 use testbed::wait::until;
 
-use crate::site::{DENIED, application, local_module, own_values, predict, scientist};
+use cluster::site::{DENIED, application, local_module, own_values, predict, scientist};
 
 const HOST: &str = "models.example.com";
 

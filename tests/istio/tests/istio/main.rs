@@ -5,6 +5,7 @@
 
 mod gateway;
 mod https;
+mod issuer;
 mod manifests;
 mod native;
 mod operations;
@@ -12,7 +13,6 @@ mod report;
 mod scenario;
 mod seldon;
 mod sidecar;
-mod site;
 mod updates;
 
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ fn run(arguments: &Arguments, suite: Option<Arc<Suite>>) -> ExitCode {
             let suite = suite.clone();
             Trial::test(scenario.name, move || {
                 let suite = suite.ok_or("the suite was not started")?;
-                suite.run(scenario.run).map_err(|error| Failed::from(format!("{error:#}")))
+                suite.run(&scenario).map_err(|error| Failed::from(format!("{error:#}")))
             })
         })
         .collect();

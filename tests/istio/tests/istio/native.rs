@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::tokens::{Algorithm, Issuer, with};
 
-use crate::site::{DENIED, PLUGIN, Site, flower, predict};
+use cluster::site::{DENIED, PLUGIN, Site, flower, predict};
 
 /// The gateway that Istio guards.
 const NATIVE: &str = "native-gateway";
@@ -139,7 +139,7 @@ pub async fn modelgate_decides_as_istio_does(cluster: &mut Cluster) -> Result<()
                 .push(format!("modelgate {}, Istio {}: {request:?}", ours.status, theirs.status));
         }
     }
-    println!("  {} requests, by status: {seen:?}", requests.len());
+    eprintln!("  {} requests, by status: {seen:?}", requests.len());
     ensure!(seen.len() >= 3, "too little variety: {seen:?}");
     ensure!(different.is_empty(), "{} differ:\n{}", different.len(), different.join("\n"));
     site.gateway.check_healthy().await

@@ -9,7 +9,9 @@ use testbed::client::Request;
 use testbed::tokens::Issuer;
 use testbed::upstream::Upstream;
 
-use crate::site::{DENIED, PLUGIN, Site, local_module, own_rules, predict, predict_by, scientist};
+use cluster::site::{
+    DENIED, PLUGIN, Site, local_module, own_rules, predict, predict_by, scientist,
+};
 
 /// The largest resource that etcd takes by default is 1.5 MiB.
 const MOST_BYTES: usize = 1_258_291;
@@ -44,7 +46,7 @@ pub async fn ten_thousand_policies_are_enforced(cluster: &mut Cluster) -> Result
     kubectl.apply(&[plugin]).await?;
     site.gateway.becomes(&predict().bearer(&alice), 403, DENIED).await?;
     site.gateway.expect(predict_by("fraud").bearer(&alice), 200, "fraud").await?;
-    println!("  {size} bytes of configuration");
+    eprintln!("  {size} bytes of configuration");
     site.gateway.check_healthy().await
 }
 
@@ -81,7 +83,7 @@ pub async fn another_application_shares_the_gateway(cluster: &mut Cluster) -> Re
         "/seldon/prod/iris/prometheus",
         "/models/prod/iris:predict",
     ] {
-        let request = Request::post_json(path, &crate::site::flower()).authority(Some(HOST));
+        let request = Request::post_json(path, &cluster::site::flower()).authority(Some(HOST));
         let answer = site.gateway.send(&request).await?;
         let reached = answer.status == 200 && answer.text() != "the application";
         ensure!(!reached, "{request:?} reached a model: {answer:?}");

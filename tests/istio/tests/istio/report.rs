@@ -5,7 +5,7 @@ use cluster::{Cluster, shipped};
 use testbed::client::Request;
 use testbed::upstream::Received;
 
-use crate::site::{Site, flower, local_module, own_values, predict, scientist};
+use cluster::site::{Site, flower, local_module, own_values, predict, scientist};
 
 /// What differs from one request to the next: ids of requests.
 const CHANGING: [&str; 1] = ["x-request-id"];

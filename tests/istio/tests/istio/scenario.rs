@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use anyhow::{Context as _, Result, anyhow};
 use cluster::Cluster;
+use cluster::progress::Progress;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
@@ -30,6 +31,7 @@ macro_rules! scenario {
 pub fn all() -> Vec<Scenario> {
     vec![
         scenario!(gateway::the_shipped_overlay_guards_the_models),
+        scenario!(issuer::keys_are_believed_only_with_the_right_certificate),
         scenario!(updates::an_image_is_fetched_and_its_digest_checked),
         scenario!(updates::nothing_is_lost_while_configuration_and_module_change),
         scenario!(updates::a_broken_configuration_leaves_the_old_one_in_force),
@@ -70,12 +72,10 @@ impl Suite {
         Ok(Self { runtime, state: state.to_owned(), cluster: Mutex::new(Shared::NotYet) })
     }
 
-    pub fn run(&self, run: Run) -> Result<()> {
+    pub fn run(&self, scenario: &Scenario) -> Result<()> {
         self.runtime.block_on(async {
             let mut shared = self.cluster.lock().await;
             if matches!(*shared, Shared::NotYet) {
-                // Below the line that begins with the test's name.
-                println!();
                 *shared = match Cluster::start(&self.state).await {
                     Ok(cluster) => Shared::Running(Box::new(cluster)),
                     Err(error) => Shared::Failed(format!("{error:#}")),
@@ -88,10 +88,8 @@ impl Suite {
             };
             let logs = cluster.tools.logs.clone();
             // A test may panic in an assertion: the next one still needs a clean cluster.
-            let result = {
-                let running = std::panic::AssertUnwindSafe(run(cluster));
-                futures_catch(running).await
-            };
+            let running = futures_catch(std::panic::AssertUnwindSafe((scenario.run)(cluster)));
+            let result = Progress::open(&logs).step(scenario.name, running).await;
             let cleared = cluster.kubectl.clear().await.context("clearing the cluster");
             result
                 .and(cleared)

@@ -11,7 +11,7 @@ use testbed::model::Model;
 use testbed::upstream::Upstream;
 use testbed::wait::until;
 
-use crate::site::{DENIED, flower, local_module, own_values, predict, scientist};
+use cluster::site::{DENIED, flower, local_module, own_values, predict, scientist};
 
 const IRIS: Pod<'static> = Pod { namespace: "prod", app: "iris" };
 /// The executor, a container's metrics, and a container's own port.
@@ -103,9 +103,10 @@ pub async fn clients_in_the_mesh_call_a_canary(cluster: &mut Cluster) -> Result<
     let outbound = client.port(8000);
     let path = "/seldon/prod/meshed/api/v1.0/predictions";
     let request = Request::post_json(path, &flower()).authority(Some("meshed-svc"));
-    until("the route inside the mesh", IN_FORCE, async || {
+    until("both predictors to be reached inside the mesh", IN_FORCE, async || {
         let answer = request.send(outbound).await;
-        Ok(answer.is_ok_and(|answer| answer.status == 200).then_some(()))
+        let reached = upstreams.iter().all(|upstream| !upstream.received().is_empty());
+        Ok((reached && answer.is_ok_and(|answer| answer.status == 200)).then_some(()))
     })
     .await?;
     upstreams.iter().for_each(Upstream::forget);

@@ -1,12 +1,13 @@
 //! What most scenarios stand on: the shipped gateway overlay, models, and Seldon's routes to them.
 
 use anyhow::{Context as _, Result};
-use cluster::kubectl::patch;
-use cluster::models::seldon_routes;
-use cluster::{Cluster, Gateway, Models, shipped};
 use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::tokens::Issuer;
+
+use crate::kubectl::patch;
+use crate::models::seldon_routes;
+use crate::{Cluster, Gateway, Models, shipped};
 
 /// Istio's and modelgate's text for 403.
 pub const DENIED: &str = "RBAC: access denied";
@@ -15,8 +16,11 @@ pub const DENIED: &str = "RBAC: access denied";
 pub const PLUGIN: &str = "modelgate";
 
 /// A gateway that serves prod/iris and prod/fraud.
+#[derive(Debug)]
 pub struct Site {
+    /// What answers.
     pub models: Models,
+    /// istio-ingressgateway.
     pub gateway: Gateway,
 }
 
@@ -28,6 +32,8 @@ impl Site {
             .await?;
         let site = Self::without_plugin(cluster).await?;
         site.gateway.becomes(&predict().bearer(&scientist()?), 200, "ndarray").await?;
+        let fraud = predict_by("fraud").bearer(&application()?);
+        site.gateway.becomes(&fraud, 200, "fraud").await?;
         Ok(site)
     }
 
