@@ -28,9 +28,6 @@ const TIERS: [Tier; 6] = [
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
 
-/// Compiles Istio and Kubernetes first, which takes a quarter of an hour: only who names it runs it.
-const ON_DEMAND: &str = "istio";
-
 /// `cargo xtask test`: runs the named tiers, or all, with the tests whose name contains the other word.
 pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
     let (tiers, filter) = select(names)?;
@@ -38,9 +35,6 @@ pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
     for tier in tiers {
         println!("\n== {}: {}", tier.name, tier.about);
         outcomes.push(run(project, tier, filter)?);
-    }
-    if !outcomes.iter().any(|outcome| outcome.tier == ON_DEMAND) {
-        println!("\nnot run: {ON_DEMAND}, which is to be named: cargo xtask test {ON_DEMAND}");
     }
     let nothing = outcomes.iter().all(|o| o.totals.ran() == 0 && o.trouble.is_none());
     print!("{}", summary(&outcomes));
@@ -61,12 +55,8 @@ fn select(names: &[String]) -> Result<(Vec<&'static Tier>, Option<&str>)> {
         bail!("one part of a name at a time, and {second} is a second one (tiers are {tiers})");
     }
     let named = names.iter().any(|name| is_tier(&name));
-    let wanted = |tier: &&Tier| match named {
-        true => names.iter().any(|name| name == tier.name),
-        false => tier.name != ON_DEMAND,
-    };
-    let tiers = TIERS.iter().filter(wanted);
-    Ok((tiers.collect(), filter))
+    let wanted = |tier: &&Tier| !named || names.iter().any(|name| name == tier.name);
+    Ok((TIERS.iter().filter(wanted).collect(), filter))
 }
 
 /// A tier while it runs.
@@ -265,7 +255,7 @@ mod tests {
 
     #[test]
     fn names_select_tiers_and_tests() {
-        let all = vec!["unit", "wasm", "module", "envoy", "models"];
+        let all = vec!["unit", "wasm", "module", "envoy", "models", "istio"];
         assert_eq!(names(&[]).unwrap(), (all.clone(), None));
         assert_eq!(names(&["jwt"]).unwrap(), (all, Some("jwt".into())));
         assert_eq!(names(&["istio"]).unwrap(), (vec!["istio"], None));
