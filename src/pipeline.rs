@@ -298,9 +298,11 @@ impl Plan {
             decision.edits.set(b"seldon-puid", id);
         }
         let lines = shadow::upstream(request, &decision.edits, address.routed);
-        let copies = shadows.iter().filter_map(|shadow| {
-            Some((*shadow, self.shadows.copy(*shadow, lines.clone(), model)?))
-        });
+        let with_baselines =
+            shadows.iter().flat_map(|shadow| [Some(*shadow), self.shadows.baseline(*shadow)]);
+        let copies = with_baselines
+            .flatten()
+            .filter_map(|shadow| Some((shadow, self.shadows.copy(shadow, lines.clone(), model)?)));
         decision.copies = copies.collect();
     }
 }

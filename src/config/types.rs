@@ -457,7 +457,7 @@ settings! {
         unordered: Vec<String>,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,
-        /// A cluster that receives a second copy for the live model, to measure noise.
+        /// The live model's cluster, which then gets a second copy: what its two answers differ in is noise.
         baseline_cluster: String = String::new(),
     }
 

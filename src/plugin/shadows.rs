@@ -76,13 +76,7 @@ impl Shadowing {
         meter: &RefCell<Meter>,
         copies: Vec<(usize, CopyHead)>,
     ) -> Vec<Id> {
-        let now = abi::now();
-        let mut sink = Counting { plan, meter };
-        let mut desk = self.desk.borrow_mut();
-        copies
-            .into_iter()
-            .filter_map(|(shadow, head)| desk.begin(shadow, head, now, &mut sink))
-            .collect()
+        self.desk.borrow_mut().begin_all(copies, abi::now(), &mut Counting { plan, meter })
     }
 
     /// Whether a pair of the stream still collects what streams by.

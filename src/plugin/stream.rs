@@ -223,6 +223,7 @@ fn write_access_log(gate: &Gate, decision: &Decision) {
     let names: Vec<&str> = decision
         .copies
         .iter()
+        .filter(|(shadow, _)| !shadows.is_baseline(*shadow))
         .filter_map(|(shadow, _)| shadows.get(*shadow).map(|shadow| &*shadow.name))
         .collect();
     let principal = decision.identity.as_deref().and_then(Identity::principal);

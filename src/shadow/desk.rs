@@ -20,14 +20,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::budget::Budget;
+use super::budget::{Budget, Share};
 use super::capture::Capture;
-use super::compare::{Comparison, Verdict, Whole};
+use super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
 use super::lines::Allowance;
-use super::pair::{Open, Pair, Stage, Stored};
+use super::pair::{Heard, Open, Pair, Stage, Stored};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::request::Header;
@@ -103,9 +103,37 @@ impl Desk {
         }
     }
 
+    /// Opens a pair for each copy of one request; those that have their outcome already are left
+    /// out. A baseline follows its shadow, and is left out with it.
+    pub fn begin_all(
+        &mut self,
+        copies: Vec<(usize, CopyHead)>,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) -> Vec<Id> {
+        let mut begun: Vec<Id> = Vec::new();
+        for (shadow, head) in copies {
+            let Some(of) = self.shadows.get(shadow).and_then(|shadow| shadow.baseline_of) else {
+                begun.extend(self.begin(shadow, head, now, sink));
+                continue;
+            };
+            let served = |id: &&Id| self.pairs.get(**id).is_some_and(|pair| pair.shadow == of);
+            let Some(served) = begun.iter().find(served).copied() else { continue };
+            let baseline = self.begin(shadow, head, now, sink);
+            if let Some(open) = self.open(served) {
+                open.noise = if baseline.is_some() { Heard::Waiting } else { Heard::Nothing };
+            }
+            if let Some(pair) = baseline.and_then(|id| self.pairs.get_mut(id)) {
+                pair.serves = Some(served);
+            }
+            begun.extend(baseline);
+        }
+        begun
+    }
+
     /// Opens a pair for a selected request. `None` where it has its outcome already: the breaker is
     /// open, a limit is reached, or the announced length is too large.
-    pub fn begin(
+    fn begin(
         &mut self,
         shadow: usize,
         head: CopyHead,
@@ -125,7 +153,8 @@ impl Desk {
             Open::new(head, rules, &state.budget).ok_or(Outcome::OverBudget)
         };
         let stage = Stage::Receiving;
-        let pair = |open| Pair { shadow, stage, began: now, sent: 0, open: Some(open) };
+        let pair =
+            |open| Pair { shadow, stage, began: now, sent: 0, serves: None, open: Some(open) };
         let inserted =
             opened.and_then(|open| self.pairs.insert(pair(open)).ok_or(Outcome::OverBudget));
         inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
@@ -309,20 +338,56 @@ impl Desk {
     /// Gives a pair its outcome, frees what it holds, and withdraws a copy that was not sent.
     fn settle(&mut self, id: Id, outcome: Outcome, sink: &mut dyn Sink) {
         let Some(pair) = self.pairs.get_mut(id) else { return };
+        let mut serves = None;
         if pair.open.take().is_some() {
             sink.outcome(pair.shadow, outcome);
+            serves = pair.serves;
         }
         match pair.stage {
-            Stage::InFlight => return,
-            Stage::Receiving | Stage::Answered => {}
+            Stage::InFlight => {}
+            Stage::Receiving | Stage::Answered => {
+                self.pairs.remove(id);
+            }
             Stage::Queued => {
                 self.queue.retain(|queued| *queued != id);
                 if let Some(state) = self.states.get_mut(pair.shadow) {
                     state.queued = state.queued.saturating_sub(1);
                 }
+                self.pairs.remove(id);
             }
         }
-        self.pairs.remove(id);
+        if let Some(served) = serves {
+            self.hear_nothing(served, sink);
+        }
+    }
+
+    /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
+    fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        let (Some(open), Some(state)) = (&mut pair.open, self.states.get(pair.shadow)) else {
+            return;
+        };
+        let mut share = Share::new(&state.budget);
+        if !share.take(noise.bytes()) {
+            return self.settle(id, Outcome::OverBudget, sink);
+        }
+        open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
+        if open.live_took.is_some()
+            && let Some(Stored { head, body, took }) = open.answer.take()
+        {
+            self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
+        }
+    }
+
+    /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
+    /// compared, also if the answers agree: to count only those would make the shadow better than
+    /// it is.
+    fn hear_nothing(&mut self, id: Id, sink: &mut dyn Sink) {
+        let Some(open) = self.open(id) else { return };
+        open.noise = Heard::Nothing;
+        if open.live_took.is_some() && open.answer.is_some() {
+            self.settle(id, Outcome::Uncomparable, sink);
+        }
     }
 
     /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
@@ -375,7 +440,7 @@ impl Desk {
             None => {
                 self.pairs.remove(id);
             }
-            Some(open) if open.live_took.is_some() => {
+            Some(open) if open.live_took.is_some() && !open.waits_for_noise() => {
                 self.compare(id, Whole { head: &head, body }, took, now, sink);
             }
             Some(open) => {
@@ -389,12 +454,22 @@ impl Desk {
     }
 
     fn compare(&mut self, id: Id, answer: Whole<'_>, took: u64, now: u64, sink: &mut dyn Sink) {
-        let Some(pair) = self.pairs.remove(id) else { return };
-        let shadow = pair.shadow;
-        let (Some(open), Some(rules)) = (pair.open, self.shadows.get(shadow)) else { return };
+        let Some(Pair { shadow, serves, open, .. }) = self.pairs.remove(id) else { return };
+        let (Some(open), Some(rules)) = (open, self.shadows.get(shadow)) else { return };
+        if matches!(open.noise, Heard::Nothing) {
+            return sink.outcome(shadow, Outcome::Uncomparable);
+        }
         let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
         let live = Whole { head, body: open.live_body.bytes() };
-        let Comparison { verdict, moved } = rules.compare.compare(live, answer, open.message);
+        let about = About {
+            message: open.message,
+            noise: match &open.noise {
+                Heard::Noise { noise, .. } => Some(Rc::clone(noise)),
+                _ => None,
+            },
+            is_baseline: rules.baseline_of.is_some(),
+        };
+        let Comparison { verdict, moved, noise } = rules.compare.compare(live, answer, &about);
         sink.latencies(shadow, millis(live_took), millis(took));
         if let Some(moved) = moved {
             sink.score_difference(shadow, millionths(moved));
@@ -413,6 +488,12 @@ impl Desk {
                 sink.outcome(shadow, Outcome::Uncomparable);
                 let text = format!("cannot be compared ({}): {reason}", open.about);
                 self.log(Some(shadow), now, sink, &text);
+            }
+        }
+        if let Some(served) = serves {
+            match noise.filter(Noise::is_complete) {
+                Some(noise) => self.hear(served, noise, now, sink),
+                None => self.hear_nothing(served, sink),
             }
         }
     }

@@ -8,6 +8,9 @@
 //! 3. [`Desk::next`] hands out queued copies; their answers come back through [`Desk::answer`].
 //! 4. When both answers are complete, in either order, they are compared.
 //!
+//! A shadow may have a baseline, a second copy for the live model: a shadow of its own, whose
+//! comparison tells what is noise in the one it serves.
+//!
 //! Each selected request gets exactly one [`Outcome`].
 //!
 //! | file | what |

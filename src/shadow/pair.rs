@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use super::budget::{Budget, Share};
 use super::capture::Capture;
-use super::compare::Message;
+use super::compare::{Message, Noise};
 use super::copy::CopyHead;
 use super::head::Head;
 use super::settings::Shadow;
+use super::slab::Id;
 
 /// One selected request.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Pair {
     pub began: u64,
     /// When the copy was handed out, in nanoseconds.
     pub sent: u64,
+    /// The pair that waits to hear what is noise, where this is the baseline's.
+    pub serves: Option<Id>,
     /// What is collected; absent once there is an outcome. A copy that is still with the shadow
     /// then only keeps its place among those in flight.
     pub open: Option<Open>,
@@ -53,9 +56,24 @@ pub struct Open {
     pub live_body: Capture,
     /// How long the complete live answer took, in nanoseconds.
     pub live_took: Option<u64>,
-    /// The complete answer of the shadow, while the live one is not.
+    /// What differs between two answers of the live model.
+    pub noise: Heard,
+    /// The complete answer of the shadow, while the live one or the baseline's is not.
     pub answer: Option<Stored>,
     _share: Share,
+}
+
+/// What a pair has heard from its baseline.
+#[derive(Debug)]
+pub enum Heard {
+    /// It has none.
+    NotAsked,
+    /// Nothing so far.
+    Waiting,
+    /// That there is no telling.
+    Nothing,
+    /// What is noise.
+    Noise { noise: Rc<Noise>, _share: Share },
 }
 
 /// A copy that was not sent yet.
@@ -80,6 +98,11 @@ pub struct Stored {
 }
 
 impl Open {
+    /// Whether the baseline has still to say what is noise.
+    pub fn waits_for_noise(&self) -> bool {
+        matches!(self.noise, Heard::Waiting)
+    }
+
     /// Begins to collect; `None` where no bytes are left.
     pub fn new(mut head: CopyHead, shadow: &Shadow, budget: &Rc<Budget>) -> Option<Self> {
         let (mut own, mut share) = (Share::new(budget), Share::new(budget));
@@ -97,6 +120,7 @@ impl Open {
             live_head: None,
             live_body: Capture::new(budget, shadow.response_bytes),
             live_took: None,
+            noise: Heard::NotAsked,
             answer: None,
             _share: own,
         })

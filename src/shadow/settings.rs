@@ -58,6 +58,10 @@ pub struct Shadow {
     pub(super) in_flight: usize,
     pub(super) breaker: breaker::Rules,
     pub(super) compare: Rules,
+    /// The index of its baseline, which is a shadow of its own in all but selection.
+    pub(super) baseline: Option<usize>,
+    /// The index of the shadow whose baseline it is.
+    pub(super) baseline_of: Option<usize>,
 }
 
 /// Longest `timeout`: an answer that comes later tells little about the present.
@@ -104,15 +108,50 @@ impl Shadows {
             shadows.index(i, &setting.models, &path.field("models"), errors);
             shadows.list.push(Shadow::compile(setting, credentials, &path, errors));
         }
+        for (i, setting) in settings.iter().enumerate() {
+            shadows.add_baseline(i, setting, credentials);
+        }
         (errors.errors().len() == before).then_some(shadows)
     }
 
-    /// The shadow with this index in the configuration.
+    /// Adds the copies to the live model that measure the noise of shadow `i`. They are counted
+    /// under a name that no shadow can have.
+    fn add_baseline(&mut self, i: usize, setting: &types::Shadow, credentials: &Credentials) {
+        let cluster = &setting.compare.baseline_cluster;
+        let (index, Some(shadow)) = (self.list.len(), self.list.get_mut(i)) else { return };
+        if cluster.is_empty() {
+            return;
+        }
+        shadow.baseline = Some(index);
+        let setting = types::Shadow {
+            name: format!("{}/baseline", setting.name),
+            cluster: cluster.clone(),
+            // As the live model got it.
+            authority: None,
+            path: None,
+            ..setting.clone()
+        };
+        // What is wrong with the setting was told of the shadow itself.
+        let baseline = Shadow::compile(&setting, credentials, &Path::ROOT, &mut Errors::default());
+        self.list.push(Shadow { baseline_of: Some(i), ..baseline });
+    }
+
+    /// The index of a shadow's baseline.
+    pub fn baseline(&self, shadow: usize) -> Option<usize> {
+        self.get(shadow)?.baseline
+    }
+
+    /// Whether the index is a baseline's.
+    pub fn is_baseline(&self, shadow: usize) -> bool {
+        self.get(shadow).is_some_and(|shadow| shadow.baseline_of.is_some())
+    }
+
+    /// The shadow with this index in the configuration; baselines follow them.
     pub fn get(&self, shadow: usize) -> Option<&Shadow> {
         self.list.get(shadow)
     }
 
-    /// All of them, in the order of the configuration.
+    /// All of them, in the order of the configuration, and then the baselines.
     pub fn iter(&self) -> impl Iterator<Item = &Shadow> {
         self.list.iter()
     }
@@ -209,6 +248,8 @@ impl Shadow {
                 retry_after: nanos(setting.breaker.retry_after),
             },
             compare: rules(setting, &path.field("compare"), errors),
+            baseline: None,
+            baseline_of: None,
         }
     }
 }
@@ -226,11 +267,13 @@ fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-/// The authority that is set, or the host in the cluster's name.
-fn authority(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Box<str> {
-    let cluster = setting.cluster.as_str();
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
-    // `outbound|port|subset|host` is how Istio names clusters.
+fn visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic())
+}
+
+/// The host in the name of a cluster, `outbound|port|subset|host` where Istio named it; `None` for
+/// what names none.
+fn host_of(cluster: &str) -> Option<&str> {
     let host = match cluster.strip_prefix("outbound|") {
         None => Some(cluster),
         Some(rest) => match rest.split('|').collect::<Vec<_>>().as_slice() {
@@ -238,7 +281,14 @@ fn authority(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> B
             _ => None,
         },
     };
-    if !visible(cluster) || host.is_none_or(str::is_empty) {
+    host.filter(|host| visible(cluster) && !host.is_empty())
+}
+
+/// The authority that is set, or the host in the cluster's name.
+fn authority(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Box<str> {
+    let cluster = setting.cluster.as_str();
+    let host = host_of(cluster);
+    if host.is_none() {
         let fix = "an Envoy cluster, as outbound|8000||iris-v2.prod.svc.cluster.local";
         errors.add_value(&path.field("cluster"), "is not the name of a cluster", cluster, fix);
     }
@@ -384,12 +434,14 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
         let fix = format!("1 to {MAX_DIFFERENCES}");
         errors.add_value(&at, "is out of range", compare.max_differences, fix);
     }
-    if !compare.baseline_cluster.is_empty() {
+    let baseline = compare.baseline_cluster.as_str();
+    if !baseline.is_empty() && host_of(baseline).is_none() {
+        let fix = "the live model's Envoy cluster, as outbound|8000||iris.prod.svc.cluster.local";
         errors.add_value(
             &path.field("baselineCluster"),
-            "is not supported by this version",
-            &compare.baseline_cluster,
-            "leave it out; a second shadow with the live model's cluster measures the noise",
+            "is not the name of a cluster",
+            baseline,
+            fix,
         );
     }
     let ignore = path.field("ignore");

@@ -18,6 +18,7 @@
 mod encoding;
 mod json;
 mod message;
+mod noise;
 mod number;
 mod pointer;
 mod report;
@@ -25,15 +26,18 @@ mod walk;
 mod wire;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 pub use encoding::Encoding;
 pub use message::Message;
+pub use noise::Noise;
 pub use number::Tolerance;
 pub use pointer::Pointers;
 pub use report::{Difference, Kind, Report, escaped};
 
 use super::head::Head;
 use json::{Json, Unread};
+use noise::Place;
 
 /// How answers are compared.
 #[derive(Debug, PartialEq)]
@@ -71,6 +75,19 @@ pub struct Comparison {
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
     pub moved: Option<f64>,
+    /// Where they differ, of a baseline.
+    pub noise: Option<Noise>,
+}
+
+/// What else is known of a pair.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// What the answers hold if they are gRPC's.
+    pub message: Option<Message>,
+    /// Where the live model differs from itself.
+    pub noise: Option<Rc<Noise>>,
+    /// Whether the live model is compared with itself.
+    pub is_baseline: bool,
 }
 
 /// A complete answer.
@@ -83,22 +100,20 @@ pub struct Whole<'a> {
 }
 
 impl Rules {
-    /// Compares the live answer with the shadow's. `message` is what they hold if they are gRPC's.
-    pub fn compare(
-        &self,
-        live: Whole<'_>,
-        shadow: Whole<'_>,
-        message: Option<Message>,
-    ) -> Comparison {
-        match self.report(live, shadow, message) {
-            Ok(report) => Comparison {
+    /// Compares the live answer with the shadow's.
+    pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>, about: &About) -> Comparison {
+        match self.report(live, shadow, about) {
+            Ok(mut report) => Comparison {
                 moved: report.moved,
+                noise: report.places.take(),
                 verdict: match report.kinds.is_empty() {
                     true => Verdict::Matched,
                     false => Verdict::Mismatched(report),
                 },
             },
-            Err(reason) => Comparison { verdict: Verdict::Uncomparable(reason), moved: None },
+            Err(reason) => {
+                Comparison { verdict: Verdict::Uncomparable(reason), moved: None, noise: None }
+            }
         }
     }
 
@@ -107,10 +122,14 @@ impl Rules {
         &self,
         live: Whole<'_>,
         shadow: Whole<'_>,
-        message: Option<Message>,
+        about: &About,
     ) -> Result<Report, &'static str> {
         let (a, b) = (live.head, shadow.head);
-        let mut report = Report::default();
+        let mut report = Report {
+            known: about.noise.clone(),
+            places: about.is_baseline.then(Noise::default),
+            ..Report::default()
+        };
         if a.statuses() != b.statuses() {
             let shown = |head: &Head| match head.statuses() {
                 (http, 0) => http.to_string().into_bytes(),
@@ -125,7 +144,7 @@ impl Rules {
                 return Ok(report);
             }
         }
-        match self.bodies(live, shadow, message, report.clone()) {
+        match self.bodies(live, shadow, about.message, report.clone()) {
             Err(_) if !report.kinds.is_empty() => Ok(report),
             compared => compared,
         }
@@ -195,7 +214,7 @@ impl Rules {
                     magnitude: None,
                     values: None,
                 };
-                report.add(Kind::Shape, self.max_differences, describe);
+                report.add(Kind::Shape, Place::WHOLE, self.max_differences, describe);
                 Ok(report)
             }
         }
@@ -207,7 +226,7 @@ impl Rules {
 
     /// Statuses and media types are no secrets: they are always shown.
     fn add(&self, report: &mut Report, kind: Kind, live: &[u8], shadow: &[u8]) {
-        report.add(kind, self.max_differences, || Difference {
+        report.add(kind, Place::WHOLE, self.max_differences, || Difference {
             kind,
             path: String::new(),
             magnitude: None,
@@ -216,7 +235,7 @@ impl Rules {
     }
 
     fn add_bytes(&self, report: &mut Report, live: &[u8], shadow: &[u8]) {
-        report.add(Kind::Bytes, self.max_differences, || {
+        report.add(Kind::Bytes, Place::WHOLE, self.max_differences, || {
             let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
             Difference {
                 kind: Kind::Bytes,

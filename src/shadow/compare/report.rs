@@ -1,8 +1,10 @@
 //! What was found different, for counters and for one line of the log.
 
 use std::fmt;
+use std::rc::Rc;
 
 use super::json::Json;
+use super::noise::{Noise, Place};
 use super::pointer::Step;
 use crate::config::read::words;
 
@@ -55,6 +57,10 @@ pub struct Report {
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
     pub moved: Option<f64>,
+    /// Differences that are noise are left out by it.
+    pub known: Option<Rc<Noise>>,
+    /// Where differences were, if that is asked for.
+    pub places: Option<Noise>,
 }
 
 /// Characters of a value or of a name that a line shows.
@@ -64,8 +70,25 @@ const SHOWN: usize = 64;
 const STEPS_SHOWN: usize = 16;
 
 impl Report {
-    /// Takes note of a difference; describes it while there are fewer than `max`.
-    pub fn add(&mut self, kind: Kind, max: u32, describe: impl FnOnce() -> Difference) {
+    /// Whether the places of differences matter.
+    pub fn wants_places(&self) -> bool {
+        self.known.is_some() || self.places.is_some()
+    }
+
+    /// Takes note of a difference that is no noise; describes it while there are fewer than `max`.
+    pub fn add(
+        &mut self,
+        kind: Kind,
+        place: Place,
+        max: u32,
+        describe: impl FnOnce() -> Difference,
+    ) {
+        if let Some(places) = &mut self.places {
+            places.add(place, kind);
+        }
+        if self.known.as_ref().is_some_and(|noise| noise.covers(place, kind)) {
+            return;
+        }
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
         }

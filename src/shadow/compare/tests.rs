@@ -34,7 +34,7 @@ fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
         .compare(
             Whole { head: &head, body: live.as_bytes() },
             Whole { head: &head, body: shadow.as_bytes() },
-            None,
+            &About::default(),
         )
         .verdict
 }
@@ -178,7 +178,13 @@ fn scores_move_also_within_the_tolerance() {
     let json = head("200", "application/json");
     let moved = |live: &str, shadow: &str| {
         let (a, b) = (live.as_bytes(), shadow.as_bytes());
-        rules.compare(Whole { head: &json, body: a }, Whole { head: &json, body: b }, None).moved
+        rules
+            .compare(
+                Whole { head: &json, body: a },
+                Whole { head: &json, body: b },
+                &About::default(),
+            )
+            .moved
     };
     for (live, shadow, expected) in [
         ("[[0.25,0.75]]", "[[0.25,0.75]]", Some(0.0)),
@@ -224,7 +230,7 @@ fn heads_come_first() {
         .compare(
             Whole { head: a, body: live.as_bytes() },
             Whole { head: b, body: shadow.as_bytes() },
-            None,
+            &About::default(),
         )
         .verdict
     {
@@ -271,16 +277,22 @@ fn codings_are_undone() {
     let plain = head("200", "application/json");
     let same = br#"{"data": {"ndarray": [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9]]}}"#;
     assert_eq!(
-        rules.compare(live, Whole { head: &plain, body: same }, None).verdict,
+        rules.compare(live, Whole { head: &plain, body: same }, &About::default()).verdict,
         Verdict::Matched
     );
-    assert_eq!(rules.compare(live, live, None).verdict, Verdict::Matched);
+    assert_eq!(rules.compare(live, live, &About::default()).verdict, Verdict::Matched);
     let brotli = Whole { head: &coded("br"), body: GZIP };
-    let verdict = rules.compare(brotli, Whole { head: &plain, body: same }, None).verdict;
+    let verdict =
+        rules.compare(brotli, Whole { head: &plain, body: same }, &About::default()).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
-    assert_eq!(rules.compare(brotli, brotli, None).verdict, Verdict::Matched, "the same bytes");
+    assert_eq!(
+        rules.compare(brotli, brotli, &About::default()).verdict,
+        Verdict::Matched,
+        "the same bytes"
+    );
     let small = Rules { max_bytes: 20, ..rules };
-    let verdict = small.compare(live, Whole { head: &plain, body: same }, None).verdict;
+    let verdict =
+        small.compare(live, Whole { head: &plain, body: same }, &About::default()).verdict;
     assert!(matches!(verdict, Verdict::Uncomparable(_)), "{verdict:?}");
 }
 
@@ -367,7 +379,8 @@ proptest! {
         for coding in ["", "gzip", "deflate"] {
             let head = Head::of(&[(b"content-encoding", coding.as_bytes())]);
             for message in [None, Some(Message::ModelInferResponse), Some(Message::SeldonMessage)] {
-                rules.compare(Whole { head: &head, body: &a }, Whole { head: &head, body: &b }, message);
+                let about = About { message, ..About::default() };
+                rules.compare(Whole { head: &head, body: &a }, Whole { head: &head, body: &b }, &about);
             }
         }
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use super::Rules;
 use super::json::Json;
+use super::noise;
 use super::number::{Apart, Number, all_numbers};
 use super::pointer::{Followed, Step};
 use super::report::{Difference, Kind, Report, brief, pointer};
@@ -235,7 +236,8 @@ impl<'a> Walk<'_, 'a> {
         if live.len() != shadow.len() {
             let by = live.len().abs_diff(shadow.len()) as f64;
             let (live, shadow) = (live.len(), shadow.len());
-            return self.describe(Kind::Shape, Some(by), || {
+            let place = self.place();
+            return self.describe(place, Kind::Shape, Some(by), || {
                 (format!("{live} values"), format!("{shadow} values"))
             });
         }
@@ -268,8 +270,13 @@ impl<'a> Walk<'_, 'a> {
             self.report.moved(row.moved);
             if row.decides_otherwise || row.differ {
                 let kind = if row.decides_otherwise { Kind::Class } else { Kind::Score };
+                // Where scores differ most may be elsewhere each time: the place is the row's.
+                self.path.push(Step::Index(first));
+                let place = self.place();
+                self.path.pop();
                 self.path.push(Step::Index(first.saturating_add(row.index)));
-                self.found(kind, Some(row.by), a.get(row.index), b.get(row.index));
+                let values = (a.get(row.index), b.get(row.index));
+                self.found_at(place, kind, Some(row.by), values.0, values.1);
                 self.path.pop();
             }
             first = first.saturating_add(columns);
@@ -369,18 +376,39 @@ impl<'a> Walk<'_, 'a> {
         live: Option<&Json<'_>>,
         shadow: Option<&Json<'_>>,
     ) {
+        let place = self.place();
+        self.found_at(place, kind, magnitude, live, shadow);
+    }
+
+    /// Where the walk is, if that matters.
+    fn place(&self) -> noise::Place {
+        match self.report.wants_places() {
+            true => noise::Place::of(&self.path),
+            false => noise::Place::WHOLE,
+        }
+    }
+
+    fn found_at(
+        &mut self,
+        place: noise::Place,
+        kind: Kind,
+        magnitude: Option<f64>,
+        live: Option<&Json<'_>>,
+        shadow: Option<&Json<'_>>,
+    ) {
         let show = |value: Option<&Json<'_>>| value.map_or_else(|| "nothing".into(), brief);
-        self.describe(kind, magnitude, || (show(live), show(shadow)));
+        self.describe(place, kind, magnitude, || (show(live), show(shadow)));
     }
 
     fn describe(
         &mut self,
+        place: noise::Place,
         kind: Kind,
         magnitude: Option<f64>,
         values: impl FnOnce() -> (String, String),
     ) {
         let max = if self.quiet { 0 } else { self.rules.max_differences };
-        self.report.add(kind, max, || Difference {
+        self.report.add(kind, place, max, || Difference {
             kind,
             path: pointer(&self.path),
             magnitude,

@@ -41,7 +41,9 @@ impl Desk {
             return self.settle(id, Outcome::LiveFailed, sink);
         }
         open.live_took = Some(took);
-        if let Some(Stored { head, body, took }) = open.answer.take() {
+        if !open.waits_for_noise()
+            && let Some(Stored { head, body, took }) = open.answer.take()
+        {
             self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
         }
     }

@@ -100,10 +100,10 @@ impl Bench {
     }
 
     fn is_at_rest(&self) -> bool {
-        (0..2).all(|i| {
-            let gauges = self.desk.gauges(i).unwrap();
-            (gauges.in_flight, gauges.buffered_bytes) == (0, 0)
-        }) && self.desk.pairs.ids().next().is_none()
+        (0..2)
+            .filter_map(|i| self.desk.gauges(i))
+            .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
+            && self.desk.pairs.ids().next().is_none()
             && self.desk.queue.is_empty()
             && self.desk.tokens.is_empty()
             && self.desk.states.iter().all(|s| s.queued == 0)
@@ -316,6 +316,104 @@ fn lost_answers_are_given_up() {
     bench.answer(token, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes.len(), 2);
     assert!(bench.is_at_rest());
+}
+
+const WITH_BASELINE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca",
+  "limits": {"responseBytes": "1KiB"}, "compare": {"baselineCluster": "outbound|80||live"}}]"#;
+
+/// A request with a shadow and its baseline, both sent: the token of each.
+fn with_baseline() -> (Bench, Vec<Id>, [u32; 2]) {
+    let desk = Desk::new(Rc::new(shadows(WITH_BASELINE)));
+    let mut bench = Bench { desk, seen: Seen::default(), now: 0, token: 0 };
+    let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
+    let model = Model { id: "prod/iris".into(), predictor: None };
+    let copies = [0, 1].map(|shadow| {
+        (shadow, bench.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap())
+    });
+    let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
+    for id in &ids {
+        bench.desk.request_complete(*id, &mut bench.seen);
+    }
+    let first = bench.desk.next(0, &mut bench.seen).unwrap();
+    assert_eq!(bench.desk.call(first).unwrap().cluster, "ca");
+    bench.desk.dispatched(first, 1);
+    let second = bench.desk.next(0, &mut bench.seen).unwrap();
+    let call = bench.desk.call(second).unwrap();
+    assert_eq!(call.cluster, "outbound|80||live");
+    let authority = call.head.lines().find(|(name, _)| *name == b":authority");
+    assert_eq!(authority, Some((&b":authority"[..], &b"live"[..])));
+    bench.desk.dispatched(second, 2);
+    (bench, ids, [1, 2])
+}
+
+#[test]
+fn what_the_live_model_differs_in_itself_is_noise() {
+    const LIVE: &[u8] = br#"{"id":"a","predictions":[[0.25,0.75]]}"#;
+    let moved: &[u8] = br#"{"id":"b","predictions":[[0.5,0.75]]}"#;
+    let decided: &[u8] = br#"{"id":"b","predictions":[[0.75,0.25]]}"#;
+    let other_id: &[u8] = br#"{"id":"c","predictions":[[0.25,0.75]]}"#;
+    use Outcome::{Matched, Mismatched};
+    for (baseline, shadow, outcomes, kinds) in [
+        (LIVE, LIVE, [Matched, Matched], &[][..]),
+        (LIVE, other_id, [Matched, Mismatched], &[Kind::Value]),
+        (other_id, other_id, [Mismatched, Matched], &[Kind::Value]),
+        (other_id, moved, [Mismatched, Mismatched], &[Kind::Value, Kind::Score]),
+        (moved, moved, [Mismatched, Matched], &[Kind::Value, Kind::Score]),
+        // Scores that move by themselves do not excuse another decision, the reverse they do.
+        (moved, decided, [Mismatched, Mismatched], &[Kind::Value, Kind::Score, Kind::Class]),
+        (decided, moved, [Mismatched, Matched], &[Kind::Value, Kind::Class]),
+    ] {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+            for step in order {
+                match step {
+                    0 => ids.iter().for_each(|id| bench.live(*id, "200", LIVE)),
+                    1 => bench.answer(of_shadow, &status("200"), shadow),
+                    _ => bench.answer(of_baseline, &status("200"), baseline),
+                }
+            }
+            assert_eq!(bench.seen.outcomes, outcomes, "{order:?}");
+            assert_eq!(bench.seen.kinds, kinds, "{order:?}");
+            assert_eq!((bench.seen.selected, bench.is_at_rest()), (2, true));
+        }
+    }
+}
+
+#[test]
+fn without_its_baseline_a_pair_is_uncomparable() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+        for step in order {
+            match step {
+                0 => ids.iter().for_each(|id| bench.live(*id, "200", b"[1]")),
+                1 => bench.answer(of_shadow, &status("200"), b"[1]"),
+                _ => bench.answer(of_baseline, &status("403"), b""),
+            }
+        }
+        let mut outcomes = bench.seen.outcomes.clone();
+        outcomes.sort_by_key(|outcome| outcome.as_str());
+        assert_eq!(outcomes, [Outcome::ShadowFailed, Outcome::Uncomparable], "{order:?}");
+        assert!(bench.is_at_rest());
+    }
+}
+
+#[test]
+fn a_baseline_is_no_copy_without_its_shadow() {
+    let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+    bench.desk.live_failed(ids[0], &mut bench.seen);
+    bench.desk.live_failed(ids[1], &mut bench.seen);
+    bench.answer(of_shadow, &status("200"), b"[1]");
+    bench.answer(of_baseline, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes, [Outcome::LiveFailed; 2]);
+    assert!(bench.is_at_rest());
+    let lines: [Header<'_>; 3] =
+        [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
+    let model = Model { id: "prod/iris".into(), predictor: None };
+    let copies = [0, 1].map(|shadow| {
+        (shadow, bench.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap())
+    });
+    assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
+    assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
 }
 
 #[derive(Debug, Clone)]

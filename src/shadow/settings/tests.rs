@@ -62,7 +62,10 @@ fn what_is_wrong_is_said_where_it_is() {
         (r#""compare": {"maxDifferences": 0}"#, "compare.maxDifferences: is out of range"),
         (r#""compare": {"ignore": ["meta"]}"#, "compare.ignore[0]: is not a JSON pointer"),
         (r#""compare": {"ignore": [""]}"#, "compare.ignore[0]: ignores whole answers"),
-        (r#""compare": {"baselineCluster": "b"}"#, "baselineCluster: is not supported"),
+        (
+            r#""compare": {"baselineCluster": "outbound|b"}"#,
+            "compare.baselineCluster: is not the name",
+        ),
     ] {
         let mut fields = serde_json::json!({"name": "a", "models": ["*"], "cluster": "c"});
         let given: serde_json::Value = serde_json::from_str(&format!("{{{field}}}")).unwrap();

@@ -302,3 +302,24 @@ async fn histograms_tell_the_latencies_of_a_pair() -> Result<()> {
     }
     site.check_healthy().await
 }
+
+#[tokio::test]
+async fn a_baseline_tells_noise_from_change() -> Result<()> {
+    let settings = shadow(json!({"compare": {
+        "baselineCluster": "outbound|8000||iris-default.prod.svc.cluster.local",
+        "absoluteTolerance": 1,
+    }}));
+    let site = Site::with_same_shadow(open(settings)?).await?;
+    // Without a path of its own the baseline gets the one that goes upstream.
+    let question = Request::post_json("/seldon/prod/iris/api/v1.0/predictions", &flower());
+    site.expect(question, 200, "ndarray").await?;
+    let stats = site.settled(2.0).await?;
+    assert_eq!(outcomes(&stats, "matched"), 1.0);
+    let baseline = [("shadow", "iris-v2/baseline"), ("outcome", "matched")];
+    assert_eq!(stats.sum(OUTCOMES, &baseline), 1.0);
+    let received = site.live.received();
+    let marked = received.iter().filter(|r| r.header("x-modelgate-shadow").is_some());
+    assert_eq!((received.len(), marked.count()), (2, 1));
+    site.counted("modelgate_shadow_score_difference_millionths_count", &[], 2.0).await?;
+    site.check_healthy().await
+}
