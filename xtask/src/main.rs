@@ -46,6 +46,18 @@ enum Command {
     Build,
     /// Show modelgate at work: a gateway, models, a shadow, and a tour of requests and answers
     Demo(run::DemoArgs),
+    /// A real mesh to try things by hand: Kubernetes' API server, istiod, a gateway with modelgate, models
+    ///
+    /// Starts etcd, kube-apiserver and istiod in a network of their own, applies the shipped overlay and
+    /// Seldon's routes with kubectl, and shows itself: kubectl, istioctl and curl lines, each with its answer.
+    /// There is no kubelet: a pod is an object, and `kubectl exec` or `logs` have nothing to ask.
+    ///
+    ///   cargo xtask istio          the tour; everything ends with it
+    ///   cargo xtask istio --keep   and then stays: a script opens a shell inside, where the lines work
+    ///
+    /// The first time it compiles Istio and Kubernetes, a quarter of an hour. Logs are kept in target/mesh.
+    #[command(verbatim_doc_comment)]
+    Istio(run::IstioArgs),
     /// Run the tests: all, some tiers, or those whose name contains NAME
     ///
     /// Tiers, in the order in which they run:
@@ -96,6 +108,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Build => module::build(&project).map(|_| ExitCode::SUCCESS),
         Command::Demo(args) => run::demo(&project, args),
+        Command::Istio(args) => run::istio(&project, args),
         Command::Test { names } => test::test(&project, names),
         Command::Bench { args } => run::bench(&project, args),
         Command::Image(args) => run::image(&project, args),

@@ -1,5 +1,6 @@
 //! Commands that hand over to another package: the demo and the benchmark.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -46,6 +47,33 @@ pub fn demo(project: &Project, args: &DemoArgs) -> Result<ExitCode> {
     };
     run.args(args.keep.then_some("--keep")).args(&args.args);
     hand_over(project, run)
+}
+
+/// How the mesh runs.
+#[derive(Args, Debug)]
+pub struct IstioArgs {
+    /// Keep everything running after the tour, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+/// `cargo xtask istio`
+pub fn istio(project: &Project, args: &IstioArgs) -> Result<ExitCode> {
+    let mut run = package(project, "modelgate-istio-tests", &["run", "--quiet"])?;
+    let logs = project.target.join("mesh");
+    if logs.exists() {
+        std::fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
+    }
+    std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+    run.env("MODELGATE_LOGS", logs)
+        .env("ISTIO_TOOLS", tools::istio(project)?)
+        .env("KUBERNETES_TOOLS", tools::kubernetes(project)?)
+        .env("REGISTRY_TOOLS", tools::registry(project)?)
+        .args(args.keep.then_some("--keep"))
+        .env("ENVOY", tools::envoy(project)?)
+        .env("MODELGATE_WASM", module::build(project)?);
+    // In place of this process: Ctrl-C then ends what the terminal waits for, and not its parent first.
+    Err(run.exec()).context("cargo cannot be run")
 }
 
 /// `cargo xtask bench`

@@ -137,6 +137,11 @@ impl Agent {
         Ok(Self { process, ip, admin })
     }
 
+    /// The port of Envoy's admin interface, on loopback.
+    pub fn admin_port(&self) -> u16 {
+        self.admin.port()
+    }
+
     /// What agent and proxy logged so far.
     pub fn log(&self) -> Result<String> {
         self.process.log()

@@ -16,6 +16,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// Set for the program that runs inside.
 const INSIDE: &str = "MODELGATE_ISOLATED";
+const AS_ROOT: &str = "root";
+const AS_USER: &str = "user";
 
 /// The agent keeps fetched modules in `/var/lib/istio/data`, which cannot be moved and which it does not make.
 const HIDDEN: &str = "/var/lib";
@@ -70,8 +72,10 @@ fn leave_for_inside() -> Result<anyhow::Error> {
         probe.status().is_ok_and(|status| status.success())
     };
     let mut options = wanted.to_vec();
+    let mut inside = AS_ROOT;
     if !works(&options) {
         options.extend(user);
+        inside = AS_USER;
         if !works(&options) {
             bail!(
                 "`unshare {}` fails: the suite needs util-linux, and either root or unprivileged user namespaces \
@@ -86,9 +90,25 @@ fn leave_for_inside() -> Result<anyhow::Error> {
         .args(options)
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
-        .env(INSIDE, "1")
+        .env(INSIDE, inside)
         .exec();
     Ok(anyhow::Error::new(error).context("unshare"))
+}
+
+/// What `nsenter` needs to bring another process here.
+///
+/// # Errors
+/// If the system does not tell.
+pub fn nsenter_options() -> Result<Vec<String>> {
+    // The system's own /proc, mounted outside: it knows this process by its outer id.
+    let outside = std::fs::read_link("/proc/self").context("reading /proc/self")?;
+    let mut options = vec![format!("--target={}", outside.display())];
+    let inside = std::env::var(INSIDE).unwrap_or_default();
+    if inside == AS_USER {
+        options.extend(["--user", "--preserve-credentials"].map(str::to_owned));
+    }
+    options.extend(["--net", "--mount"].map(str::to_owned));
+    Ok(options)
 }
 
 /// `ip link set lo up`, on machines without `ip` too (rtnetlink(7)).
