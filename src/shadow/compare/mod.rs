@@ -252,4 +252,6 @@ fn too_complex(live: &Result<Json<'_>, Unread>, shadow: &Result<Json<'_>, Unread
 }
 
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod tests;

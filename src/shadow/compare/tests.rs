@@ -5,7 +5,7 @@ use crate::config::{Errors, Path};
 use crate::request::Header;
 use proptest::prelude::*;
 
-fn rules(ignore: &[&str], unordered: &[&str]) -> Rules {
+pub fn rules(ignore: &[&str], unordered: &[&str]) -> Rules {
     let mut errors = Errors::default();
     let mut read = |texts: &[&str]| {
         let texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
@@ -24,7 +24,7 @@ fn rules(ignore: &[&str], unordered: &[&str]) -> Rules {
     }
 }
 
-fn head(status: &str, media: &str) -> Head {
+pub fn head(status: &str, media: &str) -> Head {
     Head::of(&[(b":status", status.as_bytes()), (b"content-type", media.as_bytes())])
 }
 

@@ -8,6 +8,7 @@ mod hostile;
 mod keys;
 mod rewrite;
 mod shadow;
+mod shadow_load;
 mod site;
 mod telemetry;
 mod testbed_itself;
