@@ -9,6 +9,7 @@ mod keys;
 mod rewrite;
 mod shadow;
 mod shadow_load;
+mod shadow_outcomes;
 mod site;
 mod telemetry;
 mod testbed_itself;
