@@ -360,4 +360,6 @@ fn apply(
 }
 
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod tests;

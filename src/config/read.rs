@@ -207,6 +207,9 @@ fn mistaken<T>(value: &Value, wanted: &str, path: &Path<'_>, errors: &mut Errors
             errors.add_value(path, "is a boolean", b, format!("{wanted}: put it in quotes"));
         }
         Value::Bool(b) => errors.add_value(path, "is a boolean", b, wanted),
+        Value::Number(n) if wanted.contains("number") => {
+            errors.add_value(path, "does not fit", n, wanted);
+        }
         Value::Number(n) => errors.add_value(path, "is a number", n, wanted),
         // Where settings belong, a string may be the key itself instead of its hash.
         Value::String(_) if matches!(wanted, "an object" | "a list") => {
@@ -507,7 +510,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "count: is a number (-1): a whole number from 0 to 4294967295",
+                "count: does not fit (-1): a whole number from 0 to 4294967295",
                 "kind: is missing: it must be given",
                 "pear.maxBytes: is not a size (1MB): a number with B, KiB or MiB, at most 1024MiB, as 64KiB",
                 "pear.maxbytes: is not a field here: did you mean maxBytes?",

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::Plan;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
-use crate::config::types::PluginConfig;
+use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
 use crate::rewrite::Rewrites;
 use crate::sanitise::Sanitiser;
@@ -36,7 +36,7 @@ impl Plan {
         let source = settings.source_address;
         let authorizer =
             Authorizer::compile(&settings.authorization, &settings.bypass, source, errors);
-        let credentials = authenticator.as_ref().map(credentials).unwrap_or_default();
+        let credentials = credentials(&settings.authentication, authenticator.as_ref());
         let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
         let compiled = Shadows::compile(shadows, limits, &credentials, &root, errors);
         let list = root.field("shadows");
@@ -77,16 +77,22 @@ impl Plan {
     }
 }
 
-/// Where credentials travel, for what copies must not carry.
-fn credentials(authenticator: &Authenticator) -> Credentials {
+/// Where credentials travel, for what copies must not carry. Identity headers are taken as they are
+/// written: what is wrong with a rule does not make its headers unknown.
+fn credentials(
+    settings: &types::Authentication,
+    authenticator: Option<&Authenticator>,
+) -> Credentials {
     let texts = |names: &[Vec<u8>]| {
         names.iter().map(|name| String::from_utf8_lossy(name)).map(Cow::into_owned).collect()
     };
-    Credentials {
-        headers: texts(authenticator.credential_headers()),
-        params: texts(authenticator.credential_params()),
-        identity: texts(authenticator.output_headers()),
-    }
+    let headers = authenticator.map(|a| texts(a.credential_headers())).unwrap_or_default();
+    let params = authenticator.map(|a| texts(a.credential_params())).unwrap_or_default();
+    let identity = settings.jwt_rules.iter().flat_map(|rule| {
+        let claims = rule.output_claim_to_headers.iter().map(|output| &output.header);
+        claims.chain(&rule.output_payload_to_header)
+    });
+    Credentials { headers, params, identity: identity.cloned().collect() }
 }
 
 fn check_peers(peers: &[String], path: &Path<'_>, errors: &mut Errors) {
