@@ -12,6 +12,7 @@ use serde_json::Value;
 /// Exit status where a file cannot be read: nothing was said about the configuration in it.
 const UNREADABLE: u8 = 2;
 
+/// The command's arguments.
 #[derive(Debug, Args)]
 pub struct Check {
     /// Files to check; `-` is standard input.

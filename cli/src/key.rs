@@ -11,6 +11,7 @@ use modelgate::pipeline::Plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+/// What can be done with keys.
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Makes a random key of 256 bits and the entry for `authentication.apiKeys.keys`.
@@ -23,6 +24,11 @@ pub enum Key {
 }
 
 impl Key {
+    /// Prints the key and its entry.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no random bytes, or the name cannot be that of a key.
     pub fn run(self) -> Result<ExitCode> {
         let Self::New { name } = self;
         let mut random = [0; 32];

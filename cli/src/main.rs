@@ -1,13 +1,11 @@
 //! The `modelgate` command: the engine of the filter, on a desk instead of in a gateway.
 
-mod check;
-mod key;
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use modelgate_cli::{check, key, report};
 
-/// Checks modelgate configurations, and makes API keys.
+/// Checks modelgate configurations, makes API keys, and reports how shadows do.
 ///
 /// The same engine that decides in the gateway reads the files here: what `check` accepts, the
 /// filter accepts.
@@ -37,12 +35,19 @@ enum Command {
     /// API keys of machine clients.
     #[command(subcommand)]
     Key(key::Key),
+    /// Says whether shadow models agree with the live ones, and how sure that is.
+    ///
+    /// Reads what the gateways counted: agreement, changed classes, moved scores, latencies,
+    /// failures, and what to do about them. With conditions, the exit status is the verdict.
+    #[command(after_help = report::help())]
+    Report(report::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(check) => Ok(check.run()),
         Command::Key(key) => key.run(),
+        Command::Report(report) => Ok(report.run()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("modelgate: {error:#}");

@@ -1,0 +1,5 @@
+//! What the `modelgate` command does, for the command and for whoever shows the same things.
+
+pub mod check;
+pub mod key;
+pub mod report;

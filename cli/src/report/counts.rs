@@ -1,0 +1,241 @@
+//! What the gateways counted, for each shadow.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+pub use modelgate::shadow::Outcome;
+pub use modelgate::shadow::compare::Kind;
+
+use super::histogram::Histogram;
+use super::samples::Sample;
+
+/// A counter of the gateway: requests chosen for a copy.
+pub const SELECTED: &str = "modelgate_shadow_selected_total";
+/// What became of them, by `outcome`.
+pub const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
+/// Ways in which answers differ, by `kind`.
+pub const DIFFERENCES: &str = "modelgate_shadow_differences_total";
+/// A histogram: how long the live model took.
+pub const LIVE: &str = "modelgate_shadow_live_milliseconds";
+/// How long the shadow took.
+pub const SHADOW: &str = "modelgate_shadow_milliseconds";
+/// By how much scores moved.
+pub const MOVED: &str = "modelgate_shadow_score_difference_millionths";
+
+/// Follows a shadow's name where its baseline is counted.
+const BASELINE: &str = "/baseline";
+
+/// Counters and histograms of one shadow, at one time or between two.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counts {
+    /// Requests chosen for a copy.
+    pub selected: f64,
+    /// What became of them: every outcome, and those that only a newer gateway knows.
+    pub outcomes: BTreeMap<String, f64>,
+    /// Ways in which answers differ.
+    pub differences: BTreeMap<String, f64>,
+    /// Milliseconds of the live model, for pairs of which both answers came.
+    pub live: Histogram,
+    /// Milliseconds of the shadow, for the same pairs.
+    pub shadow: Histogram,
+    /// Millionths by which scores moved.
+    pub moved: Histogram,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let zeros = |words: &[&str]| words.iter().map(|word| ((*word).to_owned(), 0.0)).collect();
+        Self {
+            selected: 0.0,
+            outcomes: zeros(Outcome::WORDS),
+            differences: zeros(Kind::WORDS),
+            live: Histogram::default(),
+            shadow: Histogram::default(),
+            moved: Histogram::default(),
+        }
+    }
+}
+
+/// A shadow and, if it has one, the live model's comparison with itself.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Counted {
+    /// The shadow.
+    pub shadow: Counts,
+    /// Its baseline.
+    pub baseline: Option<Counts>,
+}
+
+/// Every shadow by its name; the sources are added up.
+///
+/// # Errors
+///
+/// A source whose shadows have no label, or histograms that cannot be added up.
+pub fn count(sources: &[Vec<Sample>]) -> Result<BTreeMap<String, Counted>> {
+    let mut all: BTreeMap<String, Counts> = BTreeMap::new();
+    for samples in sources {
+        ensure!(
+            !samples.iter().any(untagged),
+            "the shadows' metrics have no labels: list the tags of modelgate in the gateway's \
+             meshConfig.defaultConfig.extraStatTags, and restart it"
+        );
+        for (name, counts) in one_source(samples) {
+            all.entry(name).or_default().add(&counts)?;
+        }
+    }
+    let mut shadows: BTreeMap<String, Counted> = BTreeMap::new();
+    for (name, counts) in all {
+        match name.strip_suffix(BASELINE) {
+            Some(shadow) => shadows.entry(shadow.to_owned()).or_default().baseline = Some(counts),
+            None => shadows.entry(name).or_default().shadow = counts,
+        }
+    }
+    Ok(shadows)
+}
+
+/// Without `extraStatTags` Envoy leaves the tags in the name.
+fn untagged(sample: &Sample) -> bool {
+    sample.name.ends_with(SELECTED) && sample.label("shadow").is_empty()
+}
+
+fn one_source(samples: &[Sample]) -> BTreeMap<String, Counts> {
+    let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
+    let mut buckets: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    for sample in samples {
+        let shadow = sample.label("shadow");
+        match sample.name.as_str() {
+            SELECTED => counts.entry(shadow.to_owned()).or_default().selected += sample.value,
+            OUTCOMES => {
+                let outcomes = &mut counts.entry(shadow.to_owned()).or_default().outcomes;
+                *outcomes.entry(sample.label("outcome").to_owned()).or_default() += sample.value;
+            }
+            DIFFERENCES => {
+                let kinds = &mut counts.entry(shadow.to_owned()).or_default().differences;
+                *kinds.entry(sample.label("kind").to_owned()).or_default() += sample.value;
+            }
+            name => {
+                if let Some(metric @ (LIVE | SHADOW | MOVED)) = name.strip_suffix("_bucket")
+                    && let Ok(bound) = sample.label("le").parse()
+                {
+                    buckets.entry((shadow, metric)).or_default().push((bound, sample.value));
+                }
+            }
+        }
+    }
+    for ((shadow, metric), pairs) in buckets {
+        let entry = counts.entry(shadow.to_owned()).or_default();
+        let histogram = match metric {
+            LIVE => &mut entry.live,
+            SHADOW => &mut entry.shadow,
+            _ => &mut entry.moved,
+        };
+        *histogram = Histogram::new(pairs);
+    }
+    counts
+}
+
+impl Counts {
+    /// Copies with this outcome.
+    pub fn outcome(&self, outcome: Outcome) -> f64 {
+        self.outcomes.get(outcome.as_str()).copied().unwrap_or_default()
+    }
+
+    /// Mismatches of this kind.
+    pub fn kind(&self, kind: Kind) -> f64 {
+        self.differences.get(kind.as_str()).copied().unwrap_or_default()
+    }
+
+    /// Copies that have their outcome.
+    pub fn ended(&self) -> f64 {
+        self.outcomes.values().sum()
+    }
+
+    /// Copies whose answer was compared.
+    pub fn compared(&self) -> f64 {
+        self.outcome(Outcome::Matched) + self.outcome(Outcome::Mismatched)
+    }
+
+    /// Adds another source's counts.
+    fn add(&mut self, other: &Self) -> Result<()> {
+        self.selected += other.selected;
+        for (mine, more) in
+            [(&mut self.outcomes, &other.outcomes), (&mut self.differences, &other.differences)]
+        {
+            for (name, count) in more {
+                *mine.entry(name.clone()).or_default() += count;
+            }
+        }
+        self.live.add(&other.live)?;
+        self.shadow.add(&other.shadow)?;
+        self.moved.add(&other.moved)
+    }
+
+    /// What was counted since an earlier time.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            selected: self.selected - before.selected,
+            outcomes: minus(&self.outcomes, &before.outcomes),
+            differences: minus(&self.differences, &before.differences),
+            live: self.live.since(&before.live),
+            shadow: self.shadow.since(&before.shadow),
+            moved: self.moved.since(&before.moved),
+        }
+    }
+}
+
+fn minus(now: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let earlier = |name: &String| before.get(name).copied().unwrap_or_default();
+    now.iter().map(|(name, value)| (name.clone(), value - earlier(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples::parse;
+
+    const PAGE: &str = r#"
+modelgate_requests_total{model="prod/iris",operation="predict",decision="allowed"} 12
+modelgate_shadow_selected_total{shadow="iris-v2"} 10
+modelgate_shadow_outcomes_total{shadow="iris-v2",outcome="matched"} 7
+modelgate_shadow_outcomes_total{shadow="iris-v2",outcome="mismatched"} 2
+modelgate_shadow_differences_total{shadow="iris-v2",kind="class"} 2
+modelgate_shadow_milliseconds_bucket{shadow="iris-v2",le="10"} 5
+modelgate_shadow_milliseconds_bucket{shadow="iris-v2",le="+Inf"} 9
+modelgate_shadow_milliseconds_sum{shadow="iris-v2"} 250
+modelgate_shadow_selected_total{shadow="iris-v2/baseline"} 10
+modelgate_shadow_outcomes_total{shadow="iris-v2/baseline",outcome="matched"} 10
+modelgate_shadow_selected_total{shadow="other"} 1
+modelgate_shadow_outcomes_total{shadow="other",outcome="lost_in_space"} 1
+"#;
+
+    fn sources(pages: &[&str]) -> Vec<Vec<Sample>> {
+        pages.iter().map(|page| parse(page).expect("metrics")).collect()
+    }
+
+    #[test]
+    fn shadows_are_told_apart_and_baselines_put_beside_them() {
+        let shadows = count(&sources(&[PAGE])).expect("counts");
+        assert_eq!(shadows.keys().collect::<Vec<_>>(), ["iris-v2", "other"]);
+        let iris = &shadows["iris-v2"];
+        assert_eq!((iris.shadow.selected, iris.shadow.compared()), (10.0, 9.0));
+        assert_eq!(iris.shadow.kind(Kind::Class), 2.0);
+        assert_eq!(iris.shadow.shadow.count(), 9.0);
+        assert_eq!(iris.baseline.as_ref().map(Counts::ended), Some(10.0));
+        assert_eq!(shadows["other"].shadow.ended(), 1.0, "an outcome of a newer gateway counts");
+    }
+
+    #[test]
+    fn replicas_add_up_and_times_are_subtracted() {
+        let one = count(&sources(&[PAGE])).expect("counts");
+        let two = count(&sources(&[PAGE, PAGE])).expect("counts");
+        let (one, two) = (&one["iris-v2"].shadow, &two["iris-v2"].shadow);
+        assert_eq!((two.selected, two.compared(), two.shadow.count()), (20.0, 18.0, 18.0));
+        assert_eq!(&two.since(one), one);
+    }
+
+    #[test]
+    fn a_gateway_without_the_tags_is_told_what_to_do() {
+        let page = "shadow___iris_v2____modelgate_shadow_selected_total 10\n";
+        let error = count(&sources(&[page])).expect_err("no labels").to_string();
+        assert!(error.contains("extraStatTags"), "{error}");
+    }
+}

@@ -1,0 +1,153 @@
+//! What the counts of a shadow say.
+
+use modelgate::shadow::Outcome;
+use modelgate::shadow::compare::Kind;
+
+use super::counts::Counts;
+use super::histogram::Histogram;
+use super::interval::{Confidence, Estimate, Share};
+
+/// The quantiles that are shown, with their names.
+pub const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+
+/// What a shadow's copies ended as, if its answer was neither compared nor failed to come.
+const DROPS: [Outcome; 6] = [
+    Outcome::Uncomparable,
+    Outcome::LiveFailed,
+    Outcome::TooLarge,
+    Outcome::OverBudget,
+    Outcome::BreakerOpen,
+    Outcome::Orphaned,
+];
+
+/// Shares and quantiles of one shadow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// What they are drawn from.
+    pub counts: Counts,
+    /// Copies that have no outcome yet.
+    pub in_flight: f64,
+    /// Answers that agree, of those compared.
+    pub agreement: Share,
+    /// Answers with another class, of those compared.
+    pub class_changes: Share,
+    /// Copies that the shadow left without an answer of use (`shadow_failed`, `timeout`), of those
+    /// that have an outcome.
+    pub failures: Share,
+    /// Copies that were neither compared nor failures, of those that have an outcome.
+    pub drops: Share,
+    /// Milliseconds.
+    pub live: Quantiles,
+    /// Milliseconds.
+    pub shadow: Quantiles,
+    /// Shadow by live.
+    pub ratio: Quantiles,
+    /// The largest difference of two scores of a pair, in the scores' own unit.
+    pub moved: Quantiles,
+}
+
+/// One estimate for each of [`QUANTILES`]; none without observations.
+pub type Quantiles = [Option<Estimate>; QUANTILES.len()];
+
+impl Figures {
+    /// Of these counts, with intervals of this confidence.
+    pub fn new(counts: Counts, confidence: Confidence) -> Self {
+        let (ended, compared) = (counts.ended(), counts.compared());
+        let share = |count, of| Share { count, of };
+        let failed = counts.outcome(Outcome::ShadowFailed) + counts.outcome(Outcome::Timeout);
+        let unknown: f64 = counts
+            .outcomes
+            .iter()
+            .filter(|(name, _)| Outcome::from_word(name).is_none())
+            .map(|(_, count)| count)
+            .sum();
+        let dropped = DROPS.iter().map(|outcome| counts.outcome(*outcome)).sum::<f64>() + unknown;
+        let live = quantiles(&counts.live, confidence);
+        let shadow = quantiles(&counts.shadow, confidence);
+        let moved = quantiles(&counts.moved, confidence).map(|q| q.map(from_millionths));
+        let mut ratio = live;
+        for (live, shadow) in ratio.iter_mut().zip(&shadow) {
+            *live = live.zip(*shadow).map(|(live, shadow)| quotient(shadow, live));
+        }
+        Self {
+            in_flight: (counts.selected - ended).max(0.0),
+            agreement: share(counts.outcome(Outcome::Matched), compared),
+            class_changes: share(counts.kind(Kind::Class), compared),
+            failures: share(failed, ended),
+            drops: share(dropped, ended),
+            live,
+            shadow,
+            ratio,
+            moved,
+            counts,
+        }
+    }
+}
+
+fn quantiles(histogram: &Histogram, confidence: Confidence) -> Quantiles {
+    QUANTILES.map(|(_, q)| histogram.quantile(q, confidence))
+}
+
+/// The gateway counts scores in millionths.
+fn from_millionths(estimate: Estimate) -> Estimate {
+    let Estimate { value, lower, upper } = estimate;
+    Estimate { value: value / 1e6, lower: lower / 1e6, upper: upper.map(|upper| upper / 1e6) }
+}
+
+/// Ends so far apart as both intervals allow.
+fn quotient(a: Estimate, b: Estimate) -> Estimate {
+    Estimate {
+        value: a.value / b.value,
+        lower: b.upper.map_or(0.0, |upper| a.lower / upper),
+        upper: a.upper.filter(|_| b.lower > 0.0).map(|upper| upper / b.lower),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> Counts {
+        let mut counts = Counts { selected: 110.0, ..Counts::default() };
+        for (outcome, count) in [("matched", 72), ("mismatched", 8), ("timeout", 4)] {
+            counts.outcomes.insert(outcome.to_owned(), f64::from(count));
+        }
+        for (outcome, count) in [("shadow_failed", 6), ("over_budget", 9), ("of_tomorrow", 1)] {
+            counts.outcomes.insert(outcome.to_owned(), f64::from(count));
+        }
+        counts.differences.insert("class".to_owned(), 2.0);
+        counts.live = Histogram::new(vec![(5.0, 80.0), (10.0, 80.0), (f64::INFINITY, 80.0)]);
+        counts.shadow = Histogram::new(vec![(5.0, 0.0), (10.0, 80.0), (f64::INFINITY, 80.0)]);
+        counts
+    }
+
+    #[test]
+    fn shares_add_up() {
+        let figures = Figures::new(counts(), Confidence::Ninety5);
+        assert_eq!(figures.in_flight, 10.0);
+        assert_eq!(figures.agreement, Share { count: 72.0, of: 80.0 });
+        assert_eq!(figures.class_changes, Share { count: 2.0, of: 80.0 });
+        assert_eq!(figures.failures, Share { count: 10.0, of: 100.0 });
+        assert_eq!(figures.drops, Share { count: 10.0, of: 100.0 });
+    }
+
+    #[test]
+    fn every_outcome_is_compared_a_failure_or_a_drop() {
+        for outcome in Outcome::WORDS {
+            let mut counts = Counts::default();
+            counts.outcomes.insert((*outcome).to_owned(), 1.0);
+            let figures = Figures::new(counts, Confidence::Ninety5);
+            let sum = figures.agreement.of + figures.failures.count + figures.drops.count;
+            assert_eq!(sum, 1.0, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn the_ratio_of_quantiles_is_as_unsure_as_both() {
+        let figures = Figures::new(counts(), Confidence::Ninety5);
+        let [Some(p50), ..] = figures.ratio else { panic!("no ratio") };
+        assert_eq!(p50.value, 7.5 / 2.5);
+        assert_eq!((p50.lower, p50.upper), (1.0, None), "from 5/5 to 10/0");
+        assert_eq!(Figures::new(Counts::default(), Confidence::Ninety5).ratio, [None; 3]);
+    }
+}

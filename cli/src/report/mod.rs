@@ -1,0 +1,219 @@
+//! `modelgate report`: whether a shadow agrees with the live model, from what the gateways counted.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`source`], [`prometheus`] | fetches metrics |
+//! | [`samples`] | reads Prometheus's text format |
+//! | [`counts`] | finds each shadow's counters and histograms, and adds gateways up |
+//! | [`histogram`], [`interval`] | quantiles, and how sure they are |
+//! | [`figures`] | what the counts say |
+//! | [`advice`] | what to do about it |
+//! | [`require`] | the verdict |
+//! | [`text`], [`json`], [`html`] | how it is shown |
+
+pub mod advice;
+pub mod counts;
+pub mod figures;
+pub mod histogram;
+pub mod html;
+pub mod interval;
+pub mod json;
+pub mod prometheus;
+pub mod require;
+pub mod samples;
+pub mod source;
+pub mod text;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+
+use self::counts::Counted;
+use self::figures::Figures;
+use self::interval::Confidence;
+use self::prometheus::Window;
+use self::require::{Judgement, QUANTITIES, Requirement, Requirements};
+
+/// Exit status where there is no report: nothing was said about the model.
+const NO_REPORT: u8 = 2;
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub struct Command {
+    /// Metrics of gateways: the address of an Envoy's admin interface, a file, or `-` for standard
+    /// input, all in Prometheus's text format. Several replicas are added up.
+    #[arg(value_name = "SOURCE", required_unless_present = "prometheus")]
+    sources: Vec<String>,
+    /// A Prometheus server that scrapes the gateways, instead of sources.
+    #[arg(long, value_name = "URL", conflicts_with = "sources")]
+    prometheus: Option<String>,
+    /// Only what was added within this time, as 30m, 1h or 7d. Prometheus extrapolates: counts are
+    /// no longer whole.
+    #[arg(long, value_name = "TIME", requires = "prometheus", conflicts_with = "sources")]
+    since: Option<Window>,
+    /// Only this shadow; repeat it for several.
+    #[arg(long, value_name = "NAME")]
+    shadow: Vec<String>,
+    /// Conditions that every shown shadow has to meet, with commas between them.
+    #[arg(long, value_name = "CONDITIONS")]
+    require: Vec<Requirements>,
+    /// How often an interval covers the true value, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "95")]
+    confidence: Confidence,
+    /// How the report is printed.
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Also writes the report as one page with plots, which needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for a terminal.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// What follows the options in `--help`.
+pub fn help() -> String {
+    let quantities: Vec<String> =
+        QUANTITIES.iter().map(|(_, name, about)| format!("  {name:<17}{about}")).collect();
+    format!(
+        "\
+Conditions are a quantity, one of >=, <=, >, < and a number; shares are written as 0.99:
+{}
+A quantity that nothing is known of meets no condition.
+
+Intervals of shares are Wilson's. Latencies and score differences come from histograms: quantiles
+are interpolated within a bucket, and their interval runs from bound to bound.
+
+Exit status: 0 if every condition is met or none was set, 1 if one is not, 2 if there is no report.
+
+Examples:
+  kubectl exec -n istio-system deploy/istio-ingressgateway -- \\
+    pilot-agent request GET stats/prometheus | modelgate report -
+  modelgate report http://localhost:15000 --html report.html
+  modelgate report --prometheus http://localhost:9090 --since 1h --shadow iris-v2 \\
+    --require 'compared>=1000,agreement-lower>=0.99,class-changes<=0.001,p95-ratio<=1.2'",
+        quantities.join("\n")
+    )
+}
+
+impl Command {
+    /// Prints the report; the exit status is the verdict.
+    pub fn run(self) -> ExitCode {
+        match self.report().and_then(|report| self.show(&report).map(|()| report.is_met())) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("modelgate: {error:#}");
+                ExitCode::from(NO_REPORT)
+            }
+        }
+    }
+
+    fn report(&self) -> Result<Report> {
+        let (sources, names) = match &self.prometheus {
+            Some(server) => {
+                (vec![prometheus::read(server, self.since.as_ref())?], vec![server.clone()])
+            }
+            None => {
+                let read = self.sources.iter().map(|source| source::read(source));
+                (read.collect::<Result<_>>()?, self.sources.clone())
+            }
+        };
+        let mut shadows = counts::count(&sources)?;
+        if !self.shadow.is_empty() {
+            shadows.retain(|name, _| self.shadow.contains(name));
+            for name in &self.shadow {
+                // A condition on a shadow that no gateway knows is not met.
+                shadows.entry(name.clone()).or_default();
+            }
+        }
+        let shadows =
+            shadows.into_iter().map(|(name, counted)| Shadow::new(name, counted, self.confidence));
+        let mut report = Report {
+            sources: names,
+            since: self.since.as_ref().map(Window::to_string),
+            confidence: self.confidence,
+            shadows: shadows.collect(),
+            verdict: Vec::new(),
+        };
+        report.judge(self.require.iter().flat_map(|Requirements(all)| all));
+        Ok(report)
+    }
+
+    fn show(&self, report: &Report) -> Result<()> {
+        if let Some(file) = &self.html {
+            std::fs::write(file, html::report(report))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        match self.format {
+            Format::Text => print!("{}", text::report(report)),
+            Format::Json => println!("{:#}", json::report(report)),
+        }
+        Ok(())
+    }
+}
+
+/// A whole report.
+#[derive(Debug)]
+pub struct Report {
+    /// Where the metrics come from.
+    pub sources: Vec<String>,
+    /// The window, if only what was added within one is shown.
+    pub since: Option<String>,
+    /// Of all intervals.
+    pub confidence: Confidence,
+    /// By name.
+    pub shadows: Vec<Shadow>,
+    /// Every condition for every shadow.
+    pub verdict: Vec<Judgement>,
+}
+
+/// A shadow's part of it.
+#[derive(Debug)]
+pub struct Shadow {
+    /// As the configuration calls it.
+    pub name: String,
+    /// What was counted.
+    pub figures: Figures,
+    /// The live model against itself.
+    pub baseline: Option<Figures>,
+    /// What to do.
+    pub advice: Vec<String>,
+}
+
+impl Shadow {
+    /// What was counted for the shadow with this name.
+    pub fn new(name: String, counted: Counted, confidence: Confidence) -> Self {
+        let figures = Figures::new(counted.shadow, confidence);
+        let baseline = counted.baseline.map(|counts| Figures::new(counts, confidence));
+        let advice = advice::advice(&figures, baseline.as_ref());
+        Self { name, figures, baseline, advice }
+    }
+}
+
+impl Report {
+    fn judge<'r>(&mut self, requirements: impl Iterator<Item = &'r Requirement> + Clone) {
+        let mut shadows: Vec<Option<(&str, &Figures)>> =
+            self.shadows.iter().map(|s| Some((s.name.as_str(), &s.figures))).collect();
+        if shadows.is_empty() {
+            shadows.push(None);
+        }
+        let mut verdict = Vec::new();
+        for shadow in shadows {
+            verdict.extend(requirements.clone().map(|r| r.judge(shadow, self.confidence)));
+        }
+        self.verdict = verdict;
+    }
+
+    /// Whether every condition is met.
+    pub fn is_met(&self) -> bool {
+        self.verdict.iter().all(|judgement| judgement.met)
+    }
+}

@@ -1,0 +1,130 @@
+//! A Prometheus server's HTTP API: instant queries.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::counts::{DIFFERENCES, LIVE, MOVED, OUTCOMES, SELECTED, SHADOW};
+use super::samples::Sample;
+use super::source::get;
+
+/// A window of PromQL, as `1h` or `1h30m`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window(String);
+
+impl std::str::FromStr for Window {
+    type Err = String;
+
+    /// It becomes part of a query, so only what the grammar of PromQL's durations allows.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rest = text;
+        let mut parts = 0;
+        while !rest.is_empty() {
+            let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let unit = ["ms", "s", "m", "h", "d", "w", "y"]
+                .iter()
+                .filter_map(|unit| digits.strip_prefix(unit))
+                .min_by_key(|after| after.len());
+            match unit {
+                Some(after) if digits.len() < rest.len() => rest = after,
+                _ => return Err("a duration is written as 30m, 1h or 1h30m".to_owned()),
+            }
+            parts += 1;
+        }
+        if parts == 0 {
+            Err("a duration is written as 1h".to_owned())
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the server knows of all gateways together: now, or what was added within the window.
+pub fn read(server: &str, since: Option<&Window>) -> Result<Vec<Sample>> {
+    let address = format!("{}/api/v1/query", server.trim_end_matches('/'));
+    let mut samples = Vec::new();
+    for (metric, labels) in [
+        (SELECTED.to_owned(), "shadow"),
+        (OUTCOMES.to_owned(), "shadow, outcome"),
+        (DIFFERENCES.to_owned(), "shadow, kind"),
+        (format!("{LIVE}_bucket"), "shadow, le"),
+        (format!("{SHADOW}_bucket"), "shadow, le"),
+        (format!("{MOVED}_bucket"), "shadow, le"),
+    ] {
+        let query = query(&metric, labels, since);
+        let answer = get(&address, &[("query", &query)])?;
+        samples.extend(vector(&metric, &answer).with_context(|| format!("{address}: {query}"))?);
+    }
+    Ok(samples)
+}
+
+fn query(metric: &str, labels: &str, since: Option<&Window>) -> String {
+    match since {
+        None => format!("sum by ({labels}) ({metric})"),
+        Some(window) => format!("sum by ({labels}) (increase({metric}[{window}]))"),
+    }
+}
+
+/// The samples of an instant vector, without the metric's name, which a sum does not have.
+fn vector(metric: &str, answer: &str) -> Result<Vec<Sample>> {
+    let answer: Value = serde_json::from_str(answer).context("the answer is no JSON")?;
+    let kind = answer.pointer("/data/resultType").and_then(Value::as_str);
+    ensure!(kind == Some("vector"), "the answer is no vector of Prometheus's HTTP API");
+    let series = answer.pointer("/data/result").and_then(Value::as_array);
+    series.into_iter().flatten().map(|series| sample(metric, series)).collect()
+}
+
+fn sample(metric: &str, series: &Value) -> Result<Sample> {
+    let labels = series.get("metric").and_then(Value::as_object).context("a series has labels")?;
+    let labels =
+        labels.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
+    let value =
+        series.pointer("/value/1").and_then(Value::as_str).context("a series has a value")?;
+    let value = value.parse().with_context(|| format!("{value} is no number"))?;
+    Ok(Sample { name: metric.to_owned(), labels: labels.collect(), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_those_of_promql() {
+        for good in ["30m", "1h", "1h30m", "250ms", "7d", "1y2w"] {
+            assert_eq!(good.parse::<Window>().expect(good).to_string(), good);
+        }
+        for bad in ["", "1", "h", "1 h", "-1h", "1h]) or vector(1", "1.5h", "1h30", "1hour"] {
+            assert!(bad.parse::<Window>().is_err(), "{bad}");
+        }
+        let hour = "1h".parse().expect("a window");
+        assert_eq!(
+            query(OUTCOMES, "shadow, outcome", Some(&hour)),
+            "sum by (shadow, outcome) (increase(modelgate_shadow_outcomes_total[1h]))"
+        );
+    }
+
+    #[test]
+    fn vectors_are_read_and_anything_else_is_refused() {
+        let answer = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"shadow":"iris-v2","le":"+Inf"},"value":[1435781451.781,"12.5"]}]}}"#;
+        let samples = vector("m_bucket", answer).expect("a vector");
+        assert_eq!((samples[0].name.as_str(), samples[0].value), ("m_bucket", 12.5));
+        assert_eq!((samples[0].label("shadow"), samples[0].label("le")), ("iris-v2", "+Inf"));
+        let none = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        assert_eq!(vector("m", none).expect("an empty vector"), []);
+        for bad in [
+            "<html>",
+            "{}",
+            r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
+            r#"{"data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#,
+            r#"{"data":{"resultType":"vector","result":[{"metric":{}}]}}"#,
+        ] {
+            assert!(vector("m", bad).is_err(), "{bad}");
+        }
+    }
+}

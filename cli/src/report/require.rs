@@ -1,0 +1,251 @@
+//! The verdict: requirements as `agreement>=0.99`, and whether a shadow meets them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::figures::Figures;
+use super::interval::{Confidence, Estimate};
+
+/// What a requirement can be about, its name and what it means.
+pub const QUANTITIES: [(Quantity, &str, &str); 10] = [
+    (Quantity::Agreement, "agreement", "share of the compared answers that agree"),
+    (Quantity::AgreementLower, "agreement-lower", "lower end of its interval"),
+    (Quantity::ClassChanges, "class-changes", "share of the compared answers with another class"),
+    (Quantity::Ratio(0), "p50-ratio", "median latency, shadow by live"),
+    (Quantity::Ratio(1), "p95-ratio", "the same of the 95th percentiles"),
+    (Quantity::Ratio(2), "p99-ratio", "the same of the 99th percentiles"),
+    (Quantity::ScoreP99, "score-p99", "99th percentile of how far scores moved"),
+    (Quantity::Failures, "failures", "share of copies that the shadow did not answer"),
+    (Quantity::Drops, "drops", "share of copies neither compared nor failures"),
+    (Quantity::Compared, "compared", "number of compared answers"),
+];
+
+/// What a requirement is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Share of the compared answers that agree.
+    Agreement,
+    /// The lower end of its interval.
+    AgreementLower,
+    /// Share of the compared answers with another class.
+    ClassChanges,
+    /// Latency, shadow by live, of the quantile with this place in the list of quantiles.
+    Ratio(usize),
+    /// How far scores moved.
+    ScoreP99,
+    /// Share of copies that the shadow did not answer.
+    Failures,
+    /// Share of copies that were neither compared nor failures.
+    Drops,
+    /// Number of compared answers.
+    Compared,
+}
+
+impl Quantity {
+    /// Its value, if there is anything to know it from.
+    fn of(self, figures: &Figures, confidence: Confidence) -> Option<f64> {
+        let value = |estimate: Option<Estimate>| estimate.map(|estimate| estimate.value);
+        match self {
+            Self::Agreement => value(figures.agreement.estimate(confidence)),
+            Self::AgreementLower => figures.agreement.estimate(confidence).map(|e| e.lower),
+            Self::ClassChanges => value(figures.class_changes.estimate(confidence)),
+            Self::Ratio(at) => value(figures.ratio.get(at).copied().flatten()),
+            Self::ScoreP99 => value(figures.moved.last().copied().flatten()),
+            Self::Failures => value(figures.failures.estimate(confidence)),
+            Self::Drops => value(figures.drops.estimate(confidence)),
+            Self::Compared => Some(figures.agreement.of),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    AtLeast,
+    AtMost,
+    Above,
+    Below,
+}
+
+/// Longer ones first: `>` begins `>=`.
+const OPERATORS: [(Operator, &str); 4] = [
+    (Operator::AtLeast, ">="),
+    (Operator::AtMost, "<="),
+    (Operator::Above, ">"),
+    (Operator::Below, "<"),
+];
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirement {
+    quantity: Quantity,
+    operator: Operator,
+    limit: f64,
+    text: String,
+}
+
+impl FromStr for Requirement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = OPERATORS.iter().find_map(|(operator, sign)| {
+            text.split_once(sign).map(|(name, limit)| (name.trim(), *operator, *sign, limit.trim()))
+        });
+        let Some((name, operator, sign, limit)) = found else {
+            return Err("a condition is a quantity, one of >=, <=, >, < and a number".to_owned());
+        };
+        let known = QUANTITIES.iter().find(|(_, known, _)| *known == name);
+        let Some((quantity, _, _)) = known else {
+            let names = QUANTITIES.map(|(_, name, _)| name).join(", ");
+            return Err(format!("{name} is no quantity: one of {names}"));
+        };
+        match limit.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Self {
+                quantity: *quantity,
+                operator,
+                limit: number,
+                text: format!("{name}{sign}{limit}"),
+            }),
+            _ => Err(format!("{limit} is no number: shares are written as 0.99")),
+        }
+    }
+}
+
+/// One or more, with commas between them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirements(pub Vec<Requirement>);
+
+impl FromStr for Requirements {
+    type Err = String;
+
+    /// A part that is empty is an error: an unset variable of a pipeline is not "no conditions".
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What became of a requirement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The shadow; none where the metrics hold none.
+    pub shadow: Option<String>,
+    /// As it was asked for.
+    pub requirement: String,
+    /// What was found; none if there is nothing to know it from.
+    pub value: Option<f64>,
+    /// Whether that is enough. What is not known is not.
+    pub met: bool,
+}
+
+impl Requirement {
+    /// Of this shadow, or of none at all.
+    pub fn judge(&self, shadow: Option<(&str, &Figures)>, confidence: Confidence) -> Judgement {
+        let value = shadow.and_then(|(_, figures)| self.quantity.of(figures, confidence));
+        let met = value.is_some_and(|value| match self.operator {
+            Operator::AtLeast => value >= self.limit,
+            Operator::AtMost => value <= self.limit,
+            Operator::Above => value > self.limit,
+            Operator::Below => value < self.limit,
+        });
+        let shadow = shadow.map(|(name, _)| name.to_owned());
+        Judgement { shadow, requirement: self.to_string(), value, met }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::counts::Counts;
+    use crate::report::histogram::Histogram;
+
+    fn figures() -> Figures {
+        let mut counts = Counts { selected: 100.0, ..Counts::default() };
+        for (outcome, count) in [("matched", 72.0), ("mismatched", 8.0), ("timeout", 5.0)] {
+            counts.outcomes.insert(outcome.to_owned(), count);
+        }
+        counts.outcomes.insert("too_large".to_owned(), 15.0);
+        counts.differences.insert("class".to_owned(), 4.0);
+        let all_between =
+            |lower, upper| Histogram::new(vec![(lower, 0.0), (upper, 80.0), (f64::INFINITY, 80.0)]);
+        counts.live = all_between(10.0, 20.0);
+        counts.shadow = all_between(20.0, 40.0);
+        counts.moved = all_between(0.0, 1000.0);
+        Figures::new(counts, Confidence::Ninety5)
+    }
+
+    fn met(requirement: &str, figures: &Figures) -> bool {
+        let requirement: Requirement = requirement.parse().expect(requirement);
+        requirement.judge(Some(("iris-v2", figures)), Confidence::Ninety5).met
+    }
+
+    #[test]
+    fn every_quantity_is_what_its_name_says() {
+        let figures = figures();
+        for (name, value) in [
+            ("agreement", 0.9),
+            ("class-changes", 0.05),
+            ("p50-ratio", 2.0),
+            ("p95-ratio", 2.0),
+            ("p99-ratio", 2.0),
+            ("score-p99", 0.00099),
+            ("failures", 0.05),
+            ("drops", 0.15),
+            ("compared", 80.0),
+        ] {
+            for (operator, limit, expected) in [
+                (">=", value - 1e-9, true),
+                (">=", value + 1e-9, false),
+                ("<=", value + 1e-9, true),
+                ("<=", value - 1e-9, false),
+                (" < ", value + 1e-9, true),
+                (" > ", value - 1e-9, true),
+            ] {
+                let requirement = format!("{name}{operator}{limit}");
+                assert_eq!(met(&requirement, &figures), expected, "{requirement}");
+            }
+        }
+        assert!(met("agreement-lower>0.81", &figures) && met("agreement-lower<0.82", &figures));
+        assert!(met("compared>=80", &figures) && !met("compared>80", &figures));
+        assert!(met("compared<=80", &figures) && !met("compared<80", &figures));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_met() {
+        let nothing = Figures::new(Counts::default(), Confidence::Ninety5);
+        for (_, name, _) in QUANTITIES {
+            let requirement = format!("{name}<=1000");
+            assert_eq!(met(&requirement, &nothing), name == "compared", "{requirement}");
+            let requirement: Requirement = requirement.parse().expect(name);
+            assert!(!requirement.judge(None, Confidence::Ninety5).met);
+        }
+    }
+
+    #[test]
+    fn a_requirement_that_cannot_be_read_is_told_why() {
+        for (text, told) in [
+            ("agreement", ">="),
+            ("agreement=0.99", ">="),
+            ("", ">="),
+            ("accuracy>=0.99", "one of agreement, agreement-lower"),
+            (">=0.99", "no quantity"),
+            ("agreement>=99%", "no number"),
+            ("agreement>=", "no number"),
+            ("agreement>=NaN", "no number"),
+            ("agreement>=inf", "no number"),
+            ("agreement=>0.9", "no quantity"),
+        ] {
+            let error = text.parse::<Requirement>().expect_err(text);
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        assert!("agreement>=0.9,".parse::<Requirements>().is_err());
+        let Requirements(two) = "agreement>=0.9, drops<0.1".parse().expect("two");
+        assert_eq!(two.len(), 2);
+        let read: Requirement = " p95-ratio <= 1.2".parse().expect("a requirement");
+        assert_eq!(read.to_string(), "p95-ratio<=1.2");
+    }
+}

@@ -1,0 +1,92 @@
+//! Where a report's metrics come from: admin pages of gateways, files, standard input.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::samples::{Sample, parse};
+
+/// A page of a gateway with thousands of clusters has tens of megabytes.
+const MOST_BYTES: u64 = 1 << 30;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where Envoy's admin interface has them in Prometheus's text format.
+const STATS: &str = "/stats/prometheus";
+
+/// The samples of a source: `-`, an address, or else a file.
+pub fn read(source: &str) -> Result<Vec<Sample>> {
+    let page = if source == "-" {
+        std::io::read_to_string(std::io::stdin()).context("standard input")?
+    } else if is_address(source) {
+        get(&stats_address(source), &[])?
+    } else {
+        std::fs::read_to_string(source).with_context(|| source.to_owned())?
+    };
+    parse(&page).with_context(|| source.to_owned())
+}
+
+fn is_address(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// An address without a path is that of the admin interface.
+fn stats_address(address: &str) -> String {
+    let base = address.trim_end_matches('/');
+    let (_, rest) = base.split_once("://").unwrap_or_default();
+    if rest.contains('/') { address.to_owned() } else { format!("{base}{STATS}") }
+}
+
+/// The text at an address, asked for with these parameters.
+pub fn get(address: &str, parameters: &[(&str, &str)]) -> Result<String> {
+    ask(address, parameters).with_context(|| address.to_owned()).and_then(|(status, body)| {
+        let start: String = body.chars().take(300).collect();
+        ensure!(status == 200, "{address}: it answers {status}: {}", start.trim());
+        Ok(body)
+    })
+}
+
+fn ask(address: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
+    let provider = rustls::crypto::ring::default_provider();
+    // A company's own certificates are known to the system.
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(provider.into())
+        .build();
+    let agent: Agent = Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut answer = agent.get(address).query_pairs(parameters.iter().copied()).call()?;
+    let body = answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()?;
+    Ok((answer.status().as_u16(), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_is_that_of_the_admin_interface() {
+        for (address, page) in [
+            ("http://localhost:15000", "http://localhost:15000/stats/prometheus"),
+            ("http://localhost:15000/", "http://localhost:15000/stats/prometheus"),
+            ("http://[::1]:15090/stats/prometheus", "http://[::1]:15090/stats/prometheus"),
+            ("https://gw.example.com/metrics", "https://gw.example.com/metrics"),
+        ] {
+            assert!(is_address(address));
+            assert_eq!(stats_address(address), page);
+        }
+        assert!(!is_address("stats.txt"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let error = read("no/such/file.txt").expect_err("no file");
+        assert!(format!("{error:#}").contains("no/such/file.txt"), "{error:#}");
+    }
+}
