@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use modelgate_cli::report::counts::{Kind, Outcome};
 use testbed::envoy::Taken;
+use testbed::iris::{Agreement, flowers};
 use testbed::wait::until;
 
-use crate::agreement::Counted;
+use crate::agreement;
 use crate::args::Models;
 use crate::ask::Ask;
-use crate::flowers::{self, MANY, VERSICOLOR};
+use crate::flowers::{MANY, VERSICOLOR};
 use crate::guide::{Expected, Guide};
 use crate::log;
 use crate::settings::{self, MISTAKES};
@@ -240,21 +242,23 @@ impl Tour<'_> {
         command.push("; done".to_owned());
         self.guide.screen.command(&command)?;
         self.guide.screen.gap()?;
-        let before = Counted::settled(envoy, 0.0).await?;
+        let before = agreement::settled(envoy, 0.0).await?;
         let (answered, mean) = self.ask_many().await.context("the questions")?;
         let good = answered == MANY;
         self.guide.check(good, &format!("{answered} of {MANY} answered with a prediction"))?;
         self.guide.screen.lines(["waiting for the gateway's metrics ..."])?;
-        let after = before.selected() + f64::from(MANY);
-        let counted = match Counted::settled(envoy, after).await {
+        let after = before.selected + f64::from(MANY);
+        let counted = match agreement::settled(envoy, after).await {
             Ok(now) => now.since(&before),
             Err(error) => return self.guide.check(false, &format!("{error:#}")),
         };
         self.guide.screen.gap()?;
-        self.guide.screen.lines(counted.table())?;
-        self.guide.screen.lines([format!("{:<24}{mean:>6.1}", "live, for the caller")])?;
+        self.guide.screen.lines(agreement::table(&counted))?;
+        self.guide
+            .screen
+            .lines(["".to_owned(), format!("live, for the caller: {mean:.1} ms on average")])?;
         self.guide.screen.gap()?;
-        let expected = flowers::agreement(settings::tolerance(&plugin)?)?;
+        let expected = Agreement::of(flowers(MANY), settings::tolerance(&plugin)?)?;
         let found = |name: &str, count: f64, expected: u64| {
             (
                 count == expected as f64,
@@ -263,9 +267,9 @@ impl Tour<'_> {
         };
         let differ = expected.score + expected.class;
         for (good, text) in [
-            found("matched", counted.outcome("matched"), expected.matched),
-            found("mismatched", counted.outcome("mismatched"), differ),
-            found("of another class", counted.kind("class"), expected.class),
+            found("matched", counted.outcome(Outcome::Matched), expected.matched),
+            found("mismatched", counted.outcome(Outcome::Mismatched), differ),
+            found("of another class", counted.kind(Kind::Class), expected.class),
         ] {
             self.guide.check(good, &text)?;
         }
@@ -297,7 +301,7 @@ impl Tour<'_> {
         let first = Ask::get(Place::Gateway, FRIENDLY);
         let mut connection = first.connect(variables).await?;
         let mut pace = tokio::time::interval(PACE);
-        for flower in flowers::many() {
+        for flower in flowers(MANY) {
             pace.tick().await;
             let ask = Ask::post(FRIENDLY, self.models.question(&flower)).by(Caller::Alice);
             let start = Instant::now();

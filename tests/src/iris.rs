@@ -56,10 +56,62 @@ impl Iris {
 
     /// Index of the most probable class.
     pub fn class(&self, features: &[f64]) -> Result<usize> {
-        let probabilities = self.predict(features)?;
-        let best = probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
-        best.map(|(class, _)| class).context("no classes")
+        highest(&self.predict(features)?)
     }
+}
+
+/// So many flowers of all three species and between them, always the same: petals grow with each
+/// other, and the rest scatters.
+pub fn flowers(count: u32) -> impl Iterator<Item = [f64; 4]> {
+    (0..count).map(move |i| {
+        let scatter = |step: u32, values: u32| f64::from(i * step % values) - f64::from(values / 2);
+        let petal_length = 1.1 + f64::from(i * 37 % count) / f64::from(count) * 5.7;
+        let petal_width = (0.41 * petal_length - 0.36 + scatter(13, 7) * 0.1).max(0.1);
+        let sepal_length = 4.3 + 0.41 * petal_length + scatter(7, 11) * 0.16;
+        let sepal_width = 3.4 - 0.1 * petal_length + scatter(5, 9) * 0.16;
+        [sepal_length, sepal_width, petal_length, petal_width].map(|cm| (cm * 10.0).round() / 10.0)
+    })
+}
+
+/// How many answers agree, differ in a score, and differ in the class.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement {
+    /// Every score is within the tolerance.
+    pub matched: u64,
+    /// One is not, and the class is the same.
+    pub score: u64,
+    /// Another class, however close the scores are.
+    pub class: u64,
+}
+
+impl Agreement {
+    /// Adds the answers of two models about one flower, compared in the plainest way.
+    pub fn add(&mut self, live: &[f64], retrained: &[f64], tolerance: f64) -> Result<()> {
+        *if highest(live)? != highest(retrained)? {
+            &mut self.class
+        } else if live.iter().zip(retrained).all(|(x, y)| (x - y).abs() <= tolerance) {
+            &mut self.matched
+        } else {
+            &mut self.score
+        } += 1;
+        Ok(())
+    }
+
+    /// Of the two models, without gateway and network.
+    pub fn of(flowers: impl Iterator<Item = [f64; 4]>, tolerance: f64) -> Result<Self> {
+        let (live, retrained) = (Iris::main()?, Iris::shadow()?);
+        let mut agreement = Self::default();
+        for flower in flowers {
+            agreement.add(&live.predict(&flower)?, &retrained.predict(&flower)?, tolerance)?;
+        }
+        Ok(agreement)
+    }
+}
+
+/// Index of the highest score.
+fn highest(scores: &[f64]) -> Result<usize> {
+    let best = scores.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map(|(class, _)| class).context("no classes")
 }
 
 fn weights() -> Result<&'static Weights> {
@@ -69,6 +121,16 @@ fn weights() -> Result<&'static Weights> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_flowers_show_every_way_to_agree_and_differ() {
+        for count in [100, 200, 400] {
+            let Agreement { matched, score, class } =
+                Agreement::of(flowers(count), 0.1).expect("weights");
+            assert!(matched > 50 && score > 5 && class > 0, "{matched} {score} {class}");
+            assert_eq!(matched + score + class, u64::from(count));
+        }
+    }
 
     #[test]
     fn tells_the_three_species_apart() {

@@ -6,6 +6,7 @@
 //! | [`seldon`] | the routes that Seldon's operator makes for a deployment |
 //! | [`wasmplugin`] | shipped `WasmPlugin` resources as the filters that istiod makes of them |
 //! | [`envoy`] | the running proxy: ports, statistics, log, new configurations |
+//! | [`report`] | the `modelgate` command's report, as a pipeline runs it |
 //! | [`stats`] | what `/stats/prometheus` says |
 //! | [`model`] | a model server that answers as Seldon's executor does |
 //! | [`iris`] | the classifier behind it |
@@ -23,6 +24,7 @@ pub mod iris;
 pub mod model;
 pub mod model_servers;
 pub mod process;
+pub mod report;
 pub mod seldon;
 pub mod stats;
 pub mod tokens;

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::sh::{self, Log};
 use crate::tools::Tools;
 
 /// The target of the module.
@@ -59,6 +60,14 @@ impl Project {
         let mut command = cargo();
         command.current_dir(&self.root).args(args);
         command
+    }
+
+    /// Builds the `modelgate` command.
+    pub fn command(&self) -> Result<PathBuf> {
+        println!("building the modelgate command");
+        let mut log = Log::create(self.target.join("test-logs/command.log"))?;
+        sh::quietly(&mut self.cargo(["build", "--package=modelgate-cli"]), &mut log)?;
+        Ok(self.target.join("debug/modelgate"))
     }
 
     /// The version that Cargo.lock holds of a package.

@@ -140,7 +140,8 @@ fn envoy(run: &mut Run<'_>) -> Result<()> {
     if !run.wanted(&tests)? {
         return Ok(());
     }
-    let environment = run.gateway()?;
+    let mut environment = run.gateway()?;
+    environment.push(("MODELGATE", run.project.command()?.into()));
     run.cargo_test(&tests, &environment)
 }
 
@@ -150,6 +151,7 @@ fn models(run: &mut Run<'_>) -> Result<()> {
         return Ok(());
     }
     let mut environment = run.gateway()?;
+    environment.push(("MODELGATE", run.project.command()?.into()));
     environment.push(("SELDON_VENV", tools::seldon(run.project)?.into()));
     environment.push(("MLSERVER_VENV", tools::mlserver(run.project)?.into()));
     run.cargo_test(&tests, &environment)

@@ -1,4 +1,4 @@
-//! The module in a real Envoy. Needs `ENVOY` and `MODELGATE_WASM`.
+//! The module in a real Envoy. Needs `ENVOY`, `MODELGATE_WASM` and `MODELGATE`.
 
 mod authn;
 mod authz;
@@ -6,6 +6,7 @@ mod bypass;
 mod config;
 mod hostile;
 mod keys;
+mod report;
 mod rewrite;
 mod shadow;
 mod shadow_load;
