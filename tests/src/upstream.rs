@@ -129,7 +129,15 @@ impl Upstream {
     pub async fn start(
         handler: impl Fn(&Received) -> Answer + Send + Sync + 'static,
     ) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), handler).await
+    }
+
+    /// Starts a server at an address of the caller's own network.
+    pub async fn start_at(
+        address: SocketAddr,
+        handler: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let handler: Handler = Arc::new(handler);
         let state = Arc::new(State::default());

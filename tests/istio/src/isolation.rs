@@ -32,6 +32,9 @@ const HOSTS: &str = "/etc/hosts";
 /// Where the issuer of tokens is that the shipped resources name: a server on the internet, as far as the mesh knows.
 pub const ISSUER: (&str, Ipv4Addr) = ("idp.example.com", Ipv4Addr::new(127, 0, 2, 1));
 
+/// An address for documentation (RFC 5737): what a program inside finds as the pod's own.
+const POD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+
 /// Starts this program again inside new namespaces, or prepares them if it is inside already: then the folder for
 /// state is returned, and this process is the first one (pid 1).
 ///
@@ -111,23 +114,46 @@ pub fn nsenter_options() -> Result<Vec<String>> {
     Ok(options)
 }
 
-/// `ip link set lo up`, on machines without `ip` too (rtnetlink(7)).
+/// Raises `lo` and gives it an address that is no loopback address, on machines without `ip` too (rtnetlink(7)).
+/// Nothing listens on that address: programs that look for the pod's own want to find one.
 fn raise_loopback() -> Result<()> {
     const RTM_NEWLINK: u16 = 16;
-    const NLM_F_REQUEST_ACK: u16 = 1 | 4;
-    const NLMSG_ERROR: u16 = 2;
+    const RTM_NEWADDR: u16 = 20;
     const IFF_UP: u32 = 1;
     // A new network namespace numbers its only interface 1.
-    const LO: i32 = 1;
-    let mut message = Vec::with_capacity(32);
-    message.extend(32_u32.to_ne_bytes());
-    message.extend(RTM_NEWLINK.to_ne_bytes());
-    message.extend(NLM_F_REQUEST_ACK.to_ne_bytes());
-    // Sequence and port, then family and type of the link: all zero.
-    message.extend([0; 12]);
-    message.extend(LO.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
-    message.extend(IFF_UP.to_ne_bytes());
+    const LO: u32 = 1;
+    const AF_INET: u8 = 2;
+    const WHOLE: u8 = 32;
+    const IFA_ADDRESS: u16 = 1;
+    const IFA_LOCAL: u16 = 2;
+    let mut link = vec![0; 4];
+    for part in [LO, IFF_UP, IFF_UP] {
+        link.extend(part.to_ne_bytes());
+    }
+    ask_kernel(RTM_NEWLINK, &link).context("up")?;
+    let mut address = vec![AF_INET, WHOLE, 0, 0];
+    address.extend(LO.to_ne_bytes());
+    for kind in [IFA_LOCAL, IFA_ADDRESS] {
+        address.extend(8_u16.to_ne_bytes());
+        address.extend(kind.to_ne_bytes());
+        address.extend(POD.octets());
+    }
+    ask_kernel(RTM_NEWADDR, &address).context("address")
+}
+
+/// Sends one request of rtnetlink, and waits until it is carried out.
+fn ask_kernel(kind: u16, payload: &[u8]) -> Result<()> {
+    const NLM_F_REQUEST_ACK: u16 = 1 | 4;
+    const NLM_F_CREATE: u16 = 0x400;
+    const NLMSG_ERROR: u16 = 2;
+    let length = 16 + payload.len();
+    let mut message = Vec::with_capacity(length);
+    message.extend(u32::try_from(length)?.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend((NLM_F_REQUEST_ACK | NLM_F_CREATE).to_ne_bytes());
+    // Sequence and port.
+    message.extend([0; 8]);
+    message.extend(payload);
     let kernel = SocketAddrNetlink::new(0, 0);
     // Protocol 0 is NETLINK_ROUTE.
     let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;

@@ -17,7 +17,7 @@ const KINDS: &str = "gateways.networking.istio.io,virtualservices.networking.ist
 destinationrules.networking.istio.io,serviceentries.networking.istio.io,sidecars.networking.istio.io,\
 wasmplugins.extensions.istio.io,trafficextensions.extensions.istio.io,telemetries.telemetry.istio.io,\
 requestauthentications.security.istio.io,authorizationpolicies.security.istio.io,\
-peerauthentications.security.istio.io";
+peerauthentications.security.istio.io,deployments.apps";
 
 /// The command with the rights of an administrator.
 #[derive(Debug)]

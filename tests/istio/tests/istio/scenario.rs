@@ -40,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(https::a_self_signed_certificate_serves_http1_http2_and_grpc),
         scenario!(report::the_upstream_sees_what_it_saw_without_the_plugin),
         scenario!(sidecar::strict_mtls_and_prometheus_at_the_sidecar),
+        scenario!(sidecar::a_prometheus_outside_the_mesh_reaches_excluded_ports_only),
         scenario!(sidecar::clients_in_the_mesh_call_a_canary),
         scenario!(native::modelgate_decides_as_istio_does),
         scenario!(native::both_must_allow_on_one_gateway),

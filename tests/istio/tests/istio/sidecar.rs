@@ -5,10 +5,10 @@ use cluster::agent::IN_FORCE;
 use cluster::kubectl::patch;
 use cluster::sidecar::Pod;
 use cluster::{Cluster, Gateway, Sidecar, shipped};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::model::Model;
-use testbed::upstream::Upstream;
+use testbed::upstream::{Answer, Received, Upstream};
 use testbed::wait::until;
 
 use cluster::site::{DENIED, flower, local_module, own_values, predict, scientist};
@@ -86,6 +86,75 @@ pub async fn strict_mtls_and_prometheus_at_the_sidecar(cluster: &mut Cluster) ->
     }
     sidecar.check_healthy().await?;
     gateway.check_healthy().await
+}
+
+pub async fn a_prometheus_outside_the_mesh_reaches_excluded_ports_only(
+    cluster: &mut Cluster,
+) -> Result<()> {
+    let file = "deploy/prometheus-outside-the-mesh.yaml";
+    let documents = shipped::read(file)?;
+    let template = documents.first().and_then(|d| d.pointer("/spec/template/metadata"));
+    let annotations = template.and_then(|t| t.get("annotations")).context("no annotations")?;
+    let excluded = annotations.get("traffic.sidecar.istio.io/excludeInboundPorts");
+    let excluded = excluded.and_then(Value::as_str).context("no port is excluded")?;
+    shipped::apply(&cluster.kubectl, file).await?;
+
+    // What the pod's init container makes of it. The rules themselves would need the machine's iptables.
+    let rules = interception(cluster, excluded).await?;
+    let left_out = |port: u16| {
+        let rule = format!("-p tcp --dport {port} -j RETURN");
+        rules.lines().any(|line| line.contains("ISTIO_INBOUND") && line.contains(&rule))
+    };
+    ensure!(left_out(6000) && left_out(6001), "not left out:\n{rules}");
+    ensure!(!left_out(8000) && !left_out(9000), "left out:\n{rules}");
+
+    // A pod as those rules make it: what is left out arrives at the workload itself.
+    let kubectl = &cluster.kubectl;
+    let model = Model::live().await?;
+    let labels = json!({"app": "iris", "app.kubernetes.io/managed-by": "seldon-core"});
+    let sidecar = Sidecar::start(cluster, "prod", "iris", labels).await?;
+    let guarded: Vec<u16> = PORTS.into_iter().filter(|port| !left_out(*port)).collect();
+    sidecar.inbound(cluster, &IRIS, &guarded, model.address()).await?;
+    kubectl.apply(&[IRIS.service("iris-default", "default", "iris", &guarded, sidecar.ip)]).await?;
+    shipped::apply(kubectl, "deploy/strict-mtls.yaml").await?;
+    let page = |_: &Received| Answer::new(200, "text/plain", "predictions_total 1\n");
+    let metrics = Upstream::start_at(sidecar.port(6000), page).await?;
+    let scrape = Request::get("/prometheus");
+    let answer = scrape.send(sidecar.port(6000)).await?;
+    ensure!(answer.status == 200 && metrics.received().len() == 1, "{answer:?}");
+    // Until mutual TLS is in force, the other ports let the scrapes of this loop through as well.
+    for port in &guarded {
+        until("the port to ask for a certificate", IN_FORCE, async || {
+            let open = tokio::net::TcpStream::connect(sidecar.port(*port)).await.is_ok();
+            Ok((open && scrape.send(sidecar.port(*port)).await.is_err()).then_some(()))
+        })
+        .await?;
+    }
+    let before = model.received().len();
+    for port in guarded {
+        let plain = scrape.send(sidecar.port(port)).await;
+        ensure!(plain.is_err(), "plain text reached port {port}: {plain:?}");
+    }
+    ensure!(model.received().len() == before, "a scrape without a certificate came through");
+    let answer = scrape.send(sidecar.port(6000)).await?;
+    ensure!(answer.status == 200, "left out no longer: {answer:?}");
+    sidecar.check_healthy().await
+}
+
+/// The rules of iptables that Istio's init container writes for a pod that leaves out these ports beside the agent's.
+async fn interception(cluster: &Cluster, excluded: &str) -> Result<String> {
+    let output = tokio::process::Command::new(cluster.tools.istio("pilot-agent"))
+        .args(["istio-iptables", "--dry-run", "-p", "15001", "-z", "15006", "-u", "1337"])
+        .args(["-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*"])
+        .args(["-d", &format!("15090,15021,15020,{excluded}")])
+        .current_dir(cluster.state(""))
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    ensure!(output.status.success(), "pilot-agent istio-iptables: {said}");
+    Ok(said)
 }
 
 pub async fn clients_in_the_mesh_call_a_canary(cluster: &mut Cluster) -> Result<()> {
