@@ -14,7 +14,9 @@
 //! | [`sanitise`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
+//! | [`split`] | which variant of a model answers |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
+//! | [`place`] | where a key falls: what samples and variants are chosen by |
 //! | [`pipeline`] | in which order all this happens |
 //! | [`telemetry`] | which counters exist, and what they are called |
 
@@ -23,11 +25,13 @@ pub mod authz;
 pub mod config;
 pub mod matcher;
 pub mod pipeline;
+pub mod place;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]
 mod plugin;
 pub mod request;
 pub mod rewrite;
 pub mod sanitise;
 pub mod shadow;
+pub mod split;
 pub mod target;
 pub mod telemetry;

@@ -1,5 +1,5 @@
 //! The one place that says in which order a request is rewritten, located, cleaned, authenticated,
-//! authorized and shadowed.
+//! authorized, split and shadowed.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::sanitise::Sanitiser;
 use crate::shadow::{self, CopyHead, Shadows};
+use crate::split::Splits;
 use crate::target::host::{Host, Hosts};
 use crate::target::{Address, Location, Operation, Refusal, Targets};
 use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
@@ -33,6 +34,7 @@ pub struct Plan {
     sanitiser: Sanitiser,
     authenticator: Authenticator,
     authorizer: Authorizer,
+    splits: Splits,
     shadows: Rc<Shadows>,
     /// The conditions of each shadow.
     when: Vec<Conditions>,
@@ -51,6 +53,8 @@ pub struct Decision {
     pub answer: Option<Answer>,
     /// What changes before it goes on, `:path` and `:authority` included.
     pub edits: Edits,
+    /// A `Set-Cookie` that the response gets.
+    pub set_cookie: Option<Vec<u8>>,
     /// `namespace/name` of the model that is reached.
     pub model: Option<String>,
     /// What is done with it.
@@ -135,6 +139,7 @@ impl Plan {
             verdict: Verdict::Allowed,
             answer: None,
             edits: Edits::default(),
+            set_cookie: None,
             model: None,
             operation: None,
             identity: None,
@@ -157,6 +162,7 @@ impl Plan {
         if self.mode == Mode::Report {
             decision.answer = None;
             decision.edits = Edits::default();
+            decision.set_cookie = None;
             decision.copies.clear();
             // To be held is a change, too.
             decision.lack = decision.lack.map(|lack| Lack { wait: None, ..lack });
@@ -241,7 +247,13 @@ impl Plan {
             decision.verdict = Verdict::Bypassed;
         }
         let shadows = self.select(&subject);
+        let choice = self.splits.choose(&subject);
         apply(request, rewritten.as_ref(), path, &mut decision.edits);
+        if let Some(choice) = choice {
+            // Last: no rewrite may say another variant.
+            decision.edits.set(choice.header, choice.variant);
+            decision.set_cookie = choice.set_cookie;
+        }
         if !shadows.is_empty() {
             self.copy(request, address.as_ref(), &shadows, decision);
         }

@@ -131,6 +131,22 @@ impl<'a> Request<'a> {
         self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
     }
 
+    /// The value of the first cookie with this name, as Envoy's `parseCookies` reads it.
+    pub fn cookie(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let parts = self.lines(b"cookie").flat_map(|line| line.split(|c| *c == b';'));
+        for part in parts {
+            let spaces = part.iter().take_while(|c| **c == b' ').count();
+            let part = part.get(spaces..).unwrap_or_default();
+            let Some(value) = part.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"="))
+            else {
+                continue;
+            };
+            let quoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
+            return Some(quoted.unwrap_or(value));
+        }
+        None
+    }
+
     /// `:path` up to the query or the fragment.
     pub fn path_only(&self) -> &'a [u8] {
         self.path_only

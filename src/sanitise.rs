@@ -12,6 +12,37 @@ const GATEWAY: [&[u8]; 5] = [
     b"x-modelgate-*",
 ];
 
+/// Headers that belong to the connection, to the proxy, or to the route: a claim or a variant that
+/// chose the model would choose it after the caller was authorized for another.
+const RESERVED: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "namespace",
+    "seldon",
+    "seldon-internal-model",
+    "seldon-model",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-seldon-route",
+];
+
+/// Whether no setting may make the gateway write this header with a value of its own. The name is
+/// folded: in lower case, with `-` for `_`.
+pub fn is_reserved(folded: &[u8]) -> bool {
+    folded.starts_with(b"x-envoy-") || RESERVED.iter().any(|name| name.as_bytes() == folded)
+}
+
 /// Removes what only the gateway may set. Names are compared without regard to case and with `_`
 /// equal to `-`, because WSGI servers merge the two.
 #[derive(Debug)]

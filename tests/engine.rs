@@ -174,3 +174,35 @@ fn other_tokens_addresses_and_operations_do_not() {
         assert_eq!(answer(&post(path, &valid, EXPIRY - 1)).0, 400, "{path}");
     }
 }
+
+#[test]
+fn variants_never_change() {
+    let settings = json!({
+        "authorization": {"defaultAction": "ALLOW"},
+        "splits": [{
+            "name": "iris-canary",
+            "models": ["prod/iris"],
+            "stickyBy": "header:x-caller",
+            "variants": [{"name": "main", "weight": 75}, {"name": "canary", "weight": 25}],
+        }],
+    });
+    let (plan, errors) = read(&settings.to_string());
+    let plan = plan.unwrap_or_else(|| panic!("{errors}"));
+    let clock = Clock(0);
+    let variant = |caller: u32| {
+        let caller = format!("https://idp.example.com/user-{caller}");
+        let lines: [Header<'_>; 4] = [
+            (b":method", b"POST"),
+            (b":path", b"/seldon/prod/iris/api/v1.0/predictions"),
+            (b":authority", b"models.example.com"),
+            (b"x-caller", caller.as_bytes()),
+        ];
+        let attributes = Attributes::new(&clock);
+        let decision = plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache());
+        let mut added = decision.edits.added();
+        added.any(|(name, value)| name == b"x-modelgate-variant" && value == b"canary")
+    };
+    // By an implementation of its own.
+    let canary: Vec<u32> = (0..12).filter(|caller| variant(*caller)).collect();
+    assert_eq!(canary, [5, 6, 9]);
+}

@@ -146,7 +146,7 @@ impl Places {
             }
         }
         for (i, name) in self.cookies.iter().enumerate() {
-            if let Some(token) = cookie(request, name) {
+            if let Some(token) = request.cookie(name) {
                 tokens.push(Cow::Borrowed(token), Place::Cookie(i));
             }
         }
@@ -173,19 +173,4 @@ fn behind<'a>(line: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let is_token = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     let start = rest.iter().position(is_token);
     Some(start.and_then(|start| rest.get(start..)).unwrap_or(line))
-}
-
-/// The value of the first cookie with this name, as Envoy's `parseCookies` reads it.
-fn cookie<'a>(request: &Request<'a>, name: &[u8]) -> Option<&'a [u8]> {
-    let parts = request.lines(b"cookie").flat_map(|line| line.split(|c| *c == b';'));
-    for part in parts {
-        let spaces = part.iter().take_while(|c| **c == b' ').count();
-        let part = part.get(spaces..).unwrap_or_default();
-        let Some(value) = part.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) else {
-            continue;
-        };
-        let quoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
-        return Some(quoted.unwrap_or(value));
-    }
-    None
 }

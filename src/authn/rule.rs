@@ -17,6 +17,7 @@ use super::{Identity, header_name};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path};
 use crate::request::Host;
+use crate::sanitise::is_reserved;
 
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;
@@ -27,34 +28,6 @@ const TIMEOUTS: std::ops::RangeInclusive<Duration> =
 
 /// What an absent `timeout` means.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Headers that belong to the connection, to the proxy, or to the route: a claim that chose the
-/// model would choose it after the caller was authorized for another.
-const NO_OUTPUT: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "keep-alive",
-    "namespace",
-    "seldon",
-    "seldon-internal-model",
-    "seldon-model",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-forwarded-client-cert",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-request-id",
-    "x-seldon-route",
-];
-
-/// Beginnings of such names.
-const NO_OUTPUT_PREFIXES: &[&str] = &["x-envoy-", "x-modelgate-"];
 
 /// Whence a rule's keys are.
 #[derive(Debug)]
@@ -234,8 +207,7 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
     let mut check = |name: &str, place: &Path<'_>, errors: &mut Errors| {
         let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
         let plain = plain_name(name.to_ascii_lowercase().as_bytes());
-        let reserved = NO_OUTPUT.iter().any(|n| n.as_bytes() == plain)
-            || NO_OUTPUT_PREFIXES.iter().any(|p| plain.starts_with(p.as_bytes()));
+        let reserved = is_reserved(&plain) || plain.starts_with(b"x-modelgate-");
         if name.is_empty() || !name.bytes().all(valid) {
             errors.add_value(place, "is not a name of a header", name, "letters, digits, - and _");
         } else if reserved {

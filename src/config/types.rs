@@ -1,5 +1,5 @@
 //! The settings of `pluginConfig`, as an operator writes them. What they mean is decided where they
-//! are compiled: `authn`, `authz`, `target`, `rewrite`, `shadow`.
+//! are compiled: `authn`, `authz`, `target`, `rewrite`, `split`, `shadow`.
 
 use std::time::Duration;
 

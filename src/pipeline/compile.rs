@@ -12,6 +12,7 @@ use crate::config::{self, Errors, Path};
 use crate::rewrite::Rewrites;
 use crate::sanitise::Sanitiser;
 use crate::shadow::{Credentials, Shadows};
+use crate::split::{self, Splits};
 use crate::target::Targets;
 use crate::target::host::Hosts;
 
@@ -54,20 +55,25 @@ impl Plan {
             hosts => Some(Hosts::compile(hosts, &exclude.field("hosts"), errors)),
         };
         check_peers(&settings.trusted_peers, &root.field("trustedPeers"), errors);
-        if !settings.splits.is_empty() {
-            let fix = "leave them out, and let the VirtualService split by weight";
-            errors.add(&root.field("splits"), "are not supported by this version", fix);
-        }
-        let authenticator = authenticator?;
+        let rules = settings.authentication.jwt_rules.iter();
+        let context = split::Context {
+            source_address: source,
+            credentials: &credentials,
+            cookies: rules.flat_map(|rule| &rule.from_cookies).map(String::as_str).collect(),
+        };
+        let splits = Splits::compile(&settings.splits, &context, &root.field("splits"), errors);
+        let (authenticator, splits) = (authenticator?, splits?);
+        let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
         Some(Self {
             mode: settings.mode,
             excluded,
             trusted_peers: settings.trusted_peers.clone(),
             rewrites: rewrites?,
             targets: targets?,
-            sanitiser: Sanitiser::new(authenticator.output_headers().iter().map(Vec::as_slice)),
+            sanitiser: Sanitiser::new(outputs.chain(splits.headers())),
             authenticator,
             authorizer: authorizer?,
+            splits,
             shadows: Rc::new(compiled?),
             when: when.into_iter().collect::<Option<_>>()?,
             token_cache: settings.authentication.token_cache.clone(),
@@ -112,6 +118,7 @@ fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
     policies
         .flat_map(|policy| &policy.models)
         .chain(operations.flat_map(|to| &to.operation.models))
+        .chain(settings.splits.iter().flat_map(|split| &split.models))
         .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
         .chain(fixed)
         .filter(|model| !model.contains('*'))

@@ -236,7 +236,16 @@ pub fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
 
 /// Adds a request header line.
 pub fn add_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
-    let map = Map::RequestHeaders as u32;
+    add_header(Map::RequestHeaders, name, value)
+}
+
+/// Adds a response header line.
+pub fn add_response_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
+    add_header(Map::ResponseHeaders, name, value)
+}
+
+fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Status> {
+    let map = map as u32;
     // SAFETY: the host reads both before it returns.
     check(unsafe {
         proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())

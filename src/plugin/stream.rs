@@ -21,6 +21,8 @@ pub struct Stream {
     id: u32,
     gate: Option<Rc<Gate>>,
     request: Option<Counted>,
+    /// What the response has yet to carry.
+    set_cookie: Option<Vec<u8>>,
     /// The pairs that this request feeds.
     pairs: Vec<Id>,
     held: Option<Held>,
@@ -38,7 +40,7 @@ struct Counted {
 impl Stream {
     /// A stream under this configuration; without one it will be refused.
     pub fn new(id: u32, gate: Option<Rc<Gate>>) -> Self {
-        Self { id, gate, request: None, pairs: Vec::new(), held: None }
+        Self { id, gate, request: None, set_cookie: None, pairs: Vec::new(), held: None }
     }
 
     pub fn request_headers(&mut self, end_of_stream: bool) -> Action {
@@ -91,6 +93,7 @@ impl Stream {
             counted.verdict = Verdict::Error;
             return refuse("modelgate_unwritable_headers");
         }
+        self.set_cookie = decision.set_cookie;
         if !decision.copies.is_empty() && !gate.is_retired() && !missed_body {
             self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies);
         }
@@ -130,6 +133,10 @@ impl Stream {
     }
 
     pub fn response_headers(&mut self, end_of_stream: bool) {
+        if let Some(cookie) = self.set_cookie.take() {
+            // A response that takes no cookie is still an answer.
+            let _ = abi::add_response_header(b"set-cookie", &cookie);
+        }
         if !self.collects() {
             return;
         }

@@ -33,7 +33,7 @@ mod desk;
 mod event;
 mod head;
 mod lines;
-mod names;
+pub(crate) mod names;
 mod pair;
 mod path;
 mod sample;

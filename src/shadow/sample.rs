@@ -1,25 +1,17 @@
 //! Which share of the requests: a fixed place on the scale from 0 to 1 for every key.
 //!
-//! The place is FNV-1a (64 bits) over the shadow's name, a zero byte and the key, followed by
-//! MurmurHash3's 64-bit finalizer, because FNV alone leaves the high bits of short keys uneven. A
-//! request is chosen when its place lies below the percentage: the same key is always chosen alike,
-//! on every worker and in every version, and raising the percentage only adds requests. The name
-//! is part of it so that two shadows do not load their models with the very same requests, and so
-//! that the choice is independent of a split by the same id.
+//! A request is chosen when its place ([`Scale`]) lies below the percentage: the same key is always
+//! chosen alike, on every worker and in every version, and raising the percentage only adds requests.
 
-/// How many steps the scale has: those that a double tells apart.
+use crate::place::Scale;
+
+/// How many steps of the scale a double tells apart.
 const STEPS: u32 = 53;
 
 /// The place of a key, at least 0 and below 1.
 pub fn place(shadow: &str, key: &[u8]) -> f64 {
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let bytes = shadow.as_bytes().iter().chain(&[0]).chain(key);
-    let mut hash = bytes.fold(BASIS, |h, byte| (h ^ u64::from(*byte)).wrapping_mul(PRIME));
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^= hash >> 33;
-    (hash >> (u64::BITS - STEPS)) as f64 / (1u64 << STEPS) as f64
+    let place = Scale::new(&[shadow]).place(key);
+    (place >> (u64::BITS - STEPS)) as f64 / (1u64 << STEPS) as f64
 }
 
 /// Whether the key belongs to these percent, 0 to 100. Without a key only 100 percent is certain.

@@ -35,19 +35,6 @@ async fn every_error_is_told_and_the_running_configuration_stays() -> Result<()>
 }
 
 #[tokio::test]
-async fn what_this_version_cannot_do_is_refused() -> Result<()> {
-    let site = Site::start(open(json!({}))?).await?;
-    let split = json!({
-        "name": "canary",
-        "models": ["prod/iris"],
-        "variants": [{"name": "main", "weight": 1}],
-    });
-    assert_eq!(site.update(open(json!({"splits": [split]}))?).await?, Taken::No);
-    site.gateway.envoy.logged("splits: ").await?;
-    site.check_healthy().await
-}
-
-#[tokio::test]
 async fn a_new_configuration_replaces_the_running_one() -> Result<()> {
     let site = Site::start(open(json!({}))?).await?;
     site.expect(predict(), 200, "ndarray").await?;

@@ -12,5 +12,6 @@ mod shadow;
 mod shadow_load;
 mod shadow_outcomes;
 mod site;
+mod split;
 mod telemetry;
 mod testbed_itself;
