@@ -165,12 +165,16 @@ impl Desk {
         self.pairs.get(id).is_some_and(|pair| pair.open.is_some())
     }
 
-    /// More of the request's body.
+    /// More of the request's body. With all bytes that were announced it is complete: the end of an
+    /// HTTP/2 stream may come in a frame of its own, after the live answer.
     pub fn request_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
-        if let Some(copy) = self.open(id).and_then(|open| open.copy.as_mut())
-            && let Err(outcome) = copy.body.append(chunk)
-        {
-            self.settle(id, outcome, sink);
+        let Some(copy) = self.open(id).and_then(|open| open.copy.as_mut()) else { return };
+        match copy.body.append(chunk) {
+            Err(outcome) => self.settle(id, outcome, sink),
+            Ok(()) if copy.head.length == Some(copy.body.bytes().len()) => {
+                self.request_complete(id, sink);
+            }
+            Ok(()) => {}
         }
     }
 

@@ -205,6 +205,23 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
 }
 
 #[test]
+fn a_request_is_complete_with_all_announced_bytes() {
+    let mut bench = Bench::new();
+    let id = bench.begin(0, &[(b"content-length", b"4")]).unwrap();
+    bench.desk.request_chunk(id, b"bo", &mut bench.seen);
+    assert_eq!(bench.dispatch(), None);
+    bench.desk.request_chunk(id, b"dy", &mut bench.seen);
+    bench.live(id, "200", b"[1]");
+    let token = bench.dispatch().unwrap();
+    // An end that comes later after all says nothing new.
+    bench.desk.request_complete(id, &mut bench.seen);
+    assert_eq!(bench.dispatch(), None);
+    bench.answer(token, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
 fn shadows_fail_in_many_ways() {
     let own: fn(&'static str) -> Vec<Header<'static>> = |s| vec![(b":status", s.as_bytes())];
     let theirs: fn(&'static str) -> Vec<Header<'static>> = |s| status(s).to_vec();
