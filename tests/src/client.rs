@@ -344,7 +344,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     format!("{}{more}", start.escape_ascii())
 }
 
-fn lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| {

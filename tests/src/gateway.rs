@@ -69,11 +69,11 @@ impl Cluster {
         self
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, trailers: bool) -> Value {
         let protocol = if self.http2 {
             json!({"http2_protocol_options": {}})
         } else {
-            json!({"http_protocol_options": {}})
+            json!({"http_protocol_options": {"enable_trailers": trailers}})
         };
         let mut cluster = json!({
             "name": self.name,
@@ -138,6 +138,7 @@ pub struct Gateway {
     clusters: Vec<Cluster>,
     inbound: Vec<Inbound>,
     runtime: Vec<(String, Value)>,
+    http1_trailers: bool,
     workers: u32,
 }
 
@@ -163,6 +164,7 @@ impl Gateway {
                     json!(false),
                 ),
             ],
+            http1_trailers: false,
             workers: 1,
         }
     }
@@ -246,6 +248,13 @@ impl Gateway {
         self
     }
 
+    /// Passes on trailers of HTTP/1.1, which Envoy otherwise leaves out.
+    #[must_use]
+    pub fn http1_trailers(mut self) -> Self {
+        self.http1_trailers = true;
+        self
+    }
+
     /// Sets the number of worker threads.
     #[must_use]
     pub fn workers(mut self, workers: u32) -> Self {
@@ -289,7 +298,8 @@ impl Gateway {
         });
         let tag =
             |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
-        let clusters: Vec<Value> = self.clusters.iter().map(Cluster::to_json).collect();
+        let clusters: Vec<Value> =
+            self.clusters.iter().map(|cluster| cluster.to_json(self.http1_trailers)).collect();
         json!({
             "node": {"id": "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local", "cluster": "gateway"},
             "layered_runtime": {"layers": [{
@@ -325,6 +335,7 @@ impl Gateway {
                 "stat_prefix": name,
                 "server_name": "istio-envoy",
                 "use_remote_address": at_gateway,
+                "http_protocol_options": {"enable_trailers": self.http1_trailers},
                 "normalize_path": true,
                 "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
                 "stream_idle_timeout": "0s",

@@ -11,6 +11,7 @@
 //! | [`model`] | a model server that answers as Seldon's executor does |
 //! | [`iris`] | the classifier behind it |
 //! | [`upstream`] | a server that records what it receives, and fails on demand |
+//! | [`streams`] | bodies in pieces, with trailers, there and back |
 //! | [`model_servers`] | Seldon's Python wrapper and MLServer |
 //! | [`tokens`] | an issuer of tokens, good and bad |
 //! | [`client`] | a client that sends exactly the bytes it is given |
@@ -27,6 +28,7 @@ pub mod process;
 pub mod report;
 pub mod seldon;
 pub mod stats;
+pub mod streams;
 pub mod tokens;
 pub mod upstream;
 pub mod wait;

@@ -9,6 +9,7 @@ mod keys;
 mod report;
 mod rewrite;
 mod shadow;
+mod shadow_bodies;
 mod shadow_load;
 mod shadow_outcomes;
 mod site;
