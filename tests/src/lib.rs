@@ -13,6 +13,7 @@
 //! | [`upstream`] | a server that records what it receives, and fails on demand |
 //! | [`streams`] | bodies in pieces, with trailers, there and back |
 //! | [`model_servers`] | Seldon's Python wrapper and MLServer |
+//! | [`model_clients`] | the clients that come with them |
 //! | [`tokens`] | an issuer of tokens, good and bad |
 //! | [`client`] | a client that sends exactly the bytes it is given |
 //! | [`process`] | children that never outlive their parent |
@@ -23,6 +24,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod iris;
 pub mod model;
+pub mod model_clients;
 pub mod model_servers;
 pub mod process;
 pub mod report;

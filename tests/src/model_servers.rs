@@ -54,7 +54,7 @@ impl ModelServer {
     /// Seldon's Python wrapper, as a model container of a deployment runs it. `SELDON_VENV` names the
     /// virtual environment. The wrapper answers on every path of the seldon protocol.
     pub async fn seldon(weights: Weights) -> Result<Self> {
-        let venv = venv("SELDON_VENV", "seldon-core==1.17.1 and setuptools<81")?;
+        let venv = seldon_venv()?;
         let folder = folder(&["seldon/Iris.py", "iris.json"])?;
         let [http, grpc, metrics] = free_ports()?;
         let mut command = Command::new(venv.join("bin/python"));
@@ -75,8 +75,8 @@ impl ModelServer {
     /// MLServer with scikit-learn, as Seldon v2 and KServe run it: model `iris`, Open Inference
     /// Protocol. `MLSERVER_VENV` names the virtual environment.
     pub async fn mlserver(weights: Weights) -> Result<Self> {
-        let venv = venv("MLSERVER_VENV", "mlserver==1.7.1 and mlserver-sklearn==1.7.1")?;
-        let folder = folder(&["mlserver/make_model.py", "iris.json"])?;
+        let venv = mlserver_venv()?;
+        let folder = folder(&["mlserver/make_model.py", "mlserver/iris.py", "iris.json"])?;
         let made = Command::new(venv.join("bin/python"))
             .current_dir(folder.path())
             .args(["make_model.py", weights.name()])
@@ -96,7 +96,7 @@ impl ModelServer {
         std::fs::write(folder.path().join("settings.json"), settings.to_string())?;
         let model = json!({
             "name": "iris",
-            "implementation": "mlserver_sklearn.SKLearnModel",
+            "implementation": "iris.Iris",
             "parameters": {"uri": "./iris.joblib", "version": "v1"},
         });
         std::fs::write(folder.path().join("model-settings.json"), model.to_string())?;
@@ -141,6 +141,16 @@ sys.path.insert(0, "")
 module.main()
 "#;
 
+/// The virtual environment of Seldon's wrapper and client.
+pub(crate) fn seldon_venv() -> Result<PathBuf> {
+    venv("SELDON_VENV", "seldon-core==1.17.1 and setuptools<81")
+}
+
+/// The virtual environment of MLServer and its client.
+pub(crate) fn mlserver_venv() -> Result<PathBuf> {
+    venv("MLSERVER_VENV", "mlserver==1.7.1 and mlserver-sklearn==1.7.1")
+}
+
 fn venv(variable: &str, packages: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).with_context(|| {
         format!("{variable} is not set: a virtual environment with {packages} (`cargo xtask test` sets it)")
@@ -148,12 +158,16 @@ fn venv(variable: &str, packages: &str) -> Result<PathBuf> {
     Ok(std::path::absolute(PathBuf::from(path))?)
 }
 
+/// `models/`.
+pub(crate) fn models_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
 /// A temporary folder with these files of `models/`.
 fn folder(files: &[&str]) -> Result<TempDir> {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let folder = tempfile::Builder::new().prefix("modelgate-model-").tempdir()?;
     for file in files {
-        let from = models.join(file);
+        let from = models_folder().join(file);
         let name = from.file_name().context("a file has a name")?;
         std::fs::copy(&from, folder.path().join(name))
             .with_context(|| format!("cannot copy {}", from.display()))?;

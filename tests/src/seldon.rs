@@ -25,7 +25,8 @@ pub struct Deployment {
 #[derive(Debug, Clone)]
 struct Predictor {
     name: String,
-    address: SocketAddr,
+    rest: SocketAddr,
+    grpc: SocketAddr,
     weight: Option<u32>,
 }
 
@@ -42,15 +43,28 @@ impl Deployment {
 
     /// Adds a predictor that gets `weight` per cent of the traffic.
     #[must_use]
-    pub fn predictor(mut self, name: &str, address: SocketAddr, weight: u32) -> Self {
-        self.predictors.push(Predictor { name: name.to_owned(), address, weight: Some(weight) });
-        self
+    pub fn predictor(self, name: &str, address: SocketAddr, weight: u32) -> Self {
+        self.push(name, address, Some(weight))
     }
 
     /// Adds a predictor that no route leads to, as a shadow that only the gateway calls.
     #[must_use]
-    pub fn unrouted(mut self, name: &str, address: SocketAddr) -> Self {
-        self.predictors.push(Predictor { name: name.to_owned(), address, weight: None });
+    pub fn unrouted(self, name: &str, address: SocketAddr) -> Self {
+        self.push(name, address, None)
+    }
+
+    /// Gives the predictors added so far an address of its own for gRPC.
+    #[must_use]
+    pub fn grpc(mut self, address: SocketAddr) -> Self {
+        for predictor in &mut self.predictors {
+            predictor.grpc = address;
+        }
+        self
+    }
+
+    fn push(mut self, name: &str, address: SocketAddr, weight: Option<u32>) -> Self {
+        let name = name.to_owned();
+        self.predictors.push(Predictor { name, rest: address, grpc: address, weight });
         self
     }
 
@@ -99,10 +113,10 @@ impl Deployment {
     /// For each predictor and port a cluster with its subset and one without.
     pub fn clusters(&self) -> Vec<Cluster> {
         let mut clusters = Vec::new();
-        for Predictor { name, address, .. } in &self.predictors {
+        for Predictor { name, rest, grpc, .. } in &self.predictors {
             for subset in [name.as_str(), ""] {
-                clusters.push(Cluster::http1(&self.cluster(name, subset, REST_PORT), *address));
-                clusters.push(Cluster::http2(&self.cluster(name, subset, GRPC_PORT), *address));
+                clusters.push(Cluster::http1(&self.cluster(name, subset, REST_PORT), *rest));
+                clusters.push(Cluster::http2(&self.cluster(name, subset, GRPC_PORT), *grpc));
             }
         }
         clusters

@@ -1,6 +1,8 @@
 //! The module in front of real model servers, called with their own protocols. Needs `ENVOY`,
 //! `MODELGATE_WASM`, `SELDON_VENV` and `MLSERVER_VENV`.
 
+mod clients;
+mod grpc;
 mod mlserver;
 mod seldon_wrapper;
 mod servers_alone;
