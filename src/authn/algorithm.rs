@@ -1,4 +1,4 @@
-//! The signature algorithms (RFC 7518 §3.1) that are carried out, in one table.
+//! The signature algorithms (RFC 7518 §3.1, RFC 8037 §3.1), in one table.
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -11,6 +11,8 @@ pub struct Algorithm {
     pub kind: KeyKind,
     /// What is hashed with.
     pub hash: Hash,
+    /// With RSA: whether it is RSASSA-PSS, not PKCS#1 v1.5.
+    pub pss: bool,
 }
 
 /// A kind of key: type and curve.
@@ -20,6 +22,14 @@ pub enum KeyKind {
     Rsa,
     /// The curve P-256, RFC 7518 §6.2.
     P256,
+    /// The curve P-384.
+    P384,
+    /// The curve P-521.
+    P521,
+    /// A shared secret, RFC 7518 §6.4.
+    Secret,
+    /// The curve Ed25519, RFC 8037 §2.
+    Ed25519,
 }
 
 /// A hash function.
@@ -33,11 +43,28 @@ pub enum Hash {
     Sha512,
 }
 
+const fn algorithm(name: &'static str, kind: KeyKind, hash: Hash) -> Algorithm {
+    Algorithm { name, kind, hash, pss: false }
+}
+
+const fn pss(name: &'static str, hash: Hash) -> Algorithm {
+    Algorithm { name, kind: KeyKind::Rsa, hash, pss: true }
+}
+
 const TABLE: &[Algorithm] = &[
-    Algorithm { name: "RS256", kind: KeyKind::Rsa, hash: Hash::Sha256 },
-    Algorithm { name: "RS384", kind: KeyKind::Rsa, hash: Hash::Sha384 },
-    Algorithm { name: "RS512", kind: KeyKind::Rsa, hash: Hash::Sha512 },
-    Algorithm { name: "ES256", kind: KeyKind::P256, hash: Hash::Sha256 },
+    algorithm("RS256", KeyKind::Rsa, Hash::Sha256),
+    algorithm("RS384", KeyKind::Rsa, Hash::Sha384),
+    algorithm("RS512", KeyKind::Rsa, Hash::Sha512),
+    pss("PS256", Hash::Sha256),
+    pss("PS384", Hash::Sha384),
+    pss("PS512", Hash::Sha512),
+    algorithm("ES256", KeyKind::P256, Hash::Sha256),
+    algorithm("ES384", KeyKind::P384, Hash::Sha384),
+    algorithm("ES512", KeyKind::P521, Hash::Sha512),
+    algorithm("HS256", KeyKind::Secret, Hash::Sha256),
+    algorithm("HS384", KeyKind::Secret, Hash::Sha384),
+    algorithm("HS512", KeyKind::Secret, Hash::Sha512),
+    algorithm("EdDSA", KeyKind::Ed25519, Hash::Sha512),
 ];
 
 impl Algorithm {
@@ -54,6 +81,15 @@ impl Hash {
             Self::Sha256 => "sha256",
             Self::Sha384 => "sha384",
             Self::Sha512 => "sha512",
+        }
+    }
+
+    /// How long a hash is.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
         }
     }
 

@@ -13,7 +13,7 @@ words! {
         Verified = "verified",
         /// Not a well-formed JWS, or claims of a wrong type.
         BadFormat = "bad_format",
-        /// An algorithm that is not carried out here.
+        /// An algorithm that nobody should sign with.
         UnsupportedAlgorithm = "unsupported_algorithm",
         /// No rule is for the issuer.
         UnknownIssuer = "unknown_issuer",
@@ -78,7 +78,7 @@ rejections! {
     HeaderJson = "Jwt header is an invalid JSON", BadFormat;
     /// `alg` is missing or not a string.
     HeaderAlg = "Jwt header [alg] field is required and must be a string", BadFormat;
-    /// `alg` is not carried out here.
+    /// `alg` is none that is known.
     HeaderAlgUnsupported = "Jwt header [alg] is not supported", UnsupportedAlgorithm;
     /// `kid` is not a string.
     HeaderKid = "Jwt header [kid] field is not a string", BadFormat;
@@ -118,6 +118,8 @@ rejections! {
     NoKey = "Jwks doesn't have key to match kid or alg from Jwt", NoKey;
     /// There are no keys yet, or none any more that are fresh enough.
     KeysUnavailable = "Jwks remote fetch is failed", KeysUnavailable;
+    /// `alg` is EdDSA, and the signature is none of Ed25519.
+    Ed25519Length = "Jwt ED25519 signature is wrong length", BadSignature;
     /// None of the keys that might be meant made the signature.
     BadSignature = "Jwt verification fails", BadSignature;
     /// An API key that nobody has.

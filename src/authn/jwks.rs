@@ -1,8 +1,9 @@
-//! A JSON Web Key Set (RFC 7517) as an operator writes it, and the choice of a key for a token.
+//! A JSON Web Key Set (RFC 7517) or certificates by key id, and the choice of a key for a token.
 
 use serde_json::{Map, Value};
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, KeyKind};
+use super::certificate;
 use super::failure::Rejection;
 use super::json;
 use super::jws::{self, Jws};
@@ -14,6 +15,15 @@ use crate::request::Host;
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeySet {
     keys: Vec<Jwk>,
+}
+
+/// A single key of a set.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// In a list.
+    Index(usize),
+    /// A certificate.
+    Id(&'a str),
 }
 
 /// Something to be said of a single key.
@@ -51,10 +61,15 @@ impl Unusable {
     fn fix(&self) -> &'static str {
         match self {
             Self::Json(_) | Self::NoList => "a JSON Web Key Set, as {\"keys\": [...]}",
-            Self::NoKey => "an RSA key of 2048 bits or more, or an EC key on P-256, for signatures",
+            Self::NoKey => {
+                "a key for signatures: RSA of 2048 bits or more, EC, Ed25519, or a secret of 32 bytes or more"
+            }
         }
     }
 }
+
+/// How long a signature of Ed25519 is, in bytes.
+const ED25519_SIGNATURE: usize = 64;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Jwk {
@@ -68,36 +83,48 @@ impl KeySet {
     /// Reads a set from the configuration. Keys that cannot or may not verify are left out with a
     /// warning, as RFC 7517 §5 wants; a set that then has none is an error.
     pub fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        let place = path.field("keys");
-        let set = Self::read(text.as_bytes(), &mut |i, note| match note {
-            Note::Private => errors.warn(
-                &place.index(i),
-                "holds a private key",
-                "remove d and everything else that is secret, and replace the key",
-            ),
-            Note::LeftOut(what) => errors.warn(
-                &place.index(i),
-                format!("is left out: {what}"),
-                "tokens signed with this key are refused",
-            ),
+        let set = Self::read(text.as_bytes(), &mut |which, note| {
+            let list = path.field("keys");
+            let place = match which {
+                Which::Index(i) => list.index(i),
+                Which::Id(id) => path.field(id),
+            };
+            match note {
+                Note::Private => errors.warn(
+                    &place,
+                    "holds a private key",
+                    "remove d and everything else that is secret, and replace the key",
+                ),
+                Note::LeftOut(what) => errors.warn(
+                    &place,
+                    format!("is left out: {what}"),
+                    "tokens signed with this key are refused",
+                ),
+            }
         });
         set.map_err(|unusable| errors.add(path, unusable.to_string(), unusable.fix())).ok()
     }
 
-    /// Reads a set; what is to be said of single keys is said with their indices.
-    pub fn read(text: &[u8], note: &mut dyn FnMut(usize, Note)) -> Result<Self, Unusable> {
+    /// Reads a set; what is to be said of single keys is said with their places.
+    pub fn read(text: &[u8], note: &mut dyn FnMut(Which<'_>, Note)) -> Result<Self, Unusable> {
         let set = json::read(text).map_err(Unusable::Json)?;
-        let list = set.get("keys").and_then(Value::as_array).ok_or(Unusable::NoList)?;
         let mut keys = Vec::new();
-        for (i, item) in list.iter().enumerate() {
-            match Jwk::read(item) {
-                Ok(key) => {
-                    if item.get("d").is_some() {
-                        note(i, Note::Private);
-                    }
-                    keys.push(key);
-                }
-                Err(what) => note(i, Note::LeftOut(what)),
+        let mut add = |which: Which<'_>, jwk: Result<Jwk, &'static str>| match jwk {
+            Ok(key) => keys.push(key),
+            Err(what) => note(which, Note::LeftOut(what)),
+        };
+        if let Some(certificates) = certificates(&set) {
+            for (id, text) in certificates {
+                let jwk = |key| Jwk { id: Some(id.to_owned()), only: None, key };
+                add(Which::Id(id), certificate::key(text).map(jwk));
+            }
+        } else {
+            let list = set.get("keys").and_then(Value::as_array).ok_or(Unusable::NoList)?;
+            for (i, item) in list.iter().enumerate() {
+                add(Which::Index(i), Jwk::read(item));
+            }
+            for (i, _) in list.iter().enumerate().filter(|(_, item)| item.get("d").is_some()) {
+                note(Which::Index(i), Note::Private);
             }
         }
         if keys.is_empty() { Err(Unusable::NoKey) } else { Ok(Self { keys }) }
@@ -122,6 +149,12 @@ impl KeySet {
             if jwk.key.verify(jws.algorithm, text, &jws.signature, host) {
                 return Ok(());
             }
+            if jws.algorithm.kind == KeyKind::Ed25519
+                && jwk.key.fits(jws.algorithm)
+                && jws.signature.len() != ED25519_SIGNATURE
+            {
+                return Err(Rejection::Ed25519Length);
+            }
             tried = true;
         }
         Err(if tried { Rejection::BadSignature } else { Rejection::NoKey })
@@ -141,23 +174,32 @@ impl Jwk {
             Some(Value::Array(ops)) if ops.iter().any(|op| op == "verify") => {}
             Some(_) => return Err("its key_ops do not list verify"),
         }
+        let name = text(jwk, "alg")?.filter(|name| !name.is_empty());
+        let only = name.map(|name| Algorithm::named(name).ok_or("its alg is not known"));
+        let only = only.transpose()?;
         let key = match text(jwk, "kty")? {
-            Some("RSA") => Key::rsa(&number(jwk, "n")?, &number(jwk, "e")?),
-            Some("EC") if text(jwk, "crv")? != Some("P-256") => {
-                Err("its curve is not P-256, the only one that this version verifies")
+            Some("RSA") => Key::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
+            Some("EC") => {
+                // As in Envoy, where RFC 7518 §6.2.1.1 wants a curve.
+                let by_alg = match only.map(|alg| alg.kind) {
+                    Some(KeyKind::P384) => "P-384",
+                    Some(KeyKind::P521) => "P-521",
+                    _ => "P-256",
+                };
+                let curve = text(jwk, "crv")?.filter(|curve| !curve.is_empty());
+                Key::ec(curve.unwrap_or(by_alg), &bytes(jwk, "x")?, &bytes(jwk, "y")?)
             }
-            Some("EC") => Key::p256(&number(jwk, "x")?, &number(jwk, "y")?),
-            Some("oct" | "OKP") => Err("its type is not verified by this version"),
+            Some("OKP") if text(jwk, "crv")? != Some("Ed25519") => Err("its curve is not Ed25519"),
+            Some("OKP") => Key::ed25519(&bytes(jwk, "x")?),
+            Some("oct") => Key::secret(bytes(jwk, "k")?),
             _ => Err("its kty is not known"),
         }?;
-        let only = match text(jwk, "alg")? {
-            None | Some("") => None,
-            Some(name) => match Algorithm::named(name) {
-                Some(alg) if alg.kind == key.kind() => Some(alg),
-                Some(_) => return Err("its alg does not fit its type and curve"),
-                None => return Err("its alg is not verified by this version"),
-            },
-        };
+        if let Some(alg) = only.filter(|alg| !key.fits(alg)) {
+            return Err(match alg.kind == key.kind() {
+                true => "its secret is shorter than the hash of its alg",
+                false => "its alg does not fit its type and curve",
+            });
+        }
         let id = text(jwk, "kid")?.filter(|id| !id.is_empty()).map(str::to_owned);
         Ok(Self { id, only, key })
     }
@@ -172,15 +214,30 @@ fn text<'v>(jwk: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, 
     }
 }
 
-/// A number in base64url, RFC 7518 §2.
-fn number(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
+/// A number, a point or a secret in base64url, RFC 7518 §2.
+fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
     let text = text(jwk, name)?.ok_or("one of its numbers is missing")?;
     jws::base64url(text.as_bytes()).ok_or("one of its numbers is not unpadded base64url")
 }
 
+/// Certificates by key id, where a set has nothing else.
+fn certificates(set: &Value) -> Option<Vec<(&str, &str)>> {
+    let set = set.as_object().filter(|set| !set.is_empty() && !set.contains_key("keys"))?;
+    set.iter()
+        .map(|(id, text)| Some((id.as_str(), certificate::pem(text.as_str()?)?)))
+        .collect::<Option<_>>()
+        .filter(|_| !set.contains_key(""))
+}
+
 #[cfg(test)]
 impl KeySet {
-    pub(super) fn kinds(&self) -> Vec<super::algorithm::KeyKind> {
+    /// Whether one of the keys made a signature with this algorithm.
+    pub(super) fn made(&self, alg: &str, text: &[u8], signature: &[u8], host: &dyn Host) -> bool {
+        let by = Algorithm::named(alg);
+        by.is_some_and(|by| self.keys.iter().any(|jwk| jwk.key.verify(by, text, signature, host)))
+    }
+
+    pub(super) fn kinds(&self) -> Vec<KeyKind> {
         self.keys.iter().map(|jwk| jwk.key.kind()).collect()
     }
 }

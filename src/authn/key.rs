@@ -1,7 +1,10 @@
-//! A public key, and the check of a signature: by the host if it can, else here.
+//! A key, and the check of a signature: by the host if it can, else here.
 
+use ed25519_dalek as ed25519;
+use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use rsa::{BoxedUint, Pkcs1v15Sign};
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss};
+use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Hash, KeyKind};
 use super::der;
@@ -10,19 +13,20 @@ use crate::request::{Host, SignatureCheck};
 /// Sizes of a modulus, in bits. RFC 7518 §3.3 asks for 2048; beyond 8192 a check takes too long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Bytes of a coordinate, and of half a signature, of P-256.
-const P256_BYTES: usize = 32;
-
-/// A public key that can verify.
+/// A key that can verify.
 pub struct Key {
     public: Public,
-    /// SubjectPublicKeyInfo, for the host.
-    der: Vec<u8>,
+    /// SubjectPublicKeyInfo, for the host; of keys that it cannot use, the key itself.
+    bytes: Vec<u8>,
 }
 
 enum Public {
     Rsa { key: rsa::PublicKey, bytes: usize },
     P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    P521(p521::ecdsa::VerifyingKey),
+    Ed25519(ed25519::VerifyingKey),
+    Secret,
 }
 
 impl std::fmt::Debug for Key {
@@ -32,9 +36,8 @@ impl std::fmt::Debug for Key {
 }
 
 impl PartialEq for Key {
-    /// The encoding says everything, the type included.
     fn eq(&self, other: &Self) -> bool {
-        self.der == other.der
+        self.kind() == other.kind() && self.bytes == other.bytes
     }
 }
 
@@ -59,19 +62,49 @@ impl Key {
             rsa::Error::ModulusTooLarge => "it is longer than 8192 bits",
             _ => "its modulus is not that of an RSA key",
         })?;
-        let der = der::rsa_public_key(modulus, exponent);
-        Ok(Self { public: Public::Rsa { key, bytes: modulus.len() }, der })
+        let bytes = der::rsa_public_key(modulus, exponent);
+        Ok(Self { public: Public::Rsa { key, bytes: modulus.len() }, bytes })
     }
 
-    /// The key at a point of P-256, or what is wrong with it.
-    pub fn p256(x: &[u8], y: &[u8]) -> Result<Self, &'static str> {
-        if x.len() != P256_BYTES || y.len() != P256_BYTES {
-            return Err("its coordinates are not 32 bytes long");
+    /// The key at a point of a curve, or what is wrong with it.
+    pub fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, &'static str> {
+        let (kind, oid) = match curve {
+            "P-256" => (KeyKind::P256, der::P256),
+            "P-384" => (KeyKind::P384, der::P384),
+            "P-521" => (KeyKind::P521, der::P521),
+            _ => return Err("its curve is none of P-256, P-384 and P-521"),
+        };
+        // RFC 7518 §6.2.1.2: the full length, however many zeros there are.
+        if x.len() != coordinate_bytes(kind) || y.len() != coordinate_bytes(kind) {
+            return Err("its coordinates are not as long as those of its curve");
         }
         let point = [&[4], x, y].concat();
-        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point)
-            .map_err(|_| "its point is not on the curve P-256")?;
-        Ok(Self { public: Public::P256(key), der: der::p256_public_key(&point) })
+        let public = match kind {
+            KeyKind::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P384),
+            KeyKind::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P521),
+            _ => p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P256),
+        };
+        let public = public.map_err(|_| "its point is not on its curve")?;
+        Ok(Self { public, bytes: der::ec_public_key(oid, &point) })
+    }
+
+    /// The key at a point of Ed25519, or what is wrong with it.
+    pub fn ed25519(x: &[u8]) -> Result<Self, &'static str> {
+        let point = x.try_into().map_err(|_| "its x is not 32 bytes long")?;
+        let key = ed25519::VerifyingKey::from_bytes(point)
+            .map_err(|_| "its point is not on the curve Ed25519")?;
+        if key.is_weak() {
+            return Err("its point is of small order, for which anybody can sign");
+        }
+        Ok(Self { public: Public::Ed25519(key), bytes: x.to_vec() })
+    }
+
+    /// A shared secret. RFC 7518 §3.2 wants it as long as the hash that is used with it.
+    pub fn secret(secret: Vec<u8>) -> Result<Self, &'static str> {
+        if secret.len() < Hash::Sha256.bytes() {
+            return Err("its secret is shorter than 32 bytes");
+        }
+        Ok(Self { public: Public::Secret, bytes: secret })
     }
 
     /// Type and curve.
@@ -79,47 +112,91 @@ impl Key {
         match self.public {
             Public::Rsa { .. } => KeyKind::Rsa,
             Public::P256(_) => KeyKind::P256,
+            Public::P384(_) => KeyKind::P384,
+            Public::P521(_) => KeyKind::P521,
+            Public::Ed25519(_) => KeyKind::Ed25519,
+            Public::Secret => KeyKind::Secret,
         }
     }
 
+    /// Whether it can be used with this algorithm. One of another type or curve never is (RFC 8725
+    /// §3.1), nor a secret that is too short for it.
+    pub fn fits(&self, algorithm: &Algorithm) -> bool {
+        self.kind() == algorithm.kind
+            && (algorithm.kind != KeyKind::Secret || self.bytes.len() >= algorithm.hash.bytes())
+    }
+
     /// Whether this key made the signature of `text`, with this algorithm: RFC 7515 §5.2 step 8.
-    ///
-    /// A key of another type or curve than the algorithm's never did (RFC 8725 §3.1).
     pub fn verify(&self, by: &Algorithm, text: &[u8], signature: &[u8], host: &dyn Host) -> bool {
-        if self.kind() != by.kind {
+        if !self.fits(by) {
             return false;
         }
-        let check = |signature| SignatureCheck {
-            hash: by.hash.name(),
-            public_key: &self.der,
-            signature,
-            text,
+        let ask = |signature: &[u8]| {
+            let (hash, public_key) = (by.hash.name(), self.bytes.as_slice());
+            host.verify_signature(&SignatureCheck { hash, public_key, signature, text })
+        };
+        let hash = || by.hash.of(text);
+        let ecdsa = |here: &dyn Fn() -> bool| {
+            let half = coordinate_bytes(by.kind);
+            signature
+                .split_at_checked(half)
+                .filter(|(_, s)| s.len() == half)
+                .is_some_and(|(r, s)| ask(&der::ecdsa_signature(r, s)).unwrap_or_else(here))
         };
         match &self.public {
-            Public::Rsa { key, bytes } => {
-                signature.len() == *bytes
-                    && host.verify_signature(&check(signature)).unwrap_or_else(|| {
-                        key.verify(pkcs1(by.hash), &by.hash.of(text), signature).is_ok()
-                    })
+            Public::Rsa { bytes, .. } if signature.len() != *bytes => false,
+            // The host knows PKCS#1 v1.5 only.
+            Public::Rsa { key, .. } if by.pss => match by.hash {
+                Hash::Sha256 => key.verify(Pss::<Sha256>::new(), &hash(), signature),
+                Hash::Sha384 => key.verify(Pss::<Sha384>::new(), &hash(), signature),
+                Hash::Sha512 => key.verify(Pss::<Sha512>::new(), &hash(), signature),
             }
-            Public::P256(key) => {
-                let Some((r, s)) = signature.split_at_checked(P256_BYTES) else { return false };
-                if s.len() != P256_BYTES {
-                    return false;
-                }
-                host.verify_signature(&check(&der::ecdsa_signature(r, s))).unwrap_or_else(|| {
-                    p256::ecdsa::Signature::from_slice(signature)
-                        .is_ok_and(|s| key.verify_prehash(&by.hash.of(text), &s).is_ok())
-                })
-            }
+            .is_ok(),
+            Public::Rsa { key, .. } => ask(signature)
+                .unwrap_or_else(|| key.verify(pkcs1(by.hash), &hash(), signature).is_ok()),
+            Public::P256(key) => ecdsa(&|| {
+                p256::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|s| key.verify_prehash(&hash(), &s).is_ok())
+            }),
+            Public::P384(key) => ecdsa(&|| {
+                p384::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|s| key.verify_prehash(&hash(), &s).is_ok())
+            }),
+            Public::P521(key) => ecdsa(&|| {
+                p521::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|s| key.verify_prehash(&hash(), &s).is_ok())
+            }),
+            // Strict: of several ways to read RFC 8032 §5.1.7, the one without a second signature.
+            Public::Ed25519(key) => ed25519::Signature::from_slice(signature)
+                .is_ok_and(|s| key.verify_strict(text, &s).is_ok()),
+            Public::Secret => match by.hash {
+                Hash::Sha256 => is_mac::<Hmac<Sha256>>(&self.bytes, text, signature),
+                Hash::Sha384 => is_mac::<Hmac<Sha384>>(&self.bytes, text, signature),
+                Hash::Sha512 => is_mac::<Hmac<Sha512>>(&self.bytes, text, signature),
+            },
         }
+    }
+}
+
+/// How long a coordinate is, and half a signature.
+fn coordinate_bytes(curve: KeyKind) -> usize {
+    match curve {
+        KeyKind::P384 => 48,
+        KeyKind::P521 => 66,
+        _ => 32,
     }
 }
 
 fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
     match hash {
-        Hash::Sha256 => Pkcs1v15Sign::new::<sha2::Sha256>(),
-        Hash::Sha384 => Pkcs1v15Sign::new::<sha2::Sha384>(),
-        Hash::Sha512 => Pkcs1v15Sign::new::<sha2::Sha512>(),
+        Hash::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
+        Hash::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
+        Hash::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
     }
+}
+
+/// In constant time.
+fn is_mac<M: Mac + KeyInit>(secret: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    <M as KeyInit>::new_from_slice(secret)
+        .is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
 }

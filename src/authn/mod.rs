@@ -6,7 +6,7 @@
 //! | `rule` | one rule |
 //! | `places`, `query` | where tokens stand in a request |
 //! | `jws`, `json`, `claims` | reading a token |
-//! | `jwks`, `key`, `algorithm`, `der` | checking its signature |
+//! | `jwks`, `key`, `algorithm`, `certificate`, `der` | checking its signature |
 //! | [`remote`] | key sets that are fetched |
 //! | `outputs` | telling the upstream |
 //! | [`cache`] | tokens that were verified before |
@@ -21,6 +21,7 @@ mod algorithm;
 mod api_key;
 pub mod authenticator;
 pub mod cache;
+mod certificate;
 mod claims;
 mod der;
 pub mod failure;

@@ -1,9 +1,12 @@
 //! Tests of authentication as a whole. Tokens are signed with the published keys of RFC 7515.
 
 mod caching;
+mod certificates;
 mod extraction;
+mod forgeries;
 mod properties;
 mod settings;
+mod signers;
 mod texts;
 mod vectors;
 
@@ -104,22 +107,33 @@ impl Host for TestHost {
         if !self.verifies {
             return None;
         }
-        if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(check.public_key) {
-            let signature = p256::ecdsa::Signature::from_der(check.signature);
-            assert_eq!(check.hash, "sha256");
-            let hash = algorithm::Hash::Sha256.of(check.text);
-            return Some(signature.is_ok_and(|s| key.verify_prehash(&hash, &s).is_ok()));
-        }
-        use rsa::Pkcs1v15Sign;
-        let key = <rsa::PublicKey as DecodePublicKey>::from_public_key_der(check.public_key)
-            .expect("the DER of a key");
-        let (scheme, hash) = match check.hash {
-            "sha256" => (Pkcs1v15Sign::new::<sha2::Sha256>(), algorithm::Hash::Sha256),
-            "sha384" => (Pkcs1v15Sign::new::<sha2::Sha384>(), algorithm::Hash::Sha384),
-            "sha512" => (Pkcs1v15Sign::new::<sha2::Sha512>(), algorithm::Hash::Sha512),
+        let hash = match check.hash {
+            "sha256" => algorithm::Hash::Sha256,
+            "sha384" => algorithm::Hash::Sha384,
+            "sha512" => algorithm::Hash::Sha512,
             other => panic!("{other}"),
         };
-        Some(key.verify(scheme, &hash.of(check.text), check.signature).is_ok())
+        let hashed = hash.of(check.text);
+        macro_rules! try_curve {
+            ($curve:ident) => {
+                if let Ok(key) = $curve::ecdsa::VerifyingKey::from_public_key_der(check.public_key)
+                {
+                    let signature = $curve::ecdsa::Signature::from_der(check.signature);
+                    return Some(signature.is_ok_and(|s| key.verify_prehash(&hashed, &s).is_ok()));
+                }
+            };
+        }
+        try_curve!(p256);
+        try_curve!(p384);
+        try_curve!(p521);
+        let key = <rsa::PublicKey as DecodePublicKey>::from_public_key_der(check.public_key)
+            .expect("the DER of a key");
+        let scheme = match hash {
+            algorithm::Hash::Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
+            algorithm::Hash::Sha384 => rsa::Pkcs1v15Sign::new::<sha2::Sha384>(),
+            algorithm::Hash::Sha512 => rsa::Pkcs1v15Sign::new::<sha2::Sha512>(),
+        };
+        Some(key.verify(scheme, &hashed, check.signature).is_ok())
     }
 }
 

@@ -89,7 +89,7 @@ fn rules_that_are_refused() {
         ),
         (
             json!({"jwks": "{\"keys\":[]}"}),
-            "rule.jwks: is a key set without a usable key: an RSA key of 2048 bits or more, or an EC key on P-256, for signatures",
+            "rule.jwks: is a key set without a usable key: a key for signatures: RSA of 2048 bits or more, EC, Ed25519, or a secret of 32 bytes or more",
         ),
     ] {
         assert_eq!(rule_errors(more.clone()), [want], "{more}");

@@ -34,7 +34,8 @@ fn tokens_and_texts() {
         (header("{}"), "Jwt header [alg] field is required and must be a string"),
         (header(r#"{"alg":256}"#), "Jwt header [alg] field is required and must be a string"),
         (header(r#"{"alg":"es256"}"#), "Jwt header [alg] is not supported"),
-        (header(r#"{"alg":"PS256"}"#), "Jwt header [alg] is not supported"),
+        (header(r#"{"alg":"PS256"}"#), "Jwt verification fails"),
+        (header(r#"{"alg":"none"}"#), "Jwt header [alg] is not supported"),
         (header(r#"{"alg":"ES256","kid":1}"#), "Jwt header [kid] field is not a string"),
         (
             header(r#"{"alg":"ES256","crit":["b64"],"b64":true}"#),
