@@ -9,7 +9,7 @@ use testbed::client::Request;
 use testbed::envoy::Taken;
 use testbed::gateway::{Cluster, Filter, Gateway, Running, own_loopback_address, route_to};
 use testbed::stats::Stats;
-use testbed::upstream::{Answer, Upstream};
+use testbed::upstream::{Answer, Fault, Upstream};
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
 use tokio::io::AsyncWriteExt as _;
@@ -71,6 +71,24 @@ async fn a_reload_orphans_what_is_under_way() -> Result<()> {
     site.expect(predict(), 200, "ndarray").await?;
     let stats = site.settled(2.0).await?;
     assert_eq!(stats.sum(OUTCOMES, &[("outcome", "mismatched")]), 1.0);
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn a_shadow_that_lets_nobody_in_is_told_once() -> Result<()> {
+    let site = Site::start(open(shadow(json!({})))?).await?;
+    for (copies, status) in [(1.0, 403), (2.0, 403), (3.0, 401)] {
+        site.retrained.set_fault(Some(Fault::Status(status)));
+        site.expect(predict(), 200, "ndarray").await?;
+        let stats = site.settled(copies).await?;
+        assert_eq!(stats.sum(OUTCOMES, &[("outcome", "shadow_failed")]), copies);
+    }
+    let log = site.gateway.envoy.logged("refuses its copies").await?;
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("refuses its copies")).collect();
+    let [told] = told[..] else { anyhow::bail!("told {} times", told.len()) };
+    for part in ["iris-v2", "403", "allow the gateway's principal"] {
+        assert!(told.contains(part), "{told}");
+    }
     site.check_healthy().await
 }
 
