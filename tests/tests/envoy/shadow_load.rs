@@ -15,6 +15,8 @@ const SELECTED: &str = "modelgate_shadow_selected_total";
 const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
 const CALLERS: u64 = 8;
 const MIB: f64 = 1024.0 * 1024.0;
+/// `bufferedBytes` of the black hole.
+const BOUND: f64 = MIB;
 
 /// How many requests, or seconds: a few unless the environment asks for more.
 fn extent(variable: &str, usual: u64) -> Result<u64> {
@@ -102,7 +104,9 @@ async fn each_of_many_requests_has_one_outcome() -> Result<()> {
 async fn a_black_hole_is_bounded() -> Result<()> {
     let seconds = extent("MODELGATE_SOAK", 10)?;
     let settings = json!({
-        "timeout": "2s",
+        "timeout": "4s",
+        // Many small copies: it is the bytes that run out.
+        "limits": {"inFlight": 10_000, "bufferedBytes": "1MiB"},
         // The breaker would spare the gateway what this is about.
         "breaker": {"failures": 1_000_000_000u32},
     });
@@ -119,7 +123,7 @@ async fn a_black_hole_is_bounded() -> Result<()> {
         site.retrained.forget();
         let held = site.gateway.envoy.stats().await?.sum("modelgate_shadow_buffered_bytes", &[]);
         most_held = most_held.max(held);
-        ensure!(held <= 8.0 * MIB, "{held} bytes are held, more than bufferedBytes");
+        ensure!(held <= BOUND, "{held} bytes are held, more than bufferedBytes");
         let resident = resident(process)?;
         // The first seconds are for what a gateway needs anyway.
         if first.is_none() && start.elapsed() > Duration::from_secs(5) {
@@ -141,8 +145,9 @@ async fn a_black_hole_is_bounded() -> Result<()> {
         most / MIB,
     );
     assert!(of("timeout") > 0.0 && of("over_budget") > 0.0);
-    // What the shadow may hold, once in the module and once in the proxy.
-    assert!(most - first <= 16.0 * MIB, "from {first} to {most} bytes");
+    assert!(most_held > BOUND / 2.0, "only {most_held} bytes were held: nothing met the bound");
+    // What the shadow may hold, once in the module and once in the proxy, and what an allocator wastes.
+    assert!(most - first <= 8.0 * BOUND, "from {first} to {most} bytes");
     site.check_healthy().await
 }
 
