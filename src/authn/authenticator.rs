@@ -304,7 +304,9 @@ impl Authenticator {
         if let Some(verified) = memory.cache.get(&key, now) {
             return Ok((verified, TokenResult::Cached));
         }
-        if self.rules.len() > 1 && memory.cache.is_of_another_issuer(&key, &rule.issuer) {
+        if let Some(issuer) = rule.issuer.as_deref().filter(|_| self.rules.len() > 1)
+            && memory.cache.is_of_another_issuer(&key, issuer)
+        {
             return Err(Rejection::UnknownIssuer);
         }
         let read = match &memory.last {

@@ -284,3 +284,79 @@ fn size_of_object(object: &serde_json::Map<String, Value>) -> usize {
         .map(|(name, value)| name.len().saturating_add(16).saturating_add(size_of_value(value)))
         .fold(nodes, usize::saturating_add)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read::Size;
+
+    /// Tokens of one length and one hash. The hash is no secret, and each of its steps can be undone:
+    /// the last word makes up for the one before.
+    fn colliding(count: u64) -> Vec<Vec<u8>> {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let after = |first: u64| (16u64.rotate_left(23) ^ first).wrapping_mul(ODD).rotate_left(23);
+        let token = |first: u64| {
+            let second = after(first) ^ after(0);
+            [first.to_le_bytes(), second.to_le_bytes()].concat()
+        };
+        (0..count).map(token).collect()
+    }
+
+    fn verified(subject: &str, issuer: &str) -> Rc<Verified> {
+        let (issuer, subject) = (Some(issuer.to_owned()), Some(subject.to_owned()));
+        let identity = Rc::new(Identity { issuer, subject, claims: serde_json::Map::new() });
+        let validity = Validity { not_before: 0, expires: None };
+        Rc::new(Verified { identity, lines: Lines::default(), validity })
+    }
+
+    #[test]
+    fn forged_collisions_only_push_each_other_out() {
+        const LIMIT: usize = 1 << 20;
+        let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(LIMIT) });
+        let tokens = colliding(64);
+        assert!(tokens.iter().all(|token| hash(token) == hash(&tokens[0])), "no collisions");
+        let place = Place::Header(0);
+        let bystander = Key::new(b"of somebody else", 0, place, 0);
+        assert_ne!(cache.set_range(bystander.hash), cache.set_range(hash(&tokens[0])));
+        cache.put(&bystander, &verified("bystander", "i"), 0);
+        for (i, token) in tokens.iter().enumerate() {
+            let key = Key::new(token, 0, place, 0);
+            assert!(cache.get(&key, 0).is_none(), "{i} was never put");
+            assert!(!cache.is_of_another_issuer(&key, "of nobody"), "{i} was never put");
+            cache.put(&key, &verified(&i.to_string(), &format!("issuer {i}")), 0);
+            let mut found = 0;
+            for (j, token) in tokens.iter().enumerate() {
+                let key = Key::new(token, 0, place, 0);
+                assert!(!cache.is_of_another_issuer(&key, &format!("issuer {j}")));
+                if let Some(held) = cache.get(&key, 0) {
+                    assert_eq!(held.identity.subject, Some(j.to_string()));
+                    found += 1;
+                }
+            }
+            assert!((1..=WAYS).contains(&found), "{found}");
+            assert!(cache.used() <= LIMIT);
+        }
+        assert_eq!(cache.evicted(), 64 - WAYS as u64);
+        assert!(cache.get(&bystander, 0).is_some());
+    }
+
+    #[test]
+    fn keys_differ_in_each_part() {
+        let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(1 << 20) });
+        let key = Key::new(b"token", 1, Place::Header(0), 1);
+        cache.put(&key, &verified("s", "i"), 0);
+        assert!(cache.get(&key, 0).is_some());
+        for other in [
+            Key::new(b"token", 0, Place::Header(0), 1),
+            Key::new(b"token", 1, Place::Header(1), 1),
+            Key::new(b"token", 1, Place::Param(0), 1),
+            Key::new(b"token", 1, Place::Cookie(0), 1),
+            Key::new(b"token", 1, Place::Header(0), 2),
+            Key::new(b"tokem", 1, Place::Header(0), 1),
+            Key::new(b"token\0", 1, Place::Header(0), 1),
+            Key::new(b"", 1, Place::Header(0), 1),
+        ] {
+            assert!(cache.get(&other, 0).is_none(), "{other:?}");
+        }
+    }
+}

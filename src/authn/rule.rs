@@ -41,8 +41,8 @@ pub enum Keys {
 /// A compiled rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// `iss` of the tokens.
-    pub issuer: String,
+    /// `iss` of the tokens; `None` for any but [`api_key::ISSUER`].
+    pub issuer: Option<String>,
     /// Without scheme and slash.
     audiences: Vec<String>,
     /// What verifies them.
@@ -94,7 +94,11 @@ impl Rule {
     /// Checks everything but the signature, in Envoy's order, at `now` (seconds).
     pub fn accepts(&self, jws: &Jws, now: u64) -> Result<(), Rejection> {
         let claims = &jws.claims;
-        if claims.issuer() != self.issuer {
+        let is_known = match &self.issuer {
+            Some(issuer) => claims.issuer() == issuer,
+            None => !is_reserved_issuer(claims.issuer()),
+        };
+        if !is_known {
             return Err(Rejection::UnknownIssuer);
         }
         claims.validity.check(now)?;
@@ -114,25 +118,42 @@ impl Rule {
         let lines = self.outputs.lines(token, &claims.map);
         let mut map = claims.map.clone();
         split_words(&mut map, &self.split);
-        let subject = claims.map.get("sub").and_then(|s| s.as_str()).map(str::to_owned);
-        let identity =
-            Rc::new(Identity { issuer: Some(self.issuer.clone()), subject, claims: map });
+        let text = |name| claims.map.get(name).and_then(|s| s.as_str()).map(str::to_owned);
+        let identity = Identity { issuer: text("iss"), subject: text("sub"), claims: map };
+        let identity = Rc::new(identity);
         Ok(Rc::new(Verified { identity, lines, validity: claims.validity }))
     }
 }
 
-fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<String> {
+/// The inner `None` is any issuer. Istio has it for fetched keys only: whoever serves them answers for
+/// what their tokens say.
+fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Option<String>> {
     let place = path.field("issuer");
-    let Some(issuer) = rule.issuer.as_ref().filter(|i| !i.is_empty()) else {
-        errors.add(&place, "is missing", "exactly the iss of the tokens");
-        return None;
-    };
-    // `apikey/a` with the subject `b` would be the principal of an API key.
-    if issuer == api_key::ISSUER || issuer.starts_with("apikey/") {
-        errors.add_value(&place, "is reserved for API keys", issuer, "another issuer");
-        return None;
+    let issuer = rule.issuer.as_ref().filter(|issuer| !issuer.is_empty());
+    match issuer {
+        None if rule.jwks_uri.is_none() => {
+            errors.add(&place, "is missing", "exactly the iss of the tokens");
+            None
+        }
+        Some(issuer) if is_reserved_issuer(issuer) => {
+            errors.add_value(&place, "is reserved for API keys", issuer, "another issuer");
+            None
+        }
+        None => {
+            errors.warn(
+                &place,
+                "is missing: tokens of these keys may name any issuer, that of another rule too",
+                "exactly the iss of the tokens",
+            );
+            Some(None)
+        }
+        Some(issuer) => Some(Some(issuer.clone())),
     }
-    Some(issuer.clone())
+}
+
+/// `apikey/a` with the subject `b` would be the principal of an API key.
+fn is_reserved_issuer(issuer: &str) -> bool {
+    issuer == api_key::ISSUER || issuer.starts_with("apikey/")
 }
 
 /// The keys of a rule: its own or fetched ones, and exactly one of the two.

@@ -56,7 +56,7 @@ settings! {
 
     /// Istio's `JWTRule`, field for field, and the cluster that fetches `jwksUri`.
     pub struct JwtRule {
-        /// Exactly the `iss` of the tokens; absent: any.
+        /// Exactly the `iss` of the tokens. May be absent with `jwksUri`: then any issuer's are taken.
         issuer: Option<String>,
         /// A token needs one of these in `aud`; empty: not checked.
         audiences: Vec<String>,

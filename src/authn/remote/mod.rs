@@ -80,9 +80,12 @@ impl Remotes {
             }
             return Some(at);
         }
+        // A set for any issuer is named after the host that serves it.
+        let issuer = rule.issuer.as_deref().filter(|issuer| !issuer.is_empty());
+        let issuer = issuer.unwrap_or(source.authority()).into();
         self.list.push(Remote {
             source,
-            issuer: rule.issuer.as_deref().unwrap_or_default().into(),
+            issuer,
             timeout: rule.timeout,
             times: self.times,
             max_bytes: self.max_bytes,
@@ -103,7 +106,7 @@ impl Remotes {
 }
 
 impl Remote {
-    /// The first issuer whose tokens the set is for.
+    /// The first issuer whose tokens the set is for, or the host that serves it.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }

@@ -62,6 +62,11 @@ impl Source {
         None
     }
 
+    /// The host, and the port where the URI has one.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// The cluster that the request is sent to.
     pub fn cluster(&self) -> &str {
         &self.cluster

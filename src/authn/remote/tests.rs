@@ -445,3 +445,39 @@ proptest::proptest! {
         proptest::prop_assert_ne!(remote.finished(Some(&answer), START, 0).result, FetchResult::Ok);
     }
 }
+
+#[test]
+fn fetched_keys_may_serve_any_issuer() {
+    for absent in [json!({}), json!({"issuer": ""})] {
+        let any = json!({"jwksUri": "https://idp:8443/keys", "jwksCluster": "idp"});
+        let mut any = any.as_object().unwrap().clone();
+        any.extend(absent.as_object().unwrap().clone());
+        let other = json!({"issuer": "other", "jwks": jwks(&[other_ec_key()]), "audiences": ["m"]});
+        let (compiled, errors) = compile(json!({"jwtRules": [other, any]}));
+        let authenticator = compiled.unwrap();
+        let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
+        assert!(warnings[0].contains("jwtRules[1].issuer: is missing: tokens of these keys"));
+        assert_eq!(only(&authenticator).issuer(), "idp:8443");
+        assert_eq!(fetch(only(&authenticator), &good(), START), FetchResult::Ok);
+        let host = TestHost::new(true);
+        let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(1 << 20) });
+        // Twice, so that the second comes from the cache where there is one.
+        for _ in 0..2 {
+            for (claims, want) in [
+                (json!({"iss": "a", "sub": "s"}), "a/s"),
+                (json!({"iss": "b/c", "sub": "s"}), "b/c/s"),
+                // The rule's keys speak for others: what the warning says.
+                (json!({"iss": "other", "sub": "s"}), "other/s"),
+                (json!({"sub": "s"}), "nobody"),
+                (json!({}), "nobody"),
+                (json!({"iss": "apikey", "sub": "s"}), "Jwt issuer is not configured"),
+                (json!({"iss": "apikey/a", "sub": "s"}), "Jwt issuer is not configured"),
+            ] {
+                let line = format!("Bearer {}", mint(&claims));
+                let lines = [("authorization", line.as_str())];
+                let outcome = run_with(&authenticator, &host, &mut cache, "/", &lines);
+                assert_eq!(outcome.verdict(), want, "{claims}");
+            }
+        }
+    }
+}

@@ -95,9 +95,7 @@ fn rules_that_are_refused() {
         assert_eq!(rule_errors(more.clone()), [want], "{more}");
     }
     assert_eq!(
-        errors(
-            json!({"jwtRules": [{"issuer": "me"}, {"jwksUri": "https://x", "jwksCluster": "c"}]})
-        ),
+        errors(json!({"jwtRules": [{"issuer": "me"}, {"jwks": jwks(&[ec_key()])}]})),
         [
             "authentication.jwtRules[0]: is a rule without keys: give the issuer's key set in jwks, or jwksUri and jwksCluster",
             "authentication.jwtRules[1].issuer: is missing: exactly the iss of the tokens",
