@@ -5,6 +5,7 @@ mod authn;
 mod authz;
 mod bypass;
 mod config;
+mod forged;
 mod hostile;
 mod keys;
 mod report;
