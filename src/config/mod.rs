@@ -2,6 +2,7 @@
 //!
 //! [`Plan`]: crate::pipeline::Plan
 
+pub mod document;
 pub mod error;
 pub mod read;
 pub mod types;
@@ -9,6 +10,7 @@ pub mod types;
 pub use error::{ConfigError, Errors, Path};
 pub use types::PluginConfig;
 
+use document::Document;
 use read::Read;
 
 /// Reads the text of a `pluginConfig`.
@@ -23,18 +25,22 @@ pub fn read(text: &[u8], errors: &mut Errors) -> Option<PluginConfig> {
         errors.add(&root, "is empty", fix);
         return None;
     }
-    let value = match serde_json::from_slice(text) {
-        Ok(value) => value,
+    let document = match serde_json::from_slice(text) {
+        Ok(document) => document,
+        Err(e) if e.is_data() => {
+            errors.add(&root, format!("is ambiguous: {e}"), "each name once");
+            return None;
+        }
         Err(e) => {
             errors.add(&root, format!("is not JSON: {e}"), "a JSON object");
             return None;
         }
     };
-    if value == serde_json::json!({}) {
+    if matches!(&document, Document::Object(members) if members.is_empty()) {
         errors.add(&root, "is empty", fix);
         return None;
     }
-    let settings = PluginConfig::read(&value, &root, errors);
+    let settings = PluginConfig::read(&document, &root, errors);
     errors.end_reading();
     settings
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::document::{Document, Members};
 use super::error::{Errors, Path};
 
 /// A type that can be read from a value of the configuration document.
 pub trait Read: Sized {
     /// Reads the value at `path`; `None` after at least one error was recorded.
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self>;
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self>;
 
     /// What an absent field means; `None` for a field that must be given.
     fn absent() -> Option<Self> {
@@ -39,7 +40,7 @@ macro_rules! settings {
 
         impl $crate::config::read::Read for $name {
             fn read(
-                value: &serde_json::Value,
+                value: &$crate::config::document::Document<'_>,
                 path: &$crate::config::error::Path<'_>,
                 errors: &mut $crate::config::error::Errors,
             ) -> Option<Self> {
@@ -102,7 +103,7 @@ macro_rules! words {
 
         impl $crate::config::read::Read for $name {
             fn read(
-                value: &serde_json::Value,
+                value: &$crate::config::document::Document<'_>,
                 path: &$crate::config::error::Path<'_>,
                 errors: &mut $crate::config::error::Errors,
             ) -> Option<Self> {
@@ -149,16 +150,16 @@ pub struct Json(pub Value);
 pub struct Entries<T>(pub Vec<(String, T)>);
 
 /// The object at `path`, after its unknown fields were reported. `fields` are in snake case.
-pub fn object<'v>(
-    value: &'v Value,
+pub fn object<'v, 't>(
+    value: &'v Document<'t>,
     path: &Path<'_>,
     fields: &[&str],
     errors: &mut Errors,
-) -> Option<&'v serde_json::Map<String, Value>> {
-    let Value::Object(object) = value else {
+) -> Option<&'v Members<'t>> {
+    let Document::Object(object) = value else {
         return mistaken(value, "an object", path, errors);
     };
-    for key in object.keys() {
+    for (key, _) in object {
         if !fields.iter().any(|f| names(key, f)) {
             errors.add(&path.field(key), "is not a field here", remedy(key, fields));
         }
@@ -168,7 +169,7 @@ pub fn object<'v>(
 
 /// Reads one field of an object, or takes its default.
 pub fn field<T: Read>(
-    object: &serde_json::Map<String, Value>,
+    object: &Members<'_>,
     field: &str,
     default: fn() -> Option<T>,
     path: &Path<'_>,
@@ -186,38 +187,54 @@ pub fn field<T: Read>(
 }
 
 /// The string at `path`.
-pub fn string<'v>(value: &'v Value, path: &Path<'_>, errors: &mut Errors) -> Option<&'v str> {
+pub fn string<'v>(
+    value: &'v Document<'_>,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<&'v str> {
     match value {
-        Value::String(text) => Some(text),
+        Document::String(text) => Some(text),
         other => mistaken(other, "a string", path, errors),
     }
 }
 
-fn mistaken<T>(value: &Value, wanted: &str, path: &Path<'_>, errors: &mut Errors) -> Option<T> {
+fn number(value: &Document<'_>) -> Option<f64> {
+    match value {
+        Document::Number(number) => number.as_f64(),
+        _ => None,
+    }
+}
+
+fn mistaken<T>(
+    value: &Document<'_>,
+    wanted: &str,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<T> {
     match value {
         // YAML writes nothing after the colon as null; taking that for an empty list would turn a
         // forgotten `models:` into "every model".
-        Value::Null => {
+        Document::Null => {
             errors.add(path, "has no value", format!("{wanted}, or leave the field out"))
         }
-        Value::Number(n) if wanted == "a string" => {
+        Document::Number(n) if wanted == "a string" => {
             errors.add_value(path, "is a number", n, format!("{wanted}: put it in quotes"));
         }
-        Value::Bool(b) if wanted == "a string" => {
+        Document::Bool(b) if wanted == "a string" => {
             errors.add_value(path, "is a boolean", b, format!("{wanted}: put it in quotes"));
         }
-        Value::Bool(b) => errors.add_value(path, "is a boolean", b, wanted),
-        Value::Number(n) if wanted.contains("number") => {
+        Document::Bool(b) => errors.add_value(path, "is a boolean", b, wanted),
+        Document::Number(n) if wanted.contains("number") => {
             errors.add_value(path, "does not fit", n, wanted);
         }
-        Value::Number(n) => errors.add_value(path, "is a number", n, wanted),
+        Document::Number(n) => errors.add_value(path, "is a number", n, wanted),
         // Where settings belong, a string may be the key itself instead of its hash.
-        Value::String(_) if matches!(wanted, "an object" | "a list") => {
+        Document::String(_) if matches!(wanted, "an object" | "a list") => {
             errors.add(path, "is a string", wanted);
         }
-        Value::String(s) => errors.add_value(path, "is a string", s, wanted),
-        Value::Array(_) => errors.add(path, "is a list", wanted),
-        Value::Object(_) => errors.add(path, "is an object", wanted),
+        Document::String(s) => errors.add_value(path, "is a string", s, wanted),
+        Document::List(_) => errors.add(path, "is a list", wanted),
+        Document::Object(_) => errors.add(path, "is an object", wanted),
     }
     None
 }
@@ -295,7 +312,7 @@ fn close(a: &str, b: &str) -> bool {
 }
 
 impl Read for String {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         string(value, path, errors).map(str::to_owned)
     }
     fn placeholder() -> Option<Self> {
@@ -304,8 +321,11 @@ impl Read for String {
 }
 
 impl Read for bool {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        value.as_bool().or_else(|| mistaken(value, "true or false", path, errors))
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        match value {
+            Document::Bool(value) => Some(*value),
+            other => mistaken(other, "true or false", path, errors),
+        }
     }
     fn placeholder() -> Option<Self> {
         Some(false)
@@ -313,10 +333,10 @@ impl Read for bool {
 }
 
 impl Read for u32 {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         // A number of a Struct is a double: istiod may write 500 as 500.0 or 5e2.
         let whole =
-            value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=4_294_967_295.0).contains(n));
+            number(value).filter(|n| n.fract() == 0.0 && (0.0..=4_294_967_295.0).contains(n));
         match whole {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -333,8 +353,8 @@ impl Read for u32 {
 }
 
 impl Read for f64 {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        match value.as_f64().filter(|n| n.is_finite() && *n >= 0.0) {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        match number(value).filter(|n| n.is_finite() && *n >= 0.0) {
             Some(n) => Some(n),
             None => mistaken(value, "a number that is not negative", path, errors),
         }
@@ -346,7 +366,7 @@ impl Read for f64 {
 
 impl Read for Duration {
     /// A whole number with `ms`, `s`, `m` or `h`.
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         let text = string(value, path, errors)?;
         let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
@@ -375,7 +395,7 @@ impl Read for Duration {
 
 impl Read for Size {
     /// A whole number with `B`, `KiB` or `MiB`; at most 1 GiB, which is all that a module can hold.
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         let text = string(value, path, errors)?;
         let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
@@ -403,8 +423,8 @@ impl Read for Size {
 }
 
 impl Read for Json {
-    fn read(value: &Value, _: &Path<'_>, _: &mut Errors) -> Option<Self> {
-        Some(Self(value.clone()))
+    fn read(value: &Document<'_>, _: &Path<'_>, _: &mut Errors) -> Option<Self> {
+        Some(Self(value.into()))
     }
     fn absent() -> Option<Self> {
         Some(Self(Value::Null))
@@ -412,7 +432,7 @@ impl Read for Json {
 }
 
 impl<T: Read> Read for Option<T> {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         T::read(value, path, errors).map(Some)
     }
     fn absent() -> Option<Self> {
@@ -421,8 +441,8 @@ impl<T: Read> Read for Option<T> {
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        let Value::Array(items) = value else {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let Document::List(items) = value else {
             return mistaken(value, "a list", path, errors);
         };
         // An element that cannot be read keeps its place: later errors count from it.
@@ -438,13 +458,13 @@ impl<T: Read> Read for Vec<T> {
 }
 
 impl<T: Read> Read for Entries<T> {
-    fn read(value: &Value, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        let Value::Object(object) = value else {
+    fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        let Document::Object(object) = value else {
             return mistaken(value, "an object", path, errors);
         };
         let read = object.iter().map(|(key, item)| {
             let value = T::read(item, &path.field(key), errors).or_else(T::placeholder)?;
-            Some((key.clone(), value))
+            Some((key.clone().into_owned(), value))
         });
         read.collect::<Option<_>>().map(Self)
     }
@@ -476,7 +496,7 @@ mod tests {
 
     fn read<T: Read>(value: Value) -> (Option<T>, String) {
         let mut errors = Errors::default();
-        let read = T::read(&value, &Path::ROOT, &mut errors);
+        let read = T::read(&value.into(), &Path::ROOT, &mut errors);
         (read, errors.to_string())
     }
 

@@ -14,8 +14,8 @@ struct Gate {
 
 fn compile(rules: Value, targets: Value) -> Result<Gate, String> {
     let mut errors = Errors::default();
-    let settings = types::Targets::read(&targets, &Path::ROOT, &mut errors).unwrap();
-    let rules = Vec::<types::Rewrite>::read(&rules, &Path::ROOT, &mut errors).unwrap();
+    let settings = types::Targets::read(&targets.into(), &Path::ROOT, &mut errors).unwrap();
+    let rules = Vec::<types::Rewrite>::read(&rules.into(), &Path::ROOT, &mut errors).unwrap();
     let at = Path::ROOT.field("rewrites");
     let rewrites = Rewrites::compile(&rules, &settings, &at, &mut errors);
     let targets = Targets::compile(&settings, &Path::ROOT, &mut errors);
@@ -212,10 +212,10 @@ fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
         (friendly(), json!({}), 0),
     ] {
         let mut errors = Errors::default();
-        let targets = types::Targets::read(&targets, &Path::ROOT, &mut errors).unwrap();
-        let rules = [types::Rewrite::read(&rule, &Path::ROOT, &mut errors).unwrap()];
+        let targets = types::Targets::read(&targets.into(), &Path::ROOT, &mut errors).unwrap();
+        let rules = [types::Rewrite::read(&rule.into(), &Path::ROOT, &mut errors).unwrap()];
         Rewrites::compile(&rules, &targets, &Path::ROOT, &mut errors).unwrap();
-        assert_eq!(errors.warnings().len(), warnings, "{rule}");
+        assert_eq!(errors.warnings().len(), warnings, "{rules:?}");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::target::{Address, Model, Operation};
 fn compile(settings: &Value) -> Result<Splits, String> {
     let path = Path::ROOT.field("splits");
     let mut errors = Errors::default();
-    let list = Vec::<types::Split>::read(settings, &path, &mut errors);
+    let list = Vec::<types::Split>::read(&settings.clone().into(), &path, &mut errors);
     let credentials = Credentials {
         headers: vec!["X-Api-Key".to_owned()],
         params: Vec::new(),

@@ -11,7 +11,7 @@ use crate::request::Header;
 
 fn compile(settings: Value) -> Result<Targets, String> {
     let mut errors = Errors::default();
-    let read = types::Targets::read(&settings, &Path::ROOT, &mut errors);
+    let read = types::Targets::read(&settings.into(), &Path::ROOT, &mut errors);
     let at = Path::ROOT.field("targets");
     let targets = read.and_then(|settings| Targets::compile(&settings, &at, &mut errors));
     targets.ok_or_else(|| errors.to_string())

@@ -141,7 +141,7 @@ impl Host for TestHost {
 pub fn compile(settings: Value) -> (Option<Authenticator>, Errors) {
     let mut errors = Errors::default();
     let path = Path::ROOT.field("authentication");
-    let settings = types::Authentication::read(&settings, &path, &mut errors);
+    let settings = types::Authentication::read(&settings.into(), &path, &mut errors);
     let compiled = settings.and_then(|s| Authenticator::compile(&s, &path, &mut errors));
     (compiled, errors)
 }

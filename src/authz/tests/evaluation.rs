@@ -331,7 +331,7 @@ fn other_addresses_that_cannot_be_had_are_undecided_too() {
 fn conditions_stand_alone() {
     let compile = |conditions: Value| {
         let conditions: Vec<types::Condition> =
-            Read::read(&conditions, &Path::ROOT, &mut Errors::default()).unwrap();
+            Read::read(&conditions.into(), &Path::ROOT, &mut Errors::default()).unwrap();
         let mut errors = Errors::default();
         let path = Path::ROOT.field("when");
         let compiled = Conditions::compile(&conditions, &path, SourceAddress::Auto, &mut errors);

@@ -118,7 +118,7 @@ impl Scene {
 /// Reads and compiles a configuration.
 pub(super) fn compile(config: Value) -> (Option<Authorizer>, Errors) {
     let mut errors = Errors::default();
-    let read = PluginConfig::read(&config, &Path::ROOT, &mut errors);
+    let read = PluginConfig::read(&config.into(), &Path::ROOT, &mut errors);
     errors.end_reading();
     let authorizer = read.and_then(|c| {
         Authorizer::compile(&c.authorization, &c.bypass, c.source_address, &mut errors)

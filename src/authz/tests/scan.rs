@@ -219,7 +219,7 @@ proptest! {
         let default_action = if allow { "ALLOW" } else { "DENY" };
         let settings = json!({"defaultAction": default_action, "policies": policies});
         let mut errors = Errors::default();
-        let settings = Authorization::read(&settings, &Path::ROOT, &mut errors).unwrap();
+        let settings = Authorization::read(&settings.into(), &Path::ROOT, &mut errors).unwrap();
         let authorizer = Authorizer::compile(&settings, &[], SourceAddress::Auto, &mut errors);
         let authorizer = authorizer.ok_or_else(|| TestCaseError::fail(errors.to_string()))?;
         for scene in &scenes {
