@@ -22,7 +22,11 @@ struct Tier {
 const TIERS: [Tier; 6] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
-    Tier { name: "module", about: "the module's imports, exports and size", run: module },
+    Tier {
+        name: "module",
+        about: "the module's imports, exports, size, memory and work",
+        run: module,
+    },
     Tier { name: "envoy", about: "the module in Envoy", run: envoy },
     Tier { name: "models", about: "real model servers behind the module", run: models },
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
@@ -114,11 +118,16 @@ fn wasm(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn module(run: &mut Run<'_>) -> Result<()> {
-    let mut wrong = Vec::new();
-    if run.filter.is_some_and(|filter| !module::CHECKS.iter().any(|name| name.contains(filter))) {
+    let tests = ["--package=modelgate-tests", "--test=worker"];
+    let asked = |name: &str| run.filter.is_none_or(|filter| name.contains(filter));
+    let checks = module::CHECKS.into_iter().any(asked);
+    let worker = run.wanted(&tests)?;
+    if !checks && !worker {
         return Ok(());
     }
-    for check in module::build_and_check(run.project)?.1 {
+    let (module, found) = module::build_and_check(run.project)?;
+    let mut wrong = Vec::new();
+    for check in found {
         if run.filter.is_some_and(|filter| !check.name.contains(filter)) {
             continue;
         }
@@ -132,7 +141,13 @@ fn module(run: &mut Run<'_>) -> Result<()> {
             wrong.extend(check.wrong);
         }
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("the module {}", wrong.join("\nit ")) }
+    if !wrong.is_empty() {
+        bail!("the module {}", wrong.join("\nit "));
+    }
+    if worker {
+        run.cargo_test(&tests, &[("MODELGATE_WASM", module.into())])?;
+    }
+    Ok(())
 }
 
 fn envoy(run: &mut Run<'_>) -> Result<()> {

@@ -1,0 +1,142 @@
+//! The module in an interpreter, where its memory and its work can be counted exactly. Needs
+//! `MODELGATE_WASM`.
+
+mod proxy;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use testbed::tokens::{self, Algorithm, Issuer};
+use testbed::wasmplugin::module;
+
+use proxy::Worker;
+
+const MIB: usize = 1024 * 1024;
+
+/// What a worker may take, and how much of that is left for verified tokens.
+const LIMIT: usize = 32 * MIB;
+const TOKEN_CACHE: usize = 4 * MIB;
+
+/// As many as an object of the API server can hold, which is 1.5 MiB.
+const MANY: usize = 10_000;
+
+/// So many policies for as many models; `generation` is a part of their names.
+fn config(policies: usize, generation: usize) -> Result<String> {
+    let policies = (0..policies).map(|number| {
+        json!({
+            "name": format!("p{generation}-{number}"),
+            "models": [format!("prod/m{number}")],
+            "rules": [{"when": [{"key": "request.auth.claims[groups]", "values": ["ds"]}]}],
+        })
+    });
+    let policies: Vec<Value> = policies.collect();
+    Ok(json!({
+        "authentication": {"jwtRules": [Issuer::shared()?.rule()]},
+        "authorization": {"defaultAction": "DENY", "policies": policies},
+        "rewrites": [{
+            "name": "friendly",
+            "match": {"path": "/models/{namespace}/{model}:predict", "methods": ["POST"]},
+            "path": "/seldon/{namespace}/{model}/api/v1.0/predictions",
+        }],
+    })
+    .to_string())
+}
+
+/// A prediction by the model `m0`, as Envoy hands it to filters.
+fn prediction(token: &str) -> Vec<(String, String)> {
+    [
+        (":authority", "models.example.com"),
+        (":path", "/models/prod/m0:predict"),
+        (":method", "POST"),
+        (":scheme", "http"),
+        ("authorization", &format!("Bearer {token}")),
+        ("content-type", "application/json"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-request-id", "0b6b1ab7-5d3c-4a0c-9e64-2d9d3d2f5f9e"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+fn token(groups: &[&str]) -> Result<String> {
+    let issuer = Issuer::shared()?;
+    let claims = tokens::with(issuer.claims("alice"), "groups", json!(groups));
+    issuer.mint(Algorithm::Rs256, &claims)
+}
+
+fn worker() -> Result<Worker> {
+    let path = module()?;
+    let module = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let mut worker = Worker::start(&module)?;
+    worker.set_clock(tokens::now());
+    Ok(worker)
+}
+
+/// Who may is let through, and nobody else.
+fn serves(worker: &mut Worker, root: u32) -> Result<()> {
+    for (group, code) in [("ds", 200), ("ops", 403)] {
+        let decided = worker.request(root, prediction(&token(&[group])?))?;
+        ensure!(decided.code == code, "{} to a member of {group}", decided.code);
+    }
+    worker.tick(root)?;
+    ensure!(worker.log().is_empty(), "{:?}", worker.log());
+    Ok(())
+}
+
+/// The memory of a module never shrinks: a plan is read while the one before it still serves, and
+/// neither may leave more behind than the next can use.
+#[test]
+fn memory_stays_bounded_through_updates() -> Result<()> {
+    let mut worker = worker()?;
+    let mut figures = Vec::new();
+    let mut root = worker.configure(config(10, 0)?)?;
+    for generation in 1..=6 {
+        serves(&mut worker, root)?;
+        figures.push(worker.memory());
+        let config = config(MANY, generation)?;
+        ensure!(config.len() > MIB, "the configuration is smaller than it may be");
+        // A request that outlives its configuration keeps that for as long as it takes.
+        let stream = worker.begin(root, prediction(&token(&["ds"])?))?;
+        let next = worker.configure(config)?;
+        worker.delete(root)?;
+        worker.delete(stream)?;
+        root = next;
+    }
+    serves(&mut worker, root)?;
+    figures.push(worker.memory());
+    let shown: Vec<String> =
+        figures.iter().map(|bytes| format!("{:.1}", *bytes as f64 / MIB as f64)).collect();
+    println!("MiB with 10 policies, then with 10,000 and after each update: {}", shown.join(", "));
+    ensure!(worker.memory() + TOKEN_CACHE < LIMIT, "more than 32 MiB with full caches");
+    Ok(())
+}
+
+/// The number of policies for other models does not show. The allocator's work differs from request
+/// to request, so many are counted.
+#[test]
+fn a_decision_takes_as_long_with_ten_thousand_policies() -> Result<()> {
+    const TIMES: u64 = 200;
+    let mut worker = worker()?;
+    let headers = prediction(&token(&["ds"])?);
+    let mut counted = Vec::new();
+    for policies in [10, MANY] {
+        let root = worker.configure(config(policies, 0)?)?;
+        let first = worker.request(root, headers.clone())?;
+        let mut known = 0;
+        for _ in 0..TIMES {
+            let decided = worker.request(root, headers.clone())?;
+            ensure!(decided.code == 200, "{decided:?}");
+            ensure!(decided.instructions < first.instructions / 10, "verified anew: {decided:?}");
+            known += decided.instructions;
+        }
+        println!(
+            "{policies} policies: {} instructions for a token seen before, {} for a new one",
+            known / TIMES,
+            first.instructions,
+        );
+        counted.push(known);
+    }
+    let [few, many] = counted[..] else { anyhow::bail!("{counted:?}") };
+    ensure!(many * 100 <= few * 105, "{many} instructions with 10,000 policies, {few} with 10");
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! One worker of a proxy, as far as the module asks for it: the functions of proxy-wasm ABI 0.2.1
+//! around an interpreter that counts what it does.
+
+use anyhow::{Context as _, Result, ensure};
+use wasmi::{Caller, Config, Engine, Error, Extern, Instance, Linker, Memory, Module, Store, Val};
+use wasmi::{TypedFunc, WasmParams, WasmResults};
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+
+/// What is asked for and told in host calls.
+#[derive(Debug, Default)]
+struct Proxy {
+    configuration: Vec<u8>,
+    headers: Vec<(String, String)>,
+    now: u64,
+    /// The code of a local reply.
+    answered: Option<u32>,
+    log: Vec<String>,
+    metrics: u32,
+}
+
+/// A worker with the module.
+#[derive(Debug)]
+pub struct Worker {
+    store: Store<Proxy>,
+    instance: Instance,
+    memory: Memory,
+    contexts: u32,
+}
+
+/// What became of a request, and what that took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// The code of the answer; 200 where the request goes on.
+    pub code: u32,
+    /// Instructions, as the interpreter counts them.
+    pub instructions: u64,
+}
+
+impl Worker {
+    /// Starts the module, without a configuration.
+    pub fn start(module: &[u8]) -> Result<Self> {
+        let engine = Engine::new(Config::default().consume_fuel(true));
+        let module = Module::new(&engine, module)?;
+        let mut store = Store::new(&engine, Proxy::default());
+        store.set_fuel(u64::MAX)?;
+        let instance = linker(&engine, &module)?.instantiate_and_start(&mut store, &module)?;
+        let memory = instance.get_memory(&store, "memory").context("the module has no memory")?;
+        let mut worker = Self { store, instance, memory, contexts: 0 };
+        worker.call::<_, ()>("_initialize", ())?;
+        Ok(worker)
+    }
+
+    /// Configures a new root context, beside those that are there.
+    pub fn configure(&mut self, configuration: String) -> Result<u32> {
+        let root = self.create(0)?;
+        let size = u32::try_from(configuration.len())?;
+        self.store.data_mut().configuration = configuration.into_bytes();
+        let taken: u32 = self.call("proxy_on_configure", (root, size))?;
+        let log = std::mem::take(&mut self.store.data_mut().log);
+        ensure!(taken == 1 && log.is_empty(), "the configuration is refused: {log:?}");
+        Ok(root)
+    }
+
+    /// Begins a request under the configuration of a root context.
+    pub fn begin(&mut self, root: u32, headers: Vec<(String, String)>) -> Result<u32> {
+        let stream = self.create(root)?;
+        let count = u32::try_from(headers.len())?;
+        let proxy = self.store.data_mut();
+        (proxy.headers, proxy.answered) = (headers, None);
+        // All there is of the request.
+        let _: u32 = self.call("proxy_on_request_headers", (stream, count, 1))?;
+        Ok(stream)
+    }
+
+    /// A request from its beginning to its end.
+    pub fn request(&mut self, root: u32, headers: Vec<(String, String)>) -> Result<Decided> {
+        let before = self.store.get_fuel()?;
+        let stream = self.begin(root, headers)?;
+        let code = self.store.data().answered.unwrap_or(200);
+        self.call::<_, ()>("proxy_on_log", stream)?;
+        self.delete(stream)?;
+        Ok(Decided { code, instructions: before - self.store.get_fuel()? })
+    }
+
+    /// A tick of a root context, a second after the one before.
+    pub fn tick(&mut self, root: u32) -> Result<()> {
+        self.store.data_mut().now += 1_000_000_000;
+        self.call("proxy_on_tick", root)
+    }
+
+    /// The end of a context.
+    pub fn delete(&mut self, context: u32) -> Result<()> {
+        self.call("proxy_on_delete", context)
+    }
+
+    /// Sets the clock, in seconds since the Unix epoch.
+    pub fn set_clock(&mut self, seconds: u64) {
+        self.store.data_mut().now = seconds * 1_000_000_000;
+    }
+
+    /// Bytes of memory that the module has, which is the most that it ever had.
+    pub fn memory(&self) -> usize {
+        self.memory.data_size(&self.store)
+    }
+
+    /// What it logged since it was configured.
+    pub fn log(&self) -> &[String] {
+        &self.store.data().log
+    }
+
+    fn create(&mut self, parent: u32) -> Result<u32> {
+        self.contexts += 1;
+        self.call::<_, ()>("proxy_on_context_create", (self.contexts, parent))?;
+        Ok(self.contexts)
+    }
+
+    fn call<P: WasmParams, R: WasmResults>(&mut self, name: &str, parameters: P) -> Result<R> {
+        let function: TypedFunc<P, R> = self.instance.get_typed_func(&self.store, name)?;
+        let result = function.call(&mut self.store, parameters);
+        result.with_context(|| format!("{name}: {:?}", self.store.data().log))
+    }
+}
+
+/// The functions that the module imports. What it asks of the connection is not known here, callouts
+/// lead nowhere, and signatures it has to verify itself.
+fn linker(engine: &Engine, module: &Module) -> Result<Linker<Proxy>> {
+    let mut linker = Linker::new(engine);
+    linker.allow_shadowing(true);
+    for import in module.imports() {
+        let status = match import.name() {
+            "proxy_get_property" | "proxy_http_call" | "proxy_call_foreign_function" => NOT_FOUND,
+            _ => OK,
+        };
+        let function = import.ty().func().context("the module imports more than functions")?;
+        let answer = move |_: Caller<'_, Proxy>, _: &[Val], results: &mut [Val]| {
+            results.fill(Val::I32(status.cast_signed()));
+            Ok(())
+        };
+        linker.func_new(import.module(), import.name(), function.clone(), answer)?;
+    }
+    // Code, details, body, headers, gRPC status.
+    let answer = |mut proxy: Asking<'_>,
+                  code: u32,
+                  _: u32,
+                  _: u32,
+                  _: u32,
+                  _: u32,
+                  _: u32,
+                  _: u32,
+                  _: i32| {
+        proxy.data_mut().answered = Some(code);
+        OK
+    };
+    linker
+        .func_wrap("env", "proxy_log", log)?
+        .func_wrap("env", "proxy_get_current_time_nanoseconds", time)?
+        .func_wrap("env", "proxy_get_buffer_bytes", configuration)?
+        .func_wrap("env", "proxy_get_header_map_pairs", headers)?
+        .func_wrap("env", "proxy_send_local_response", answer)?
+        .func_wrap("env", "proxy_define_metric", define_metric)?;
+    Ok(linker)
+}
+
+type Asking<'a> = Caller<'a, Proxy>;
+type Status = Result<u32, Error>;
+
+fn log(mut proxy: Asking<'_>, _level: u32, text: u32, size: u32) -> Status {
+    let mut line = vec![0; place(size)];
+    memory(&proxy)?.read(&proxy, place(text), &mut line)?;
+    proxy.data_mut().log.push(String::from_utf8_lossy(&line).into_owned());
+    Ok(OK)
+}
+
+fn time(mut proxy: Asking<'_>, at: u32) -> Status {
+    let now = proxy.data().now;
+    write(&mut proxy, at, &now.to_le_bytes())
+}
+
+/// The only buffer that the module asks for, as there are no bodies.
+fn configuration(mut proxy: Asking<'_>, _: u32, _: u32, _: u32, data: u32, size: u32) -> Status {
+    let configuration = std::mem::take(&mut proxy.data_mut().configuration);
+    give(&mut proxy, &configuration, data, size)
+}
+
+fn headers(mut proxy: Asking<'_>, _map: u32, data: u32, size: u32) -> Status {
+    let pairs = pairs(&proxy.data().headers);
+    give(&mut proxy, &pairs, data, size)
+}
+
+fn define_metric(mut proxy: Asking<'_>, _kind: u32, _name: u32, _: u32, id: u32) -> Status {
+    proxy.data_mut().metrics += 1;
+    let metric = proxy.data().metrics;
+    write(&mut proxy, id, &metric.to_le_bytes())
+}
+
+/// A header map as proxies serialise it.
+fn pairs(lines: &[(String, String)]) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = word(lines.len()).to_vec();
+    for (name, value) in lines {
+        bytes.extend(word(name.len()));
+        bytes.extend(word(value.len()));
+    }
+    for text in lines.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+fn place(address: u32) -> usize {
+    usize::try_from(address).unwrap_or(usize::MAX)
+}
+
+fn memory(proxy: &Asking<'_>) -> Result<Memory, Error> {
+    let memory = proxy.get_export("memory").and_then(Extern::into_memory);
+    memory.ok_or_else(|| Error::new("the module has no memory"))
+}
+
+fn write(proxy: &mut Asking<'_>, at: u32, bytes: &[u8]) -> Status {
+    memory(proxy)?.write(proxy, place(at), bytes)?;
+    Ok(OK)
+}
+
+/// Hands bytes over in memory that the module allocates for them.
+fn give(proxy: &mut Asking<'_>, bytes: &[u8], data: u32, size: u32) -> Status {
+    let malloc = proxy.get_export("malloc").and_then(Extern::into_func);
+    let malloc = malloc.ok_or_else(|| Error::new("the module has no malloc"))?;
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let at = malloc.typed::<u32, u32>(&*proxy)?.call(&mut *proxy, length)?;
+    write(proxy, at, bytes)?;
+    write(proxy, data, &at.to_le_bytes())?;
+    write(proxy, size, &length.to_le_bytes())
+}
