@@ -62,9 +62,26 @@ pub fn own_rules() -> Result<Value> {
 
 /// A user's own values in the shipped gateway plugin: where the module comes from, and the issuer's keys.
 pub fn own_values(module: &str) -> Result<Value> {
+    Ok(patch("WasmPlugin", &own(module)?))
+}
+
+/// Applies a shipped file with a user's own values in its plugin.
+pub async fn apply_with_own_values(cluster: &Cluster, file: &str) -> Result<()> {
+    let mut documents = shipped::read(file)?;
+    let own = own(&local_module(cluster))?;
+    let plugins = documents.iter_mut().filter(|d| d.get("kind") == Some(&json!("WasmPlugin")));
+    for plugin in plugins {
+        for (path, value) in &own {
+            *plugin.pointer_mut(path).with_context(|| format!("{file}: no {path}"))? =
+                value.clone();
+        }
+    }
+    cluster.kubectl.apply(&documents).await
+}
+
+fn own(module: &str) -> Result<[(&'static str, Value); 2]> {
     let rules = "/spec/pluginConfig/authentication/jwtRules";
-    let operations = [("/spec/url", json!(module)), (rules, own_rules()?)];
-    Ok(patch("WasmPlugin", &operations))
+    Ok([("/spec/url", json!(module)), (rules, own_rules()?)])
 }
 
 /// A token that the shipped policies allow for prod/iris.

@@ -3,6 +3,7 @@
 //! Not the usual harness: the program starts itself again inside namespaces of its own, and the scenarios share one
 //! control plane, one after the other.
 
+mod addresses;
 mod gateway;
 mod https;
 mod issuer;
@@ -13,6 +14,7 @@ mod report;
 mod scenario;
 mod seldon;
 mod sidecar;
+mod splits;
 mod updates;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use testbed::wait::until;
 use cluster::site::{Site, application, flower, predict_by};
 
 /// Applies a shipped file of routes, with an echo for each of its services.
-async fn deploy(cluster: &Cluster, file: &str, services: &[&str]) -> Result<Vec<Upstream>> {
+pub async fn deploy(cluster: &Cluster, file: &str, services: &[&str]) -> Result<Vec<Upstream>> {
     let mut upstreams = Vec::new();
     for name in services {
         let upstream = Upstream::echo(name).await?;
