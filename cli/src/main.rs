@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use modelgate_cli::settings::{explain, schema};
 use modelgate_cli::{check, key, report};
 
-/// Checks modelgate configurations, makes API keys, and reports how shadows do.
+/// Checks and explains modelgate configurations, makes API keys, and reports how shadows do.
 ///
 /// The same engine that decides in the gateway reads the files here: what `check` accepts, the
 /// filter accepts.
@@ -24,6 +25,18 @@ Examples:
   modelgate check wasmplugin/*.yaml
   kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -";
 
+const EXPLAIN_HELP: &str = "\
+Examples:
+  modelgate explain
+  modelgate explain authentication.jwtRules
+  modelgate explain --recursive shadows";
+
+const SCHEMA_HELP: &str = "\
+Example:
+  modelgate schema > modelgate.schema.json
+and as the first line of a file, for editors with a YAML language server:
+  # yaml-language-server: $schema=modelgate.schema.json";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reads configurations and reports everything that is wrong with them.
@@ -32,6 +45,14 @@ enum Command {
     /// pluginConfig.
     #[command(after_help = CHECK_HELP)]
     Check(check::Check),
+    /// Says what a setting means, which values it takes, and what its absence means.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(explain::Explain),
+    /// Prints a JSON Schema of the configuration, for editors.
+    ///
+    /// It holds for a bare pluginConfig, a WasmPlugin and a TrafficExtension.
+    #[command(after_help = SCHEMA_HELP)]
+    Schema,
     /// API keys of machine clients.
     #[command(subcommand)]
     Key(key::Key),
@@ -46,6 +67,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(check) => Ok(check.run()),
+        Command::Explain(explain) => explain.run(),
+        Command::Schema => Ok(schema::run()),
         Command::Key(key) => key.run(),
         Command::Report(report) => Ok(report.run()),
     };

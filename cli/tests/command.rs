@@ -56,7 +56,10 @@ fn the_shipped_resources_are_accepted() {
 #[test]
 fn the_examples_of_the_documentation_are_accepted() {
     let mut found = 0;
-    for file in [files(".", "md"), files("docs", "md"), files("wasmplugin", "md")].concat() {
+    let mut pages = [files(".", "md"), files("docs", "md"), files("wasmplugin", "md")].concat();
+    // Its examples are parts of one that is accepted as a whole.
+    pages.retain(|page| !page.ends_with("configuration.md"));
+    for file in pages {
         let text = std::fs::read_to_string(&file).expect("a file of the project");
         for example in examples(&text) {
             found += 1;

@@ -2,6 +2,7 @@
 //!
 //! [`Plan`]: crate::pipeline::Plan
 
+pub mod describe;
 pub mod document;
 pub mod error;
 pub mod read;

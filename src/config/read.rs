@@ -23,20 +23,54 @@ pub trait Read: Sized {
     }
 }
 
-/// Declares settings: a struct, how it is read, and its defaults, in one place.
+/// Declares settings: a struct, how it is read, its defaults, and what is told of it to users, who read
+/// the comments, in one place.
 ///
 /// A field without `= default` must be given, unless its type has a meaning for absence (lists are
 /// empty, options `None`, nested settings their own defaults). Names are camelCase in the document.
 macro_rules! settings {
     ($(
-        $(#[$meta:meta])*
+        $(#[doc = $about:literal])*
         pub struct $name:ident {
-            $( $(#[$fmeta:meta])* $field:ident : $ty:ty $(= $default:expr)? ),* $(,)?
+            $( $(#[doc = $fabout:literal])* $field:ident : $ty:ty $(= $default:expr)? ),* $(,)?
         }
     )*) => {$(
-        $(#[$meta])*
+        $(#[doc = $about])*
         #[derive(Debug, Clone, PartialEq)]
-        pub struct $name { $( $(#[$fmeta])* pub $field: $ty, )* }
+        pub struct $name { $( $(#[doc = $fabout])* pub $field: $ty, )* }
+
+        impl $name {
+            /// These settings, described for users.
+            pub fn described() -> $crate::config::describe::Settings {
+                let fields = vec![$({
+                    let default: fn() -> Option<$ty> =
+                        $crate::config::read::default!($ty $(, $default)?);
+                    $crate::config::describe::Field {
+                        name: $crate::config::read::camel(stringify!($field)),
+                        about: concat!($($fabout, "\n"),*),
+                        shape: <$ty as $crate::config::describe::Describe>::shape(),
+                        default: default().map(
+                            |value| $crate::config::describe::Describe::written(&value)),
+                    }
+                }),*];
+                let (name, about) = (stringify!($name), concat!($($about, "\n"),*));
+                $crate::config::describe::Settings { name, about, fields }
+            }
+        }
+
+        impl $crate::config::describe::Describe for $name {
+            fn shape() -> $crate::config::describe::Shape {
+                $crate::config::describe::Shape::Settings(Self::described())
+            }
+
+            fn written(&self) -> serde_json::Value {
+                let fields = [$((
+                    $crate::config::read::camel(stringify!($field)),
+                    $crate::config::describe::Describe::written(&self.$field),
+                )),*];
+                serde_json::Value::Object(fields.into_iter().collect())
+            }
+        }
 
         impl $crate::config::read::Read for $name {
             fn read(
@@ -80,11 +114,26 @@ macro_rules! default {
 
 /// Declares a choice between words, as the document spells them.
 macro_rules! words {
-    ($( $(#[$meta:meta])* pub enum $name:ident {
-        $( $(#[$vmeta:meta])* $variant:ident = $word:literal ),* $(,)? } )*) => {$(
-        $(#[$meta])*
+    ($( $(#[doc = $about:literal])* pub enum $name:ident {
+        $( $(#[doc = $vabout:literal])* $variant:ident = $word:literal ),* $(,)? } )*) => {$(
+        $(#[doc = $about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $( $(#[$vmeta])* $variant, )* }
+        pub enum $name { $( $(#[doc = $vabout])* $variant, )* }
+
+        impl $crate::config::describe::Describe for $name {
+            fn shape() -> $crate::config::describe::Shape {
+                $crate::config::describe::Shape::Words(vec![$(
+                    $crate::config::describe::Word {
+                        word: $word,
+                        about: concat!($($vabout, "\n"),*),
+                    }
+                ),*])
+            }
+
+            fn written(&self) -> serde_json::Value {
+                self.as_str().into()
+            }
+        }
 
         impl $name {
             /// Every word, as the document spells it.
@@ -267,7 +316,8 @@ fn plain(field: &str) -> &str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
-fn camel(field: &str) -> String {
+/// The name of a field (snake case) as the document spells it.
+pub(crate) fn camel(field: &str) -> String {
     let field = plain(field);
     let mut out = String::with_capacity(field.len());
     let mut upper = false;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::read::{Entries, Json, Size, settings, words};
 
 settings! {
-    /// The whole of `pluginConfig`.
+    /// The whole of `pluginConfig`. All of it may be left out, but not all at once.
     pub struct PluginConfig {
         /// Whether decisions are carried out or only reported.
         mode: Mode = Mode::Enforce,
@@ -38,7 +38,8 @@ settings! {
 
     /// Hosts that modelgate leaves alone.
     pub struct Exclude {
-        /// Istio host matches.
+        /// Host matches. A request to such a host passes as if the filter were not there, unless its
+        /// address is that of a model: then it is decided as any other.
         hosts: Vec<String>,
     }
 
@@ -57,28 +58,32 @@ settings! {
     /// Istio's `JWTRule`, field for field, and the cluster that fetches `jwksUri`.
     pub struct JwtRule {
         /// Exactly the `iss` of the tokens. May be absent with `jwksUri`: then any issuer's are taken.
+        /// `apikey` is reserved.
         issuer: Option<String>,
         /// A token needs one of these in `aud`; empty: not checked.
         audiences: Vec<String>,
-        /// Where the key set is fetched.
+        /// Where the key set is fetched: `http://` or `https://`. Needs `jwksCluster`.
         jwks_uri: Option<String>,
-        /// The key set itself, as a JSON text.
+        /// The key set itself, as a JSON text. Exactly one of `jwks` and `jwksUri` must be given.
         jwks: Option<String>,
-        /// The Envoy cluster through which `jwksUri` is fetched.
+        /// The Envoy cluster through which `jwksUri` is fetched, as
+        /// `outbound|443||idp.example.com`. Its TLS settings are those of the cluster: whoever can
+        /// answer in the issuer's place can mint tokens.
         jwks_cluster: Option<String>,
-        /// Headers that carry the token.
+        /// Headers that carry the token. Without any place, `authorization: Bearer` and the query
+        /// parameter `access_token`, as Istio has it.
         from_headers: Vec<JwtHeader>,
         /// Query parameters that carry the token.
         from_params: Vec<String>,
         /// Cookies that carry the token.
         from_cookies: Vec<String>,
-        /// A header that receives the payload as it was sent, base64url.
+        /// A header that receives the payload as it was sent, base64url. Clients cannot set it.
         output_payload_to_header: Option<String>,
-        /// Headers that receive single claims.
+        /// Headers that receive single claims. Clients cannot set them.
         output_claim_to_headers: Vec<ClaimToHeader>,
-        /// Whether the token stays on the request.
+        /// Whether the token stays on the request, for the model to see.
         forward_original_token: bool = false,
-        /// How long a fetch of `jwksUri` may take.
+        /// How long a fetch of `jwksUri` may take, and how long a request may wait for the first one.
         timeout: Duration = Duration::from_secs(5),
         /// Claims that hold several values with spaces between them, besides `scope` and `permission`.
         space_delimited_claims: Vec<String>,
@@ -112,13 +117,13 @@ settings! {
 
     /// The cache of verified tokens.
     pub struct TokenCache {
-        /// For each worker; 0 is off.
+        /// For each worker; `0B` is off.
         bytes: Size = Size::mib(4),
     }
 
     /// API keys and where they are carried.
     pub struct ApiKeys {
-        /// The header that carries the key.
+        /// The header that carries the key. It is removed before the model sees the request.
         header: String = "x-api-key".to_owned(),
         /// The keys.
         keys: Vec<ApiKey>,
@@ -128,9 +133,9 @@ settings! {
     pub struct ApiKey {
         /// The identity is `apikey/<name>`.
         name: String,
-        /// SHA-256 of the key in 64 hexadecimal digits.
+        /// SHA-256 of the key in 64 hexadecimal digits; `modelgate key new` makes both.
         sha256: String,
-        /// Claims that policies see.
+        /// Claims that policies see, as those of a token.
         claims: Json,
     }
 
@@ -138,9 +143,9 @@ settings! {
     pub struct Bypass {
         /// Names the rule in logs.
         name: String,
-        /// Who may use it: addresses and mTLS peers.
+        /// Who may use it: addresses and mTLS peers; empty: anybody.
         from: Vec<From>,
-        /// What it opens.
+        /// What it opens. At least one.
         to: Vec<To>,
     }
 
@@ -154,15 +159,15 @@ settings! {
 
     /// One policy.
     pub struct Policy {
-        /// Names it in logs and metrics, together with the namespace.
+        /// Names it in logs and metrics, together with the namespace. No two may have the same.
         name: String,
         /// Names it, and resolves service accounts without a namespace.
         namespace: String = String::new(),
         /// What a match means.
         action: Action = Action::Allow,
-        /// Counted and logged only.
+        /// Counted and logged only, never carried out; it does not make others be denied either.
         dry_run: bool = false,
-        /// The policy exists only for these; empty: for every request.
+        /// Model matches. The policy exists only for these, as with a selector; empty: for every request.
         models: Vec<String>,
         /// Any of these matches; none: the policy never matches.
         rules: Vec<Rule>,
@@ -186,11 +191,11 @@ settings! {
 
     /// Istio's `Source`: fields are ANDed, the values of one are ORed.
     pub struct Source {
-        /// Peer identities without `spiffe://`.
+        /// Peer identities by mTLS, as `cluster.local/ns/prod/sa/client`, without `spiffe://`.
         principals: Vec<String>,
         /// None of these peer identities.
         not_principals: Vec<String>,
-        /// `<issuer>/<subject>` of the token.
+        /// `<issuer>/<subject>` of the token, or `apikey/<name>`; `*` is any caller with a credential.
         request_principals: Vec<String>,
         /// None of these.
         not_request_principals: Vec<String>,
@@ -202,11 +207,11 @@ settings! {
         service_accounts: Vec<String>,
         /// None of these service accounts.
         not_service_accounts: Vec<String>,
-        /// Addresses of the direct peer.
+        /// Addresses of the caller, IPv4 and IPv6, single or as CIDR; see `sourceAddress`.
         ip_blocks: Vec<String>,
         /// None of these addresses.
         not_ip_blocks: Vec<String>,
-        /// Addresses of the client as `x-forwarded-for` tells it.
+        /// Addresses of the client as Envoy finds it in `x-forwarded-for`.
         remote_ip_blocks: Vec<String>,
         /// None of these addresses.
         not_remote_ip_blocks: Vec<String>,
@@ -220,7 +225,7 @@ settings! {
 
     /// Istio's `Operation`, and modelgate's models and operations.
     pub struct Operation {
-        /// `:authority`.
+        /// The whole of `:authority`, with its port, in any case.
         hosts: Vec<String>,
         /// None of these.
         not_hosts: Vec<String>,
@@ -228,19 +233,20 @@ settings! {
         ports: Vec<String>,
         /// None of these.
         not_ports: Vec<String>,
-        /// `:method`.
+        /// The method, in upper case.
         methods: Vec<String>,
         /// None of these.
         not_methods: Vec<String>,
-        /// The path as the client sent it, without query.
+        /// The path as the client sent it, without query. `{*}` is one segment, `{**}` any number.
         paths: Vec<String>,
         /// None of these.
         not_paths: Vec<String>,
-        /// `namespace/name` of the model that is reached.
+        /// The model that is reached, whatever the address was.
         models: Vec<String>,
         /// None of these.
         not_models: Vec<String>,
-        /// What is done with the model.
+        /// What is done with the model: `predict`, `feedback`, `explain`, `metadata`, `status`, `docs`,
+        /// `metrics`, `admin` or `other`. The last three stay closed unless a rule names them.
         operations: Vec<String>,
         /// None of these.
         not_operations: Vec<String>,
@@ -248,7 +254,10 @@ settings! {
 
     /// Istio's `Condition`.
     pub struct Condition {
-        /// The attribute.
+        /// The attribute: `source.ip`, `remote.ip`, `source.principal`, `source.namespace`,
+        /// `source.serviceAccount`, `request.auth.principal`, `request.auth.audiences`,
+        /// `request.auth.presenter`, `request.auth.claims[name]`, `request.headers[name]`,
+        /// `destination.ip`, `destination.port` or `connection.sni`.
         key: String,
         /// Any of these.
         values: Vec<String>,
@@ -258,18 +267,19 @@ settings! {
 
     /// Which addresses are models.
     pub struct Targets {
-        /// Families whose addresses are read.
+        /// Families whose addresses are read; an empty list reads no models.
         families: Vec<Family> = vec![Family::SeldonV1, Family::SeldonV2],
-        /// Where Seldon v1 deployments are reached.
+        /// Where Seldon v1 deployments are reached: the first segment of their paths.
         seldon_prefix: String = "/seldon".to_owned(),
-        /// Which host belongs to which namespace; the first that matches.
+        /// Which host belongs to which namespace, as addresses of Seldon v2 name none; the first that
+        /// matches.
         seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
         kserve: KServe,
         /// Routes that choose the model themselves.
         fixed: Vec<Fixed>,
-        /// Tails that are metrics, with any method.
+        /// Ends of paths that are metrics, with any method.
         metrics_paths: Vec<String> = vec!["/prometheus".to_owned(), "/metrics".to_owned()],
     }
 
@@ -277,7 +287,7 @@ settings! {
     pub struct SeldonV2 {
         /// The namespace that the model's name gets.
         namespace: String,
-        /// Istio host matches.
+        /// Host matches.
         hosts: Vec<String>,
     }
 
@@ -291,11 +301,11 @@ settings! {
         path_template: Option<String>,
     }
 
-    /// A route that chooses the model itself.
+    /// A route that chooses the model itself. It decides before headers and paths.
     pub struct Fixed {
-        /// Istio host matches.
+        /// Host matches.
         hosts: Vec<String>,
-        /// Paths below it.
+        /// Paths that begin with these segments.
         path_prefix: String = "/".to_owned(),
         /// `namespace/name`.
         model: String,
@@ -307,25 +317,26 @@ settings! {
         name: String,
         /// What it applies to.
         r#match: RewriteMatch,
-        /// Template of the new path; absent: unchanged.
+        /// Template of the new path; absent: unchanged. The query is kept.
         path: Option<String>,
-        /// The new authority; empty: unchanged.
+        /// Template of the new authority; empty: unchanged.
         authority: String = String::new(),
-        /// Headers to set, with templates.
+        /// Headers to set, each with a template.
         set_headers: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove_headers: Vec<String>,
-        /// The model that is reached, where the path template does not name it.
+        /// The model that is reached, where neither the new path nor the old one says it.
         target: Option<RewriteTarget>,
     }
 
     /// What a rewrite applies to: all of it must match.
     pub struct RewriteMatch {
-        /// Template of the path.
+        /// Pattern of the path. `{name}` catches one segment or a part of one, `{name=**}` at the end the
+        /// rest of the path.
         path: String,
         /// Any of these; empty: any.
         methods: Vec<String>,
-        /// Istio host matches; empty: any.
+        /// Host matches; empty: any.
         hosts: Vec<String>,
         /// All of these.
         headers: Vec<HeaderMatch>,
@@ -335,7 +346,7 @@ settings! {
     pub struct HeaderMatch {
         /// Name of the header.
         name: String,
-        /// Istio string match.
+        /// String match; `*` is any value.
         value: String,
     }
 
@@ -349,15 +360,15 @@ settings! {
 
     /// Weighted variants of a model.
     pub struct Split {
-        /// Names the split.
+        /// Names the split. Another name deals the callers anew.
         name: String,
-        /// `namespace/name` matches.
+        /// Model matches.
         models: Vec<String>,
-        /// All of these.
+        /// All of these: callers to whom the split applies. The first split that fits is the only one.
         when: Vec<Condition>,
-        /// The header that a VirtualService matches on.
+        /// The header that a VirtualService matches on. Clients cannot set it.
         header: String = "x-modelgate-variant".to_owned(),
-        /// `principal`, `header:<name>`, `cookie:<name>` or `none`.
+        /// By what a caller keeps its variant: `principal`, `header:<name>`, `cookie:<name>` or `none`.
         sticky_by: String = "none".to_owned(),
         /// The cookie, with `cookie:<name>`.
         cookie: SplitCookie,
@@ -377,31 +388,32 @@ settings! {
     pub struct Variant {
         /// The value of the header.
         name: String,
-        /// Its share, relative to the sum.
+        /// Its share, relative to the sum of all weights.
         weight: u32,
     }
 
     /// A shadow deployment.
     pub struct Shadow {
-        /// Names the shadow in metrics and logs.
+        /// Names the shadow in metrics and logs. No two may have the same.
         name: String,
-        /// `namespace/name` matches.
+        /// Model matches.
         models: Vec<String>,
         /// Which operations are copied.
         operations: Vec<String> = vec!["predict".to_owned()],
-        /// All of these.
+        /// All of these: only such callers are copied.
         when: Vec<Condition>,
-        /// How many of the requests; 0 is off.
+        /// How many of the requests, 0 to 100; 0 is off.
         percent: f64 = 100.0,
         /// What the choice is made by.
         sample_by: SampleBy = SampleBy::Request,
-        /// The Envoy cluster of the shadow.
+        /// The Envoy cluster of the shadow, as `outbound|8000||iris-v2.prod.svc.cluster.local`.
         cluster: String,
         /// Default: the host in the cluster's name.
         authority: Option<String>,
-        /// Template over the target; default: the path that goes upstream.
+        /// Template with `{namespace}`, `{model}` and `{predictor}`; default: the path that goes upstream,
+        /// without what the live model's route takes off.
         path: Option<String>,
-        /// How long the shadow may take.
+        /// How long the shadow may take, up to 10m.
         timeout: Duration = Duration::from_secs(2),
         /// Headers of the copy.
         headers: ShadowHeaders,
@@ -411,17 +423,17 @@ settings! {
         breaker: Breaker,
         /// How answers are compared.
         compare: Compare,
-        /// Whether logs may show values of a mismatch.
+        /// Whether logs may show the values of a mismatch, which are what models were asked and answered.
         log_values: bool = false,
     }
 
     /// Headers of the copy.
     pub struct ShadowHeaders {
-        /// Headers to set.
+        /// Headers to set, each with its value.
         set: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove: Vec<String>,
-        /// Identity headers that the shadow may see.
+        /// Identity headers that the shadow may see; it sees none by default.
         keep: Vec<String>,
     }
 
@@ -431,7 +443,8 @@ settings! {
         request_bytes: Size = Size::mib(1),
         /// Largest answer that is kept for comparison.
         response_bytes: Size = Size::mib(1),
-        /// Copies under way at once.
+        /// Copies under way at once. Envoy holds the bodies of these: `inFlight` times `requestBytes`
+        /// at most, besides what the filter holds.
         in_flight: u32 = 64,
         /// Bytes held at once.
         buffered_bytes: Size = Size::mib(8),
@@ -457,7 +470,8 @@ settings! {
         unordered: Vec<String>,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,
-        /// The live model's cluster, which then gets a second copy: what its two answers differ in is noise.
+        /// The live model's cluster, which then gets a second copy: what its two answers differ in is
+        /// noise. Empty: no second copy.
         baseline_cluster: String = String::new(),
     }
 
@@ -473,7 +487,8 @@ settings! {
         model_labels: Labels,
         /// Distinct policies in metric names.
         policy_labels: Labels,
-        /// Whether filter state is written for access logs.
+        /// Whether filter state is written for access logs: `wasm.modelgate.model` and others. Costs host
+        /// calls.
         access_log: bool = false,
     }
 
@@ -495,7 +510,7 @@ words! {
 
     /// The answer where no ALLOW policy applies.
     pub enum DefaultAction {
-        /// As Istio.
+        /// As Istio has it.
         Allow = "ALLOW",
         /// Fail closed.
         Deny = "DENY",
@@ -509,17 +524,18 @@ words! {
         Deny = "DENY",
         /// Counts it.
         Audit = "AUDIT",
-        /// Istio's delegation to an external authorizer, which a filter cannot do.
+        /// Istio's delegation to an external authorizer; refused, as a filter cannot do it.
         Custom = "CUSTOM",
     }
 
     /// Where `source.ip` comes from.
     pub enum SourceAddress {
-        /// The last element of `x-forwarded-for` where the listener is not inbound.
+        /// The last element of `x-forwarded-for`, which a gateway appends itself; at a sidecar's inbound
+        /// listener it cannot be had.
         Auto = "AUTO",
         /// The last element of `x-forwarded-for`.
         LastForwardedFor = "LAST_FORWARDED_FOR",
-        /// It cannot be had.
+        /// It cannot be had: policies about it hold in DENY and AUDIT, and not in ALLOW.
         Unavailable = "UNAVAILABLE",
     }
 
