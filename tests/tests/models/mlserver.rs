@@ -11,11 +11,13 @@ use testbed::wasmplugin::WasmPlugin;
 
 use crate::support::{FLOWER, assert_close, open_inference, outcomes, settled};
 
-const INFER: &str = "/v2/models/iris/infer";
+/// The live model.
+pub const INFER: &str = "/v2/models/iris/infer";
 
 const SHADOW: &str = "outbound|80||iris-v2.seldon-mesh.svc.cluster.local";
 
-async fn gateway(live: &ModelServer, shadow: &ModelServer, compare: Value) -> Result<Running> {
+/// A gateway in front of `live` that copies every question to `shadow`.
+pub async fn gateway(live: &ModelServer, shadow: &ModelServer, compare: Value) -> Result<Running> {
     let config = json!({
         "authentication": {"jwtRules": [Issuer::shared()?.rule()]},
         "authorization": {"defaultAction": "ALLOW", "policies": [{

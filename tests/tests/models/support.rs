@@ -29,8 +29,13 @@ pub fn seldon() -> Value {
 
 /// A question of the Open Inference Protocol for probabilities.
 pub fn open_inference() -> Value {
+    open_inference_about(FLOWER)
+}
+
+/// The same about another flower.
+pub fn open_inference_about(flower: [f64; 4]) -> Value {
     json!({
-        "inputs": [{"name": "flower", "shape": [1, 4], "datatype": "FP64", "data": FLOWER}],
+        "inputs": [{"name": "flower", "shape": [1, 4], "datatype": "FP64", "data": flower}],
         "outputs": [{"name": "predict_proba"}],
     })
 }
