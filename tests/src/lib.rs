@@ -16,9 +16,11 @@
 //! | [`model_clients`] | the clients that come with them |
 //! | [`tokens`] | an issuer of tokens, good and bad |
 //! | [`client`] | a client that sends exactly the bytes it is given |
+//! | [`browser`] | a headless Chromium, and the page in it |
 //! | [`process`] | children that never outlive their parent |
 //! | [`wait`] | waiting without sleeping too long |
 
+pub mod browser;
 pub mod client;
 pub mod envoy;
 pub mod gateway;

@@ -144,6 +144,16 @@ impl Counts {
         self.differences.get(kind.as_str()).copied().unwrap_or_default()
     }
 
+    /// Every outcome with its count, in the order in which the engine declares them.
+    pub fn by_outcome(&self) -> Vec<(&str, f64)> {
+        in_order(&self.outcomes, Outcome::WORDS)
+    }
+
+    /// Every kind of difference with its count, likewise.
+    pub fn by_kind(&self) -> Vec<(&str, f64)> {
+        in_order(&self.differences, Kind::WORDS)
+    }
+
     /// Copies that have their outcome.
     pub fn ended(&self) -> f64 {
         self.outcomes.values().sum()
@@ -180,6 +190,13 @@ impl Counts {
             moved: self.moved.since(&before.moved),
         }
     }
+}
+
+/// The known ones first, then the others.
+fn in_order<'c>(counts: &'c BTreeMap<String, f64>, words: &[&str]) -> Vec<(&'c str, f64)> {
+    let mut all: Vec<_> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    all.sort_by_key(|(name, _)| words.iter().position(|word| word == name).unwrap_or(words.len()));
+    all
 }
 
 fn minus(now: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {

@@ -1,7 +1,5 @@
 //! A report for a terminal.
 
-use std::collections::BTreeMap;
-
 use super::Report;
 use super::figures::{Figures, QUANTILES, Quantiles};
 use super::interval::{Confidence, Estimate, Share};
@@ -62,8 +60,8 @@ pub fn table(figures: &Figures, confidence: Confidence) -> Vec<String> {
     ] {
         lines.push(share_line(name, share, confidence));
     }
-    lines.extend(bars("outcome", &counts.outcomes, counts.ended()));
-    lines.extend(bars("difference", &counts.differences, figures.agreement.of));
+    lines.extend(bars("outcome", &counts.by_outcome(), counts.ended()));
+    lines.extend(bars("difference", &counts.by_kind(), figures.agreement.of));
     let distributions = [
         ("live", &figures.live, 1),
         ("shadow", &figures.shadow, 1),
@@ -96,9 +94,9 @@ fn share_line(name: &str, share: Share, confidence: Confidence) -> String {
 }
 
 /// A bar for each count that is not 0.
-fn bars(title: &str, counts: &BTreeMap<String, f64>, of: f64) -> Vec<String> {
+fn bars(title: &str, counts: &[(&str, f64)], of: f64) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, count) in counts.iter().filter(|(_, count)| **count > 0.0) {
+    for (name, count) in counts.iter().filter(|(_, count)| *count > 0.0) {
         if lines.is_empty() {
             lines = vec![String::new(), format!("{title:<18}{:>10}", "count")];
         }

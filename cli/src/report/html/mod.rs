@@ -173,21 +173,29 @@ fn percent(share: f64) -> String {
 }
 
 fn outcomes(figures: &Figures) -> Markup {
-    let counts: Vec<(&str, f64)> =
-        figures.counts.outcomes.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     html! {
         h3 { "Outcomes" }
-        (bars("What became of the copies", "outcome", &counts))
+        (bars(
+            "What became of the copies",
+            "outcome",
+            &figures.counts.by_outcome(),
+            figures.counts.ended(),
+        ))
     }
 }
 
 fn differences(figures: &Figures) -> Markup {
-    let kinds = figures.counts.differences.iter().filter(|(_, count)| **count > 0.0);
-    let kinds: Vec<(&str, f64)> = kinds.map(|(name, count)| (name.as_str(), *count)).collect();
+    let mut kinds = figures.counts.by_kind();
+    kinds.retain(|(_, count)| *count > 0.0);
     html! {
         @if !kinds.is_empty() {
             h3 { "Kinds of differences" }
-            (bars("Answers that differ in this way; one can differ in several", "difference", &kinds))
+            (bars(
+                "Answers that differ in this way, of those compared; one can differ in several",
+                "difference",
+                &kinds,
+                figures.agreement.of,
+            ))
         }
     }
 }

@@ -40,9 +40,8 @@ fn figure(caption: &str, height: f64, drawing: &Markup) -> Markup {
     }
 }
 
-/// A bar for each count.
-pub fn bars(caption: &str, kind: &str, counts: &[(&str, f64)]) -> Markup {
-    let sum: f64 = counts.iter().map(|(_, count)| count).sum();
+/// A bar for each count, with its share of them all.
+pub fn bars(caption: &str, kind: &str, counts: &[(&str, f64)], of: f64) -> Markup {
     let most = counts.iter().map(|(_, count)| *count).fold(1.0, f64::max);
     let drawing = html! {
         @for (row, (name, count)) in counts.iter().enumerate() {
@@ -52,7 +51,7 @@ pub fn bars(caption: &str, kind: &str, counts: &[(&str, f64)]) -> Markup {
                 rect.bar.shadow x=(LEFT) y=(y + 5.0) height="17"
                     width=(round((RIGHT - LEFT) * count / most)) {}
                 text x=(RIGHT + 8.0) y=(y + 18.0) {
-                    (number(*count)) " (" (short((count / sum.max(1.0) * 1000.0).round() / 10.0)) " %)"
+                    (number(*count)) " (" (short((count / of.max(1.0) * 1000.0).round() / 10.0)) " %)"
                 }
             }
         }
@@ -101,13 +100,13 @@ pub fn columns(caption: &str, series: &[Series<'_>]) -> Markup {
     let drawing = html! {
         @for (nth, s) in series.iter().enumerate() {
             @let x = nth as f64 * 110.0;
-            rect.bar class=(s.class) x=(x) y="2" width="12" height="12" {}
+            rect class={ "bar " (s.class) } x=(x) y="2" width="12" height="12" {}
             text x=(x + 18.0) y="13" { (s.name) }
             @for (at, bucket) in s.columns.iter().skip(first).take(shown).enumerate() {
                 @let height = round((HEIGHT - TOP) * bucket.count / most);
                 @let middle = (at as f64 + 0.5) * group;
                 @let x = middle + (nth as f64 - series.len() as f64 / 2.0) * width;
-                rect.bar class=(s.class) x=(round(x)) y=(HEIGHT - height) width=(round(width - 1.0))
+                rect class={ "bar " (s.class) } x=(round(x)) y=(HEIGHT - height) width=(round(width - 1.0))
                     height=(height) {
                     title { (s.name) ", " (range(bucket)) ": " (short((bucket.count * 1000.0).round() / 10.0)) " %" }
                 }
