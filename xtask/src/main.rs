@@ -64,8 +64,9 @@ enum Command {
     ///
     ///   unit    unit and property tests of every package
     ///   wasm    the engine compiled to WebAssembly, in Node
-    ///   module  the built module: imports, exports, size
+    ///   module  the built module: imports, exports, size, memory and work
     ///   envoy   the module in a real Envoy
+    ///   browser the report's page in a real Chromium
     ///   models  real model servers behind the module
     ///   istio   a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
@@ -87,7 +88,7 @@ enum Command {
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
-        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, cargo-deny, istio, kubernetes,
+        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
         /// registry; all without names
         names: Vec<String>,
     },
