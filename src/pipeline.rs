@@ -221,6 +221,10 @@ impl Plan {
             result.path
         };
 
+        // Policies see the request as authentication leaves it, a condition on `:path` too.
+        if let Some(path) = &path {
+            decision.edits.set(b":path", path.clone());
+        }
         let subject = Subject {
             request,
             edits: &decision.edits,

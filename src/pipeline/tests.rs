@@ -130,6 +130,23 @@ fn a_bad_credential_is_refused_before_authorization() {
 }
 
 #[test]
+fn a_condition_on_the_path_sees_it_without_the_token() {
+    let deny = json!({"name": "queries", "action": "DENY", "rules": [{"when": [
+        {"key": "request.headers[:path]", "values": ["*token=x"]}]}]});
+    let bypass = json!([{"name": "scrape", "to": [{"operation": {"paths": ["/prometheus"]}}]}]);
+    let rule = json!({"issuer": "me", "fromParams": ["token"],
+        "jwks": json!({"keys": [{"kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}).to_string()});
+    let plan = plan(json!({"bypass": bypass, "authentication": {"jwtRules": [rule]},
+        "authorization": {"policies": [deny]}}));
+    let decision = decide(&plan, "GET /prometheus?a=1&token=x", &[]);
+    assert_eq!(decision.verdict, Verdict::Bypassed);
+    assert_eq!(added(&decision, ":path"), Some("/prometheus?a=1"));
+    assert_eq!(decide(&plan, "GET /prometheus?other_token=x", &[]).verdict, Verdict::Denied);
+}
+
+#[test]
 fn a_bypass_needs_no_credential_shows_none_and_stays_under_deny() {
     let bypass = json!([{"name": "scrape", "to": [{"operation": {"paths": ["/prometheus"]}}]}]);
     let deny = json!({"name": "no-posts", "action": "DENY",

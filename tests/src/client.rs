@@ -213,6 +213,34 @@ impl Connection {
     }
 }
 
+/// Sends requests over a connection of any kind, one after the other, and returns the answers that came
+/// before the server closed it.
+pub async fn exchange<S>(stream: S, requests: &[Request]) -> Result<Vec<Response>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut unread = Vec::new();
+    let mut answer = Answer { reader: &mut reader, unread: &mut unread };
+    let mut responses = Vec::with_capacity(requests.len());
+    let exchanged = async {
+        for request in requests {
+            let bytes = request.to_bytes();
+            // A server that does not read on may still have answered.
+            let _ = writer.write_all(&bytes).await;
+            let _ = writer.flush().await;
+            let Ok(response) = answer.read(request.method == "HEAD").await else { break };
+            let last = response.header("connection") == Some("close");
+            responses.push(response);
+            if last {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, exchanged).await.context("no complete answers in time")?;
+    Ok(responses)
+}
+
 /// An answer that is being read.
 struct Answer<'a, R> {
     reader: &'a mut R,

@@ -19,7 +19,7 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 7] = [
+const TIERS: [Tier; 8] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
     Tier {
@@ -28,6 +28,11 @@ const TIERS: [Tier; 7] = [
         run: module,
     },
     Tier { name: "envoy", about: "the module in Envoy", run: envoy },
+    Tier {
+        name: "differential",
+        about: "the module and Envoy's own filters, with the same policies and requests",
+        run: differential,
+    },
     Tier { name: "browser", about: "the report's page in Chromium", run: browser },
     Tier { name: "models", about: "real model servers behind the module", run: models },
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
@@ -173,6 +178,15 @@ fn browser(run: &mut Run<'_>) -> Result<()> {
     run.cargo_test(&tests, &environment)
 }
 
+fn differential(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-tests", "--test=differential"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let environment = run.gateway()?;
+    run.cargo_test(&tests, &environment)
+}
+
 fn models(run: &mut Run<'_>) -> Result<()> {
     let tests = ["--package=modelgate-tests", "--test=models"];
     if !run.wanted(&tests)? {
@@ -285,7 +299,8 @@ mod tests {
 
     #[test]
     fn names_select_tiers_and_tests() {
-        let all = vec!["unit", "wasm", "module", "envoy", "browser", "models", "istio"];
+        let all =
+            vec!["unit", "wasm", "module", "envoy", "differential", "browser", "models", "istio"];
         assert_eq!(names(&[]).unwrap(), (all.clone(), None));
         assert_eq!(names(&["jwt"]).unwrap(), (all, Some("jwt".into())));
         assert_eq!(names(&["istio"]).unwrap(), (vec!["istio"], None));

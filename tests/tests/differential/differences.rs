@@ -1,0 +1,485 @@
+//! What docs/istio.md says that modelgate does otherwise, each row by its name and with a prediction: what
+//! Envoy's answer becomes under this difference alone. An explanation holds only if every prediction
+//! together gives modelgate's answer to the letter.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use crate::answer::{Answer, DETAILS};
+use crate::arena::{Arena, Side};
+use crate::case::{Ask, Set, filled};
+use crate::certificates::{Certificates, ITS_FIRST_NAME, SEVERAL_NAMES};
+use crate::keys::{ALGORITHMS, encode};
+use crate::token::Token;
+
+/// A pair whose answers differ.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub set: Set,
+    pub ask: Ask,
+    /// Its tokens as they were sent.
+    pub texts: Vec<String>,
+    pub native: Answer,
+    pub ours: Answer,
+}
+
+impl Case {
+    /// What differs, without what is particular to this pair.
+    pub fn kind(&self) -> String {
+        let told = |answer: &Answer| {
+            let details: String = answer.header("x-details").chars().take(40).collect();
+            format!("{} {} {details}", answer.status, answer.body)
+        };
+        let (native, ours) = (told(&self.native), told(&self.ours));
+        if native != ours {
+            return format!("native {native}, modelgate {ours}");
+        }
+        let mut parts = Vec::new();
+        for name in self.native.headers.keys().chain(self.ours.headers.keys()) {
+            if self.native.headers.get(name) != self.ours.headers.get(name) {
+                parts.push(name.clone());
+            }
+        }
+        if let (Some(native), Some(ours)) = (&self.native.seen, &self.ours.seen) {
+            if native.path != ours.path {
+                parts.push("path".into());
+            }
+            for name in native.headers.keys().chain(ours.headers.keys()) {
+                if native.headers.get(name) != ours.headers.get(name) {
+                    parts.push(format!("upstream {name}"));
+                }
+            }
+        }
+        parts.sort();
+        parts.dedup();
+        format!("{native}, but {}", parts.join(", "))
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let replay = serde_json::to_string(&(&self.set, &self.ask)).unwrap_or_default();
+        writeln!(f, "rules:    {}", serde_json::to_string(&self.set.rules).unwrap_or_default())?;
+        for policy in &self.set.policies {
+            writeln!(f, "policy:   {policy}")?;
+        }
+        writeln!(f, "request:  {} {} ({})", self.ask.method, self.ask.path, self.ask.host)?;
+        for (name, value) in &self.ask.headers {
+            writeln!(f, "          {name}: {value}")?;
+        }
+        writeln!(f, "native:   {:?}\nmodelgate: {:?}", self.native, self.ours)?;
+        writeln!(
+            f,
+            "MODELGATE_REPLAY='{}' cargo xtask test differential",
+            replay.replace('\'', r"'\''")
+        )
+    }
+}
+
+pub const SPELLING: &str = "`h.p.s.`, `h..p.s`, white space, padding or unused bits in base64url";
+pub const JSON: &str = "JSON with trailing commas, `null` as header or payload";
+pub const CRIT: &str = "`crit` in the header";
+pub const KEY_TYPE: &str = "key type, curve and algorithm";
+pub const SEVERAL: &str = "several valid tokens under one rule";
+pub const CHALLENGE: &str = "a token in the query that is refused";
+pub const QUERY: &str = "what is left of a query when a token is taken out";
+pub const NUMBERS: &str = "whole numbers above 2^53 in claim headers";
+pub const UNDERSCORE: &str = "a client's header that differs from an output header by `_` for `-`";
+pub const TRIED_AGAIN: &str = "a good token and a bad one, under several rules";
+pub const NAMES: &str = "**Certificates with several SANs.**";
+
+/// Has the answer of Envoy become what this difference makes of it; whether it changes anything.
+type Prediction = fn(&Case, &mut Answer) -> bool;
+
+const PREDICTIONS: &[(&str, Prediction)] = &[
+    (SEVERAL, only_the_identitys_headers),
+    (NUMBERS, exact_numbers),
+    (CHALLENGE, challenge_without_tokens),
+    (TRIED_AGAIN, only_what_was_accepted_goes),
+    (QUERY, query_as_it_was_sent),
+    (UNDERSCORE, no_other_spelling),
+];
+
+/// The rows that explain a case; `None` if they do not.
+pub async fn explain(arena: &Arena, set: usize, case: &Case) -> Result<Option<Vec<&'static str>>> {
+    if let Some(rows) = predicted(case, case.native.clone(), Vec::new()) {
+        return Ok(Some(rows));
+    }
+    let stricter = stricter(case)?;
+    if stricter.rows.is_empty() {
+        return Ok(None);
+    }
+    let native = stricter.native(arena, set, case).await?;
+    Ok(predicted(case, native, stricter.rows))
+}
+
+/// The cases that are not explained by Envoy's answer where no token is taken off: where several rules fail
+/// it tries each again, and what a good token was taken from by then looks as if there had been none.
+pub async fn explain_without_removal(
+    certificates: &Arc<Certificates>,
+    cases: Vec<Case>,
+) -> Result<(Vec<Case>, Vec<&'static str>)> {
+    let is_refused = |case: &Case| case.ours.header(DETAILS).starts_with("jwt_authn_access_denied");
+    let (some, mut left): (Vec<Case>, Vec<Case>) =
+        cases.into_iter().partition(|case| case.set.rules.len() > 1 && is_refused(case));
+    let mut explained = Vec::new();
+    for some in some.chunks(100) {
+        let sets: Vec<Set> = some.iter().map(|case| case.set.keeping_tokens()).collect();
+        let arena = Arena::start(&sets, certificates).await?;
+        for (i, case) in some.iter().enumerate() {
+            let stricter = stricter(case)?;
+            let native = stricter.native(&arena, i, case).await?;
+            let mut rows = stricter.rows;
+            rows.push(TRIED_AGAIN);
+            match predicted(case, native, rows) {
+                Some(rows) => explained.extend(rows),
+                None => left.push(case.clone()),
+            }
+        }
+    }
+    Ok((left, explained))
+}
+
+/// The rows, with those of the predictions that it takes to come to modelgate's answer.
+fn predicted(
+    case: &Case,
+    mut native: Answer,
+    mut rows: Vec<&'static str>,
+) -> Option<Vec<&'static str>> {
+    for (row, predict) in PREDICTIONS {
+        if predict(case, &mut native) {
+            rows.push(row);
+        }
+    }
+    (native == case.ours && !rows.is_empty()).then_some(rows)
+}
+
+/// A request that Envoy answers as modelgate answers this one: in the place of a token that only
+/// modelgate refuses stands one that Envoy refuses for the same reason, and a certificate has only the
+/// name that a filter sees.
+struct Stricter {
+    ask: Ask,
+    /// What it is by which it differs.
+    rows: Vec<&'static str>,
+    /// What stands in it, and in the place of what.
+    replaced: Vec<(String, String)>,
+}
+
+impl Stricter {
+    /// Envoy's answer to it, in the words that it would have for the case.
+    async fn native(&self, arena: &Arena, set: usize, case: &Case) -> Result<Answer> {
+        let asks = [(self.ask.client.clone(), self.ask.with(&case.texts)?)];
+        let mut native =
+            arena.answers(Side::Native, set, &asks).await?.pop().context("no answer")?;
+        if self.rows.contains(&CRIT) {
+            rename(&mut native);
+        }
+        if let Some(seen) = &mut native.seen {
+            let lines = seen.headers.values_mut().flatten().chain([&mut seen.path]);
+            for line in lines {
+                for (new, old) in &self.replaced {
+                    *line = line.replace(new, old);
+                }
+            }
+        }
+        Ok(native)
+    }
+}
+
+fn stricter(case: &Case) -> Result<Stricter> {
+    let mut ask = case.ask.clone();
+    let (mut rows, mut spaces, mut replaced) = (Vec::new(), false, Vec::new());
+    let mut replace = |text: &mut String, ends: &[char]| -> Result<()> {
+        let mut from = 0;
+        while let Some((i, at)) = (0..case.texts.len())
+            .filter_map(|i| Some((i, from + text.get(from..)?.find(&format!("<{i}>"))?)))
+            .min_by_key(|(_, at)| *at)
+        {
+            let rest = text.get(at..).unwrap_or_default();
+            let end = rest.find(ends).unwrap_or(rest.trim_end().len());
+            let found = filled(rest.get(..end).unwrap_or_default(), &case.texts)?;
+            let token = case.ask.tokens.get(i).context("no such token")?;
+            from = at + end;
+            if let Some((other, row)) = substitute(&found, token) {
+                text.replace_range(at..at + end, &other);
+                from = at + other.len();
+                rows.push(row);
+                replaced.push((other, found));
+            }
+        }
+        Ok(())
+    };
+    replace(&mut ask.path, &['&', '#'])?;
+    for (name, value) in &mut ask.headers {
+        // Without a prefix the whole line is the token, and the space behind a scheme is in its header.
+        let start = value.find('<');
+        let before = start.and_then(|start| value.get(..start)).unwrap_or_default();
+        if let (Some(start), true) =
+            (start, is_read_whole(case, name) && before.trim_start().contains(' '))
+        {
+            value.insert(start, '!');
+            spaces = true;
+        }
+        let ends: &[char] = if name == "cookie" { &[';', '"'] } else { &[] };
+        replace(value, ends)?;
+    }
+    if spaces {
+        rows.push(SPELLING);
+    }
+    if ask.client.certificate == SEVERAL_NAMES {
+        ask.client.certificate = ITS_FIRST_NAME.into();
+        rows.push(NAMES);
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    if spaces {
+        replaced.extend(case.texts.iter().map(|text| (format!("!{text}"), text.clone())));
+    }
+    Ok(Stricter { ask, rows, replaced })
+}
+
+/// Whether a rule takes every line of this header for a token.
+fn is_read_whole(case: &Case, name: &str) -> bool {
+    let headers = case.set.rules.iter().filter_map(|rule| rule.get("fromHeaders")?.as_array());
+    let text = |header: &Value, field| {
+        header.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    headers.flatten().any(|header| {
+        text(header, "name").eq_ignore_ascii_case(name) && text(header, "prefix").is_empty()
+    })
+}
+
+/// What modelgate refuses in a text that Envoy would take for a token, and a text that Envoy refuses
+/// for the same reason.
+fn substitute(text: &str, token: &Token) -> Option<(String, &'static str)> {
+    let parts: Vec<&str> = text.split('.').collect();
+    if parts.iter().filter(|part| !part.is_empty()).count() != 3 {
+        return None;
+    }
+    let &[header, payload, signature] = parts.as_slice() else {
+        return Some(("not-a-token".into(), SPELLING));
+    };
+    let strict = |part: &str| URL_SAFE_NO_PAD.decode(part);
+    let object = |json: &[u8]| serde_json::from_slice::<Map<String, Value>>(json);
+    let Ok(json) = strict(header) else {
+        return Some((format!("a!.{payload}.{signature}"), SPELLING));
+    };
+    let Ok(members) = object(&json) else {
+        return Some((format!("{}.{payload}.{signature}", encode(b"{")), JSON));
+    };
+    if members.contains_key("crit") && members.get("kid").is_none_or(Value::is_string) {
+        let mut members = members;
+        members.insert("kid".into(), 7.into());
+        let header = encode(Value::Object(members).to_string().as_bytes());
+        return Some((format!("{header}.{payload}.{signature}"), CRIT));
+    }
+    let Ok(json) = strict(payload) else {
+        return Some((format!("{header}.a!.{signature}"), SPELLING));
+    };
+    if object(&json).is_err() {
+        return Some((format!("{header}.{}.{signature}", encode(b"{")), JSON));
+    }
+    if strict(signature).is_err() {
+        return Some((format!("{header}.{payload}.a!"), SPELLING));
+    }
+    let key = |name: &str| ALGORITHMS.iter().find(|a| a.name == name).map(|a| a.key);
+    let alg = members.get("alg").and_then(Value::as_str).and_then(key);
+    (alg.is_some() && alg != key(&token.algorithm))
+        .then(|| (format!("{header}.{payload}.{}", encode(&[0; 64])), KEY_TYPE))
+}
+
+/// Envoy has no text for `crit`: the token has a `kid` of a wrong type instead.
+fn rename(native: &mut Answer) {
+    let other = |text: &str| match text {
+        "Jwt header [kid] field is not a string" => "Jwt header [crit] is not supported".to_owned(),
+        "jwt_authn_access_denied{Jwt_header_[kid]_field_is_not_a_string}" => {
+            "jwt_authn_access_denied{Jwt_header_[crit]_is_not_supported}".to_owned()
+        }
+        text => text.to_owned(),
+    };
+    native.body = other(&native.body);
+    native.headers.values_mut().for_each(|value| *value = other(value));
+}
+
+fn rules_strings<'c>(case: &'c Case, field: &str) -> Vec<&'c str> {
+    let lists = case.set.rules.iter().filter_map(|rule| rule.get(field)?.as_array());
+    lists.flatten().filter_map(Value::as_str).collect()
+}
+
+fn output_headers(case: &Case) -> Vec<&str> {
+    let claims =
+        case.set.rules.iter().filter_map(|rule| rule.get("outputClaimToHeaders")?.as_array());
+    let claims = claims.flatten().filter_map(|claim| claim.get("header")?.as_str());
+    let payloads =
+        case.set.rules.iter().filter_map(|rule| rule.get("outputPayloadToHeader")?.as_str());
+    claims.chain(payloads).collect()
+}
+
+/// Envoy adds the lines of each token, the identity's last.
+fn only_the_identitys_headers(case: &Case, native: &mut Answer) -> bool {
+    let (Some(seen), Some(ours)) = (&mut native.seen, &case.ours.seen) else { return false };
+    let mut changed = false;
+    for name in output_headers(case) {
+        let Some(lines) = seen.headers.get(name) else { continue };
+        let kept = ours.headers.get(name).map(Vec::as_slice).unwrap_or_default();
+        let fits = match kept {
+            [] => lines.len() < case.ask.tokens.len(),
+            [one] => lines.len() > 1 && lines.last() == Some(one),
+            _ => false,
+        };
+        if fits {
+            changed = true;
+            if kept.is_empty() {
+                seen.headers.remove(name);
+            } else {
+                seen.headers.insert(name.to_owned(), kept.to_vec());
+            }
+        }
+    }
+    changed
+}
+
+fn exact_numbers(case: &Case, native: &mut Answer) -> bool {
+    let (Some(seen), Some(ours)) = (&mut native.seen, &case.ours.seen) else { return false };
+    let mut changed = false;
+    for name in output_headers(case) {
+        let (Some(lines), Some(exact)) = (seen.headers.get_mut(name), ours.headers.get(name))
+        else {
+            continue;
+        };
+        for (line, exact) in lines.iter_mut().zip(exact) {
+            let rounded = exact.parse::<u64>().ok().filter(|n| *n > 1 << 53).map(|n| n as f64);
+            if line != exact && rounded.is_some() && line.parse::<f64>().ok() == rounded {
+                line.clone_from(exact);
+                changed = true;
+            }
+        }
+    }
+    changed
+}
+
+/// Names of parameters that carry tokens.
+fn token_params(case: &Case) -> Vec<&str> {
+    let mut names = rules_strings(case, "fromParams");
+    let places = ["fromHeaders", "fromParams", "fromCookies"];
+    if case.set.rules.iter().any(|rule| places.iter().all(|place| rule.get(place).is_none())) {
+        names.push("access_token");
+    }
+    names
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn halves(part: &str) -> (String, String) {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    (decoded(name), decoded(value))
+}
+
+fn challenge_without_tokens(case: &Case, native: &mut Answer) -> bool {
+    const HEADER: &str = "www-authenticate";
+    let realm = |value: &str| {
+        let inner =
+            value.strip_prefix("Bearer realm=\"")?.strip_suffix("\", error=\"invalid_token\"")?;
+        let host = inner.find("://")? + 3;
+        let path = host + inner.get(host..)?.find('/')?;
+        Some((inner.get(..path)?.to_owned(), inner.get(path..)?.to_owned()))
+    };
+    let Some((before, path)) = realm(native.header(HEADER)) else { return false };
+    let sent = filled(&case.ask.path, &case.texts).unwrap_or_default();
+    let sent = sent.split('#').next().unwrap_or_default();
+    let Some((_, query)) = sent.split_once('?') else { return false };
+    let names = token_params(case);
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|part| part.is_empty() || !names.contains(&halves(part).0.as_str()))
+        .collect();
+    let (path, _) = path.split_once('?').unwrap_or((&path, ""));
+    let mark = if kept.is_empty() { "" } else { "?" };
+    let shorter = format!("{path}{mark}{}", kept.join("&"));
+    // As much of it as Envoy repeats.
+    let shorter = shorter.get(..256).unwrap_or(&shorter);
+    let predicted = format!("Bearer realm=\"{before}{shorter}\", error=\"invalid_token\"");
+    let changed = predicted != native.header(HEADER);
+    native.headers.insert(HEADER.into(), predicted);
+    changed
+}
+
+/// What Envoy makes of a query when it takes tokens out: once for each, the parameters that stay in the
+/// order of their names, decoded. What was decoded is taken apart again.
+fn rebuilt(query: &str, times: usize) -> impl Iterator<Item = String> {
+    let mut query = query.to_owned();
+    (0..times).map(move |_| {
+        let mut parts: Vec<(String, String)> = query.split('&').map(halves).collect();
+        parts.sort_by(|a, b| a.0.cmp(&b.0));
+        let parts: Vec<String> =
+            parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        query = parts.join("&");
+        query.clone()
+    })
+}
+
+fn query_as_it_was_sent(case: &Case, native: &mut Answer) -> bool {
+    let (Some(seen), Some(ours)) = (&mut native.seen, &case.ours.seen) else { return false };
+    let Some((path, query)) = ours.path.split_once('?') else { return false };
+    let tokens = case.ask.tokens.len();
+    let fits = seen.path != ours.path
+        && rebuilt(query, tokens).any(|query| seen.path == format!("{path}?{query}"));
+    if fits {
+        seen.path.clone_from(&ours.path);
+    }
+    fits
+}
+
+/// A rule that fails for its other token has taken its good one off before the next is tried.
+fn only_what_was_accepted_goes(case: &Case, native: &mut Answer) -> bool {
+    let (Some(seen), Some(ours)) = (&mut native.seen, &case.ours.seen) else { return false };
+    if case.set.rules.len() < 2 {
+        return false;
+    }
+    let mut changed = false;
+    for (name, _) in case.ask.headers.iter().filter(|(_, value)| value.contains('<')) {
+        let name = name.to_ascii_lowercase();
+        if let (None, Some(lines)) = (seen.headers.get(&name), ours.headers.get(&name)) {
+            seen.headers.insert(name, lines.clone());
+            changed = true;
+        }
+    }
+    let Some((path, query)) = ours.path.split_once('?') else { return changed };
+    let names = token_params(case);
+    for gone in 1..1u32 << names.len().min(8) {
+        let is_gone = |part: &&str| {
+            let at = names.iter().position(|name| *name == halves(part).0);
+            at.is_some_and(|at| gone >> at & 1 == 1)
+        };
+        let kept: Vec<&str> = query.split('&').filter(|part| !is_gone(part)).collect();
+        let fits = if kept.is_empty() {
+            seen.path == path
+        } else {
+            rebuilt(&kept.join("&"), case.ask.tokens.len())
+                .any(|query| seen.path == format!("{path}?{query}"))
+        };
+        if fits && kept.len() < query.split('&').count() {
+            seen.path.clone_from(&ours.path);
+            return true;
+        }
+    }
+    changed
+}
+
+fn no_other_spelling(case: &Case, native: &mut Answer) -> bool {
+    let Some(seen) = &mut native.seen else { return false };
+    let outputs = output_headers(case);
+    let before = seen.headers.len();
+    seen.headers.retain(|name, _| {
+        !name.contains('_') || !outputs.contains(&name.replace('_', "-").as_str())
+    });
+    seen.headers.len() != before
+}
