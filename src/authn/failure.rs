@@ -118,7 +118,7 @@ rejections! {
     NoKey = "Jwks doesn't have key to match kid or alg from Jwt", NoKey;
     /// There are no keys yet, or none any more that are fresh enough.
     KeysUnavailable = "Jwks remote fetch is failed", KeysUnavailable;
-    /// `alg` is EdDSA, and the signature is none of Ed25519.
+    /// A key of Ed25519 was tried, and the signature is none of its.
     Ed25519Length = "Jwt ED25519 signature is wrong length", BadSignature;
     /// None of the keys that might be meant made the signature.
     BadSignature = "Jwt verification fails", BadSignature;

@@ -233,7 +233,9 @@ fn what_is_public_is_no_secret() {
     for secret in [n.as_slice(), &info, pem.as_bytes(), text.as_bytes(), &x, &[]] {
         for alg in ["HS256", "HS384", "HS512"] {
             let token = token_with(alg, |text| mac(secret, alg, text));
-            assert_eq!(verify(&[rsa_key(), ec_key(), jwk("EdDSA")], &token), FAILS);
+            assert_eq!(verify(&[rsa_key(), ec_key()], &token), FAILS);
+            let fails = if alg == "HS512" { FAILS } else { LENGTH };
+            assert_eq!(verify(&[jwk("EdDSA")], &token), fails);
             let named = with(rsa_key(), json!({"alg": "RS256"}));
             assert_eq!(verify(&[named], &token), NO_KEY);
         }

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use getrandom::SysRng;
+use getrandom::rand_core::TryRng as _;
+use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::Signer as _;
 use p256::elliptic_curve::Generate as _;
 use rsa::sha2::{Sha256, Sha384, Sha512};
@@ -16,7 +18,15 @@ use serde_json::{Value, json};
 /// Whose keys there are. Rules know the keys of `a` and `b`; the stranger's have the same ids.
 const OWNERS: [&str; 3] = ["a", "b", "stranger"];
 
-/// A signature algorithm (RFC 7518 §3.1).
+/// r and s side by side (RFC 7518 §3.4).
+macro_rules! ecdsa {
+    ($curve:ident, $key:expr, $text:expr) => {{
+        let signature: $curve::ecdsa::Signature = $key.try_sign($text)?;
+        signature.to_bytes().to_vec()
+    }};
+}
+
+/// A signature algorithm (RFC 7518 §3.1, RFC 8037).
 pub struct Algorithm {
     pub name: &'static str,
     /// Type and curve of its keys, which is also their id.
@@ -24,30 +34,38 @@ pub struct Algorithm {
     sign: fn(&Keys, &[u8]) -> Result<Vec<u8>>,
 }
 
-/// Every algorithm that both sides verify. One more is one more line, and its key in [`Keys`].
+macro_rules! algorithm {
+    ($name:literal, $key:literal, $keys:ident, $text:ident => $signature:expr) => {
+        Algorithm { name: $name, key: $key, sign: |$keys, $text| Ok($signature) }
+    };
+}
+
+/// Every algorithm that both sides verify, those of one key together.
 pub const ALGORITHMS: &[Algorithm] = &[
-    Algorithm { name: "ES256", key: "P-256", sign: |keys, text| keys.es256(text) },
-    Algorithm {
-        name: "RS256",
-        key: "RSA",
-        sign: |keys, text| Ok(keys.rsa.pkcs1v15_sign::<Sha256>(text)?),
-    },
-    Algorithm {
-        name: "RS384",
-        key: "RSA",
-        sign: |keys, text| Ok(keys.rsa.pkcs1v15_sign::<Sha384>(text)?),
-    },
-    Algorithm {
-        name: "RS512",
-        key: "RSA",
-        sign: |keys, text| Ok(keys.rsa.pkcs1v15_sign::<Sha512>(text)?),
-    },
+    algorithm!("ES256", "P-256", keys, text => ecdsa!(p256, keys.p256, text)),
+    algorithm!("ES384", "P-384", keys, text => ecdsa!(p384, keys.p384, text)),
+    algorithm!("ES512", "P-521", keys, text => ecdsa!(p521, keys.p521, text)),
+    algorithm!("EdDSA", "Ed25519", keys, text => keys.ed25519.sign(text).to_bytes().into()),
+    algorithm!("HS256", "oct", keys, text => hmac::<Hmac<Sha256>>(&keys.secret, text)?),
+    algorithm!("HS384", "oct", keys, text => hmac::<Hmac<Sha384>>(&keys.secret, text)?),
+    algorithm!("HS512", "oct", keys, text => hmac::<Hmac<Sha512>>(&keys.secret, text)?),
+    algorithm!("RS256", "RSA", keys, text => keys.rsa.pkcs1v15_sign::<Sha256>(text)?),
+    algorithm!("RS384", "RSA", keys, text => keys.rsa.pkcs1v15_sign::<Sha384>(text)?),
+    algorithm!("RS512", "RSA", keys, text => keys.rsa.pkcs1v15_sign::<Sha512>(text)?),
+    algorithm!("PS256", "RSA", keys, text => keys.rsa.pss_sign::<Sha256>(text)?),
+    algorithm!("PS384", "RSA", keys, text => keys.rsa.pss_sign::<Sha384>(text)?),
+    algorithm!("PS512", "RSA", keys, text => keys.rsa.pss_sign::<Sha512>(text)?),
 ];
 
 /// The keys of an owner, one of each type and curve.
 struct Keys {
     p256: p256::ecdsa::SigningKey,
+    p384: p384::ecdsa::SigningKey,
+    p521: p521::ecdsa::SigningKey,
+    ed25519: ed25519_dalek::SigningKey,
     rsa: rsa::PrivateKey,
+    /// As long as the longest hash, as RFC 7518 §3.2 wants it.
+    secret: [u8; 64],
 }
 
 type Rings = BTreeMap<&'static str, Keys>;
@@ -64,28 +82,47 @@ fn ring(owner: &str) -> Result<&'static Keys> {
 
 impl Keys {
     fn new() -> Result<Self> {
+        let (mut seed, mut secret) = ([0; 32], [0; 64]);
+        SysRng.try_fill_bytes(&mut seed)?;
+        SysRng.try_fill_bytes(&mut secret)?;
         Ok(Self {
             p256: p256::ecdsa::SigningKey::generate(),
+            p384: p384::ecdsa::SigningKey::generate(),
+            p521: p521::ecdsa::SigningKey::generate(),
+            ed25519: ed25519_dalek::SigningKey::from_bytes(&seed),
             rsa: rsa::PrivateKey::new(&mut SysRng, 2048).context("cannot make an RSA key")?,
+            secret,
         })
     }
 
-    fn es256(&self, text: &[u8]) -> Result<Vec<u8>> {
-        let signature: p256::ecdsa::Signature = self.p256.try_sign(text)?;
-        Ok(signature.to_bytes().to_vec())
-    }
-
     fn public(&self, key: &str) -> Value {
-        if key == "RSA" {
-            let rsa = self.rsa.as_public_key();
-            json!({"kty": "RSA", "n": encode(&rsa.n_bytes()), "e": encode(&rsa.e_bytes())})
-        } else {
-            let point = self.p256.verifying_key().to_sec1_point(false);
-            // Uncompressed: 0x04, then x and y of 32 bytes each (SEC 1 §2.3.3).
-            let (x, y) = point.as_bytes().get(1..).unwrap_or_default().split_at(32);
-            json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
+        match key {
+            "RSA" => {
+                let rsa = self.rsa.as_public_key();
+                json!({"kty": "RSA", "n": encode(&rsa.n_bytes()), "e": encode(&rsa.e_bytes())})
+            }
+            "oct" => json!({"kty": "oct", "k": encode(&self.secret)}),
+            "Ed25519" => {
+                let x = encode(self.ed25519.verifying_key().as_bytes());
+                json!({"kty": "OKP", "crv": "Ed25519", "x": x})
+            }
+            "P-384" => curve(key, self.p384.verifying_key().to_sec1_point(false).as_bytes()),
+            "P-521" => curve(key, self.p521.verifying_key().to_sec1_point(false).as_bytes()),
+            _ => curve(key, self.p256.verifying_key().to_sec1_point(false).as_bytes()),
         }
     }
+}
+
+/// A key from its uncompressed point: 0x04, then x and y, each half of the rest (SEC 1 §2.3.3).
+fn curve(name: &str, point: &[u8]) -> Value {
+    let (x, y) = point.get(1..).unwrap_or_default().split_at(point.len() / 2);
+    json!({"kty": "EC", "crv": name, "x": encode(x), "y": encode(y)})
+}
+
+fn hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> Result<Vec<u8>> {
+    let mut mac = <M as KeyInit>::new_from_slice(secret)?;
+    mac.update(text);
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 /// Signs with the owner's key for the algorithm.

@@ -52,7 +52,7 @@ fn token(dice: &mut Dice, rules: &[Value]) -> Token {
     let issuer = text("issuer").unwrap_or_else(|| ISSUERS[0].0.to_owned());
     let owner = rule.pointer("/jwks/owners/0").and_then(Value::as_str).unwrap_or("a");
     let audience = rule.pointer("/audiences/0").and_then(Value::as_str).unwrap_or("models");
-    // Elliptic curves sign fastest, and stand first.
+    // The first signs fastest.
     let kinds = if dice.percent(60) { ALGORITHMS.len() } else { 1 };
     let (algorithm, key) =
         ALGORITHMS.get(dice.below(kinds)).map_or(("ES256", "P-256"), |a| (a.name, a.key));
