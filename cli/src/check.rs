@@ -1,5 +1,6 @@
 //! `modelgate check`: what the filter would say of a configuration.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,8 @@ use clap::Args;
 use modelgate::config::Errors;
 use modelgate::pipeline::Plan;
 use serde_json::Value;
+
+use crate::output;
 
 /// Exit status where a file cannot be read: nothing was said about the configuration in it.
 const UNREADABLE: u8 = 2;
@@ -22,7 +25,11 @@ pub struct Check {
 
 impl Check {
     /// Every file is checked, whatever was found in the ones before.
-    pub fn run(self) -> ExitCode {
+    ///
+    /// # Errors
+    ///
+    /// The findings cannot be written.
+    pub fn run(self) -> Result<ExitCode> {
         let (mut refused, mut unreadable) = (false, false);
         for file in &self.files {
             let source = if file.as_os_str() == "-" {
@@ -33,7 +40,9 @@ impl Check {
             match read(file).and_then(|text| plugin_configs(&text)) {
                 Ok(configs) => {
                     for (name, config) in configs {
-                        refused |= !report(&format!("{source}{name}"), &config);
+                        let (accepted, findings) = examine(&format!("{source}{name}"), &config);
+                        refused |= !accepted;
+                        output::print(&findings)?;
                     }
                 }
                 Err(error) => {
@@ -42,30 +51,32 @@ impl Check {
                 }
             }
         }
-        match (unreadable, refused) {
+        Ok(match (unreadable, refused) {
             (true, _) => ExitCode::from(UNREADABLE),
             (false, true) => ExitCode::FAILURE,
             (false, false) => ExitCode::SUCCESS,
-        }
+        })
     }
 }
 
-/// Prints what the filter would say of a configuration; whether it would take it.
-fn report(place: &str, config: &str) -> bool {
+/// Whether the filter would take a configuration, and what it would say of it, line by line.
+fn examine(place: &str, config: &str) -> (bool, String) {
     let mut errors = Errors::default();
     let accepted = Plan::read(config.as_bytes(), &mut errors).is_some();
+    let mut findings = String::new();
     for warning in errors.warnings() {
-        println!("{place}: warning: {warning}");
+        let _ = writeln!(findings, "{place}: warning: {warning}");
     }
     for error in errors.errors() {
-        println!("{place}: {error}");
+        let _ = writeln!(findings, "{place}: {error}");
     }
-    match errors.errors().len() {
-        _ if accepted => println!("{place}: accepted"),
-        1 => println!("{place}: refused, 1 error"),
-        count => println!("{place}: refused, {count} errors"),
-    }
-    accepted
+    let verdict = match errors.errors().len() {
+        _ if accepted => "accepted".to_owned(),
+        1 => "refused, 1 error".to_owned(),
+        count => format!("refused, {count} errors"),
+    };
+    let _ = writeln!(findings, "{place}: {verdict}");
+    (accepted, findings)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -81,7 +92,7 @@ fn read(file: &Path) -> Result<String> {
 fn plugin_configs(text: &str) -> Result<Vec<(String, String)>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
     let mut configs = Vec::new();
-    for document in documents.into_iter().filter(|document| !document.is_null()) {
+    for document in resources(documents) {
         let kind = document.get("kind").and_then(Value::as_str);
         let config = match kind {
             None => Some(("".to_owned(), Some(&document))),
@@ -97,6 +108,20 @@ fn plugin_configs(text: &str) -> Result<Vec<(String, String)>> {
     }
     anyhow::ensure!(!configs.is_empty(), "it holds neither a pluginConfig nor a resource with one");
     Ok(configs)
+}
+
+/// The documents, and in place of a `List`, as `kubectl get` prints it, its items.
+fn resources(documents: Vec<Value>) -> Vec<Value> {
+    let mut resources = Vec::new();
+    for mut document in documents {
+        let is_list = document.get("kind").and_then(Value::as_str) == Some("List");
+        match document.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list) {
+            Some(items) => resources.append(items),
+            None => resources.push(document),
+        }
+    }
+    resources.retain(|resource| !resource.is_null());
+    resources
 }
 
 fn name(document: &Value) -> String {
@@ -124,15 +149,22 @@ kind: Gateway
 kind: WasmPlugin
 metadata: {name: c}
 spec: {}
+---
+kind: List
+items:
+- {kind: WasmPlugin, metadata: {name: d}, spec: {pluginConfig: {}}}
 ";
         let found = plugin_configs(text).expect("YAML");
         let expected = [
             (" (WasmPlugin a)", r#"{"mode":"REPORT"}"#),
             (" (TrafficExtension b)", r#"{"mode":"ENFORCE"}"#),
             (" (WasmPlugin c)", ""),
+            (" (WasmPlugin d)", "{}"),
         ];
         assert_eq!(found, expected.map(|(name, config)| (name.to_owned(), config.to_owned())));
         assert_eq!(plugin_configs("mode: REPORT").expect("YAML").len(), 1);
-        assert!(plugin_configs("kind: Gateway").is_err());
+        for nothing in ["kind: Gateway", "kind: List\nitems: []", "kind: List"] {
+            assert!(plugin_configs(nothing).is_err(), "{nothing}");
+        }
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod check;
 pub mod key;
+mod output;
 pub mod report;
 pub mod settings;

@@ -23,6 +23,7 @@ cannot be read.
 
 Examples:
   modelgate check wasmplugin/*.yaml
+  kubectl kustomize my-overlay | modelgate check -
   kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -";
 
 const EXPLAIN_HELP: &str = "\
@@ -41,8 +42,8 @@ and as the first line of a file, for editors with a YAML language server:
 enum Command {
     /// Reads configurations and reports everything that is wrong with them.
     ///
-    /// A file is YAML or JSON: a WasmPlugin, a TrafficExtension, several documents, or a bare
-    /// pluginConfig.
+    /// A file is YAML or JSON: a WasmPlugin, a TrafficExtension, a List of them, several documents,
+    /// or a bare pluginConfig. Resources of other kinds are passed over.
     #[command(after_help = CHECK_HELP)]
     Check(check::Check),
     /// Says what a setting means, which values it takes, and what its absence means.
@@ -66,9 +67,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Check(check) => Ok(check.run()),
+        Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
-        Command::Schema => Ok(schema::run()),
+        Command::Schema => schema::run(),
         Command::Key(key) => key.run(),
         Command::Report(report) => Ok(report.run()),
     };

@@ -4,6 +4,7 @@
 mod support;
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use support::{modelgate, root};
 
@@ -39,6 +40,28 @@ fn examples(markdown: &str) -> Vec<String> {
 fn the_version_is_that_of_the_command() {
     let asked = modelgate(&["--version"], "");
     assert_eq!(asked.stdout, concat!("modelgate ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_reader_may_leave_early() {
+    for arguments in [
+        &["check", "wasmplugin/gateway.yaml"][..],
+        &["explain", "--recursive"],
+        &["schema"],
+        &["report", "docs/report/stats.txt"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_modelgate"))
+            .args(arguments)
+            .current_dir(root())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the command ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -62,21 +62,23 @@ enum Command {
     ///
     /// Tiers, in the order in which they run:
     ///
-    ///   unit    unit and property tests of every package
-    ///   wasm    the engine compiled to WebAssembly, in Node
-    ///   module  the built module: imports, exports, size, memory and work
-    ///   envoy   the module in a real Envoy
-    ///   browser the report's page in a real Chromium
-    ///   models  real model servers behind the module
-    ///   istio   a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
+    ///   unit          unit and property tests of every package
+    ///   wasm          the engine compiled to WebAssembly, in Node
+    ///   module        the built module: imports, exports, size, memory and work
+    ///   envoy         the module in a real Envoy
+    ///   differential  the module and Envoy's own filters, with the same policies and requests
+    ///   browser       the report's page in a real Chromium
+    ///   models        real model servers behind the module
+    ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
+    /// MODELGATE_PAIRS=500000 makes the comparison of the tier differential a long one.
     /// The output of each tier is kept in target/test-logs.
     #[command(verbatim_doc_comment)]
     Test {
         /// Names of tiers, and at most one part of a test's name
         names: Vec<String>,
     },
-    /// Measure modelgate against native filters
+    /// Measure modelgate against Envoy's own filters
     Bench {
         /// Passed on to the benchmark
         #[arg(last = true)]

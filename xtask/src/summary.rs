@@ -60,23 +60,26 @@ impl Outcome {
 
 /// The table, and as the last line `N passed, N failed`.
 pub fn summary(outcomes: &[Outcome]) -> String {
-    let mut text = String::from("\ntier      passed  failed       time\n");
+    let mut text = String::from("\ntier          passed  failed       time\n");
     for o in outcomes {
         text += &format!(
-            "{:<8}  {:>6}  {:>6}  {:>9}\n",
+            "{:<12}  {:>6}  {:>6}  {:>9}\n",
             o.tier,
             o.totals.passed,
             o.failed(),
             seconds(o.time)
         );
         for name in &o.totals.names {
-            text += &format!("          failed: {name}\n");
+            text += &format!("              failed: {name}\n");
         }
         if let Some(trouble) = &o.trouble {
-            text += &format!("          {}\n", trouble.trim_end().replace('\n', "\n          "));
+            text += &format!(
+                "              {}\n",
+                trouble.trim_end().replace('\n', "\n              ")
+            );
         }
         if o.failed() > 0 {
-            text += &format!("          log: {}\n", o.log);
+            text += &format!("              log: {}\n", o.log);
         }
     }
     let passed: usize = outcomes.iter().map(|o| o.totals.passed).sum();

@@ -35,6 +35,7 @@ use self::figures::Figures;
 use self::interval::Confidence;
 use self::prometheus::Window;
 use self::require::{Judgement, QUANTITIES, Requirement, Requirements};
+use crate::output;
 
 /// Exit status where there is no report: nothing was said about the model.
 const NO_REPORT: u8 = 2;
@@ -153,10 +154,9 @@ impl Command {
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         match self.format {
-            Format::Text => print!("{}", text::report(report)),
-            Format::Json => println!("{:#}", json::report(report)),
+            Format::Text => output::print(&text::report(report)),
+            Format::Json => output::print(&format!("{:#}\n", json::report(report))),
         }
-        Ok(())
     }
 }
 

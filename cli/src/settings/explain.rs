@@ -9,6 +9,7 @@ use modelgate::config::PluginConfig;
 use modelgate::config::describe::{Field, Settings, Shape};
 
 use super::{default, inner, text, words};
+use crate::output;
 
 /// Columns of a line.
 const WIDTH: usize = 100;
@@ -31,7 +32,7 @@ impl Explain {
     ///
     /// There is no such setting.
     pub fn run(self) -> Result<ExitCode> {
-        print!("{}", explain(&self.setting, self.recursive)?);
+        output::print(&explain(&self.setting, self.recursive)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

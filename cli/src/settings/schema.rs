@@ -4,16 +4,22 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use modelgate::config::PluginConfig;
 use modelgate::config::describe::{Field, Settings, Shape};
 use serde_json::{Map, Value, json};
 
 use super::text;
+use crate::output;
 
 /// Prints the schema.
-pub fn run() -> ExitCode {
-    println!("{:#}", schema());
-    ExitCode::SUCCESS
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn run() -> Result<ExitCode> {
+    output::print(&format!("{:#}\n", schema()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The schema of what `modelgate check` reads: a bare `pluginConfig`, a WasmPlugin, or a TrafficExtension.
