@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::read::{Entries, Json, Size, settings, words};
 
 settings! {
-    /// The whole of `pluginConfig`. All of it may be left out, but not all at once.
+    /// The whole of `pluginConfig`. Every setting may be left out, but not all at once.
     pub struct PluginConfig {
         /// Whether decisions are carried out or only reported.
         mode: Mode = Mode::Enforce,
@@ -39,7 +39,7 @@ settings! {
     /// Hosts that modelgate leaves alone.
     pub struct Exclude {
         /// Host matches. A request to such a host passes as if the filter were not there, unless its
-        /// address is that of a model: then it is decided as any other.
+        /// address is that of a model: then it is decided like any other.
         hosts: Vec<String>,
     }
 
@@ -47,9 +47,9 @@ settings! {
     pub struct Authentication {
         /// Istio's `RequestAuthentication.spec.jwtRules`.
         jwt_rules: Vec<JwtRule>,
-        /// For every remote key set.
+        /// How remote key sets are kept.
         jwks: RemoteJwks,
-        /// Tokens that were verified before.
+        /// The cache of verified tokens.
         token_cache: TokenCache,
         /// Keys of machine clients.
         api_keys: ApiKeys,
@@ -57,8 +57,8 @@ settings! {
 
     /// Istio's `JWTRule`, field for field, and the cluster that fetches `jwksUri`.
     pub struct JwtRule {
-        /// Exactly the `iss` of the tokens. May be absent with `jwksUri`: then any issuer's are taken.
-        /// `apikey` is reserved.
+        /// Exactly the `iss` of the tokens. May be absent with `jwksUri`: then tokens of any issuer are
+        /// accepted. `apikey` is reserved.
         issuer: Option<String>,
         /// A token needs one of these in `aud`; empty: not checked.
         audiences: Vec<String>,
@@ -70,8 +70,8 @@ settings! {
         /// `outbound|443||idp.example.com`. Its TLS settings are those of the cluster: whoever can
         /// answer in the issuer's place can mint tokens.
         jwks_cluster: Option<String>,
-        /// Headers that carry the token. Without any place, `authorization: Bearer` and the query
-        /// parameter `access_token`, as Istio has it.
+        /// Headers that carry the token. If neither headers nor parameters nor cookies are given:
+        /// `authorization: Bearer` and the query parameter `access_token`, as in Istio.
         from_headers: Vec<JwtHeader>,
         /// Query parameters that carry the token.
         from_params: Vec<String>,
@@ -93,7 +93,7 @@ settings! {
     pub struct JwtHeader {
         /// Name of the header.
         name: String,
-        /// What stands before the token.
+        /// Text before the token.
         prefix: String = String::new(),
     }
 
@@ -161,11 +161,12 @@ settings! {
     pub struct Policy {
         /// Names it in logs and metrics, together with the namespace. No two may have the same.
         name: String,
-        /// Names it, and resolves service accounts without a namespace.
+        /// Part of its name, and the namespace of service accounts that are given without one.
         namespace: String = String::new(),
         /// What a match means.
         action: Action = Action::Allow,
-        /// Counted and logged only, never carried out; it does not make others be denied either.
+        /// Counted and logged only, never carried out. An ALLOW policy that is tried this way does not
+        /// cause other requests to be denied.
         dry_run: bool = false,
         /// Model matches. The policy exists only for these, as with a selector; empty: for every request.
         models: Vec<String>,
@@ -271,15 +272,15 @@ settings! {
         families: Vec<Family> = vec![Family::SeldonV1, Family::SeldonV2],
         /// Where Seldon v1 deployments are reached: the first segment of their paths.
         seldon_prefix: String = "/seldon".to_owned(),
-        /// Which host belongs to which namespace, as addresses of Seldon v2 name none; the first that
-        /// matches.
+        /// Which host belongs to which namespace, because addresses of Seldon v2 do not name one; the
+        /// first that matches.
         seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
         kserve: KServe,
         /// Routes that choose the model themselves.
         fixed: Vec<Fixed>,
-        /// Ends of paths that are metrics, with any method.
+        /// Suffixes of paths that are metrics, with any method.
         metrics_paths: Vec<String> = vec!["/prometheus".to_owned(), "/metrics".to_owned()],
     }
 
@@ -301,7 +302,7 @@ settings! {
         path_template: Option<String>,
     }
 
-    /// A route that chooses the model itself. It decides before headers and paths.
+    /// A route that chooses the model itself. It takes precedence over headers and paths.
     pub struct Fixed {
         /// Host matches.
         hosts: Vec<String>,
@@ -325,7 +326,7 @@ settings! {
         set_headers: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove_headers: Vec<String>,
-        /// The model that is reached, where neither the new path nor the old one says it.
+        /// The model that is reached, where neither the new path nor the old one names it.
         target: Option<RewriteTarget>,
     }
 
@@ -360,15 +361,17 @@ settings! {
 
     /// Weighted variants of a model.
     pub struct Split {
-        /// Names the split. Another name deals the callers anew.
+        /// Names the split. Renaming it assigns the callers to variants anew.
         name: String,
         /// Model matches.
         models: Vec<String>,
-        /// All of these: callers to whom the split applies. The first split that fits is the only one.
+        /// All of these: callers to whom the split applies. The first split that fits is the only one
+        /// that applies.
         when: Vec<Condition>,
         /// The header that a VirtualService matches on. Clients cannot set it.
         header: String = "x-modelgate-variant".to_owned(),
-        /// By what a caller keeps its variant: `principal`, `header:<name>`, `cookie:<name>` or `none`.
+        /// What identifies a caller, who then keeps its variant: `principal`, `header:<name>`,
+        /// `cookie:<name>` or `none`.
         sticky_by: String = "none".to_owned(),
         /// The cookie, with `cookie:<name>`.
         cookie: SplitCookie,
@@ -400,11 +403,11 @@ settings! {
         models: Vec<String>,
         /// Which operations are copied.
         operations: Vec<String> = vec!["predict".to_owned()],
-        /// All of these: only such callers are copied.
+        /// All of these: only requests of such callers are copied.
         when: Vec<Condition>,
-        /// How many of the requests, 0 to 100; 0 is off.
+        /// Percentage of the requests that are copied, 0 to 100; 0 is off.
         percent: f64 = 100.0,
-        /// What the choice is made by.
+        /// What a request is sampled by.
         sample_by: SampleBy = SampleBy::Request,
         /// The Envoy cluster of the shadow, as `outbound|8000||iris-v2.prod.svc.cluster.local`.
         cluster: String,
@@ -423,7 +426,8 @@ settings! {
         breaker: Breaker,
         /// How answers are compared.
         compare: Compare,
-        /// Whether logs may show the values of a mismatch, which are what models were asked and answered.
+        /// Whether logs may show the values of a mismatch, which are part of what models were asked and
+        /// answered.
         log_values: bool = false,
     }
 
@@ -470,8 +474,8 @@ settings! {
         unordered: Vec<String>,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,
-        /// The live model's cluster, which then gets a second copy: what its two answers differ in is
-        /// noise. Empty: no second copy.
+        /// The live model's cluster, which then gets a second copy: whatever differs between the live
+        /// model's two answers is noise. Empty: no second copy.
         baseline_cluster: String = String::new(),
     }
 
@@ -483,9 +487,9 @@ settings! {
 
     /// Metrics and access-log fields.
     pub struct Telemetry {
-        /// Distinct models in metric names.
+        /// How many models get a label value of their own.
         model_labels: Labels,
-        /// Distinct policies in metric names.
+        /// How many policies get a label value of their own.
         policy_labels: Labels,
         /// Whether filter state is written for access logs: `wasm.modelgate.model` and others. Costs host
         /// calls.
@@ -524,18 +528,18 @@ words! {
         Deny = "DENY",
         /// Counts it.
         Audit = "AUDIT",
-        /// Istio's delegation to an external authorizer; refused, as a filter cannot do it.
+        /// Istio's delegation to an external authorizer; refused, because a filter cannot do it.
         Custom = "CUSTOM",
     }
 
     /// Where `source.ip` comes from.
     pub enum SourceAddress {
-        /// The last element of `x-forwarded-for`, which a gateway appends itself; at a sidecar's inbound
-        /// listener it cannot be had.
+        /// The last element of `x-forwarded-for`, which a gateway appends itself; not available at a
+        /// sidecar's inbound listener.
         Auto = "AUTO",
         /// The last element of `x-forwarded-for`.
         LastForwardedFor = "LAST_FORWARDED_FOR",
-        /// It cannot be had: policies about it hold in DENY and AUDIT, and not in ALLOW.
+        /// Not available: conditions on it match in DENY and AUDIT, and not in ALLOW.
         Unavailable = "UNAVAILABLE",
     }
 
@@ -549,7 +553,7 @@ words! {
         KServe = "kserve",
     }
 
-    /// What the choice of a request for a shadow is made by.
+    /// What a request is sampled by.
     pub enum SampleBy {
         /// `x-request-id`.
         Request = "request",
