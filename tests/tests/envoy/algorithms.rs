@@ -112,8 +112,11 @@ fn signers() -> Result<Vec<Signer>> {
 
 async fn site(signers: &[Signer]) -> Result<Site> {
     let keys: Vec<&Value> = signers.iter().map(|signer| &signer.jwk).collect();
-    let jwks = json!({ "keys": keys }).to_string();
-    let rule = with(Issuer::shared()?.rule(), "jwks", json!(jwks));
+    site_with(&json!({ "keys": keys })).await
+}
+
+async fn site_with(set: &Value) -> Result<Site> {
+    let rule = with(Issuer::shared()?.rule(), "jwks", json!(set.to_string()));
     Site::start(open(json!({"authentication": {"jwtRules": [rule]}}))?).await
 }
 
@@ -150,6 +153,54 @@ async fn tokens_of_every_algorithm_are_verified() -> Result<()> {
     let each = f64::from(u32::try_from(signers.len())?);
     site.counted("modelgate_tokens_total", &results, each).await?;
     site.counted("modelgate_tokens_total", &cached, each).await?;
+    site.check_healthy().await
+}
+
+/// RSAPublicKey (RFC 8017 §A.1.1) with a modulus of 2048 bits and the exponent 65537.
+struct RsaPublicKey(Vec<u8>);
+
+impl RsaPublicKey {
+    fn of(jwk: &Value) -> Result<Self> {
+        let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().context("no n")?)?;
+        ensure!(modulus.len() == 256 && jwk["e"] == "AQAB", "another size or exponent: {jwk}");
+        let before = [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
+        Ok(Self([&before, modulus.as_slice(), &[0x02, 0x03, 0x01, 0x00, 0x01]].concat()))
+    }
+}
+
+impl rcgen::PublicKeyData for RsaPublicKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+/// The other form of a set that Envoy takes: certificates by key id.
+#[tokio::test]
+async fn certificates_verify_the_tokens_that_name_them() -> Result<()> {
+    let authority = rcgen::CertificateParams::new(["issuer".to_owned()])?;
+    let authority = rcgen::Issuer::new(authority, rcgen::KeyPair::generate()?);
+    // All of RSA have one key: only the key id differs.
+    let signers = signers()?;
+    let named = |alg: &str| signers.iter().find(|signer| signer.alg == alg).context("no signer");
+    let (first, other) = (named("RS256")?, named("RS384")?);
+    let certificate = rcgen::CertificateParams::new(["keys".to_owned()])?
+        .signed_by(&RsaPublicKey::of(&first.jwk)?, &authority)?;
+    let pem = certificate.pem().replace('\r', "");
+    let site = site_with(&json!({ first.alg: pem })).await?;
+    for _ in 0..2 {
+        site.expect(predict().bearer(&first.token(first.alg, Ok)?), 200, "ndarray").await?;
+    }
+    let changed = first.token(first.alg, |mut signature| {
+        *signature.last_mut().context("no signature")? ^= 1;
+        Ok(signature)
+    })?;
+    site.expect(predict().bearer(&changed), 401, FAILS).await?;
+    let text = "Jwks doesn't have key to match kid or alg from Jwt";
+    site.expect(predict().bearer(&other.token(other.alg, Ok)?), 401, text).await?;
     site.check_healthy().await
 }
 

@@ -27,7 +27,10 @@ const HEADERS: [(&str, &[&str]); 9] = [
             "Seldon_Core_User",
         ],
     ),
-    ("KServe's", &["kserve-isvc-name", "kserve-isvc-namespace", "kserve_isvc_name"]),
+    (
+        "KServe's",
+        &["kserve-isvc-name", "kserve-isvc-namespace", "kserve_isvc_name", "kserve_isvc_namespace"],
+    ),
 ];
 
 const ELSEWHERE: &str = "elsewhere.example.com";

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use testbed::client::{Request, Response};
 use testbed::envoy::Taken;
@@ -145,6 +145,32 @@ async fn an_issuer_that_is_dead_from_the_start_costs_tokens_only() -> Result<()>
     accepted(&site, &known()?).await?;
     fetched(&site, "ok", 1.0).await?;
     site.check_healthy().await
+}
+
+#[tokio::test]
+async fn an_issuer_that_talks_nonsense_from_the_start_costs_tokens_only() -> Result<()> {
+    const LARGE: usize = 10 << 20;
+    // A good set, but for its size.
+    let large = " ".repeat(LARGE) + &good()?;
+    for (body, result) in [("<html>hello</html>".to_owned(), "unusable"), (large, "too_large")] {
+        let (idp, served) = idp(body).await?;
+        let site = Site::with_idp(remote("5s", "5m")?, idp).await?;
+        site.expect(known()?, 401, NO_KEYS).await?;
+        site.expect(predict(), 200, "ndarray").await?;
+        fetched(&site, result, THREADS as f64).await?;
+        site.gateway.envoy.logged("the keys of https://idp.example.com through").await?;
+        let before = site.resident()?;
+        // Further attempts leave nothing behind.
+        fetched(&site, result, 3.0 * THREADS as f64).await?;
+        let more = site.resident()? - before;
+        ensure!(more < 2.0 * LARGE as f64, "{more} bytes more after more of {result}");
+        site.expect(known()?, 401, NO_KEYS).await?;
+        site.expect(predict(), 200, "ndarray").await?;
+        served.set(good()?);
+        accepted(&site, &known()?).await?;
+        site.check_healthy().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

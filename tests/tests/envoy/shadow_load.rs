@@ -115,7 +115,7 @@ async fn a_black_hole_is_bounded() -> Result<()> {
     let rows = vec![[6.0, 2.7, 4.2, 1.3]; 500];
     let request = Request::post_json(FRIENDLY, &json!({"data": {"ndarray": rows}}));
     let callers = Callers::start(&site, &request);
-    let (start, process) = (Instant::now(), site.gateway.envoy.process_id());
+    let start = Instant::now();
     let (mut most_held, mut first, mut most) = (0.0f64, None, 0.0f64);
     while start.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -124,7 +124,7 @@ async fn a_black_hole_is_bounded() -> Result<()> {
         let held = site.gateway.envoy.stats().await?.sum("modelgate_shadow_buffered_bytes", &[]);
         most_held = most_held.max(held);
         ensure!(held <= BOUND, "{held} bytes are held, more than bufferedBytes");
-        let resident = resident(process)?;
+        let resident = site.resident()?;
         // The first seconds are for what a gateway needs anyway.
         if first.is_none() && start.elapsed() > Duration::from_secs(5) {
             first = Some(resident);
@@ -149,12 +149,4 @@ async fn a_black_hole_is_bounded() -> Result<()> {
     // What the shadow may hold, once in the module and once in the proxy, and what an allocator wastes.
     assert!(most - first <= 8.0 * BOUND, "from {first} to {most} bytes");
     site.check_healthy().await
-}
-
-/// Bytes of memory that a process has.
-fn resident(process: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1024.0)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use testbed::client::{Request, Response};
 use testbed::envoy::Taken;
@@ -129,6 +129,15 @@ impl Site {
         self.counted("modelgate_shadow_in_flight", &[], 0.0).await?;
         self.counted("modelgate_shadow_buffered_bytes", &[], 0.0).await?;
         Ok(stats)
+    }
+
+    /// Bytes of memory that the gateway has.
+    pub fn resident(&self) -> Result<f64> {
+        let process = self.gateway.envoy.process_id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024.0)
     }
 
     /// The module has not failed, and the next request is served.
