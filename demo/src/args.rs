@@ -23,9 +23,8 @@ use clap::{Parser, ValueEnum};
         \x20 SELDON_VENV      for --models seldon: a virtual environment with seldon-core 1.17.1\n\
         \x20 MLSERVER_VENV    for --models mlserver: one with mlserver and mlserver-sklearn 1.7.1\n\
         NO_COLOR turns colours off.\n\n\
-        Exit status: 0 if every step went as told, 1 if one did not, 2 if the tour could not start,\n\
-        130 if it was\n\
-        interrupted before its end."
+        Exit status: 0 if every step went as expected, 1 if one did not, 2 if the tour could not start,\n\
+        130 if it was interrupted before its end."
 )]
 pub struct Args {
     /// What answers predictions

@@ -71,7 +71,7 @@ impl Guide {
         Ok(())
     }
 
-    /// Sends a request and shows it with its answer. No answer at all is not as told, either.
+    /// Sends a request and shows it with its answer. No answer at all is as unexpected.
     pub async fn ask(
         &mut self,
         variables: &Variables,
@@ -113,7 +113,7 @@ impl Guide {
         &self.decisions
     }
 
-    /// Says whether something is as told.
+    /// Says whether something is as expected.
     pub fn check(&mut self, good: bool, text: &str) -> Result<()> {
         self.screen.verdict(good, text)?;
         if !good {
@@ -134,7 +134,7 @@ impl Guide {
         self.step
     }
 
-    /// What did not go as told.
+    /// What did not go as expected.
     pub fn wrong(&self) -> &[String] {
         &self.wrong
     }

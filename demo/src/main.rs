@@ -31,7 +31,7 @@ use crate::guide::Guide;
 use crate::screen::Screen;
 use crate::site::Site;
 
-/// Not as told.
+/// Not as expected.
 const FAILED: u8 = 1;
 /// Could not start.
 const BROKEN: u8 = 2;

@@ -95,12 +95,12 @@ impl Screen {
         writeln!(self.out)
     }
 
-    /// Whether it went as told.
+    /// Whether it went as expected.
     pub fn verdict(&mut self, good: bool, text: &str) -> io::Result<()> {
         let mark = if good {
-            self.styled(Style::Green, "✓ as told:")
+            self.styled(Style::Green, "✓ as expected:")
         } else {
-            self.styled(Style::Red, "✗ NOT AS TOLD:")
+            self.styled(Style::Red, "✗ NOT AS EXPECTED:")
         };
         writeln!(self.out, "  {mark} {text}")
     }
