@@ -7,6 +7,7 @@ pub mod document;
 pub mod error;
 pub mod read;
 pub mod types;
+mod values;
 
 pub use error::{ConfigError, Errors, Path};
 pub use types::PluginConfig;
