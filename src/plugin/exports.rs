@@ -123,9 +123,9 @@ extern "C" fn proxy_on_http_call_response(
     token: u32,
     _headers: usize,
     body_size: usize,
-    _trailers: usize,
+    trailers: usize,
 ) {
-    if with_worker(id, false, |worker| worker.answered(token, body_size)) {
+    if with_worker(id, false, |worker| worker.answered(token, body_size, trailers)) {
         wake(id, true);
     }
 }

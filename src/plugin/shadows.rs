@@ -85,6 +85,12 @@ impl Shadowing {
         pairs.iter().any(|id| desk.is_open(*id))
     }
 
+    /// Whether a pair of the stream has yet to see the live answer whole.
+    pub fn awaits_live(&self, pairs: &[Id]) -> bool {
+        let desk = self.desk.borrow();
+        pairs.iter().any(|id| desk.awaits_live(*id))
+    }
+
     /// Lets the desk hear of each pair of a stream.
     pub fn each(
         &self,
@@ -122,12 +128,22 @@ impl Shadowing {
         self.ticking.replace(false)
     }
 
-    /// A shadow answered, or will not.
-    pub fn answered(&self, plan: &Plan, meter: &RefCell<Meter>, token: u32, body_len: usize) {
+    /// A shadow answered, with so many trailers, or will not.
+    pub fn answered(
+        &self,
+        plan: &Plan,
+        meter: &RefCell<Meter>,
+        token: u32,
+        body_len: usize,
+        trailers: usize,
+    ) {
         let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
         let headers = abi::header_map(Map::CalloutHeaders).unwrap_or_default();
-        let trailers = abi::header_map(Map::CalloutTrailers).unwrap_or_default();
+        let trailers = match trailers {
+            0 => None,
+            _ => abi::header_map(Map::CalloutTrailers).ok(),
+        };
         // Only as much as can be compared: the host copies what is asked for.
         let wanted = desk.wanted(token).min(body_len);
         let body = match wanted {
@@ -136,7 +152,7 @@ impl Shadowing {
         };
         let answer = Answer {
             headers: &abi::lines(&headers),
-            trailers: &abi::lines(&trailers),
+            trailers: &trailers.as_deref().map(abi::lines).unwrap_or_default(),
             body: &body,
             body_len,
         };

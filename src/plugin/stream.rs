@@ -174,8 +174,10 @@ impl Stream {
             held::release(self.id);
         }
         if !self.pairs.is_empty() {
-            let broke_off = host::text("response\0code_details")
-                .is_some_and(|details| details.starts_with(b"upstream_reset"));
+            let awaits = |gate: &Rc<Gate>| gate.shadowing.awaits_live(&self.pairs);
+            let broke_off = self.gate.as_ref().is_some_and(awaits)
+                && host::text("response\0code_details")
+                    .is_some_and(|details| details.starts_with(b"upstream_reset"));
             self.each_pair(|desk, id, sink| {
                 if broke_off {
                     desk.live_failed(id, sink);

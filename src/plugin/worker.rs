@@ -99,11 +99,11 @@ impl Worker {
     }
 
     /// The same after the answer to a callout.
-    pub fn answered(&mut self, token: u32, body_size: usize) -> bool {
+    pub fn answered(&mut self, token: u32, body_size: usize, trailers: usize) -> bool {
         let Some(gate) = &self.gate else { return false };
         let keys = gate.fetching.answered(&gate.plan, &gate.meter, token, body_size);
         if !keys {
-            gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size);
+            gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size, trailers);
         }
         keys
     }

@@ -16,8 +16,8 @@ pub struct Rules {
 pub enum Breaker {
     /// Copies go out; so many failed in a row.
     Closed(u32),
-    /// No copies until this time, in nanoseconds.
-    Open(u64),
+    /// No copies between these times, in nanoseconds.
+    Open { since: u64, until: u64 },
     /// One copy is out that decides.
     Probing(Id),
 }
@@ -27,21 +27,22 @@ impl Breaker {
     pub fn admits(&self, now: u64) -> bool {
         match self {
             Self::Closed(_) => true,
-            Self::Open(until) => now >= *until,
+            // A clock that was set back would keep it open for as long.
+            Self::Open { since, until } => !(*since..*until).contains(&now),
             Self::Probing(_) => false,
         }
     }
 
     /// A copy goes out: where the breaker was open, as its probe.
     pub fn sent(&mut self, id: Id) {
-        if let Self::Open(_) = self {
+        if let Self::Open { .. } = self {
             *self = Self::Probing(id);
         }
     }
 
     /// A copy came back. While a probe is out, or the breaker open, older copies decide nothing.
     pub fn answered(&mut self, id: Id, well: bool, now: u64, rules: Rules) {
-        let open = Self::Open(now.saturating_add(rules.retry_after));
+        let open = Self::Open { since: now, until: now.saturating_add(rules.retry_after) };
         *self = match *self {
             Self::Closed(_) if well => Self::Closed(0),
             Self::Closed(failed) if failed.saturating_add(1) >= rules.failures => open,
@@ -49,7 +50,7 @@ impl Breaker {
             Self::Probing(probe) if probe != id => return,
             Self::Probing(_) if well => Self::Closed(0),
             Self::Probing(_) => open,
-            Self::Open(_) => return,
+            Self::Open { .. } => return,
         };
     }
 }
@@ -58,6 +59,15 @@ impl Breaker {
 mod tests {
     use super::super::slab::Slab;
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_open() {
+        let id = Slab::default().insert(()).unwrap();
+        let mut breaker = Breaker::Closed(0);
+        breaker.answered(id, false, 1000, Rules { failures: 1, retry_after: 10 });
+        assert!(!breaker.admits(1000) && !breaker.admits(1009));
+        assert!(breaker.admits(1010) && breaker.admits(999));
+    }
 
     #[test]
     fn opens_probes_and_closes() {

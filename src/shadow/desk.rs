@@ -35,6 +35,10 @@ use crate::request::Header;
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
 
+/// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
+/// that grows with the square of those in flight.
+const LOOK: u64 = 1_000_000_000;
+
 /// The pairs of one worker.
 #[derive(Debug)]
 pub struct Desk {
@@ -45,6 +49,8 @@ pub struct Desk {
     /// Handed out, but neither dispatched nor failed.
     handed: Option<Id>,
     tokens: BTreeMap<u32, Id>,
+    /// When it was last looked for lost answers.
+    looked: u64,
     lines: Allowance,
 }
 
@@ -99,6 +105,7 @@ impl Desk {
             queue: VecDeque::new(),
             handed: None,
             tokens: BTreeMap::new(),
+            looked: 0,
             lines: Allowance::default(),
         }
     }
@@ -208,7 +215,10 @@ impl Desk {
             self.done(forgotten, false, now);
             self.settle(forgotten, Outcome::ShadowFailed, sink);
         }
-        self.give_up(now, sink);
+        if now.abs_diff(self.looked) >= LOOK {
+            self.looked = now;
+            self.give_up(now, sink);
+        }
         while let Some(id) = self.queue.pop_front() {
             let Some(pair) = self.pairs.get_mut(id) else { continue };
             let Some(state) = self.states.get_mut(pair.shadow) else { continue };
@@ -258,17 +268,14 @@ impl Desk {
         }
         let shadow = self.done(id, false, now);
         self.settle(id, Outcome::ShadowFailed, sink);
-        if let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
-            && !std::mem::replace(&mut state.told_unreachable, true)
-        {
-            self.log(
-                shadow,
-                now,
-                sink,
-                "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
-                 Istio's gateways may hold only clusters that some route uses",
-            );
-        }
+        self.tell_once(
+            shadow,
+            |state| &mut state.told_unreachable,
+            now,
+            sink,
+            "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
+             Istio's gateways may hold only clusters that some route uses",
+        );
     }
 
     /// How many bytes of the body of an answer are of use.
@@ -292,15 +299,12 @@ impl Desk {
         let refused = matches!(status, 401 | 403);
         let failed = reply::failure(&head, late);
         let shadow = self.done(id, failed.is_none() && status < 500, now);
-        if refused
-            && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
-            && !std::mem::replace(&mut state.told_refused, true)
-        {
+        if refused {
             let text = format!(
                 "refuses its copies with {status}: allow the gateway's principal there; the \
                  caller's credentials never reach a shadow"
             );
-            self.log(shadow, now, sink, &text);
+            self.tell_once(shadow, |state| &mut state.told_refused, now, sink, &text);
         }
         if let Some(outcome) = failed {
             self.settle(id, outcome, sink);
@@ -502,15 +506,36 @@ impl Desk {
         }
     }
 
-    fn log(&mut self, shadow: Option<usize>, now: u64, sink: &mut dyn Sink, text: &str) {
-        let Some(name) = shadow.and_then(|i| self.shadows.get(i)).map(|shadow| &shadow.name) else {
-            return;
-        };
-        match self.lines.take(now) {
-            None => {}
-            Some(0) => sink.log(&format!("shadow {name} {text}")),
-            Some(n) => sink.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
+    /// Logs a remedy, unless `told` says that it was. One that another shadow's lines left no room
+    /// for comes again.
+    fn tell_once(
+        &mut self,
+        shadow: Option<usize>,
+        told: fn(&mut State) -> &mut bool,
+        now: u64,
+        sink: &mut dyn Sink,
+        text: &str,
+    ) {
+        let is_told = shadow.and_then(|i| self.states.get_mut(i)).is_none_or(|state| *told(state));
+        if !is_told
+            && self.log(shadow, now, sink, text)
+            && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
+        {
+            *told(state) = true;
         }
+    }
+
+    /// Whether there was room for the line.
+    fn log(&mut self, shadow: Option<usize>, now: u64, sink: &mut dyn Sink, text: &str) -> bool {
+        let shadow = shadow.and_then(|i| self.shadows.get(i));
+        let (Some(Shadow { name, .. }), Some(missing)) = (shadow, self.lines.take(now)) else {
+            return false;
+        };
+        match missing {
+            0 => sink.log(&format!("shadow {name} {text}")),
+            n => sink.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
+        }
+        true
     }
 }
 

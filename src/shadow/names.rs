@@ -18,8 +18,8 @@ pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether no copy carries the header of the request, whatever the settings say. Names folded.
 ///
-/// Credentials and identities of the caller, of peers and of this proxy (`referer` is an address, and
-/// its query may carry a token); what belongs to one connection only (RFC 9110 §7.6.1); and what is
+/// Credentials and identities of the caller, of peers and of this proxy (`referer` and what proxies
+/// before this one write of the original address are addresses, and a query may carry a token); what belongs to one connection only (RFC 9110 §7.6.1); and what is
 /// set anew for the copy.
 pub fn never_copied(name: &[u8]) -> bool {
     const NAMES: &[&[u8]] = &[
@@ -42,6 +42,10 @@ pub fn never_copied(name: &[u8]) -> bool {
         b"transfer-encoding",
         b"upgrade",
         b"x-forwarded-client-cert",
+        b"x-forwarded-uri",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-rewrite-url",
         MARK,
     ];
     name.starts_with(b"x-envoy-") || name.starts_with(b":") || NAMES.contains(&name)
@@ -75,6 +79,7 @@ mod tests {
             "x-envoy-peer-metadata",
             "x_envoy_original_path",
             "Referer",
+            "X-Original_URL",
             ":path",
             "x-modelgate_shadow",
         ] {

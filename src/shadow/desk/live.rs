@@ -48,10 +48,16 @@ impl Desk {
         }
     }
 
+    /// Whether the live answer has yet to become complete.
+    pub fn awaits_live(&self, id: Id) -> bool {
+        let open = self.pairs.get(id).and_then(|pair| pair.open.as_ref());
+        open.is_some_and(|open| open.live_took.is_none())
+    }
+
     /// The live answer is not the model's: a local reply (`response.code_details` other than
     /// `via_upstream`), or the model broke off.
     pub fn live_failed(&mut self, id: Id, sink: &mut dyn Sink) {
-        if self.open(id).is_some_and(|open| open.live_took.is_none()) {
+        if self.awaits_live(id) {
             self.settle(id, Outcome::LiveFailed, sink);
         }
     }

@@ -265,6 +265,24 @@ fn the_remedy_is_told_once() {
 }
 
 #[test]
+fn a_remedy_is_not_lost_among_other_lines() {
+    let mut bench = Bench::new();
+    let refused = |bench: &mut Bench, answers: &[&'static str]| {
+        for answer in answers {
+            let id = bench.request();
+            let token = bench.dispatch().unwrap();
+            bench.live(id, "200", b"[1]");
+            bench.answer(token, &status(answer), b"[2]");
+        }
+        bench.seen.lines.iter().filter(|line| line.contains("allow the gateway's")).count()
+    };
+    assert_eq!(refused(&mut bench, &["200"; 10]), 0);
+    assert_eq!(refused(&mut bench, &["403"]), 0, "ten lines a second are all");
+    bench.now = 1000 * MS;
+    assert_eq!(refused(&mut bench, &["403", "403"]), 1);
+}
+
+#[test]
 fn limits_hold() {
     let mut bench = Bench::new();
     assert_eq!(bench.begin(0, &[(b"content-length", b"17")]), None);

@@ -139,6 +139,21 @@ async fn a_compressed_live_answer_is_inflated() -> Result<()> {
     Ok(())
 }
 
+/// The filter sees an answer only when Envoy has all of it, so Envoy's limit is the one that holds.
+#[tokio::test]
+async fn an_endless_answer_of_a_shadow_is_cut_off() -> Result<()> {
+    const MIB: usize = 1024 * 1024;
+    let live = Upstream::start(|_| Answer::new(200, "application/json", "[1]")).await?;
+    for (size, outcome) in [(16 * MIB, "too_large"), (33 * MIB, "shadow_failed")] {
+        let answer = Answer::new(200, "application/json", vec![b' '; size]);
+        let shadow = Upstream::start(move |_| answer.clone()).await?;
+        let gateway = gateway(&live, shadow.address())?.start().await?;
+        assert_eq!(gateway.send(predict()).await?.text(), "[1]");
+        one_outcome(&gateway, outcome).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_native_policy_behind_the_filter_withdraws_the_copy() -> Result<()> {
     let (live, shadow) = (Upstream::echo("live").await?, Upstream::echo("shadow").await?);
