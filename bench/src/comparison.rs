@@ -105,7 +105,8 @@ impl Running {
         let tokens = tokens(issuer, variant.algorithm, extent.connections)?;
         let first = tokens.first().context("at least one connection is needed")?;
         let gateway = runtime.block_on(Gateway::start_checked(variant, issuer, first, floor))?;
-        let requests: Vec<_> = tokens.iter().map(|token| request(variant.path(), token)).collect();
+        let requests: Vec<_> =
+            tokens.iter().map(|token| request(variant.path(), token, "")).collect();
         let mut load = Load::open(gateway.address, &requests)?;
         let sent = load.run(WARM_UP)?.requests;
         let measured =

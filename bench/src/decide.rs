@@ -61,7 +61,7 @@ fn lines(path: &str, token: &str) -> Vec<(&'static str, String)> {
         (":method", "POST".to_owned()),
         (":scheme", "http".to_owned()),
     ];
-    lines.extend(headers(Some(token)));
+    lines.extend(headers(Some(token), 0));
     lines.extend([
         ("x-forwarded-for", "127.0.0.1".to_owned()),
         ("x-forwarded-proto", "http".to_owned()),

@@ -36,6 +36,13 @@ impl Series {
     }
 }
 
+/// The value that this share of the values does not exceed (nearest rank).
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
 /// Lines of cells, the first being the heading, as a Markdown table: the first column to the left,
 /// the others to the right.
 pub fn table(lines: &[Vec<String>]) -> String {
@@ -83,6 +90,14 @@ mod tests {
         assert_eq!(series(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
         assert!(series(&[]).median().is_nan());
         assert_eq!(series(&[2.0, 6.0]).over(&series(&[1.0, 2.0])).range(), (2.0, 3.0));
+    }
+
+    #[test]
+    fn quantiles() {
+        let mut values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!((quantile(&mut values, 0.5), quantile(&mut values, 0.99)), (100.0, 198.0));
+        assert_eq!(quantile(&mut [7.0], 0.99), 7.0);
+        assert!(quantile(&mut [], 0.5).is_nan());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The gateway that is measured: one Envoy for each variant, with one worker, that answers by itself
-//! where Seldon's operator has its routes.
+//! The gateway that is measured: one Envoy for each variant, with one worker. Where Seldon's operator
+//! has its routes it answers by itself, unless there are models behind it.
 
 use std::path::Path;
 
@@ -28,8 +28,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it.
+    /// Starts one that answers by itself: a model behind it would only add the same to every variant.
     pub async fn start(filters: &[Filter]) -> Result<Self> {
+        let answer = json!({"direct_response": {"status": 200, "body": {"inline_string": "{}"}}});
+        Self::start_before(filters, &answer, &[]).await
+    }
+
+    /// Starts one with this action of its routes (Envoy's JSON), and these clusters.
+    pub async fn start_before(
+        filters: &[Filter],
+        action: &Value,
+        clusters: &[Value],
+    ) -> Result<Self> {
         let extensions: Vec<Extension> = filters
             .iter()
             .filter_map(|filter| match filter {
@@ -37,7 +47,8 @@ impl Gateway {
                 Filter::Fixed(_) => None,
             })
             .collect();
-        let envoy = Envoy::start(&bootstrap(filters), &extensions, 1).await?;
+        let bootstrap = bootstrap(filters, &routes(action), clusters);
+        let envoy = Envoy::start(&bootstrap, &extensions, 1).await?;
         let address = envoy.listener(LISTENER)?;
         Ok(Self { envoy, address })
     }
@@ -65,7 +76,7 @@ impl Gateway {
 
     async fn status(&self, path: &str, token: Option<&str>) -> Result<u16> {
         let mut request = Request::new("POST", path);
-        for (name, value) in headers(token) {
+        for (name, value) in headers(token, 0) {
             request = request.header(name, value);
         }
         Ok(request.send(self.address).await?.status)
@@ -83,54 +94,68 @@ impl Gateway {
     }
 }
 
-fn bootstrap(filters: &[Filter]) -> Value {
-    let router = json!({
+/// The last filter of every chain.
+pub fn router() -> Value {
+    json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-    });
+    })
+}
+
+fn bootstrap(filters: &[Filter], routes: &[Value], clusters: &[Value]) -> Value {
     let filters = filters.iter().map(|filter| match filter {
         Filter::Fixed(filter) => filter.clone(),
         Filter::Extension(extension) => extension.http_filter(),
     });
-    let connection_manager = json!({
-        "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": LISTENER,
-            "server_name": "istio-envoy",
-            "use_remote_address": true,
-            "normalize_path": true,
-            "stream_idle_timeout": "0s",
-            "http_filters": filters.chain([router]).collect::<Vec<_>>(),
-            "route_config": {
-                "name": LISTENER,
-                "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes()}],
-            },
-        },
-    });
+    let filters: Vec<Value> = filters.chain([router()]).collect();
     let tag = |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
     json!({
         "node": {"id": "router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local", "cluster": "gateway"},
         "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
-        "static_resources": {"listeners": [{
-            "name": LISTENER,
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-            "traffic_direction": "OUTBOUND",
-            "filter_chains": [{"filters": [connection_manager]}],
-        }]},
+        "static_resources": {
+            "listeners": [listener(LISTENER, &filters, routes)],
+            "clusters": clusters,
+        },
     })
 }
 
-/// For each deployment the prefix that the operator gives it, answered here and now: a model behind
-/// it would only add the same to every variant.
-fn routes() -> Vec<Value> {
+/// A listener on a free loopback port, as Istio configures those of a gateway.
+pub fn listener(name: &str, filters: &[Value], routes: &[Value]) -> Value {
+    let connection_manager = json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": name,
+            "server_name": "istio-envoy",
+            "use_remote_address": true,
+            "normalize_path": true,
+            "stream_idle_timeout": "0s",
+            "http_filters": filters,
+            "route_config": {
+                "name": name,
+                "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes}],
+            },
+        },
+    });
+    json!({
+        "name": name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "traffic_direction": "OUTBOUND",
+        "filter_chains": [{"filters": [connection_manager]}],
+    })
+}
+
+/// For each deployment the prefix that the operator gives it.
+fn routes(action: &Value) -> Vec<Value> {
     policies(DEPLOYMENTS)
         .iter()
         .map(|policy| {
-            json!({
-                "match": {"prefix": format!("/seldon/prod/{}/", policy.model)},
-                "direct_response": {"status": 200, "body": {"inline_string": "{}"}},
-            })
+            let mut route = action.clone();
+            if let Some(route) = route.as_object_mut() {
+                let prefix = format!("/seldon/prod/{}/", policy.model);
+                route.insert("match".into(), json!({"prefix": prefix}));
+            }
+            route
         })
         .collect()
 }

@@ -1,14 +1,15 @@
-//! A closed loop of requests over connections that are kept alive, as cheap as it can be: it shares
-//! the machine with the gateway that it measures.
+//! Requests over connections that are kept alive, as cheap as it can be: it shares the machine with
+//! the gateway that it measures.
 //!
-//! One thread serves all connections in turn. While it waits for one, the others' requests are on
-//! their way, so the gateway always has something to do.
+//! In a closed loop one thread serves all connections in turn. While it waits for one, the others'
+//! requests are on their way, so the gateway always has something to do. In an open loop each
+//! connection has a thread and a timetable, which does not care how fast the answers come.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Longer than any answer of the measured gateways.
 const ANSWER_BYTES: usize = 16 * 1024;
@@ -22,7 +23,10 @@ pub struct Load {
     connections: Vec<Connection>,
 }
 
-/// What a run of the loop did.
+/// In which the threads of an open loop start.
+const LEAD: Duration = Duration::from_millis(20);
+
+/// What a run of the closed loop did.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
     /// Requests answered with 200.
@@ -58,6 +62,31 @@ impl Load {
         }
         Ok(Sent { requests, elapsed: start.elapsed() })
     }
+
+    /// Sends so many requests a second for `duration`, and returns how many seconds each took from
+    /// the time at which it was due. One that cannot leave because the answer before it is late has
+    /// waited all the same: latencies that leave that out are too good.
+    pub fn at_rate(&mut self, rate: f64, duration: Duration) -> Result<Vec<f64>> {
+        let between = 1.0 / rate;
+        let round = Duration::from_secs_f64(between * self.connections.len() as f64);
+        let start = Instant::now() + LEAD;
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .connections
+                .iter_mut()
+                .enumerate()
+                .map(|(number, connection)| {
+                    let first = start + Duration::from_secs_f64(between * number as f64);
+                    scope.spawn(move || connection.keep_to(first, round, start + duration))
+                })
+                .collect();
+            let mut all = Vec::new();
+            for thread in threads {
+                all.extend(thread.join().map_err(|_| anyhow!("a thread of the load died"))??);
+            }
+            Ok(all)
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -77,6 +106,19 @@ impl Connection {
 
     fn send(&mut self) -> Result<()> {
         Ok(self.stream.write_all(&self.request)?)
+    }
+
+    fn keep_to(&mut self, first: Instant, round: Duration, end: Instant) -> Result<Vec<f64>> {
+        let mut latencies = Vec::new();
+        let mut due = first;
+        while due < end {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.send()?;
+            self.receive()?;
+            latencies.push(due.elapsed().as_secs_f64());
+            due += round;
+        }
+        Ok(latencies)
     }
 
     fn receive(&mut self) -> Result<()> {
@@ -114,6 +156,34 @@ fn complete(answer: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_was_held_up_has_waited() -> Result<()> {
+        const STALL: Duration = Duration::from_millis(300);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let to = listener.local_addr()?;
+        let server = std::thread::spawn(move || -> Result<u32> {
+            let (mut stream, _) = listener.accept()?;
+            let mut answered = 0;
+            while stream.read(&mut [0; 64])? > 0 {
+                if answered == 0 {
+                    std::thread::sleep(STALL);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+                answered += 1;
+            }
+            Ok(answered)
+        });
+        let mut load = Load::open(to, &[b"GET / HTTP/1.1\r\n\r\n".to_vec()])?;
+        let latencies = load.at_rate(100.0, Duration::from_secs(1))?;
+        drop(load);
+        assert_eq!(latencies.len(), 100);
+        assert_eq!(server.join().unwrap()?, 100);
+        // Only the first was slow, but ten more were due in each tenth of a second of its stall.
+        let waited = latencies.iter().filter(|seconds| **seconds > 0.1).count();
+        assert!(waited >= 20, "{waited}");
+        Ok(())
+    }
 
     #[test]
     fn an_answer_ends_with_its_body() {

@@ -1,5 +1,6 @@
 //! What modelgate costs: in a gateway beside Envoy's own filters, and in the engine alone.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,6 +17,8 @@ mod load;
 mod module;
 mod native;
 mod process;
+mod shadow;
+mod shadow_backends;
 mod variant;
 mod workload;
 
@@ -38,6 +41,12 @@ enum Command {
     Engine,
     /// The module: its size, and what a large configuration takes
     Module,
+    /// What shadows do to the latency of the live path; fails if a goal is not met
+    Shadow {
+        /// Which part of what the gateway can do without a shadow it is asked to do
+        #[arg(long, default_value_t = shadow::HALF)]
+        share: f64,
+    },
     #[command(hide = true)]
     Decide(decide::Decide),
 }
@@ -53,7 +62,7 @@ struct Options {
     /// Connections, each with a token of its own
     #[arg(long, default_value_t = 16, global = true)]
     connections: usize,
-    /// Variants to measure, separated by commas
+    /// Variants, or cases of `shadow`, to measure, separated by commas
     #[arg(long, value_delimiter = ',', global = true)]
     only: Vec<String>,
     /// Print JSON instead of tables
@@ -61,10 +70,11 @@ struct Options {
     json: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let Arguments { command, options } = Arguments::parse();
     if let Some(Command::Decide(decide)) = &command {
-        return decide::run(decide);
+        decide::run(decide)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report { json: options.json, parts: Map::new() };
     if matches!(command, None | Some(Command::Engine)) {
@@ -77,13 +87,24 @@ fn main() -> Result<()> {
         let figures = module::run(&runtime)?;
         report.add("module", module::json(&figures), &module::table(&figures));
     }
+    let extent = comparison::Extent {
+        rounds: options.rounds,
+        turn: Duration::from_secs_f64(options.seconds),
+        connections: options.connections,
+        only: options.only,
+    };
+    let mut met = true;
+    let share = match &command {
+        Some(Command::Shadow { share }) => Some(*share),
+        None if extent.only.is_empty() => Some(shadow::HALF),
+        _ => None,
+    };
+    if let Some(share) = share {
+        let run = shadow::run(&runtime, &extent, share)?;
+        met = run.met();
+        report.add("shadow", run.json(), &run.text());
+    }
     if matches!(command, None | Some(Command::Gateway)) {
-        let extent = comparison::Extent {
-            rounds: options.rounds,
-            turn: Duration::from_secs_f64(options.seconds),
-            connections: options.connections,
-            only: options.only,
-        };
         let measured = comparison::run(&runtime, &extent)?;
         let values = measured.iter().map(comparison::Measured::json).collect();
         report.add("gateway", values, &comparison::table(&measured));
@@ -92,7 +113,7 @@ fn main() -> Result<()> {
         report.add("goals", outcomes.iter().map(goals::Outcome::json).collect(), &lines);
     }
     report.finish();
-    Ok(())
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Tables are printed as they come, JSON at the end.

@@ -108,26 +108,26 @@ pub fn tokens(issuer: &Issuer, algorithm: Algorithm, count: usize) -> Result<Vec
         .collect()
 }
 
-/// Headers of a request for a prediction, apart from `:method`, `:path` and `host`.
-///
-/// Without a body: a gateway that answers by itself closes the connection when a body is on its way.
-pub fn headers(token: Option<&str>) -> Vec<(&'static str, String)> {
+/// Headers of a request for a prediction, apart from `:method`, `:path` and `host`, with a body of
+/// this length.
+pub fn headers(token: Option<&str>, length: usize) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("user-agent", "modelgate-bench".to_owned()),
         ("accept", "application/json".to_owned()),
         ("content-type", "application/json".to_owned()),
-        ("content-length", "0".to_owned()),
+        ("content-length", length.to_string()),
     ];
     headers.extend(token.map(|token| ("authorization", format!("Bearer {token}"))));
     headers
 }
 
-/// The request as it goes over the wire.
-pub fn request(path: &str, token: &str) -> Vec<u8> {
+/// The request as it goes over the wire. A gateway that answers by itself closes the connection when
+/// a body is on its way.
+pub fn request(path: &str, token: &str, body: &str) -> Vec<u8> {
     let mut text = format!("POST {path} HTTP/1.1\r\nhost: models.example.com\r\n");
-    for (name, value) in headers(Some(token)) {
+    for (name, value) in headers(Some(token), body.len()) {
         text.extend([name, ": ", &value, "\r\n"]);
     }
-    text.push_str("\r\n");
+    text.extend(["\r\n", body]);
     text.into_bytes()
 }
