@@ -38,8 +38,9 @@ settings! {
 
     /// Hosts that modelgate leaves alone.
     pub struct Exclude {
-        /// Host matches. A request to such a host passes as if the filter were not there, unless its
-        /// address is that of a model: then it is decided like any other.
+        /// Host matches. A request to such a host passes without a decision; only headers that the
+        /// gateway alone may set are taken off. If its address is that of a model, it is decided like
+        /// any other.
         hosts: Vec<String>,
     }
 
