@@ -68,6 +68,10 @@ impl Unusable {
     }
 }
 
+/// How many values the text of a set may hold: enough for hundreds of keys with certificates. Of
+/// small objects a mebibyte would take a hundred, and the module's memory never shrinks.
+const MAX_VALUES: usize = 8 * 1024;
+
 /// How long a signature of Ed25519 is, in bytes.
 const ED25519_SIGNATURE: usize = 64;
 
@@ -107,7 +111,7 @@ impl KeySet {
 
     /// Reads a set; what is to be said of single keys is said with their places.
     pub fn read(text: &[u8], note: &mut dyn FnMut(Which<'_>, Note)) -> Result<Self, Unusable> {
-        let set = json::read(text).map_err(Unusable::Json)?;
+        let set = json::read(text, MAX_VALUES).map_err(Unusable::Json)?;
         let mut keys = Vec::new();
         let mut add = |which: Which<'_>, jwk: Result<Jwk, &'static str>| match jwk {
             Ok(key) => keys.push(key),

@@ -156,6 +156,9 @@ fn an_empty_or_broken_answer_is_no_rotation() {
     assert_eq!(fetch(remote, &good(), START), FetchResult::Ok);
     let weak = jwks(&[json!({"kty": "oct", "k": "AAAA"})]);
     let many = jwks(&vec![ec_key(); 257]);
+    // A good key, and beside it what would take a hundred times its text.
+    let small = vec![json!({"": 0}); 8_000];
+    let small = json!({"keys": [ec_key()], "more": small}).to_string();
     let big = format!("{}{}", good(), " ".repeat(1 << 20));
     let mut now = START + 300 * SECOND;
     for (body, want) in [
@@ -166,6 +169,7 @@ fn an_empty_or_broken_answer_is_no_rotation() {
         ("<html>", FetchResult::Unusable),
         (&weak, FetchResult::Unusable),
         (&many, FetchResult::Unusable),
+        (&small, FetchResult::Unusable),
         (&big, FetchResult::TooLarge),
     ] {
         assert_eq!(fetch(remote, body, now), want, "{body:.60}");
