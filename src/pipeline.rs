@@ -253,6 +253,9 @@ impl Plan {
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
         apply(request, rewritten.as_ref(), path, &mut decision.edits);
+        if decision.model.is_some() {
+            identify(request, &mut decision.edits);
+        }
         if let Some(choice) = choice {
             // Last: no rewrite may say another variant.
             decision.edits.set(choice.header, choice.variant);
@@ -307,12 +310,6 @@ impl Plan {
     ) {
         let Some(address) = address else { return };
         let Some(model) = &address.model else { return };
-        // Live and shadow answer under one id, so that what both log can be joined.
-        if request.header(b"seldon-puid").is_none()
-            && let Some(id) = request.header(b"x-request-id")
-        {
-            decision.edits.set(b"seldon-puid", id);
-        }
         let lines = shadow::upstream(request, &decision.edits, address.routed);
         let with_baselines =
             shadows.iter().flat_map(|shadow| [Some(*shadow), self.shadows.baseline(*shadow)]);
@@ -337,6 +334,16 @@ impl Names for Plan {
     fn issuer(&self, remote: u32) -> &str {
         let remote = usize::try_from(remote).ok().and_then(|remote| self.remotes().get(remote));
         remote.map_or(OTHER, |remote| remote.issuer())
+    }
+}
+
+/// Gives the request the identifier that Seldon's servers answer and log under, if it has none: else
+/// each would make its own, and what a live model and its shadows log could not be joined.
+fn identify(request: &Request<'_>, edits: &mut Edits) {
+    if edits.lines(request, b"seldon-puid").next().is_none()
+        && let Some(id) = request.header(b"x-request-id")
+    {
+        edits.set(b"seldon-puid", id);
     }
 }
 

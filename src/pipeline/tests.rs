@@ -214,6 +214,47 @@ fn what_a_rewrite_reaches_is_what_is_authorized() {
 }
 
 #[test]
+fn whatever_reaches_a_model_has_an_identifier() {
+    let settings = json!({
+        "bypass": [{"name": "ready", "to": [{"operation": {"paths": ["*/ready"]}}]}],
+        "rewrites": [
+            {"name": "friendly", "match": {"path": "/m/{m}"},
+             "path": "/seldon/prod/{m}/api/v1.0/predictions"},
+            {"name": "own", "match": {"path": "/own/{m}"}, "setHeaders": {"seldon-puid": "{m}"},
+             "path": "/seldon/prod/{m}/api/v1.0/predictions"},
+        ],
+    });
+    let id = ("x-request-id", "1-2-3");
+    let plan = with_keys(settings.clone());
+    let puid = |plan: &Plan, request, headers: &[(&str, &str)]| {
+        added(&decide(plan, request, headers), "seldon-puid").map(str::to_owned)
+    };
+    let grpc = [id, ("seldon", "iris"), ("namespace", "prod")];
+    for (request, headers, expected) in [
+        (PREDICT, &[id][..], Some("1-2-3")),
+        ("GET /seldon/prod/iris/ready", &[id], Some("1-2-3")),
+        ("POST /m/iris", &[id], Some("1-2-3")),
+        ("POST /v2/models/iris/infer", &[id], Some("1-2-3")),
+        ("POST /seldon.protos.Seldon/Predict", &grpc, Some("1-2-3")),
+        // What the client, or a rule, has chosen stays.
+        (PREDICT, &[id, ("seldon-puid", "mine")], None),
+        ("POST /own/iris", &[id], Some("iris")),
+        (PREDICT, &[], None),
+        // No model.
+        ("GET /", &[id], None),
+        ("GET /v2/health/live", &[id], None),
+        // Refused.
+        ("GET /seldon/prod//iris", &[id], None),
+        (PREDICT, &[id, ("x-api-key", "wrong")], None),
+    ] {
+        assert_eq!(puid(&plan, request, headers).as_deref(), expected, "{request} {headers:?}");
+    }
+    let mut report = settings;
+    report["mode"] = "REPORT".into();
+    assert_eq!(puid(&with_keys(report), PREDICT, &[id]), None);
+}
+
+#[test]
 fn report_mode_decides_and_changes_nothing() {
     let settings = json!({"mode": "REPORT", "authorization": {"defaultAction": "DENY"},
         "shadows": [{"name": "s", "models": ["*"], "cluster": "c"}]});
@@ -261,6 +302,7 @@ fn a_token_leaves_the_query_of_the_rewritten_path() {
         rule: 0,
         path: Some(b"/new?a=1&access_token=x".to_vec()),
         authority: None,
+        caught_host: false,
         edits: Edits::default(),
         reaches: crate::rewrite::Reaches::NewAddress,
     };

@@ -84,6 +84,8 @@ pub struct Rewritten {
     pub path: Option<Vec<u8>>,
     /// The new `:authority`; absent: unchanged.
     pub authority: Option<Vec<u8>>,
+    /// Whether the new authority holds what a client wrote.
+    pub caught_host: bool,
     /// Headers to set and to remove. To be carried out after the sanitiser's.
     pub edits: Edits,
     /// What is reached: [`Rewritten::target`] finds it.
@@ -197,7 +199,8 @@ impl Rule {
                 Reaches::Named { id }
             }
         };
-        Ok(Rewritten { rule, path, authority, edits, reaches })
+        let caught_host = self.authority.as_ref().is_some_and(|a| a.variables().next().is_some());
+        Ok(Rewritten { rule, path, authority, caught_host, edits, reaches })
     }
 }
 
@@ -248,10 +251,9 @@ impl Rewritten {
     ///
     /// A fixed route that takes the new address decides before all else, as it does without rewrites.
     /// Captured text that makes the new path an address which the rule does not name is refused. That
-    /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority:
-    /// its routes would take the request to a model that nobody authorized.
-    /// A routing header or a host that the client sent and the rule leaves may not select another
-    /// model either.
+    /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority of
+    /// its own: its routes would take the request to a model that nobody authorized.
+    /// Neither may a host that a client wrote, or a routing header, select another model.
     pub fn target<'s>(
         &'s self,
         targets: &'s Targets,
@@ -279,14 +281,15 @@ impl Rewritten {
                 }
             },
         };
-        if targets.is_routed_by_path(new.path(), self.authority.is_some()) {
+        let own_host = self.authority.is_some() && !self.caught_host;
+        if targets.is_routed_by_path(new.path(), own_host) {
             return Err(CAPTURED);
         }
-        if self.authority.is_none() {
+        if !own_host {
             targets.check_host(&new, address.model.as_ref())?;
         }
-        let sets = |name: &[u8]| self.edits.added().any(|(set, _)| set == name);
-        targets.check_headers(&new, address.model.as_ref(), sets)?;
+        let sets_model = self.edits.added().any(|(set, _)| set == b"seldon-model");
+        targets.check_headers(&new, address.model.as_ref(), sets_model, own_host)?;
         let operation = targets.operation_of_tail(new.path(), request.method)?;
         let explains = address.operation == Operation::Explain
             && !matches!(operation, Operation::Metrics | Operation::Admin);

@@ -205,6 +205,44 @@ fn headers_of_the_client_do_not_select_another_model() {
 }
 
 #[test]
+fn what_a_rule_writes_does_not_lead_to_another_model_either() {
+    let own = |name: &str, more: Value| {
+        let mut rule = json!({"name": name, "match": {"path": format!("/{name}/{{a}}/{{rest=**}}")},
+            "path": "/{rest}", "target": {"namespace": "prod", "model": "chat"}});
+        for (key, value) in more.as_object().unwrap() {
+            rule[key] = value.clone();
+        }
+        rule
+    };
+    let rules = json!([
+        own("v1", json!({"setHeaders": {"seldon": "{a}", "namespace": "prod"}})),
+        own("v2", json!({"setHeaders": {"seldon-model": "{a}"}})),
+        own("v2-host", json!({"setHeaders": {"seldon-model": "{a}"}, "authority": "own.org"})),
+        own("host", json!({"authority": "{a}.example.com"})),
+    ]);
+    let targets = json!({"families": ["seldon-v1", "seldon-v2", "kserve"], "kserve":
+        {"hostTemplate": "{name}-{namespace}.example.com", "namespaces": ["prod"]}});
+    let gate = compile(rules, targets).unwrap();
+    let contradiction = "the host, the path and the headers select different models";
+    let grpc = "inference.GRPCInferenceService/ModelInfer";
+    let reached = format!("/{grpc} prod/chat predict");
+    for (path, expected) in [
+        (format!("/v1/chat/{grpc}"), reached.as_str()),
+        (format!("/v1/fraud/{grpc}"), contradiction),
+        ("/v1/fraud/predict".to_owned(), "/predict prod/chat predict"),
+        (format!("/v2/fraud/{grpc}"), contradiction),
+        ("/v2/fraud/inference%2eGRPCInferenceService/ModelInfer".to_owned(), contradiction),
+        ("/v2/fraud/predict".to_owned(), "/predict prod/chat predict"),
+        (format!("/v2-host/fraud/{grpc}"), &reached),
+        ("/host/chat-prod/predict".to_owned(), "/predict prod/chat predict"),
+        ("/host/fraud-prod/predict".to_owned(), contradiction),
+        ("/host/models/v2/models/fraud/infer".to_owned(), CAPTURED.reason),
+    ] {
+        assert_eq!(gate.go("POST", &path, &[]), expected, "{path}");
+    }
+}
+
+#[test]
 fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
     for (rule, targets, warnings) in [
         (strip(), json!({}), 1),

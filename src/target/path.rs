@@ -150,15 +150,21 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// What a careless server could take the path for: decoded, with `\` for `/`, parameters dropped,
-/// empty and dot segments resolved. `None` for a path that has but one reading.
-pub(crate) fn undisguised(path: &[u8]) -> Option<Vec<u8>> {
-    let suspicious = path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+/// What careless servers could take the path for. Nothing for a path that has but one reading.
+pub(crate) fn other_readings(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    undisguised(path).into_iter().flatten()
+}
+
+/// The path decoded, where a `%` that begins no escape stays; and the same with `\` for `/`, parameters
+/// dropped, empty and dot segments resolved, and a `/` before it.
+fn undisguised(path: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let suspicious = !path.starts_with(b"/")
+        || path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
         || path.iter().any(|c| matches!(c, b'%' | b'\\' | b';'));
     if !suspicious {
         return None;
     }
-    let decoded = decode(path).unwrap_or(Cow::Borrowed(path));
+    let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
     let mut segments: Vec<&[u8]> = Vec::new();
     for segment in decoded.split(|c| matches!(c, b'/' | b'\\')) {
         match segment.split(|c| *c == b';').next().unwrap_or_default() {
@@ -172,7 +178,7 @@ pub(crate) fn undisguised(path: &[u8]) -> Option<Vec<u8>> {
         plain.push(b'/');
         plain.extend_from_slice(segment);
     }
-    Some(plain)
+    Some([decoded, plain])
 }
 
 #[cfg(test)]
@@ -256,12 +262,16 @@ mod tests {
             ("/x/..;/seldon", Some("/seldon")),
             ("\\seldon\\a", Some("/seldon/a")),
             ("/seldon%2Fa", Some("/seldon/a")),
+            ("/%73eldon/%zz/%4", Some("/seldon/%zz/%4")),
+            ("seldon/a", Some("/seldon/a")),
             ("/a/../../b", Some("/b")),
             ("/seldon/a", None),
         ] {
-            let found = undisguised(path.as_bytes());
+            let found = other_readings(path.as_bytes()).last();
             assert_eq!(found.as_deref(), plain.map(str::as_bytes), "{path}");
         }
+        let decoded = other_readings(b"/seldon%2Fa/%2e%2E/%2e").next();
+        assert_eq!(decoded.as_deref(), Some(&b"/seldon/a/../."[..]));
     }
 
     #[test]
@@ -281,7 +291,7 @@ mod tests {
                 prop_assert_eq!(decode(inner), Some(Cow::Borrowed(inner)));
                 prop_assert!(path.bytes().all(|c| c.is_ascii_graphic() && c != b';' && c != b'\\'));
                 prop_assert!(!path.contains("//") && !has_dot_segment(inner));
-                prop_assert_eq!(undisguised(path.as_bytes()), None);
+                prop_assert_eq!(other_readings(path.as_bytes()).next(), None);
             }
         }
 
@@ -299,7 +309,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(path in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = Plain::new(&path);
-            let _ = undisguised(&path);
+            let _ = other_readings(&path).count();
         }
     }
 }

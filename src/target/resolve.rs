@@ -7,10 +7,10 @@ use crate::config::{Errors, Path};
 
 use super::fixed::Fixed;
 use super::host::Host;
-use super::kserve::KServe;
+use super::kserve::{self, KServe};
 use super::location::Location;
 use super::operation::Operations;
-use super::path::{Plain, after, is_under, undisguised};
+use super::path::{Plain, after, is_under, other_readings};
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
 use super::{Address, Model, Operation, Refusal, grpc};
@@ -86,21 +86,17 @@ impl Targets {
             return Ok(None);
         }
         let path = at.path();
-        let v1_path = self.seldon_v1.as_ref().filter(|v1| v1.contains(path));
-        let v1_headers = self.seldon_v1.is_some()
-            && at.routing.seldon_v1().is_some()
-            && seldon_v1::is_taken(path);
+        let territory = self.territory(at, path)?;
+        // A server that is less exact than Envoy must not find another model, or one at all.
+        let same = |path: Vec<u8>| self.territory(at, &path).is_ok_and(|other| other == territory);
+        if !other_readings(path).all(same) {
+            return Err(DISGUISED);
+        }
+        let Territory { v1_path, v1_headers, v2_path, service, kserve, .. } = territory;
         let v2_header = self.seldon_v2.is_some() && at.routing.seldon_model.is_some();
-        let v2_path = self.seldon_v2.is_some() && SeldonV2::contains(path);
-        let service = grpc::service(path);
-        let kserve = match &self.kserve {
-            Some(kserve) => kserve.service(&at.host, path)?,
-            None => None,
-        };
-
-        let seldon = v1_path.is_some() || v1_headers || v2_header || v2_path;
+        let seldon = v1_path || v1_headers || v2_header || v2_path;
         if !seldon && kserve.is_none() && service.is_none() {
-            return if self.is_disguised(at) { Err(DISGUISED) } else { Ok(None) };
+            return Ok(None);
         }
         if at.host.has_trailing_dot() {
             return Err(TRAILING_DOT);
@@ -111,7 +107,7 @@ impl Targets {
 
         // A host of KServe's has a virtual host of its own, in which /v2 is the service's own path.
         if let Some(service) = kserve {
-            if v1_path.is_some() || v1_headers || v2_header {
+            if v1_path || v1_headers || v2_header {
                 return Err(CONTRADICTION);
             }
             let model = Model { id: Cow::Owned(service.id), predictor: None };
@@ -119,10 +115,10 @@ impl Targets {
             let family = Family::KServe;
             return Ok(Some(Address { family, operation, model: Some(model), routed }));
         }
-        if (v1_path.is_some() || v1_headers) && (v2_header || v2_path) {
+        if (v1_path || v1_headers) && (v2_header || v2_path) {
             return Err(CONTRADICTION);
         }
-        if let Some(v1) = v1_path {
+        if let Some(v1) = self.seldon_v1.as_ref().filter(|_| v1_path) {
             let reached = v1.by_path(&plain, &at.routing, path)?;
             let operation = match reached {
                 _ if reached.explainer => Operation::Explain,
@@ -161,9 +157,13 @@ impl Targets {
 
     /// The fixed route that takes an address, and what it reaches.
     pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address<'a>, Refusal>> {
-        let fixed = self.fixed.iter().find(|fixed| fixed.takes(&at.host, at.path()))?;
+        let index = self.fixed_at(&at.host, at.path())?;
+        let fixed = self.fixed.get(index)?;
         if at.host.has_trailing_dot() {
             return Some(Err(TRAILING_DOT));
+        }
+        if other_readings(at.path()).any(|path| self.fixed_at(&at.host, &path) != Some(index)) {
+            return Some(Err(DISGUISED));
         }
         if let Err(refusal) = self.check_seldon_v1(at, Some(&fixed.model())) {
             return Some(Err(refusal));
@@ -183,9 +183,13 @@ impl Targets {
             return Ok(());
         }
         at.routing.check()?;
-        let selected = seldon_v1::by_headers(&at.routing, at.path())?;
-        if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
-            return Err(CONTRADICTION);
+        for path in std::iter::once(Cow::Borrowed(at.path()))
+            .chain(other_readings(at.path()).map(Cow::Owned))
+        {
+            let selected = seldon_v1::by_headers(&at.routing, &path)?;
+            if selected.is_some_and(|selected| model.is_none_or(|model| model.id != selected.id)) {
+                return Err(CONTRADICTION);
+            }
         }
         Ok(())
     }
@@ -208,34 +212,35 @@ impl Targets {
 
     /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
     /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
-    /// have such paths as well. `own_host` says that the rule writes the authority: then the routes
-    /// are those of that host, and the operator answers for its `/v2`.
+    /// have such paths as well. `own_host` says that the rule alone writes the authority: then the
+    /// routes are those of that host, and the operator answers for its `/v2`.
     pub(crate) fn is_routed_by_path(&self, path: &[u8], own_host: bool) -> bool {
-        let disguised = undisguised(path);
-        let path = disguised.as_deref().unwrap_or(path);
-        self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
-            || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
-            || self
-                .kserve
-                .as_ref()
-                .is_some_and(|kserve| !matches!(kserve.service(&Host::new(None), path), Ok(None)))
+        let routed = |path: &[u8]| {
+            self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
+                || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
+                || self.kserve.as_ref().is_some_and(|kserve| {
+                    !matches!(kserve.service(&Host::new(None), path), Ok(None))
+                })
+        };
+        routed(path) || other_readings(path).any(|path| routed(&path))
     }
 
-    /// Refuses a rewritten request whose model is known otherwise, if a routing header of the client's
-    /// own selects another. `sets` tells which headers the rule writes itself.
+    /// Refuses a rewritten request whose model is known otherwise, if a routing header selects
+    /// another. `sets_model` says that the rule writes `seldon-model` itself: what that does on a host
+    /// of the rule's own, the operator answers for; elsewhere Seldon v2's gRPC routes would take it.
     pub(crate) fn check_headers(
         &self,
         at: &Location<'_>,
         model: Option<&Model<'_>>,
-        sets: impl Fn(&[u8]) -> bool,
+        sets_model: bool,
+        own_host: bool,
     ) -> Result<(), Refusal> {
         at.routing.check()?;
-        let by_seldon_model =
-            self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !sets(b"seldon-model");
-        if by_seldon_model {
+        let answered_for = || sets_model && (own_host || !SeldonV2::takes_grpc(at.path()));
+        if self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !answered_for() {
             return Err(CONTRADICTION);
         }
-        if sets(b"seldon") && sets(b"namespace") { Ok(()) } else { self.check_seldon_v1(at, model) }
+        self.check_seldon_v1(at, model)
     }
 
     /// The family of an address that no family names.
@@ -243,14 +248,39 @@ impl Targets {
         self.families.first().copied().unwrap_or(Family::SeldonV2)
     }
 
-    /// Whether a server that is less exact than Envoy's routes could take the path for a model's.
-    fn is_disguised(&self, at: &Location<'_>) -> bool {
-        undisguised(at.path()).is_some_and(|path| {
-            self.is_routed_by_path(&path, false)
-                || grpc::service(&path).is_some()
-                || self.fixed.iter().any(|fixed| fixed.takes(&at.host, &path))
+    /// Which route of [`Self::fixed`] takes a path.
+    fn fixed_at(&self, host: &Host<'_>, path: &[u8]) -> Option<usize> {
+        self.fixed.iter().position(|fixed| fixed.takes(host, path))
+    }
+
+    /// Whose routes may take a path.
+    fn territory(&self, at: &Location<'_>, path: &[u8]) -> Result<Territory, Refusal> {
+        let kserve = match &self.kserve {
+            Some(kserve) => kserve.service(&at.host, path)?,
+            None => None,
+        };
+        Ok(Territory {
+            fixed: self.fixed_at(&at.host, path),
+            v1_path: self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path)),
+            v1_headers: self.seldon_v1.is_some()
+                && at.routing.seldon_v1().is_some()
+                && seldon_v1::is_taken(path),
+            v2_path: self.seldon_v2.is_some() && SeldonV2::contains(path),
+            service: grpc::service(path),
+            kserve,
         })
     }
+}
+
+/// Whose routes may take a path.
+#[derive(PartialEq, Eq)]
+struct Territory {
+    fixed: Option<usize>,
+    v1_path: bool,
+    v1_headers: bool,
+    v2_path: bool,
+    service: Option<grpc::Service>,
+    kserve: Option<kserve::Service>,
 }
 
 /// Whether a path that starts with this text is a family's address whatever follows; or, if it is

@@ -8,7 +8,7 @@ use crate::config::{Errors, Path};
 use super::host::{Host, Hosts};
 use super::location::Routing;
 use super::names::{is_name, name};
-use super::path::{Plain, Segments, is_under};
+use super::path::{Plain, Segments, is_under, other_readings};
 use super::{Model, Refusal};
 
 const NO_NAMESPACE: Refusal = Refusal::new("no namespace of Seldon v2 has this host");
@@ -48,6 +48,12 @@ impl SeldonV2 {
     /// Whether the path belongs to Seldon v2.
     pub(super) fn contains(path: &[u8]) -> bool {
         is_under(path, b"/v2")
+    }
+
+    /// Whether its gRPC routes take the path, in one reading or another.
+    pub(super) fn takes_grpc(path: &[u8]) -> bool {
+        let taken = |path: &[u8]| path.starts_with(b"/inference.GRPCInferenceService");
+        taken(path) || other_readings(path).any(|path| taken(&path))
     }
 
     /// The model; `None` for the server's own addresses.

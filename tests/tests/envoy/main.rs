@@ -1,5 +1,6 @@
 //! The module in a real Envoy. Needs `ENVOY`, `MODELGATE_WASM` and `MODELGATE`.
 
+mod addresses;
 mod algorithms;
 mod authn;
 mod authz;

@@ -1,0 +1,16 @@
+//! The models behind the gateway of these tests.
+
+/// Deployments of Seldon v1.
+pub const DEPLOYMENTS: [(&str, &str); 4] =
+    [("prod", "iris"), ("prod", "fraud"), ("dev", "iris"), ("prod", "wine-explainer")];
+/// Deployments that have an explainer, with its predictor.
+pub const EXPLAINERS: [(&str, &str, &str); 2] =
+    [("prod", "iris", "default"), ("prod", "fraud", "default")];
+/// What Seldon v2 serves, by the value of `seldon-model`.
+pub const MESH_MODELS: [&str; 4] = ["iris", "fraud", "iris.pipeline", "fraud.experiment"];
+/// Inference services of KServe.
+pub const SERVICES: [(&str, &str); 3] = [("prod", "flower"), ("prod", "toxic"), ("dev", "flower")];
+/// A virtual host of its own, whose route chooses the model: `prod/chat`.
+pub const FIXED_HOST: &str = "chat.example.com";
+/// The host of everything else.
+pub const GATEWAY: &str = "models.example.com";
