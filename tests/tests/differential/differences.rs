@@ -112,11 +112,50 @@ pub async fn explain(arena: &Arena, set: usize, case: &Case) -> Result<Option<Ve
         return Ok(Some(rows));
     }
     let stricter = stricter(case)?;
-    if stricter.rows.is_empty() {
-        return Ok(None);
+    if !stricter.rows.is_empty() {
+        let native = stricter.native(arena, set, case).await?;
+        return Ok(predicted(case, native, stricter.rows));
     }
-    let native = stricter.native(arena, set, case).await?;
-    Ok(predicted(case, native, stricter.rows))
+    for ask in with_one_token(case) {
+        let asks = [(ask.client.clone(), ask.with(&case.texts)?)];
+        let native = arena.answers(Side::Native, set, &asks).await?.pop().context("no answer")?;
+        if let Some(rows) = predicted(case, native, vec![SEVERAL]) {
+            return Ok(Some(rows));
+        }
+    }
+    Ok(None)
+}
+
+/// The request with each of its tokens alone, if what Envoy decided by may be the headers that they
+/// have all added: it took them all.
+fn with_one_token(case: &Case) -> Vec<Ask> {
+    let outputs = output_headers(case);
+    let keys = case.set.policies.iter().map(|policy| policy.to_string().to_ascii_lowercase());
+    let mut keys = keys.filter(|text| text.contains("request.headers["));
+    let is_asked = keys.any(|text| outputs.iter().any(|name| text.contains(&format!("[{name}]"))));
+    let is_refused = case.native.header(DETAILS).starts_with("jwt_authn_access_denied");
+    if !is_asked || is_refused {
+        return Vec::new();
+    }
+    let others = |text: &str, kept: usize| {
+        (0..case.texts.len()).any(|i| i != kept && text.contains(&format!("<{i}>")))
+    };
+    let without = |text: &str, kept: usize, between: char| {
+        let pieces: Vec<&str> = text.split(between).filter(|piece| !others(piece, kept)).collect();
+        pieces.join(&between.to_string())
+    };
+    let only = |kept: usize| {
+        let mut ask = case.ask.clone();
+        if let Some((path, query)) = case.ask.path.split_once('?') {
+            ask.path = format!("{path}?{}", without(query, kept, '&'));
+        }
+        for (_, value) in ask.headers.iter_mut().filter(|(name, _)| name == "cookie") {
+            *value = without(value, kept, ';');
+        }
+        ask.headers.retain(|(_, value)| !others(value, kept));
+        ask
+    };
+    (0..case.texts.len()).filter(|_| case.texts.len() > 1).map(only).collect()
 }
 
 /// The cases that are not explained by Envoy's answer where no token is taken off: where several rules fail

@@ -87,6 +87,14 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     let lines = [("x-token", "<0>"), ("x-token", "<1>")];
     let two = vec![token(&[]), token(&[("jti", "\"2\"")])];
     cases.push((SEVERAL, set(vec![rule(several.clone())]), ask("/", &lines, two)));
+    // Where a policy asks for what only the other token says.
+    let team = json!({"fromHeaders": [{"name": "x-token"}],
+        "outputClaimToHeaders": [{"header": "x-team", "claim": "team"}]});
+    let mut by_team = set(vec![rule(team)]);
+    by_team.policies = vec![json!({"name": "p", "namespace": "prod", "action": "DENY",
+        "rules": [{"when": [{"key": "request.headers[X-Team]", "values": ["red"]}]}]})];
+    let two = vec![token(&[]), token(&[("team", "\"red\"")])];
+    cases.push((SEVERAL, by_team, ask("/", &lines, two)));
     let expired = Token {
         claims: vec![("iss".into(), "\"me\"".into()), ("exp".into(), "@-3600@".into())],
         ..token(&[])
