@@ -105,9 +105,12 @@ impl Targets {
         let plain = Plain::new(path)?;
         let operation = |segments| self.operations.of(after(plain.decoded(), segments), at.method);
 
-        // A host of KServe's has a virtual host of its own, in which /v2 is the service's own path.
+        // In the virtual host of a service of KServe's /v2 is its own path. But the template fits
+        // hosts without a service as well, and there the routes for every host take it.
         if let Some(service) = kserve {
-            if v1_path || v1_headers || v2_header {
+            let v2_path =
+                v2_path && self.seldon_v2.as_ref().is_some_and(|v2| v2.has_host(&at.host));
+            if v1_path || v1_headers || v2_header || v2_path {
                 return Err(CONTRADICTION);
             }
             let model = Model { id: Cow::Owned(service.id), predictor: None };

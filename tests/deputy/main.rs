@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod models;
+mod rewrites;
 mod routes;
 mod site;
 mod spellings;

@@ -1,10 +1,13 @@
 //! Whatever rules an operator writes: the backend that the routes reach belongs to the model that was
 //! authorized, or the request is refused.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{Outcome, Site};
 use crate::spellings::Spellings;
 use crate::{borrowed, lines, shown};
 
@@ -13,18 +16,71 @@ const OWN: &str = "prod/iris";
 /// A segment of a pattern or of a template.
 fn segment() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(vec![
-        "{a}", "{a}", "{b}", "{b}", "x{a}", "{a}:predict", "{b}-explainer", "seldon", "prod", "iris",
-        "fraud", "v2", "models", "infer", "api", "v1.0", "predictions", "serving", "toxic", "default",
-        "inference.GRPCInferenceService", "ModelInfer", "seldon.protos.Seldon", "x",
+        "{a}",
+        "{a}",
+        "{b}",
+        "{b}",
+        "x{a}",
+        "{a}:predict",
+        "{b}-explainer",
+        "seldon",
+        "prod",
+        "iris",
+        "fraud",
+        "v2",
+        "models",
+        "infer",
+        "api",
+        "v1.0",
+        "predictions",
+        "serving",
+        "toxic",
+        "default",
+        "inference.GRPCInferenceService",
+        "ModelInfer",
+        "seldon.protos.Seldon",
+        "x",
     ])
 }
 
-/// A path of such segments, perhaps with `rest` behind them.
+/// A path of such segments, perhaps with `rest` behind them, or one that operators would write.
 fn path(rest: &'static str) -> impl Strategy<Value = String> {
-    (proptest::collection::vec(segment(), 0..5), any::<bool>()).prop_map(move |(segments, open)| {
+    let segments = proptest::collection::vec(segment(), 0..5);
+    let any = (segments, any::<bool>()).prop_map(move |(segments, open)| {
         let path: String = segments.iter().map(|segment| format!("/{segment}")).collect();
         if open || path.is_empty() { format!("{path}/{rest}") } else { path }
-    })
+    });
+    let written = proptest::sample::select(vec![
+        "/seldon/{b}/{a}/api/v1.0/predictions",
+        "/seldon/{b}/{a}-explainer/default/api/v1.0/explain",
+        "/models/{b}/{a}:predict",
+        "/v2/models/{a}/infer",
+        "/serving/{b}/{a}/v1/models/x:predict",
+    ]);
+    prop_oneof![2 => any, 1 => written.prop_map(str::to_owned)]
+}
+
+/// The pattern with each variable once.
+fn with_variables_once(pattern: &str) -> String {
+    let mut pattern = pattern.to_owned();
+    for variable in ["{a}", "{b}"] {
+        if let Some(at) = pattern.find(variable) {
+            let (first, rest) = pattern.split_at(at + variable.len());
+            pattern = first.to_owned() + &rest.replace(variable, "x");
+        }
+    }
+    pattern
+}
+
+/// The template with the variables of the pattern, and words in the place of others.
+fn known(template: &str, pattern: &str) -> String {
+    let mut template = template.to_owned();
+    for (variable, word) in [("{a}", "iris"), ("{b}", "prod")] {
+        if !pattern.contains(variable) {
+            template = template.replace(variable, word);
+        }
+    }
+    if pattern.contains("{r=**}") { template } else { template.replace("{r}", "x") }
 }
 
 fn word() -> impl Strategy<Value = &'static str> {
@@ -40,45 +96,73 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
 fn rule() -> impl Strategy<Value = Value> {
     let host = proptest::sample::select(vec!["", "", "chat.example.com", "{a}-prod.example.com"]);
     let target = proptest::option::of((word(), word()));
-    (path("{r=**}"), proptest::option::of(path("{r}")), headers(), headers(), host, target).prop_map(
-        |(pattern, path, set, removed, host, target)| {
-            let mut rule = json!({"match": {"path": pattern}, "authority": host});
-            let set: serde_json::Map<_, _> =
-                set.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            let removed: Vec<_> =
-                removed.into_iter().map(|(name, _)| name).filter(|n| !set.contains_key(*n)).collect();
+    (path("{r=**}"), proptest::option::of(path("{r}")), headers(), headers(), host, target)
+        .prop_map(|(pattern, path, set, removed, host, target)| {
+            let pattern = with_variables_once(&pattern);
+            let known = |template: &str| known(template, &pattern);
+            let mut rule = json!({"match": {"path": pattern}, "authority": known(host)});
+            let set: serde_json::Map<_, _> = set
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), known(value).into()))
+                .collect();
+            let removed: Vec<_> = removed
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|n| !set.contains_key(*n))
+                .collect();
             rule["setHeaders"] = set.into();
             rule["removeHeaders"] = removed.into();
             if let Some(path) = path {
-                rule["path"] = path.into();
+                rule["path"] = known(&path).into();
             }
             // The operator answers for a literal host of a target's.
             if let Some((namespace, model)) = target.filter(|_| host.is_empty()) {
-                rule["target"] = json!({"namespace": namespace, "model": model});
+                rule["target"] = json!({"namespace": known(namespace), "model": known(model)});
             }
             rule
-        },
-    )
+        })
 }
 
 /// What a client writes where a pattern has a variable.
 fn caught() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(vec![
-        "iris", "fraud", "prod", "toxic", "seldon", "v2", "models", "..", "%2e%2e", "%73eldon", "%zz",
-        "inference.GRPCInferenceService", "%69nference.x", "a%2fb", "a;b", "chat", "flower", "models",
+        "iris",
+        "iris",
+        "iris",
+        "fraud",
+        "prod",
+        "prod",
+        "prod",
+        "toxic",
+        "seldon",
+        "v2",
+        "models",
+        "..",
+        "%2e%2e",
+        "%73eldon",
+        "%zz",
+        "inference.GRPCInferenceService",
+        "%69nference.x",
+        "a%2fb",
+        "a;b",
+        "chat",
+        "flower",
+        "models",
     ])
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn no_rules_lead_to_another_model(
-        rules in proptest::collection::vec(rule(), 1..4),
-        chosen in any::<proptest::sample::Index>(),
-        a in caught(), b in caught(), r in proptest::collection::vec(caught(), 0..4),
-        seed in any::<u64>(),
-    ) {
+#[test]
+fn no_rules_lead_to_another_model() {
+    const CASES: u32 = 5_000;
+    let (loaded, own) = (Cell::new(0), Cell::new(0));
+    let cases = (
+        proptest::collection::vec(rule(), 1..4),
+        any::<proptest::sample::Index>(),
+        (caught(), caught(), proptest::collection::vec(caught(), 0..4)),
+        any::<u64>(),
+    );
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(CASES));
+    let result = runner.run(&cases, |(rules, chosen, (a, b, r), seed)| {
         let mut config: Value = serde_json::from_str(include_str!("site.json")).unwrap();
         let patterns: Vec<String> =
             rules.iter().map(|rule| rule["match"]["path"].as_str().unwrap().to_owned()).collect();
@@ -88,6 +172,7 @@ proptest! {
         });
         config["rewrites"] = named.collect();
         let Ok(mut site) = Site::with(OWN, &config.to_string()) else { return Ok(()) };
+        loaded.set(loaded.get() + 1);
         let pattern = chosen.get(&patterns);
         let fitting = pattern.replace("{a}", a).replace("{b}", b).replace("{r=**}", &r.join("/"));
         for (i, mut spelling) in Spellings::new(seed).take(8).enumerate() {
@@ -95,8 +180,18 @@ proptest! {
                 spelling.path = fitting.clone().into_bytes();
             }
             let lines = lines(&spelling);
-            let outcome = site.send(&borrowed(&lines));
-            prop_assert!(outcome.is_ok(), "{}\n{}{}", outcome.unwrap_err(), shown(&lines), config["rewrites"]);
+            match site.send(&borrowed(&lines)) {
+                Ok(Outcome::Own) => own.set(own.get() + 1),
+                Ok(_) => {}
+                Err(wrong) => {
+                    prop_assert!(false, "{wrong}\n{}{}", shown(&lines), config["rewrites"])
+                }
+            }
         }
-    }
+        Ok(())
+    });
+    result.unwrap();
+    // Neither are all rules refused, nor all requests.
+    println!("{} of {CASES} sets of rules are legal, {} requests arrive", loaded.get(), own.get());
+    assert!(loaded.get() > CASES / 10 && own.get() > CASES / 20);
 }
