@@ -274,7 +274,8 @@ settings! {
         /// Where Seldon v1 deployments are reached: the first segment of their paths.
         seldon_prefix: String = "/seldon".to_owned(),
         /// Which host belongs to which namespace, because addresses of Seldon v2 do not name one; the
-        /// first that matches.
+        /// first that matches. Beside `kserve.hostTemplate` name the hosts: where both fit, paths below
+        /// `/v2` are refused.
         seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
