@@ -43,6 +43,19 @@ pub fn is_reserved(folded: &[u8]) -> bool {
     folded.starts_with(b"x-envoy-") || RESERVED.iter().any(|name| name.as_bytes() == folded)
 }
 
+/// Whether a client says this about itself or about the answer that it can read, whatever a rule
+/// says in its stead on another address. The name is folded.
+fn is_clients(folded: &[u8]) -> bool {
+    folded.starts_with(b"accept") || folded == b"user-agent" || folded == b"seldon-puid"
+}
+
+/// Whether a client's copy of a header goes because a rewrite sets it somewhere. Otherwise whoever
+/// asks for an address that the rule does not match could set it. Headers that select models are
+/// checked by themselves. The name is folded.
+pub fn is_rewrites(folded: &[u8]) -> bool {
+    !is_reserved(folded) && !is_clients(folded)
+}
+
 /// Removes what only the gateway may set. Names are compared without regard to case and with `_`
 /// equal to `-`, because WSGI servers merge the two.
 #[derive(Debug)]

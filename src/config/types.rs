@@ -324,7 +324,10 @@ settings! {
         path: Option<String>,
         /// Template of the new authority; empty: unchanged.
         authority: String = String::new(),
-        /// Headers to set, each with a template.
+        /// Headers to set, each with a template. Clients cannot set them, on no address: their own
+        /// lines are removed. The exceptions are headers that select models (`seldon`, `namespace`,
+        /// `seldon-model`), that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
+        /// `user-agent`.
         set_headers: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove_headers: Vec<String>,

@@ -10,7 +10,8 @@ use crate::authz::{Authorizer, Conditions};
 use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
 use crate::rewrite::Rewrites;
-use crate::sanitise::Sanitiser;
+use crate::sanitise::{Sanitiser, is_rewrites};
+use crate::shadow::names::folded;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
 use crate::target::Targets;
@@ -64,13 +65,21 @@ impl Plan {
         let splits = Splits::compile(&settings.splits, &context, &root.field("splits"), errors);
         let (authenticator, splits) = (authenticator?, splits?);
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
+        let own = Sanitiser::new(outputs.clone().chain(splits.headers()));
+        check_rewrite_matches(settings, &own, &root.field("rewrites"), errors);
+        let rewritten = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
+        let rewritten = rewritten.map(|(name, _)| name.as_bytes()).filter(|name| {
+            let plain = folded(name);
+            let is_same = |other: &String| folded(other.as_bytes()) == plain;
+            is_rewrites(&plain) && !credentials.headers.iter().any(is_same)
+        });
         Some(Self {
             mode: settings.mode,
             excluded,
             trusted_peers: settings.trusted_peers.clone(),
             rewrites: rewrites?,
             targets: targets?,
-            sanitiser: Sanitiser::new(outputs.chain(splits.headers())),
+            sanitiser: Sanitiser::new(outputs.chain(splits.headers()).chain(rewritten)),
             authenticator,
             authorizer: authorizer?,
             splits,
@@ -99,6 +108,29 @@ fn credentials(
         claims.chain(&rule.output_payload_to_header)
     });
     Credentials { headers, params, identity: identity.cloned().collect() }
+}
+
+/// A rewrite is chosen by what the client sent: a header that only the gateway sets is forged there,
+/// unless the client may be another gateway.
+fn check_rewrite_matches(
+    settings: &PluginConfig,
+    own: &Sanitiser,
+    list: &Path<'_>,
+    errors: &mut Errors,
+) {
+    let rewrites = settings.rewrites.iter().enumerate();
+    for (i, rewrite) in rewrites.filter(|_| settings.trusted_peers.is_empty()) {
+        let path = list.index(i);
+        let path = path.field("match");
+        let headers = path.field("headers");
+        for (j, header) in rewrite.r#match.headers.iter().enumerate() {
+            if own.owns(header.name.as_bytes()) {
+                let fix = "a header of the client's; for claims, a split or a policy with when";
+                let path = headers.index(j);
+                errors.add_value(&path.field("name"), "is the gateway's to set", &header.name, fix);
+            }
+        }
+    }
 }
 
 fn check_peers(peers: &[String], path: &Path<'_>, errors: &mut Errors) {

@@ -390,3 +390,48 @@ fn a_caller_keeps_the_variant_of_its_principal() {
     let first = variant("0");
     assert!((1..32).all(|n| variant(&n.to_string()) == first));
 }
+
+#[test]
+fn what_a_rewrite_sets_no_client_sets() {
+    let plan = plan(json!({
+        "authentication": {"apiKeys": {"header": "x-key", "keys": [{"name": "batch", "sha256": ABC}]}},
+        "bypass": [{"name": "ready", "to": [{"operation": {"paths": ["/ready"]}}]}],
+        "rewrites": [{
+            "name": "gold", "match": {"path": "/gold/{rest=**}"}, "path": "/{rest}",
+            "setHeaders": {"X-Tier": "gold", "seldon": "iris", "namespace": "prod", "x-key": "k",
+                "accept": "application/json", "user-agent": "gate", "content-type": "text/plain"},
+        }],
+    }));
+    let forged = [
+        ("x-tier", "gold"),
+        ("x_tier", "gold"),
+        ("accept", "a"),
+        ("user-agent", "b"),
+        ("content-type", "c"),
+    ];
+    for way in ["GET /website", "GET /ready", PREDICT] {
+        assert_eq!(removed(&decide(&plan, way, &forged)), ["x-tier", "x_tier"], "{way}");
+    }
+    let rewritten = decide(&plan, "GET /gold/website", &forged);
+    assert_eq!(added(&rewritten, "x-tier"), Some("gold"));
+    assert!(removed(&rewritten).contains(&"x_tier"));
+}
+
+#[test]
+fn no_rewrite_is_chosen_by_what_only_the_gateway_sets() {
+    let config = |peers: Value| {
+        json!({
+            "trustedPeers": peers,
+            "rewrites": [{
+                "name": "canary", "path": "/canary/{rest}",
+                "match": {"path": "/{rest=**}", "headers": [{"name": "X_Modelgate_Variant", "value": "b"}]},
+            }],
+        })
+    };
+    let found = errors(&config(json!([])).to_string());
+    let place =
+        "rewrites[0].match.headers[0].name: is the gateway's to set (X_Modelgate_Variant): ";
+    assert!(found.starts_with(place), "{found}");
+    // What comes from another gateway is its own.
+    plan(config(json!(["spiffe://cluster.local/ns/istio-system/sa/gateway"])));
+}

@@ -8,12 +8,13 @@ use testbed::tokens::{Issuer, with};
 use crate::site::{PREDICTIONS, Site, config, predict};
 
 /// What each header is for, and spellings of it. (Envoy joins no lines of these names.)
-const HEADERS: [(&str, &[&str]); 9] = [
+const HEADERS: [(&str, &[&str]); 10] = [
     ("outputPayloadToHeader", &["x-payload", "X-Payload", "x_payload"]),
     ("outputClaimToHeaders", &["x-user", "X-USER", "x_user"]),
     ("a claim that this token lacks", &["x-absent", "x_absent"]),
     ("a rule that is not reached", &["x-other", "x_other"]),
     ("a variant of a split", &["x-variant", "x_variant"]),
+    ("a rewrite of another address", &["x-tier", "X-Tier", "x_tier"]),
     ("modelgate's own", &["x-modelgate-variant", "x-modelgate-anything", "X_Modelgate_Any"]),
     ("the mark of a shadow", &["x-modelgate-shadow", "x_modelgate_shadow"]),
     (
@@ -48,6 +49,10 @@ fn settings() -> Result<Value> {
         "authentication": {"jwtRules": [rule, other]},
         "authorization": {"defaultAction": "ALLOW"},
         "bypass": [{"name": "ready", "to": [{"operation": {"paths": ["/seldon/prod/iris/ready"]}}]}],
+        "rewrites": [{
+            "name": "gold", "match": {"path": "/gold/{rest=**}"}, "path": "/{rest}",
+            "setHeaders": {"X-Tier": "gold"},
+        }],
         "splits": [{
             "name": "fraud", "models": ["prod/fraud"], "header": "x-variant",
             "variants": [{"name": "main", "weight": 1}],
