@@ -86,3 +86,32 @@ pub async fn several_versions_share_a_host(cluster: &mut Cluster) -> Result<()> 
     gateway.expect(wine().header("seldon-model", "beer"), 400, "").await?;
     gateway.check_healthy().await
 }
+
+pub async fn a_plain_server_does_not_see_the_prefix(cluster: &mut Cluster) -> Result<()> {
+    const HOST: &str = "servers.example.com";
+    let wine = Upstream::echo("wine").await?;
+    let service = service("wine", "", wine.address());
+    cluster.kubectl.apply(&[service]).await?;
+    apply_with_own_values(cluster, "deploy/plain-server.yaml").await?;
+    let Site { models: _models, gateway } = Site::without_plugin(cluster).await?;
+    let post = |path| Request::post_json(path, &flower()).authority(Some(HOST));
+    let infer = || post("/seldon/prod/wine/v2/models/wine/infer?trace=1");
+    let application = application()?;
+    gateway.becomes(&infer(), 403, DENIED).await?;
+    gateway.becomes(&infer().bearer(&application), 200, "wine").await?;
+    let received = wine.received();
+    let last = received.last().context("nothing received")?;
+    ensure!(last.path == "/v2/models/wine/infer?trace=1", "{last:?}");
+    ensure!(last.header("x-model").as_deref() == Some("prod/wine"), "{last:?}");
+
+    // Around the rule, and to another model by a header of one's own.
+    wine.forget();
+    for (path, status) in
+        [("/v2/models/wine/infer", 403), ("/seldon/prod/fraud/v2/models/wine/infer", 403)]
+    {
+        let forged = post(path).bearer(&application).header("x-model", "prod/wine");
+        gateway.expect(forged, status, "").await?;
+    }
+    ensure!(wine.received().is_empty(), "{:?}", wine.received());
+    gateway.check_healthy().await
+}

@@ -42,6 +42,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(splits::an_ab_test_keeps_its_browsers),
         scenario!(addresses::friendly_urls_reach_the_operators_routes),
         scenario!(addresses::several_versions_share_a_host),
+        scenario!(addresses::a_plain_server_does_not_see_the_prefix),
         scenario!(https::a_self_signed_certificate_serves_http1_http2_and_grpc),
         scenario!(report::the_upstream_sees_what_it_saw_without_the_plugin),
         scenario!(sidecar::strict_mtls_and_prometheus_at_the_sidecar),
