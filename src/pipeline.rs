@@ -11,7 +11,7 @@ use crate::config::types::{self, Mode};
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::sanitise::Sanitiser;
-use crate::shadow::{self, CopyHead, Shadows};
+use crate::shadow::{self, CopyHead, Outcome, Shadows};
 use crate::split::Splits;
 use crate::target::host::{Host, Hosts};
 use crate::target::{Address, Location, Operation, Refusal, Targets};
@@ -70,8 +70,9 @@ pub struct Decision {
     /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
     /// if they do not come in time: decide again when they may have come.
     pub lack: Option<Lack>,
-    /// Shadows that get a copy, as indices into [`Plan::shadows`], and the heads of the copies.
-    pub copies: Vec<(usize, CopyHead)>,
+    /// The shadows that it was selected for, as indices into [`Plan::shadows`], and the heads of the
+    /// copies, or the outcome that they have already. A baseline follows its shadow.
+    pub copies: Vec<(usize, Result<CopyHead, Outcome>)>,
 }
 
 /// An answer that the filter gives itself.
@@ -133,8 +134,13 @@ impl Plan {
     }
 
     /// Decides one request. In REPORT mode the decision says what would have been, and changes
-    /// nothing.
-    pub fn decide(&self, request: &Request<'_>, cache: &mut TokenCache) -> Decision {
+    /// nothing. `admits` says whether a shadow could get a copy now: what cannot leave is not made.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        admits: impl Fn(usize) -> Result<(), Outcome>,
+    ) -> Decision {
         let mut decision = Decision {
             verdict: Verdict::Allowed,
             answer: None,
@@ -149,7 +155,7 @@ impl Plan {
             lack: None,
             copies: Vec::new(),
         };
-        if let Err(refusal) = self.run(request, cache, &mut decision) {
+        if let Err(refusal) = self.run(request, cache, admits, &mut decision) {
             decision.verdict = Verdict::Refused;
             decision.answer = Some(Answer {
                 code: 400,
@@ -174,6 +180,7 @@ impl Plan {
         &self,
         request: &Request<'_>,
         cache: &mut TokenCache,
+        admits: impl Fn(usize) -> Result<(), Outcome>,
         decision: &mut Decision,
     ) -> Result<(), Refusal> {
         if self.is_excluded(request)? {
@@ -262,7 +269,7 @@ impl Plan {
             decision.set_cookie = choice.set_cookie;
         }
         if !shadows.is_empty() {
-            self.copy(request, address.as_ref(), &shadows, decision);
+            self.copy(request, address.as_ref(), &shadows, admits, decision);
         }
         Ok(())
     }
@@ -306,17 +313,23 @@ impl Plan {
         request: &Request<'_>,
         address: Option<&Address<'_>>,
         shadows: &[usize],
+        admits: impl Fn(usize) -> Result<(), Outcome>,
         decision: &mut Decision,
     ) {
         let Some(address) = address else { return };
         let Some(model) = &address.model else { return };
         let lines = shadow::upstream(request, &decision.edits, address.routed);
-        let with_baselines =
-            shadows.iter().flat_map(|shadow| [Some(*shadow), self.shadows.baseline(*shadow)]);
-        let copies = with_baselines
-            .flatten()
-            .filter_map(|shadow| Some((shadow, self.shadows.copy(shadow, lines.clone(), model)?)));
-        decision.copies = copies.collect();
+        let draft = |shadow| match admits(shadow) {
+            Ok(()) => self.shadows.copy(shadow, &lines, model).map(Ok),
+            Err(outcome) => Some(Err(outcome)),
+        };
+        for shadow in shadows {
+            let Some(copy) = draft(*shadow) else { continue };
+            let baseline = self.shadows.baseline(*shadow).filter(|_| copy.is_ok());
+            let with_baseline = baseline.and_then(|baseline| Some((baseline, draft(baseline)?)));
+            decision.copies.push((*shadow, copy));
+            decision.copies.extend(with_baseline);
+        }
     }
 }
 

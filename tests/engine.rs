@@ -136,7 +136,7 @@ fn post(path: &str, token: &str, now: u64) -> Decision {
     ];
     let (plan, clock) = (plan(), Clock(now));
     let attributes = Attributes::new(&clock);
-    plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache())
+    plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache(), |_| Ok(()))
 }
 
 fn answer(decision: &Decision) -> (u32, &str) {
@@ -198,7 +198,8 @@ fn variants_never_change() {
             (b"x-caller", caller.as_bytes()),
         ];
         let attributes = Attributes::new(&clock);
-        let decision = plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache());
+        let decision =
+            plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache(), |_| Ok(()));
         let mut added = decision.edits.added();
         added.any(|(name, value)| name == b"x-modelgate-variant" && value == b"canary")
     };

@@ -44,7 +44,7 @@ pub fn run(arguments: &Decide) -> Result<()> {
     for _ in 0..arguments.times {
         let attributes = Attributes::new(&proxy);
         let request = Request::new(black_box(&lines), &attributes);
-        let decision = black_box(plan.decide(&request, &mut cache));
+        let decision = black_box(plan.decide(&request, &mut cache, |_| Ok(())));
         if decision.verdict != Verdict::Allowed {
             bail!("not allowed but {:?}", decision.answer);
         }

@@ -30,7 +30,7 @@ fn decide(plan: &Plan, request: &str, more: &[(&str, &str)]) -> Decision {
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
     let attributes = Attributes::new(&NoHost);
-    plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache())
+    plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache(), |_| Ok(()))
 }
 
 fn removed(decision: &Decision) -> Vec<&str> {
@@ -283,7 +283,7 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
     ];
     let decision = decide(&plan, "POST /m/iris", &headers);
     assert_eq!(decision.identity.unwrap().principal().as_deref(), Some("apikey/batch"));
-    let [(shadow, head)] = decision.copies.as_slice() else { panic!("{:?}", decision.copies) };
+    let [(shadow, Ok(head))] = decision.copies.as_slice() else { panic!("{:?}", decision.copies) };
     assert_eq!(*shadow, 0);
     let lines: Vec<(&str, &str)> = head
         .lines()
@@ -294,6 +294,34 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
     assert!(lines.contains(&("seldon-puid", "1-2-3")), "{lines:?}");
     assert!(lines.contains(&("x-modelgate-shadow", "s")), "{lines:?}");
     assert!(lines.iter().all(|(name, _)| !["x-api-key", "cookie"].contains(name)), "{lines:?}");
+}
+
+#[test]
+fn a_copy_that_cannot_leave_is_not_made() {
+    let plan = with_keys(json!({"shadows": [
+        {"name": "s", "models": ["prod/iris"], "cluster": "c",
+         "compare": {"baselineCluster": "live"}},
+        {"name": "t", "models": ["prod/iris"], "cluster": "c"}]}));
+    let baseline = plan.shadows().baseline(0).unwrap();
+    let copies = |admits: &dyn Fn(usize) -> Result<(), Outcome>| {
+        let lines: [Header<'_>; 3] = [
+            (b":method", b"POST"),
+            (b":path", b"/seldon/prod/iris/api/v1.0/predictions"),
+            (b"x-api-key", b"abc"),
+        ];
+        let attributes = Attributes::new(&NoHost);
+        let request = Request::new(&lines, &attributes);
+        let decision = plan.decide(&request, &mut plan.token_cache(), admits);
+        assert_eq!(decision.verdict, Verdict::Allowed);
+        let copies = decision.copies.into_iter();
+        copies.map(|(shadow, head)| (shadow, head.err())).collect::<Vec<_>>()
+    };
+    assert_eq!(copies(&|_| Ok(())), [(0, None), (baseline, None), (1, None)]);
+    let open =
+        |refused| move |shadow| if shadow == refused { Err(Outcome::BreakerOpen) } else { Ok(()) };
+    let is_open = Some(Outcome::BreakerOpen);
+    assert_eq!(copies(&open(0)), [(0, is_open), (1, None)], "no shadow, no baseline");
+    assert_eq!(copies(&open(baseline)), [(0, None), (baseline, is_open), (1, None)]);
 }
 
 #[test]

@@ -69,14 +69,20 @@ impl Shadowing {
         Self { desk, ticking: Cell::new(false) }
     }
 
-    /// Opens a pair for each copy; those that already have their outcome are left out.
+    /// Whether a copy for a shadow could be sent now, or what becomes of the request otherwise.
+    pub fn admits(&self, shadow: usize, now: u64) -> Result<(), Outcome> {
+        self.desk.borrow().admits(shadow, now)
+    }
+
+    /// Opens a pair for each copy; those that already have their outcome are only counted.
     pub fn begin(
         &self,
         plan: &Plan,
         meter: &RefCell<Meter>,
-        copies: Vec<(usize, CopyHead)>,
+        copies: Vec<(usize, Result<CopyHead, Outcome>)>,
+        now: u64,
     ) -> Vec<Id> {
-        self.desk.borrow_mut().begin_all(copies, abi::now(), &mut Counting { plan, meter })
+        self.desk.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
     }
 
     /// Whether a pair of the stream still collects what streams by.

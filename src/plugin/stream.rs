@@ -58,7 +58,10 @@ impl Stream {
         let headers = abi::lines(&map);
         let attributes = Attributes::new(&gate.proxy);
         let request = Request::new(&headers, &attributes);
-        let decision = gate.plan.decide(&request, &mut gate.cache.borrow_mut());
+        let decision = {
+            let admits = |shadow| gate.shadowing.admits(shadow, attributes.now());
+            gate.plan.decide(&request, &mut gate.cache.borrow_mut(), admits)
+        };
         let wait = decision.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
         if let Some(wait) = wait
             && (self.held.is_some() || held::hold(self.id))
@@ -95,7 +98,8 @@ impl Stream {
         }
         self.set_cookie = decision.set_cookie;
         if !decision.copies.is_empty() && !gate.is_retired() && !missed_body {
-            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies);
+            let now = attributes.now();
+            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies, now);
         }
         if end_of_stream {
             self.each_pair(|desk, id, sink| desk.request_complete(id, sink));

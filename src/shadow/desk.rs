@@ -110,11 +110,23 @@ impl Desk {
         }
     }
 
-    /// Opens a pair for each copy of one request; those that have their outcome already are left
-    /// out. A baseline follows its shadow, and is left out with it.
+    /// Whether a copy for a shadow could be sent now.
+    ///
+    /// # Errors
+    /// What becomes of the request otherwise: the breaker is open, or too many copies are under way.
+    pub fn admits(&self, shadow: usize, now: u64) -> Result<(), Outcome> {
+        match (self.states.get(shadow), self.shadows.get(shadow)) {
+            (Some(state), _) if !state.breaker.admits(now) => Err(Outcome::BreakerOpen),
+            (Some(state), Some(rules)) if state.is_full(rules) => Err(Outcome::OverBudget),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a pair for each copy of one request; those that have their outcome already are only
+    /// counted. A baseline follows its shadow, and is left out with it.
     pub fn begin_all(
         &mut self,
-        copies: Vec<(usize, CopyHead)>,
+        copies: Vec<(usize, Result<CopyHead, Outcome>)>,
         now: u64,
         sink: &mut dyn Sink,
     ) -> Vec<Id> {
@@ -138,27 +150,24 @@ impl Desk {
         begun
     }
 
-    /// Opens a pair for a selected request. `None` where it has its outcome already: the breaker is
-    /// open, a limit is reached, or the announced length is too large.
+    /// Opens a pair for a selected request. `None` where it has its outcome already: it is not
+    /// admitted, the announced length is too large, or no bytes are left.
     fn begin(
         &mut self,
         shadow: usize,
-        head: CopyHead,
+        head: Result<CopyHead, Outcome>,
         now: u64,
         sink: &mut dyn Sink,
     ) -> Option<Id> {
         let rules = self.shadows.get(shadow)?;
         let state = self.states.get(shadow)?;
         sink.selected(shadow);
-        let opened = if !state.breaker.admits(now) {
-            Err(Outcome::BreakerOpen)
-        } else if head.length.is_some_and(|len| len > rules.request_bytes) {
-            Err(Outcome::TooLarge)
-        } else if state.is_full(rules) {
-            Err(Outcome::OverBudget)
-        } else {
+        let opened = self.admits(shadow, now).and(head).and_then(|head| {
+            if head.length.is_some_and(|len| len > rules.request_bytes) {
+                return Err(Outcome::TooLarge);
+            }
             Open::new(head, rules, &state.budget).ok_or(Outcome::OverBudget)
-        };
+        });
         let stage = Stage::Receiving;
         let pair =
             |open| Pair { shadow, stage, began: now, sent: 0, serves: None, open: Some(open) };

@@ -66,7 +66,7 @@ impl Site {
     pub fn send(&mut self, lines: &[Header<'_>]) -> Result<Outcome, String> {
         let attributes = Attributes::new(&Nowhere);
         let request = Request::new(lines, &attributes);
-        let decision = self.plan.decide(&request, &mut self.cache);
+        let decision = self.plan.decide(&request, &mut self.cache, |_| Ok(()));
         if decision.answer.is_some() {
             return Ok(Outcome::Refused);
         }

@@ -19,7 +19,7 @@ fn copy(lines: &[(&str, &str)]) -> Vec<String> {
     let shadows = compile(&settings, &credentials).unwrap();
     let model = Model { id: "prod/iris".into(), predictor: None };
     let lines: Vec<Header<'_>> = lines.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    let head = shadows.copy(0, lines.iter().copied(), &model).unwrap();
+    let head = shadows.copy(0, &lines, &model).unwrap();
     let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
     head.lines().map(|(n, v)| format!("{}: {}", text(n), text(v))).collect()
 }
@@ -84,8 +84,8 @@ fn without_a_path_there_is_no_copy() {
         compile(r#"[{"name": "a", "models": ["*"], "cluster": "c"}]"#, &Credentials::default())
             .unwrap();
     let model = Model { id: "prod/iris".into(), predictor: None };
-    assert!(shadows.copy(0, [].into_iter(), &model).is_none());
-    assert!(shadows.copy(1, [].into_iter(), &model).is_none());
+    assert!(shadows.copy(0, &[], &model).is_none());
+    assert!(shadows.copy(1, &[], &model).is_none());
 }
 
 fn any_name() -> impl Strategy<Value = String> {

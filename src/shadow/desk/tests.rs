@@ -64,8 +64,8 @@ impl Bench {
             vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
         lines.extend(extra);
         let model = Model { id: "prod/iris".into(), predictor: None };
-        let head = self.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap();
-        self.desk.begin(shadow, head, self.now, &mut self.seen)
+        let head = self.desk.shadows.copy(shadow, &lines, &model).unwrap();
+        self.desk.begin(shadow, Ok(head), self.now, &mut self.seen)
     }
 
     /// A request with a complete body, not yet answered.
@@ -363,7 +363,7 @@ fn with_baseline() -> (Bench, Vec<Id>, [u32; 2]) {
     let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap())
+        (shadow, bench.desk.shadows.copy(shadow, &lines, &model).ok_or(Outcome::Orphaned))
     });
     let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
     for id in &ids {
@@ -445,7 +445,7 @@ fn a_baseline_is_no_copy_without_its_shadow() {
         [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, lines.iter().copied(), &model).unwrap())
+        (shadow, bench.desk.shadows.copy(shadow, &lines, &model).ok_or(Outcome::Orphaned))
     });
     assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
     assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
