@@ -58,6 +58,31 @@ async fn a_shadow_slower_than_the_live_model_is_received_and_compared() -> Resul
 }
 
 #[tokio::test]
+async fn a_shadow_faster_than_the_live_model_waits_to_be_compared() -> Result<()> {
+    let site = Site::with_same_shadow(open(shadow(json!({})))?).await?;
+    site.live.hold();
+    let waiting = async {
+        until("the shadow's answer to be kept", SOON, async || {
+            let stats = site.gateway.envoy.stats().await?;
+            let held = stats.sum("modelgate_shadow_buffered_bytes", &[]) > 0.0
+                && stats.sum("modelgate_shadow_in_flight", &[]) == 0.0;
+            Ok(held.then_some(stats))
+        })
+        .await
+        .inspect(|_| site.live.release())
+    };
+    let (answer, stats) = tokio::try_join!(site.expect(predict(), 200, "ndarray"), waiting)?;
+    assert_eq!(stats.sum(OUTCOMES, &[]), 0.0, "no outcome before the live answer");
+    assert_eq!(site.retrained.received().len(), 1);
+    let stats = site.settled(1.0).await?;
+    assert_eq!(outcomes(&stats, "matched"), 1.0);
+    let direct =
+        Request::post_json("/api/v1.0/predictions", &flower()).send(site.live.address()).await?;
+    assert_eq!(answer.body, direct.body, "the live answer is byte for byte what it was");
+    site.check_healthy().await
+}
+
+#[tokio::test]
 async fn copies_carry_no_credentials() -> Result<()> {
     let issuer = Issuer::shared()?;
     let mut rule = issuer.rule();
