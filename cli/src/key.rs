@@ -11,6 +11,8 @@ use modelgate::pipeline::Plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::output;
+
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
 pub enum Key {
@@ -28,7 +30,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// The system gives no random bytes, or the name cannot be that of a key.
+    /// The system gives no random bytes, the name cannot be that of a key, or nothing can be printed.
     pub fn run(self) -> Result<ExitCode> {
         let Self::New { name } = self;
         let mut random = [0; 32];
@@ -36,9 +38,11 @@ impl Key {
         let key = format!("mg_{}", URL_SAFE_NO_PAD.encode(random));
         let entry = entry(&name, &key);
         accepted(&entry)?;
-        println!("key, for the client (shown once): {key}");
-        println!("entry, for authentication.apiKeys.keys:");
-        println!("- {entry}");
+        output::print(&format!(
+            "key, for the client (shown once): {key}\n\
+             entry, for authentication.apiKeys.keys:\n\
+             - {entry}\n"
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -57,8 +57,8 @@ impl Worker {
             abi::log(Level::Warn, &format!("modelgate: {warning}"));
         }
         let Some(mut plan) = plan else {
-            let refused = "modelgate: the configuration is refused, the one before stays:";
-            abi::log(Level::Error, &format!("{refused}\n{errors}"));
+            let refused = "the configuration is refused; one before it goes on, if there is one:";
+            abi::log(Level::Error, &format!("modelgate: {refused}\n{errors}"));
             return false;
         };
         let fetching = Fetching::new(&mut plan);
