@@ -3,10 +3,13 @@
 //!
 //! In a closed loop one thread serves all connections in turn. While it waits for one, the others'
 //! requests are on their way, so the gateway always has something to do. In an open loop each
-//! connection has a thread and a timetable, which does not care how fast the answers come.
+//! connection has a thread, and whichever is free takes the next request of a timetable, which does not
+//! care how fast the answers come. Requests are due at random, as those of many callers who know
+//! nothing of each other (a Poisson process).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -64,20 +67,19 @@ impl Load {
     }
 
     /// Sends so many requests a second for `duration`, and returns how many seconds each took from
-    /// the time at which it was due. One that cannot leave because the answer before it is late has
-    /// waited all the same: latencies that leave that out are too good.
-    pub fn at_rate(&mut self, rate: f64, duration: Duration) -> Result<Vec<f64>> {
-        let between = 1.0 / rate;
-        let round = Duration::from_secs_f64(between * self.connections.len() as f64);
+    /// the time at which it was due. One that cannot leave because all connections wait for answers
+    /// has waited all the same: latencies that leave that out are too good. The same `seed` gives the
+    /// same timetable.
+    pub fn at_rate(&mut self, rate: f64, duration: Duration, seed: u64) -> Result<Vec<f64>> {
+        let timetable = Mutex::new(timetable(seed, rate, duration));
         let start = Instant::now() + LEAD;
         std::thread::scope(|scope| {
             let threads: Vec<_> = self
                 .connections
                 .iter_mut()
-                .enumerate()
-                .map(|(number, connection)| {
-                    let first = start + Duration::from_secs_f64(between * number as f64);
-                    scope.spawn(move || connection.keep_to(first, round, start + duration))
+                .map(|connection| {
+                    let next = || timetable.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    scope.spawn(move || connection.keep_to(start, next))
                 })
                 .collect();
             let mut all = Vec::new();
@@ -87,6 +89,18 @@ impl Load {
             Ok(all)
         })
     }
+}
+
+/// When requests are due, after the start: so many a second on the average.
+fn timetable(seed: u64, rate: f64, duration: Duration) -> impl Iterator<Item = Duration> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut due = 0.0;
+    let next = std::iter::repeat_with(move || {
+        // Gaps of the exponential distribution; 1 - f64() is never 0.
+        due -= (1.0 - random.f64()).ln() / rate;
+        Duration::from_secs_f64(due)
+    });
+    next.take_while(move |due| *due < duration)
 }
 
 #[derive(Debug)]
@@ -108,15 +122,14 @@ impl Connection {
         Ok(self.stream.write_all(&self.request)?)
     }
 
-    fn keep_to(&mut self, first: Instant, round: Duration, end: Instant) -> Result<Vec<f64>> {
+    fn keep_to(&mut self, start: Instant, next: impl Fn() -> Option<Duration>) -> Result<Vec<f64>> {
         let mut latencies = Vec::new();
-        let mut due = first;
-        while due < end {
+        while let Some(after) = next() {
+            let due = start + after;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             self.send()?;
             self.receive()?;
             latencies.push(due.elapsed().as_secs_f64());
-            due += round;
         }
         Ok(latencies)
     }
@@ -175,14 +188,25 @@ mod tests {
             Ok(answered)
         });
         let mut load = Load::open(to, &[b"GET / HTTP/1.1\r\n\r\n".to_vec()])?;
-        let latencies = load.at_rate(100.0, Duration::from_secs(1))?;
+        let latencies = load.at_rate(100.0, Duration::from_secs(1), 1)?;
         drop(load);
-        assert_eq!(latencies.len(), 100);
-        assert_eq!(server.join().unwrap()?, 100);
-        // Only the first was slow, but ten more were due in each tenth of a second of its stall.
+        assert_eq!(server.join().unwrap()? as usize, latencies.len());
+        // Only the first was slow, but about ten more were due in each tenth of a second of its stall.
         let waited = latencies.iter().filter(|seconds| **seconds > 0.1).count();
-        assert!(waited >= 20, "{waited}");
+        assert!(waited >= 10, "{waited}");
         Ok(())
+    }
+
+    #[test]
+    fn a_timetable_keeps_its_rate_and_its_seed() {
+        let dues =
+            |seed| -> Vec<Duration> { timetable(seed, 100.0, Duration::from_secs(100)).collect() };
+        let (one, two) = (dues(1), dues(2));
+        assert!((9_700..10_300).contains(&one.len()), "{}", one.len());
+        assert!(one.is_sorted() && one == dues(1) && one != two);
+        // Gaps of an exponential distribution: 1 in e is longer than the mean.
+        let gaps = one.windows(2).filter(|pair| pair[1] - pair[0] > Duration::from_millis(10));
+        assert!((3_400..4_000).contains(&gaps.count()));
     }
 
     #[test]

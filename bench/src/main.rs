@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 mod comparison;
+mod cores;
 mod decide;
 mod engine;
 mod figures;
@@ -42,11 +43,7 @@ enum Command {
     /// The module: its size, and what a large configuration takes
     Module,
     /// What shadows do to the latency of the live path; fails if a goal is not met
-    Shadow {
-        /// Which part of what the gateway can do without a shadow it is asked to do
-        #[arg(long, default_value_t = shadow::HALF)]
-        share: f64,
-    },
+    Shadow(shadow::Load),
     #[command(hide = true)]
     Decide(decide::Decide),
 }
@@ -94,13 +91,13 @@ fn main() -> Result<ExitCode> {
         only: options.only,
     };
     let mut met = true;
-    let share = match &command {
-        Some(Command::Shadow { share }) => Some(*share),
-        None if extent.only.is_empty() => Some(shadow::HALF),
+    let load = match &command {
+        Some(Command::Shadow(load)) => Some(*load),
+        None if extent.only.is_empty() => Some(shadow::Load::default()),
         _ => None,
     };
-    if let Some(share) = share {
-        let run = shadow::run(&runtime, &extent, share)?;
+    if let Some(load) = load {
+        let run = shadow::run(&runtime, &extent, load)?;
         met = run.met();
         report.add("shadow", run.json(), &run.text());
     }

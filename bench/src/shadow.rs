@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use testbed::gateway::Filter;
 use testbed::tokens::{Algorithm, Issuer};
@@ -12,9 +13,10 @@ use testbed::wasmplugin::WasmPlugin;
 use tokio::runtime::Runtime;
 
 use crate::comparison::Extent;
+use crate::cores::Cores;
 use crate::figures::{self, Series, quantile};
 use crate::gateway::Gateway;
-use crate::load::Load;
+use crate::load;
 use crate::process::cpu_time;
 use crate::shadow_backends::{Backend, Backends};
 use crate::workload::{FRIENDLY, Parts, plugin_config, request, tokens};
@@ -30,15 +32,42 @@ const CAPACITY_TURNS: usize = 5;
 /// How long after the last request every copy has its outcome, and is counted.
 const OUTCOMES: Duration = Duration::from_secs(20);
 
-/// The load at which the goal holds, as a part of what the gateway can do.
-pub const HALF: f64 = 0.5;
-
 /// The p99 with a shadow is to be at most so many times that without.
 const GOAL: f64 = 1.05;
 
-const QUESTION: &str = r#"{"data":{"names":["sl","sw","pl","pw"],"ndarray":[[6.0,2.7,4.2,1.3]]}}"#;
+/// What the friendly address becomes before a model that speaks the Open Inference Protocol.
+const INFER: &str = "/seldon/{namespace}/{model}/v2/models/{model}/infer";
 
 const CLUSTER: &str = "shadow";
+
+/// What the gateways have to do.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Load {
+    /// The live model
+    #[arg(long, value_enum, default_value_t = Live::Steady)]
+    live: Live,
+    /// Which part of what the live path can do without a shadow it is asked to do
+    #[arg(long, default_value_t = 0.5)]
+    share: f64,
+}
+
+impl Default for Load {
+    /// The load at which the goal holds.
+    fn default() -> Self {
+        Self { live: Live::Steady, share: 0.5 }
+    }
+}
+
+/// What answers as the live model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Live {
+    /// Another Envoy, which answers after 5 ms, more steadily than any model: small differences show
+    Steady,
+    /// The same, which answers at once: the gateway has to do as much as it can
+    Instant,
+    /// MLServer with the iris model
+    Mlserver,
+}
 
 /// A gateway that is measured.
 #[derive(Debug)]
@@ -103,7 +132,7 @@ pub struct Measured {
 
 struct Running {
     gateway: Gateway,
-    load: Load,
+    load: load::Load,
     sent: u64,
     measured: Measured,
 }
@@ -117,13 +146,15 @@ pub struct Run {
 }
 
 /// Starts a gateway for each case and measures them.
-pub fn run(runtime: &Runtime, extent: &Extent, share: f64) -> Result<Run> {
+pub fn run(runtime: &Runtime, extent: &Extent, Load { live, share }: Load) -> Result<Run> {
     let issuer = Issuer::shared()?;
-    let backends = runtime.block_on(Backends::start())?;
+    eprintln!("starting the models");
+    let cores = Cores::split()?;
+    let backends = runtime.block_on(Backends::start(live))?;
     let mut running = Vec::new();
     for case in chosen(&extent.only)? {
         eprintln!("starting {}", case.name);
-        running.push(Running::start(runtime, case, issuer, extent, &backends)?);
+        running.push(Running::start(runtime, case, issuer, extent, &backends, &cores)?);
     }
     let capacity = running.first_mut().context("nothing to measure")?.capacity(extent.turn)?;
     let rate = capacity * share;
@@ -133,7 +164,7 @@ pub fn run(runtime: &Runtime, extent: &Extent, share: f64) -> Result<Run> {
         for turn in 0..running.len() {
             let index = (round + turn) % running.len();
             if let Some(running) = running.get_mut(index) {
-                running.measure(rate, extent.turn)?;
+                running.measure(rate, extent.turn, round as u64)?;
             }
         }
     }
@@ -162,14 +193,17 @@ impl Case {
     }
 
     /// A token seen before, 10 policies, a rewrite, and perhaps a shadow.
-    fn plugin_config(&self, issuer: &Issuer) -> Value {
+    fn plugin_config(&self, issuer: &Issuer, live: Live) -> Value {
         let parts = Parts { tokens: true, cache: true, policies: 10, rewrite: true };
         let mut config = plugin_config(issuer, parts);
+        if let (Live::Mlserver, Some(path)) = (live, config.pointer_mut("/rewrites/0/path")) {
+            *path = INFER.into();
+        }
         if let (Copies::Shadow { breaker, .. }, Some(config)) =
             (self.copies, config.as_object_mut())
         {
-            let mut shadow =
-                json!({"name": "iris-v2", "models": ["prod/iris"], "cluster": CLUSTER});
+            let mut shadow = json!({"name": "iris-v2", "models": ["prod/iris"], "cluster": CLUSTER,
+                    "compare": {"ignore": ["/id"]}});
             if let Some(shadow) = shadow.as_object_mut() {
                 // Else no answer of the slow one would ever count as one.
                 if self.to() == Some(Backend::Slow) {
@@ -184,9 +218,9 @@ impl Case {
         config
     }
 
-    /// As Istio writes a route to a cluster.
+    /// As Istio writes the operator's route to a cluster.
     fn action(&self) -> Value {
-        let mut route = json!({"cluster": "live", "timeout": "0s"});
+        let mut route = json!({"cluster": "live", "timeout": "0s", "prefix_rewrite": "/"});
         if let (Copies::Mirror(_), Some(route)) = (self.copies, route.as_object_mut()) {
             route.insert("request_mirror_policies".into(), json!([{"cluster": CLUSTER}]));
         }
@@ -234,19 +268,22 @@ impl Running {
         issuer: &Issuer,
         extent: &Extent,
         backends: &Backends,
+        cores: &Cores,
     ) -> Result<Self> {
-        let plugin = WasmPlugin::with_config(case.plugin_config(issuer))?.under_test()?;
-        let mut clusters = vec![cluster("live", backends.live()?)];
+        let plugin =
+            WasmPlugin::with_config(case.plugin_config(issuer, backends.live))?.under_test()?;
+        let mut clusters = vec![cluster("live", backends.live_address()?)];
         if let Some(to) = case.to() {
             clusters.push(cluster(CLUSTER, backends.address(to)?));
         }
         let filters = [Filter::Extension(plugin)];
         let action = case.action();
-        let gateway = runtime.block_on(Gateway::start_before(&filters, &action, &clusters))?;
+        let gateway = cores
+            .apart(|| runtime.block_on(Gateway::start_before(&filters, &action, &clusters)))?;
         let tokens = tokens(issuer, Algorithm::Rs256, extent.connections)?;
         let requests: Vec<_> =
-            tokens.iter().map(|token| request(FRIENDLY, token, QUESTION)).collect();
-        let mut load = Load::open(gateway.address, &requests)?;
+            tokens.iter().map(|token| request(FRIENDLY, token, backends.question())).collect();
+        let mut load = load::Load::open(gateway.address, &requests)?;
         let sent = load.run(WARM_UP)?.requests;
         let [p50, p99, cpu] = [(); 3].map(|()| Series::default());
         let measured = Measured { case, p50, p99, cpu, outcomes: Vec::new() };
@@ -264,11 +301,12 @@ impl Running {
         Ok(turns.median())
     }
 
-    fn measure(&mut self, rate: f64, turn: Duration) -> Result<()> {
+    /// In the same round each case has the same timetable.
+    fn measure(&mut self, rate: f64, turn: Duration, round: u64) -> Result<()> {
         let process = self.gateway.envoy.process_id();
-        self.sent += self.load.at_rate(rate, SETTLE)?.len() as u64;
+        self.sent += self.load.at_rate(rate, SETTLE, round)?.len() as u64;
         let before = cpu_time(process)?;
-        let mut latencies = self.load.at_rate(rate, turn)?;
+        let mut latencies = self.load.at_rate(rate, turn, round)?;
         let used = cpu_time(process)? - before;
         self.sent += latencies.len() as u64;
         self.measured.cpu.push(used.as_secs_f64() * 1e6 / latencies.len() as f64);
@@ -334,9 +372,14 @@ impl Run {
         self.measured.iter().filter(|m| matches!(m.case.copies, Copies::Shadow { .. }))
     }
 
-    /// Whether each shadow keeps the goal.
+    /// Whether each shadow keeps the goal. It holds with the breaker.
     pub fn met(&self) -> bool {
-        self.shadows().all(|measured| self.ratio(measured).median() <= GOAL)
+        self.judged().all(|measured| self.ratio(measured).median() <= GOAL)
+    }
+
+    fn judged(&self) -> impl Iterator<Item = &Measured> {
+        let breaker = |case: &Case| matches!(case.copies, Copies::Shadow { breaker: true, .. });
+        self.measured.iter().filter(move |measured| breaker(measured.case))
     }
 
     /// For programs.
@@ -390,7 +433,7 @@ impl Run {
             text += &format!("{}: {outcomes}, as many as were selected\n", measured.case.name);
         }
         text += "\n";
-        for measured in self.shadows() {
+        for measured in self.judged() {
             let ratio = self.ratio(measured).median();
             let met = if ratio <= GOAL { "met    " } else { "NOT MET" };
             let name = measured.case.name;

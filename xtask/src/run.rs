@@ -80,6 +80,9 @@ pub fn istio(project: &Project, args: &IstioArgs) -> Result<ExitCode> {
 pub fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
     let mut run = package(project, "modelgate-bench", &["run", "--quiet", "--release"])?;
     run.args(args);
+    if args.iter().any(|arg| arg.contains("mlserver")) {
+        run.env("MLSERVER_VENV", tools::mlserver(project)?);
+    }
     hand_over(project, run)
 }
 
