@@ -5,6 +5,7 @@
 //! | [`gateway`] | an Envoy configured as Istio's ingress gateway or a sidecar |
 //! | [`seldon`] | the routes that Seldon's operator makes for a deployment |
 //! | [`wasmplugin`] | shipped `WasmPlugin` resources as the filters that istiod makes of them |
+//! | [`native`] | Envoy's own filters, as istiod configures them for the same rules and policies |
 //! | [`envoy`] | the running proxy: ports, statistics, log, new configurations |
 //! | [`report`] | the `modelgate` command's report, as a pipeline runs it |
 //! | [`stats`] | what `/stats/prometheus` says |
@@ -28,6 +29,7 @@ pub mod iris;
 pub mod model;
 pub mod model_clients;
 pub mod model_servers;
+pub mod native;
 pub mod process;
 pub mod report;
 pub mod seldon;

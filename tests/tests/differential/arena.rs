@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use testbed::client::{Request, Response, exchange};
 use testbed::envoy::Envoy;
 use testbed::gateway::own_loopback_address;
+use testbed::native;
 use testbed::upstream::Upstream;
 use testbed::wasmplugin::WasmPlugin;
 use tokio::net::{TcpSocket, TcpStream};
@@ -19,7 +20,6 @@ use tokio_rustls::TlsConnector;
 use crate::answer::{Answer, DETAILS, echo};
 use crate::case::{Client, Set};
 use crate::certificates::Certificates;
-use crate::native;
 
 /// The port of the first set.
 const FIRST_PORT: u16 = 20_000;
@@ -52,7 +52,7 @@ impl Arena {
             let port = port(i)?;
             let set = set.at_port(port)?;
             let [native, modelgate] = addresses;
-            let filters = native::filters(&set)?;
+            let filters = native::filters(&set.rules()?, &set.policies)?;
             listeners.push(listener(&set, SocketAddr::from((native, port)), filters, certificates));
             let extension = WasmPlugin::with_config(set.plugin_config()?)?.under_test()?;
             let module = json!({

@@ -14,7 +14,6 @@ mod differences;
 mod documented;
 mod generate;
 mod keys;
-mod native;
 mod shrink;
 mod token;
 

@@ -12,7 +12,6 @@ use crate::arena::{Arena, Side};
 use crate::case::{Ask, Set};
 use crate::certificates::Certificates;
 use crate::differences::{Case, explain};
-use crate::native;
 
 /// Smaller cases that are tried at once.
 const TRIED: usize = 60;
@@ -101,7 +100,7 @@ async fn still(
 /// Whether both sides take the set, and the request has its tokens.
 fn is_taken((set, ask): &(Set, Ask)) -> bool {
     let config = set.at_port(1).and_then(|set| {
-        native::filters(&set)?;
+        testbed::native::filters(&set.rules()?, &set.policies)?;
         set.plugin_config()
     });
     let mut errors = Errors::default();

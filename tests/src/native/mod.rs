@@ -6,17 +6,14 @@ mod rbac;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::case::Set;
-
-/// The filters, in Istio's order.
-pub fn filters(set: &Set) -> Result<Vec<Value>> {
+/// The filters for the words of `jwtRules` and `policies`, in Istio's order.
+pub fn filters(rules: &[Value], policies: &[Value]) -> Result<Vec<Value>> {
     let mut filters = Vec::new();
-    let rules = set.rules()?;
     // Without a rule istiod makes no filter.
     if !rules.is_empty() {
-        filters.push(jwt_authn::filter(&rules)?);
+        filters.push(jwt_authn::filter(rules)?);
     }
-    filters.extend(rbac::filters(&set.policies)?);
+    filters.extend(rbac::filters(policies)?);
     Ok(filters)
 }
 
