@@ -1,19 +1,20 @@
 //! Measures variants side by side: rounds in which each has its turn, so that what the machine does
 //! besides meets all of them alike.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use testbed::tokens::Issuer;
+use testbed::wasmplugin::module;
 use tokio::runtime::Runtime;
 
 use crate::figures::{self, Series};
 use crate::gateway::Gateway;
 use crate::load::Load;
 use crate::process::cpu_time;
-use crate::variant::{VARIANTS, Variant};
+use crate::variant::{Modules, VARIANTS, Variant};
 use crate::workload::{request, tokens};
 
 /// Before the first round: V8 compiles what runs often anew, and caches fill.
@@ -36,13 +37,15 @@ pub struct Extent {
     pub connections: usize,
     /// Names of variants; empty: the usual ones.
     pub only: Vec<String>,
+    /// A module built from another commit: each variant of modelgate runs with it as well.
+    pub before: Option<PathBuf>,
 }
 
 /// What was measured of one variant.
 #[derive(Debug)]
 pub struct Measured {
     /// Name of the variant.
-    pub name: &'static str,
+    pub name: String,
     /// CPU time of the gateway's process, in microseconds for each request.
     pub cpu: Series,
     /// Requests in a second.
@@ -63,10 +66,19 @@ pub fn run(runtime: &Runtime, extent: &Extent) -> Result<Vec<Measured>> {
     let issuer = Issuer::shared()?;
     let floor = tempfile::Builder::new().suffix(".wasm").tempfile()?;
     std::fs::write(floor.path(), wat::parse_str(include_str!("floor.wat"))?)?;
+    let modelgate = module()?;
+    let modules = Modules { floor: floor.path(), modelgate: &modelgate };
     let mut running = Vec::new();
     for variant in chosen {
-        eprintln!("starting {}", variant.name);
-        running.push(Running::start(runtime, variant, issuer, extent, floor.path())?);
+        let mut start = |name: String, modules| -> Result<()> {
+            eprintln!("starting {name}");
+            running.push(Running::start(runtime, name, variant, issuer, extent, modules)?);
+            Ok(())
+        };
+        start(variant.name.to_owned(), modules)?;
+        if let Some(before) = extent.before.as_deref().filter(|_| variant.is_modelgate()) {
+            start(before_of(variant.name), Modules { modelgate: before, ..modules })?;
+        }
     }
     for round in 0..extent.rounds {
         eprintln!("round {} of {}", round + 1, extent.rounds);
@@ -78,6 +90,11 @@ pub fn run(runtime: &Runtime, extent: &Extent) -> Result<Vec<Measured>> {
         }
     }
     running.into_iter().map(|running| running.finish(runtime)).collect()
+}
+
+/// The name of a variant with the module of another commit.
+pub fn before_of(variant: &str) -> String {
+    format!("{variant}-before")
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Variant>> {
@@ -97,20 +114,20 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Variant>> {
 impl Running {
     fn start(
         runtime: &Runtime,
+        name: String,
         variant: &'static Variant,
         issuer: &Issuer,
         extent: &Extent,
-        floor: &Path,
+        modules: Modules<'_>,
     ) -> Result<Self> {
         let tokens = tokens(issuer, variant.algorithm, extent.connections)?;
         let first = tokens.first().context("at least one connection is needed")?;
-        let gateway = runtime.block_on(Gateway::start_checked(variant, issuer, first, floor))?;
+        let gateway = runtime.block_on(Gateway::start_checked(variant, issuer, first, modules))?;
         let requests: Vec<_> =
             tokens.iter().map(|token| request(variant.path(), token, "")).collect();
         let mut load = Load::open(gateway.address, &requests)?;
         let sent = load.run(WARM_UP)?.requests;
-        let measured =
-            Measured { name: variant.name, cpu: Series::default(), throughput: Series::default() };
+        let measured = Measured { name, cpu: Series::default(), throughput: Series::default() };
         Ok(Self { variant, gateway, load, sent, measured })
     }
 
@@ -166,7 +183,7 @@ pub fn table(measured: &[Measured]) -> String {
         let over = none.map(|none| format!("{:+.1}", cpu.median() - none.median()));
         let times = none.map(|none| format!("{:.2}", cpu.over(none).median()));
         lines.push(vec![
-            (*name).to_owned(),
+            name.clone(),
             format!("{:.1}", cpu.median()),
             format!("{least:.1} - {most:.1}"),
             over.unwrap_or_default(),

@@ -1,8 +1,6 @@
 //! The gateway that is measured: one Envoy for each variant, with one worker. Where Seldon's operator
 //! has its routes it answers by itself, unless there are models behind it.
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testbed::client::Request;
@@ -10,7 +8,7 @@ use testbed::envoy::{Envoy, Extension};
 use testbed::gateway::{Filter, LABELS};
 use testbed::tokens::Issuer;
 
-use crate::variant::{Evidence, Variant};
+use crate::variant::{Evidence, Modules, Variant};
 use crate::workload::{headers, policies, tokens};
 
 /// Deployments behind the gateway; the model that is called is the last.
@@ -59,9 +57,9 @@ impl Gateway {
         variant: &Variant,
         issuer: &Issuer,
         token: &str,
-        floor: &Path,
+        modules: Modules<'_>,
     ) -> Result<Self> {
-        let gateway = Self::start(&variant.filters(issuer, floor)?).await?;
+        let gateway = Self::start(&variant.filters(issuer, modules)?).await?;
         let member = gateway.status(variant.path(), Some(token)).await?;
         ensure!(member == 200, "{}: {member} to a member, not 200", variant.name);
         if variant.refuses_strangers() {

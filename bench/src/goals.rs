@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::comparison::Measured;
+use crate::comparison::{Measured, before_of};
 use crate::figures::Series;
 
 /// The CPU time of a request in `variant` is to be at most `limit` times that in `against`.
@@ -65,6 +65,49 @@ pub fn judge(measured: &[Measured]) -> Vec<Outcome> {
             Some(Outcome { goal, ratio: cpu.over(against), least: cpu.least() / against.least() })
         })
         .collect()
+}
+
+/// What a variant costs, against the same with the module of another commit.
+#[derive(Debug)]
+pub struct Change<'a> {
+    variant: &'a str,
+    ratio: Series,
+    least: f64,
+}
+
+/// Every variant that was measured with both modules.
+pub fn changes(measured: &[Measured]) -> Vec<Change<'_>> {
+    measured
+        .iter()
+        .filter_map(|now| {
+            let name = before_of(&now.name);
+            let before = measured.iter().find(|m| m.name == name)?;
+            let (ratio, least) = (now.cpu.over(&before.cpu), now.cpu.least() / before.cpu.least());
+            Some(Change { variant: &now.name, ratio, least })
+        })
+        .collect()
+}
+
+impl Change<'_> {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let Self { variant, ratio, least: cheapest } = self;
+        let ((least, most), median) = (ratio.range(), ratio.median());
+        format!(
+            "{variant} = {median:.3} x {} (rounds {least:.3} to {most:.3}, cheapest rounds {cheapest:.3})",
+            before_of(variant)
+        )
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let (least, most) = self.ratio.range();
+        json!({
+            "variant": self.variant,
+            "ratio": {"median": self.ratio.median(), "least": least, "most": most},
+            "ratio_of_cheapest_rounds": self.least,
+        })
+    }
 }
 
 impl Outcome {

@@ -1,5 +1,6 @@
 //! What modelgate costs: in a gateway beside Envoy's own filters, and in the engine alone.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -62,6 +63,10 @@ struct Options {
     /// Variants, or cases of `shadow`, to measure, separated by commas
     #[arg(long, value_delimiter = ',', global = true)]
     only: Vec<String>,
+    /// A module built from another commit, to measure beside this one: each variant of modelgate runs
+    /// with both
+    #[arg(long, value_name = "MODULE", global = true)]
+    before: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long, global = true)]
     json: bool,
@@ -89,6 +94,7 @@ fn main() -> Result<ExitCode> {
         turn: Duration::from_secs_f64(options.seconds),
         connections: options.connections,
         only: options.only,
+        before: options.before.map(std::path::absolute).transpose()?,
     };
     let mut met = true;
     let load = match &command {
@@ -108,6 +114,9 @@ fn main() -> Result<ExitCode> {
         let outcomes = goals::judge(&measured);
         let lines: String = outcomes.iter().map(|outcome| outcome.line() + "\n").collect();
         report.add("goals", outcomes.iter().map(goals::Outcome::json).collect(), &lines);
+        let changes = goals::changes(&measured);
+        let lines: String = changes.iter().map(|change| change.line() + "\n").collect();
+        report.add("changes", changes.iter().map(goals::Change::json).collect(), &lines);
     }
     report.finish();
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })

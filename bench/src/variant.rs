@@ -7,7 +7,7 @@ use serde_json::Value;
 use testbed::envoy::Extension;
 use testbed::gateway::Filter;
 use testbed::tokens::{Algorithm, Issuer};
-use testbed::wasmplugin::{WasmPlugin, module};
+use testbed::wasmplugin::WasmPlugin;
 
 use crate::native;
 use crate::workload::{FRIENDLY, PREDICTIONS, Parts, plugin_config, policies};
@@ -80,13 +80,29 @@ const fn on_demand(variant: Variant) -> Variant {
     Variant { usual: false, ..variant }
 }
 
+/// The files of the modules that variants load.
+#[derive(Debug, Clone, Copy)]
+pub struct Modules<'a> {
+    /// The least that carries a decision out.
+    pub floor: &'a Path,
+    /// modelgate, of this checkout or of another.
+    pub modelgate: &'a Path,
+}
+
 impl Variant {
-    /// The filters before the router. `floor` is the file of that module.
-    pub fn filters(&self, issuer: &Issuer, floor: &Path) -> Result<Vec<Filter>> {
+    /// Whether modelgate is in it.
+    pub fn is_modelgate(&self) -> bool {
+        matches!(self.chain, Chain::Modelgate(_))
+    }
+
+    /// The filters before the router.
+    pub fn filters(&self, issuer: &Issuer, modules: Modules<'_>) -> Result<Vec<Filter>> {
         Ok(match self.chain {
             Chain::None => Vec::new(),
-            Chain::Floor => vec![plugin(Value::Object(Default::default()), floor)?],
-            Chain::Modelgate(parts) => vec![plugin(plugin_config(issuer, parts), &module()?)?],
+            Chain::Floor => vec![plugin(Value::Object(Default::default()), modules.floor)?],
+            Chain::Modelgate(parts) => {
+                vec![plugin(plugin_config(issuer, parts), modules.modelgate)?]
+            }
             Chain::Native { cached, policies: count } => vec![
                 Filter::Fixed(native::jwt_authn(issuer, cached)),
                 Filter::Fixed(native::rbac(&policies(count))),
