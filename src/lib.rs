@@ -24,6 +24,7 @@ pub mod authn;
 pub mod authz;
 pub mod config;
 pub mod matcher;
+mod order;
 pub mod pipeline;
 pub mod place;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]

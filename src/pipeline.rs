@@ -1,7 +1,6 @@
 //! The one place that says in which order a request is rewritten, located, cleaned, authenticated,
 //! authorized, split and shadowed.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::authn::remote::{KeyStore, Remotes};
@@ -41,7 +40,7 @@ pub struct Plan {
     token_cache: types::TokenCache,
     telemetry: types::Telemetry,
     /// Models that the configuration names literally: they have labels from the start.
-    named_models: BTreeSet<String>,
+    named_models: Vec<String>,
 }
 
 /// What becomes of a request.

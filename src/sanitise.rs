@@ -1,5 +1,6 @@
 //! Only the gateway sets gateway headers: client copies of them go, on every way through.
 
+use crate::order;
 use crate::request::{Edits, Request};
 
 /// Headers that Seldon, KServe or modelgate set behind the gateway. A trailing `*` stands for any
@@ -80,8 +81,7 @@ impl Sanitiser {
             }
         }
         names.extend(configured.map(|name| name.iter().map(fold).collect()));
-        names.sort_unstable();
-        names.dedup();
+        let names = order::distinct(names);
         let mut firsts = Box::new([false; 256]);
         for first in names.iter().chain(&prefixes).filter_map(|name| name.first()) {
             if let Some(slot) = firsts.get_mut(usize::from(*first)) {

@@ -1,6 +1,5 @@
 //! Who calls: API keys and all rules together, with Istio's way of merging them.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::remote::Remotes;
 use super::rule::{self, Keys, Rule, plain_name};
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::order;
 use crate::request::{Edits, Request};
 
 const SECOND: u64 = 1_000_000_000;
@@ -159,8 +159,8 @@ impl Authenticator {
         let keys_path = path.field("apiKeys");
         let api_keys =
             ApiKeys::compile(&settings.api_keys, &rule::always_split(), &keys_path, errors);
-        let mut rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
-        rules.sort_by(|a, b| a.issuer.cmp(&b.issuer));
+        let rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
+        let rules = order::stable_by(rules, |a, b| a.issuer.cmp(&b.issuer));
         let key_header = api_keys.iter().map(|keys| keys.header.as_slice());
         let this = Self {
             output_headers: set(rules.iter().flat_map(|r| r.outputs.headers())),
@@ -180,8 +180,7 @@ impl Authenticator {
     /// Each header has one meaning: what a client's copy of an output header says would be dropped
     /// before a token is looked for.
     fn check_headers(&self, path: &Path<'_>, errors: &mut Errors) {
-        let outputs: BTreeSet<Vec<u8>> =
-            self.output_headers.iter().map(|h| plain_name(h)).collect();
+        let outputs: Vec<Vec<u8>> = self.output_headers.iter().map(|h| plain_name(h)).collect();
         for header in self.credential_headers.iter().filter(|h| outputs.contains(&plain_name(h))) {
             errors.add_value(
                 path,
@@ -425,5 +424,5 @@ fn remove(rule: &Rule, tokens: &Tokens<'_>, path: &[u8], edits: &mut Edits) -> O
 }
 
 fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    names.map(<[u8]>::to_vec).collect::<BTreeSet<_>>().into_iter().collect()
+    order::distinct(names.map(<[u8]>::to_vec))
 }

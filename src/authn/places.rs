@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::query;
 use crate::config::types::JwtRule;
+use crate::order;
 use crate::request::Request;
 
 /// The places of a rule, in the order in which they are looked at.
@@ -85,7 +86,8 @@ impl<'a> Tokens<'a> {
 impl Places {
     /// The places that a rule names; without any, `Authorization: Bearer` and `access_token`.
     pub fn new(rule: &JwtRule) -> Self {
-        let bytes = |names: &[String]| sorted(names.iter().map(|n| n.clone().into_bytes()));
+        let bytes =
+            |names: &[String]| order::distinct(names.iter().map(|n| n.clone().into_bytes()));
         if rule.from_headers.is_empty()
             && rule.from_params.is_empty()
             && rule.from_cookies.is_empty()
@@ -102,7 +104,7 @@ impl Places {
             prefix: h.prefix.clone().into_bytes(),
         });
         Self {
-            headers: sorted(headers),
+            headers: order::distinct(headers),
             params: bytes(&rule.from_params),
             cookies: bytes(&rule.from_cookies),
         }
@@ -152,13 +154,6 @@ impl Places {
         }
         tokens
     }
-}
-
-fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut items: Vec<T> = items.collect();
-    items.sort_unstable();
-    items.dedup();
-    items
 }
 
 /// What follows the prefix, from the first byte on that a token may hold. The prefix may stand

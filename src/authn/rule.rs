@@ -16,6 +16,7 @@ use super::remote::Remotes;
 use super::{Identity, header_name};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path};
+use crate::order;
 use crate::request::Host;
 use crate::sanitise::is_reserved;
 
@@ -77,8 +78,7 @@ impl Rule {
         let keys = keys(rule, remotes, path, errors);
         let mut split = always_split();
         split.extend(rule.space_delimited_claims.iter().cloned());
-        split.sort_unstable();
-        split.dedup();
+        let split = order::distinct(split);
         Some(Self {
             issuer: issuer?,
             audiences: rule.audiences.iter().map(|a| bare_audience(a).to_owned()).collect(),

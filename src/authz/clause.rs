@@ -92,9 +92,11 @@ impl Test {
 }
 
 /// Clauses that must all match, in the order in which they are best tried.
-pub(super) fn in_order(mut clauses: Vec<Clause>) -> Box<[Clause]> {
-    clauses.sort_by_key(|clause| clause.test.asks_host());
-    clauses.into()
+pub(super) fn in_order(clauses: Vec<Clause>) -> Box<[Clause]> {
+    let (dear, mut ordered): (Vec<_>, Vec<_>) =
+        clauses.into_iter().partition(|clause| clause.test.asks_host());
+    ordered.extend(dear);
+    ordered.into()
 }
 
 /// Whether all clauses match.

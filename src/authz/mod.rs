@@ -30,6 +30,7 @@ use std::collections::BTreeSet;
 use crate::authn::Identity;
 use crate::config::types::{self, DefaultAction, SourceAddress};
 use crate::config::{Errors, Path};
+use crate::order;
 use crate::request::{Edits, Request};
 use crate::target::Address;
 
@@ -133,6 +134,16 @@ pub struct Authorizer {
     bypass: Vec<Bypass>,
 }
 
+/// Where a policy stands among the others: audits first, then refusals; tried ones before real ones.
+fn rank(policy: &Policy) -> (u8, bool) {
+    let phase = match policy.purpose {
+        Purpose::Audit => 0,
+        Purpose::Deny => 1,
+        _ => 2,
+    };
+    (phase, !policy.dry_run)
+}
+
 // === impl Authorizer ===
 
 impl Authorizer {
@@ -146,15 +157,8 @@ impl Authorizer {
         let mut compiler = Compiler::new(source_address, errors);
         let policies = compile_policies(&settings.policies, &mut compiler);
         let bypass = bypass::compile(bypass, &mut compiler);
-        let (mut policies, bypass) = (policies?, bypass?);
-        policies.sort_by_key(|policy| {
-            let phase = match policy.purpose {
-                Purpose::Audit => 0,
-                Purpose::Deny => 1,
-                _ => 2,
-            };
-            (phase, !policy.dry_run)
-        });
+        let (policies, bypass) = (policies?, bypass?);
+        let policies = order::stable_by(policies, |a, b| rank(a).cmp(&rank(b)));
         let allow_everywhere =
             policies.iter().any(|policy| policy.demands_allow() && policy.scope.is_none());
         let index = Index::new(&policies);

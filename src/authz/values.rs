@@ -1,6 +1,7 @@
 //! Lists of values of which any may match, compiled so that exact ones are found by bisection.
 
 use crate::matcher::StringMatch;
+use crate::order;
 
 /// Istio string matches, of which any may fit. What `*` means is the field's own affair: a header
 /// that is present, or a text that is not empty.
@@ -22,9 +23,7 @@ impl Values {
                 pattern => patterns.push(pattern),
             }
         }
-        exact.sort_unstable();
-        exact.dedup();
-        Self { any, exact: exact.into(), patterns: patterns.into() }
+        Self { any, exact: order::distinct(exact).into(), patterns: patterns.into() }
     }
 
     /// A header's value: `*` takes it even if it is empty.

@@ -7,6 +7,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
+use crate::order;
+
 /// A JSON value. Strings without escapes are borrowed from the text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document<'t> {
@@ -103,7 +105,7 @@ impl<'de> Visitor<'de> for Builder {
             };
             members.push((name, value));
         }
-        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        order::sort_by(&mut members, |(a, _), (b, _)| a.cmp(b));
         for pair in members.windows(2) {
             if let [(name, _), (next, _)] = pair
                 && name == next

@@ -1,7 +1,6 @@
 //! From the text that an operator wrote to a [`Plan`], with everything that is wrong on the way.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Plan;
@@ -9,6 +8,7 @@ use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
 use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
+use crate::order;
 use crate::rewrite::Rewrites;
 use crate::sanitise::{Sanitiser, is_rewrites};
 use crate::shadow::names::folded;
@@ -143,17 +143,16 @@ fn check_peers(peers: &[String], path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// Every `namespace/name` that stands in the configuration without a `*`.
-fn named_models(settings: &PluginConfig) -> BTreeSet<String> {
+fn named_models(settings: &PluginConfig) -> Vec<String> {
     let policies = settings.authorization.policies.iter();
     let operations = policies.clone().flat_map(|policy| &policy.rules).flat_map(|rule| &rule.to);
     let fixed = settings.targets.fixed.iter().map(|fixed| &fixed.model);
-    policies
+    let models = policies
         .flat_map(|policy| &policy.models)
         .chain(operations.flat_map(|to| &to.operation.models))
         .chain(settings.splits.iter().flat_map(|split| &split.models))
         .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
         .chain(fixed)
-        .filter(|model| !model.contains('*'))
-        .cloned()
-        .collect()
+        .filter(|model| !model.contains('*'));
+    order::distinct(models.cloned())
 }

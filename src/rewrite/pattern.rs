@@ -1,6 +1,7 @@
 //! Path patterns: what a rewrite applies to, and what its variables catch.
 
 use crate::config::{Errors, Path};
+use crate::order;
 
 use super::template::is_variable;
 
@@ -56,7 +57,7 @@ impl Pattern {
             }
         }
         let mut names: Vec<&str> = pattern.variables().collect();
-        names.sort_unstable();
+        order::sort(&mut names);
         if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(("has a variable twice", "another name for one of them"));
         }

@@ -10,6 +10,7 @@ use super::path::Template;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
+use crate::order;
 use crate::target::Operation;
 
 /// Where credentials and identities travel, as authentication is configured.
@@ -170,10 +171,7 @@ impl Shadows {
     pub(super) fn of_model(&self, id: &[u8]) -> Vec<usize> {
         let exact = self.exact.get(id).into_iter().flatten().copied();
         let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(id));
-        let mut found: Vec<usize> = exact.chain(fitting.map(|(_, i)| *i)).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+        order::distinct(exact.chain(fitting.map(|(_, i)| *i)))
     }
 
     fn index(&mut self, shadow: usize, models: &[String], path: &Path<'_>, errors: &mut Errors) {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::authn::Identity;
 use crate::authz::{Conditions, ModelMatch, Subject};
+use crate::order;
 use crate::place::Scale;
 use crate::request::Request;
 
@@ -88,7 +89,7 @@ impl Splits {
         let exact = self.exact.get(&*model.id).into_iter().flatten();
         let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(&model.id));
         let mut found: Vec<usize> = exact.chain(fitting.map(|(_, i)| i)).copied().collect();
-        found.sort_unstable();
+        order::sort(&mut found);
         let mut splits = found.into_iter().filter_map(|i| self.list.get(i));
         splits.find(|split| split.when.matches(subject))?.choose(subject)
     }
