@@ -182,15 +182,18 @@ impl Plan {
         admits: impl Fn(usize) -> Result<(), Outcome>,
         decision: &mut Decision,
     ) -> Result<(), Refusal> {
-        if self.is_excluded(request)? {
+        // Before anything may let the request pass: what decides by the host must mean the host by which
+        // Envoy routes.
+        let host = Host::new(request.authority)?;
+        if self.is_excluded(request, &host)? {
             decision.verdict = Verdict::Excluded;
             self.sanitise(request, &mut decision.edits);
             return Ok(());
         }
-        let rewritten = self.rewrites.choose(request)?;
+        let rewritten = self.rewrites.choose(request, &host)?;
         let address = match &rewritten {
-            Some(rewritten) => rewritten.target(&self.targets, request)?,
-            None => self.targets.resolve(&Location::of(request))?,
+            Some(rewritten) => rewritten.target(&self.targets, request, &host)?,
+            None => self.targets.resolve(&Location::of(request, &host))?,
         };
         if let Some(address) = &address {
             decision.operation = Some(address.operation);
@@ -275,10 +278,9 @@ impl Plan {
 
     /// A host of another application, as long as the address is no model's: the configuration
     /// cannot hide a model behind an excluded host.
-    fn is_excluded(&self, request: &Request<'_>) -> Result<bool, Refusal> {
+    fn is_excluded(&self, request: &Request<'_>, host: &Host<'_>) -> Result<bool, Refusal> {
         let Some(excluded) = &self.excluded else { return Ok(false) };
-        Ok(excluded.matches(&Host::new(request.authority))
-            && self.targets.resolve(&Location::of(request))?.is_none())
+        Ok(excluded.matches(host) && self.targets.resolve(&Location::of(request, host))?.is_none())
     }
 
     /// Drops client copies of headers that only the gateway may set, unless the peer is a gateway.

@@ -3,7 +3,7 @@
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
-use crate::target::host::Hosts;
+use crate::target::host::{Host, Hosts};
 use crate::target::{begins_address, is_kserve_host};
 
 use super::pattern::Pattern;
@@ -48,6 +48,11 @@ pub(super) fn rule(
     let authority = (!settings.authority.is_empty())
         .then(|| template(&settings.authority, &path.field("authority"), errors))
         .flatten();
+    let host = authority.as_ref().and_then(|authority| authority.expand(|_| Some(b"x")));
+    if Host::new(host.as_deref()).is_err() {
+        let fix = "the host without the trailing dot, which Envoy's virtual hosts do not know";
+        errors.add_value(&path.field("authority"), "ends with a dot", &settings.authority, fix);
+    }
     let mut set: Vec<(Vec<u8>, Template)> = Vec::new();
     for (name, value) in &settings.set_headers.0 {
         let path = path.field("setHeaders");

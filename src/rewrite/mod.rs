@@ -4,8 +4,6 @@
 //! Matching is by the path as the client wrote it, and what a variable catches goes on as it is:
 //! percent-encoding is never decoded. Hosts are compared in lower case and without port.
 
-use std::cell::LazyCell;
-
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
@@ -125,17 +123,18 @@ impl Rewrites {
     }
 
     /// What the first rule that matches makes of the request. Nothing is written yet.
-    pub fn choose(&self, request: &Request<'_>) -> Result<Option<Rewritten>, Refusal> {
+    pub fn choose(
+        &self,
+        request: &Request<'_>,
+        host: &Host<'_>,
+    ) -> Result<Option<Rewritten>, Refusal> {
         if self.rules.is_empty() {
             return Ok(None);
         }
-        // Read only for a rule that asks for it.
-        let host = LazyCell::new(|| Host::new(request.authority));
         let path = request.path_only();
         let found = self.rules.iter().enumerate().find_map(|(i, rule)| {
             let captures = rule.pattern.captures(path)?;
-            let fits =
-                (rule.hosts.is_empty() || rule.hosts.matches(&host)) && rule.matches(request);
+            let fits = rule.hosts.matches(host) && rule.matches(request);
             fits.then_some((i, rule, captures))
         });
         found.map(|(i, rule, captures)| rule.apply(i, request, &captures)).transpose()
@@ -227,10 +226,18 @@ fn check_path(path: &[u8]) -> Result<(), Refusal> {
 
 impl Rewritten {
     /// Where the rewritten request goes: new path and authority, headers after the rule's edits.
-    pub fn location<'s>(&'s self, request: &Request<'s>) -> Location<'s> {
+    /// `host` is that of the incoming request.
+    pub fn location<'s>(
+        &'s self,
+        request: &Request<'s>,
+        host: &Host<'s>,
+    ) -> Result<Location<'s>, Refusal> {
         let path = self.path.as_deref().unwrap_or(request.path);
-        let authority = self.authority.as_deref().or(request.authority);
-        Location::new(request.method, path, authority, self.headers(request))
+        let host = match &self.authority {
+            Some(authority) => Host::new(Some(authority))?,
+            None => host.clone(),
+        };
+        Ok(Location::new(request.method, path, host, self.headers(request)))
     }
 
     /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
@@ -258,8 +265,9 @@ impl Rewritten {
         &'s self,
         targets: &'s Targets,
         request: &Request<'s>,
+        host: &Host<'s>,
     ) -> Result<Option<Address<'s>>, Refusal> {
-        let new = self.location(request);
+        let new = self.location(request, host)?;
         if let Some(address) = targets.fixed(&new) {
             return address.map(Some);
         }
@@ -271,7 +279,7 @@ impl Rewritten {
                 model: Some(Model { id: id.as_str().into(), predictor: None }),
                 routed: 0,
             },
-            Reaches::Incoming => match targets.resolve(&Location::of(request))? {
+            Reaches::Incoming => match targets.resolve(&Location::of(request, host))? {
                 Some(address) => address,
                 None => {
                     return match targets.resolve(&new) {

@@ -41,14 +41,18 @@ impl Gate {
             vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
         lines.extend(more.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
         self.with(&lines, |request| {
-            let rewritten = match self.rewrites.choose(request) {
+            let host = match Host::new(request.authority) {
+                Ok(host) => host,
+                Err(refusal) => return refusal.reason.to_owned(),
+            };
+            let rewritten = match self.rewrites.choose(request, &host) {
                 Ok(Some(rewritten)) => rewritten,
                 Ok(None) => return "-".to_owned(),
                 Err(refusal) => return refusal.reason.to_owned(),
             };
             let path = rewritten.path.clone().unwrap_or_else(|| b"same".to_vec());
             let path = String::from_utf8_lossy(&path).into_owned();
-            match rewritten.target(&self.targets, request) {
+            match rewritten.target(&self.targets, request, &host) {
                 Ok(None) => format!("{path} outside"),
                 Ok(Some(address)) => {
                     let id = address.model.as_ref().map_or("-", |m| &m.id);
@@ -138,7 +142,7 @@ fn a_rule_that_strips_leaves_the_model_and_reads_the_operation_anew() {
     let headers = [(":method", "GET"), (":path", "/seldon/prod/iris/ready"), ("seldon", "fraud")];
     let headers = headers.map(|(n, v)| (n.as_bytes(), v.as_bytes()));
     gate.with(&headers, |request| {
-        let rewritten = gate.rewrites.choose(request).unwrap().unwrap();
+        let rewritten = gate.rewrites.choose(request, &Host::default()).unwrap().unwrap();
         assert_eq!(gate.rewrites.name(rewritten.rule), "strip");
         let headers: Vec<_> =
             rewritten.headers(request).filter(|h| !h.0.starts_with(b":")).collect();
@@ -464,13 +468,14 @@ proptest! {
             let path = [start, &tail].concat();
             let lines: [Header<'_>; 2] = [(b":method", b"GET"), (b":path", &path)];
             gate.with(&lines, |request| {
-                let Ok(Some(rewritten)) = gate.rewrites.choose(request) else { return };
-                let location = rewritten.location(request);
+                let host = Host::default();
+                let Ok(Some(rewritten)) = gate.rewrites.choose(request, &host) else { return };
+                let location = rewritten.location(request, &host).unwrap();
                 let decoded = decode(location.path()).unwrap();
                 assert!(decoded.starts_with(b"/") && !decoded.starts_with(b"//"));
                 assert!(!has_dot_segment(&decoded));
                 assert!(!decoded.iter().any(u8::is_ascii_control));
-                let _ = rewritten.target(&gate.targets, request);
+                let _ = rewritten.target(&gate.targets, request, &host);
             });
         }
     }

@@ -2,19 +2,25 @@
 
 use std::borrow::Cow;
 
+use super::Refusal;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 
-/// The host of a request: lower case, without port and without trailing dot.
-#[derive(Debug, Clone)]
+const TRAILING_DOT: Refusal = Refusal::new("the host ends with a dot");
+
+/// The host of a request: lower case and without port, which is the name by which Envoy, as Istio sets
+/// it up, chooses the virtual host.
+#[derive(Debug, Clone, Default)]
 pub struct Host<'a> {
     name: Cow<'a, [u8]>,
-    dotted: bool,
 }
 
 impl<'a> Host<'a> {
     /// Reads `:authority`; an absent one is an empty host.
-    pub fn new(authority: Option<&'a [u8]>) -> Self {
+    ///
+    /// Err: it ends with a dot. For DNS that is the host without the dot, and Envoy's virtual hosts do
+    /// not know it: the routes of `*` would take a request that names another host.
+    pub fn new(authority: Option<&'a [u8]>) -> Result<Self, Refusal> {
         let authority = authority.unwrap_or_default();
         // The last colon begins a port, unless it stands inside the brackets of an IPv6 address. What
         // follows it need not be a number: Envoy, as Istio sets it up, chooses the virtual host by
@@ -23,25 +29,20 @@ impl<'a> Host<'a> {
         let bracket = authority.iter().rposition(|c| *c == b']');
         let port = colon.filter(|colon| bracket.is_none_or(|bracket| bracket < *colon));
         let name = port.and_then(|colon| authority.get(..colon)).unwrap_or(authority);
-        let plain = name.iter().rposition(|c| *c != b'.').map_or(0, |last| last.saturating_add(1));
-        let dotted = plain < name.len();
-        let name = name.get(..plain).unwrap_or_default();
+        if name.last() == Some(&b'.') {
+            return Err(TRAILING_DOT);
+        }
         let name = if name.iter().any(u8::is_ascii_uppercase) {
             Cow::Owned(name.to_ascii_lowercase())
         } else {
             Cow::Borrowed(name)
         };
-        Self { name, dotted }
+        Ok(Self { name })
     }
 
     /// The name.
     pub fn name(&self) -> &[u8] {
         &self.name
-    }
-
-    /// Whether it was written with a trailing dot, which Envoy's virtual hosts do not know.
-    pub fn has_trailing_dot(&self) -> bool {
-        self.dotted
     }
 }
 
@@ -110,25 +111,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_lose_case_port_and_dot() {
-        for (authority, name, dotted) in [
-            ("a.example.com", "a.example.com", false),
-            ("A.Example.COM:8443", "a.example.com", false),
-            ("a.example.com.", "a.example.com", true),
-            ("a.example.com.:80", "a.example.com", true),
-            ("a:", "a", false),
-            ("[::1]:80", "[::1]", false),
-            ("[::1]", "[::1]", false),
-            ("a:b", "a", false),
-            ("a:b:c", "a:b", false),
-            ("a:.example.com", "a", false),
-            ("[::1]:x", "[::1]", false),
-            ("...", "", true),
-            ("", "", false),
+    fn hosts_lose_case_and_port() {
+        for (authority, name) in [
+            ("a.example.com", "a.example.com"),
+            ("A.Example.COM:8443", "a.example.com"),
+            ("a:", "a"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("a:b", "a"),
+            ("a:b:c", "a:b"),
+            ("a:.example.com", "a"),
+            ("a:b.", "a"),
+            ("a.:80:90", "a.:80"),
+            ("[::1]:x", "[::1]"),
+            ("ada@a.example.com", "ada@a.example.com"),
+            ("a..b", "a..b"),
+            (".a", ".a"),
+            (" a", " a"),
+            ("a. ", "a. "),
+            ("", ""),
         ] {
-            let host = Host::new(Some(authority.as_bytes()));
-            let found = (host.name(), host.has_trailing_dot());
-            assert_eq!(found, (name.as_bytes(), dotted), "{authority}");
+            let host = Host::new(Some(authority.as_bytes())).unwrap();
+            assert_eq!(host.name(), name.as_bytes(), "{authority}");
+        }
+    }
+
+    #[test]
+    fn no_host_ends_with_a_dot() {
+        for authority in
+            ["a.", "A.Example.com.", "a..", ".", "...", "a.:80", "a.:", "a.:x", "[::1]."]
+        {
+            assert!(Host::new(Some(authority.as_bytes())).is_err(), "{authority}");
+        }
+    }
+
+    /// Envoy's choice of a virtual host with `ignore_port_in_host_matching`: what stands before the
+    /// last colon that no `]` follows, lower-cased; it knows no dots.
+    fn name_in_envoy(authority: &str) -> String {
+        let cut = match (authority.rfind(':'), authority.rfind(']')) {
+            (Some(colon), Some(bracket)) if bracket > colon => authority.len(),
+            (Some(colon), _) => colon,
+            (None, _) => authority.len(),
+        };
+        authority[..cut].to_ascii_lowercase()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn modelgate_decides_by_the_name_that_envoy_routes_by(
+            authority in "(([ab]|[AB.:@ %]|\\[|\\]|80|\\PC){0,8}|[a-cA-C]{1,3}(\\.[a-c]{1,3}){0,2}\\.{0,2}(:[0-9]{0,4})?)",
+        ) {
+            let envoy = name_in_envoy(&authority);
+            match Host::new(Some(authority.as_bytes())) {
+                Ok(host) => proptest::prop_assert_eq!(host.name(), envoy.as_bytes()),
+                Err(_) => proptest::prop_assert!(envoy.ends_with('.')),
+            }
         }
     }
 
@@ -149,11 +186,12 @@ mod tests {
             ("one.org.uk", false),
             ("", false),
         ] {
-            assert_eq!(hosts.matches(&Host::new(Some(authority.as_bytes()))), fits, "{authority}");
+            let host = Host::new(Some(authority.as_bytes())).unwrap();
+            assert_eq!(hosts.matches(&host), fits, "{authority}");
         }
         let any = Hosts::compile(&["*".to_owned()], &Path::ROOT, &mut errors);
-        assert!(any.matches(&Host::new(None)));
-        assert!(Hosts::default().matches(&Host::new(None)));
+        assert!(any.matches(&Host::default()));
+        assert!(Hosts::default().matches(&Host::default()));
     }
 
     #[test]

@@ -33,18 +33,18 @@ impl<'a> Location<'a> {
     pub fn new(
         method: &'a [u8],
         path: &'a [u8],
-        authority: Option<&'a [u8]>,
+        host: Host<'a>,
         headers: impl IntoIterator<Item = Header<'a>>,
     ) -> Self {
         let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
         let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
-        Self { method, path, host: Host::new(authority), routing: Routing::of(headers) }
+        Self { method, path, host, routing: Routing::of(headers) }
     }
 
-    /// Of a request as it came.
-    pub fn of(request: &Request<'a>) -> Self {
+    /// Of a request as it came, with its host.
+    pub fn of(request: &Request<'a>, host: &Host<'a>) -> Self {
         let headers = request.headers().iter().copied();
-        Self::new(request.method, request.path, request.authority, headers)
+        Self::new(request.method, request.path, host.clone(), headers)
     }
 
     /// The path without query.

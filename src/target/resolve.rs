@@ -15,7 +15,6 @@ use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
 use super::{Address, Model, Operation, Refusal, grpc};
 
-const TRAILING_DOT: Refusal = Refusal::new("the host ends with a dot");
 const DISGUISED: Refusal = Refusal::new("the path is a model's address in another spelling");
 const CONTRADICTION: Refusal =
     Refusal::new("the host, the path and the headers select different models");
@@ -98,9 +97,6 @@ impl Targets {
         if !seldon && kserve.is_none() && service.is_none() {
             return Ok(None);
         }
-        if at.host.has_trailing_dot() {
-            return Err(TRAILING_DOT);
-        }
         at.routing.check()?;
         let plain = Plain::new(path)?;
         let operation = |segments| self.operations.of(after(plain.decoded(), segments), at.method);
@@ -153,7 +149,7 @@ impl Targets {
     /// What a request does with the model server that sees this path (its own path, as
     /// `/api/v1.0/predictions`; a query is cut off): for addresses whose model is known otherwise.
     pub fn operation_of_tail(&self, path: &[u8], method: &[u8]) -> Result<Operation, Refusal> {
-        let at = Location::new(method, path, None, []);
+        let at = Location::new(method, path, Host::default(), []);
         let plain = Plain::new(at.path())?;
         Ok(self.operations.of(plain.decoded(), method))
     }
@@ -162,9 +158,6 @@ impl Targets {
     pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address<'a>, Refusal>> {
         let index = self.fixed_at(&at.host, at.path())?;
         let fixed = self.fixed.get(index)?;
-        if at.host.has_trailing_dot() {
-            return Some(Err(TRAILING_DOT));
-        }
         if other_readings(at.path()).any(|path| self.fixed_at(&at.host, &path) != Some(index)) {
             return Some(Err(DISGUISED));
         }
@@ -222,7 +215,7 @@ impl Targets {
             self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
                 || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
                 || self.kserve.as_ref().is_some_and(|kserve| {
-                    !matches!(kserve.service(&Host::new(None), path), Ok(None))
+                    !matches!(kserve.service(&Host::default(), path), Ok(None))
                 })
         };
         routed(path) || other_readings(path).any(|path| routed(&path))
@@ -311,7 +304,8 @@ pub(crate) fn begins_address(settings: &types::Targets, literal: &str, complete:
 pub(crate) fn is_kserve_host(settings: &types::Targets, host: &str) -> bool {
     let settings = types::KServe { path_template: None, ..settings.kserve.clone() };
     let kserve = KServe::compile(&settings, &Path::ROOT, &mut Errors::default());
-    !matches!(kserve.service(&Host::new(Some(host.as_bytes())), b""), Ok(None))
+    Host::new(Some(host.as_bytes()))
+        .is_ok_and(|host| !matches!(kserve.service(&host, b""), Ok(None)))
 }
 
 /// Records what is wrong with a path of the configuration.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::behind_route;
+use super::host::Host;
 use super::*;
 use crate::config::read::Read;
 use crate::config::{Errors, Path, types};
@@ -47,9 +48,11 @@ fn every_address_of_the_table_reaches_what_it_says() {
         let targets = compile(serde_json::from_str(section.targets).unwrap()).unwrap();
         for row in &section.rows {
             let headers = row.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-            let (method, host) = (row.method.as_bytes(), Some(row.host.as_bytes()));
-            let at = Location::new(method, row.path.as_bytes(), host, headers);
-            let found = words(targets.resolve(&at));
+            let (method, path) = (row.method.as_bytes(), row.path.as_bytes());
+            let found = match Host::new(Some(row.host.as_bytes())) {
+                Ok(host) => words(targets.resolve(&Location::new(method, path, host, headers))),
+                Err(refusal) => words(Err(refusal)),
+            };
             assert!(
                 addresses::fits(row.reaches, &found),
                 "{}: {}\n  found {found}",
@@ -77,7 +80,8 @@ fn long_names_of_services_are_read() {
     for host in ["-".repeat(50_000), "-".repeat(50_000) + ".x", "a".repeat(50_000) + "-prod"] {
         let host = host + ".example.com";
         for _ in 0..20 {
-            let at = Location::new(b"GET", b"/", Some(host.as_bytes()), []);
+            let host = Host::new(Some(host.as_bytes())).unwrap();
+            let at = Location::new(b"GET", b"/", host, []);
             assert!(!matches!(targets.resolve(&at), Ok(Some(_))));
         }
     }
@@ -101,7 +105,7 @@ fn tails() {
 #[test]
 fn models_are_borrowed_from_the_path() {
     let targets = default();
-    let at = Location::new(b"GET", b"/seldon/prod/iris/ready", None, []);
+    let at = Location::new(b"GET", b"/seldon/prod/iris/ready", Host::default(), []);
     let model = targets.resolve(&at).unwrap().unwrap().model.unwrap();
     assert!(matches!(model.id, Cow::Borrowed("prod/iris")));
     assert_eq!((model.namespace(), model.name()), ("prod", "iris"));
@@ -193,7 +197,8 @@ proptest! {
             "namespaces": ["a"]}, "fixed": [{"pathPrefix": "/seldon/a/b", "model": "a/b"}]})).unwrap();
         for targets in [default(), kserve] {
             let headers = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_slice()));
-            let at = Location::new(&method, &path, host.as_deref(), headers);
+            let Ok(host) = Host::new(host.as_deref()) else { continue };
+            let at = Location::new(&method, &path, host, headers);
             if let Ok(Some(Address { model: Some(model), .. })) = targets.resolve(&at) {
                 let (namespace, name) = model.id.split_once('/').unwrap();
                 prop_assert!(names::is_name(namespace.as_bytes()));
@@ -210,7 +215,7 @@ proptest! {
         let targets = default();
         let path = format!("/seldon/{namespace}/{name}/{tail}");
         let headers = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_slice()));
-        let at = Location::new(b"POST", path.as_bytes(), Some(b"gw"), headers);
+        let at = Location::new(b"POST", path.as_bytes(), Host::default(), headers);
         match targets.resolve(&at) {
             Err(_) => {}
             Ok(found) => {
@@ -231,7 +236,7 @@ proptest! {
         path in "(/|%2[fF]|\\\\){1,2}(s|%73)eldon(;x)?/(\\./|x/\\.\\./|/)?prod/iris/ready",
     ) {
         let targets = default();
-        let at = Location::new(b"GET", path.as_bytes(), None, []);
+        let at = Location::new(b"GET", path.as_bytes(), Host::default(), []);
         prop_assert!(!matches!(targets.resolve(&at), Ok(None)));
     }
 }

@@ -14,3 +14,7 @@ pub const SERVICES: [(&str, &str); 3] = [("prod", "flower"), ("prod", "toxic"), 
 pub const FIXED_HOST: &str = "chat.example.com";
 /// The host of everything else.
 pub const GATEWAY: &str = "models.example.com";
+/// An excluded host, with a virtual host of its own.
+pub const EXCLUDED_HOST: &str = "grafana.example.com";
+/// A virtual host whose route chooses the deployment by `x-model`, which a rewrite writes.
+pub const SERVERS_HOST: &str = "servers.example.com";

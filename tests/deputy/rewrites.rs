@@ -7,11 +7,15 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::models::SERVERS_HOST;
 use crate::site::{Outcome, Site};
 use crate::spellings::Spellings;
 use crate::{borrowed, lines, shown};
 
 const OWN: &str = "prod/iris";
+
+/// How a client may write the host that some rules ask for.
+const HOSTS: [&str; 2] = [SERVERS_HOST, "servers.example.com."];
 
 /// A segment of a pattern or of a template.
 fn segment() -> impl Strategy<Value = &'static str> {
@@ -96,15 +100,24 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
 fn rule() -> impl Strategy<Value = Value> {
     let host = proptest::sample::select(vec!["", "", "chat.example.com", "{a}-prod.example.com"]);
     let target = proptest::option::of((word(), word()));
-    (path("{r=**}"), proptest::option::of(path("{r}")), headers(), headers(), host, target)
-        .prop_map(|(pattern, path, set, removed, host, target)| {
+    let hosts = proptest::sample::select(vec!["", "", SERVERS_HOST]);
+    (path("{r=**}"), proptest::option::of(path("{r}")), headers(), headers(), host, target, hosts)
+        .prop_map(|(pattern, path, set, removed, host, target, hosts)| {
             let pattern = with_variables_once(&pattern);
             let known = |template: &str| known(template, &pattern);
             let mut rule = json!({"match": {"path": pattern}, "authority": known(host)});
-            let set: serde_json::Map<_, _> = set
+            if !hosts.is_empty() {
+                rule["match"]["hosts"] = json!([hosts]);
+            }
+            let mut set: serde_json::Map<_, _> = set
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), known(value).into()))
                 .collect();
+            // On that host the route asks for the model in a header.
+            if let Some((namespace, model)) = target.filter(|_| !hosts.is_empty()) {
+                let id = format!("{}/{}", known(namespace), known(model));
+                set.insert("x-model".to_owned(), id.into());
+            }
             let removed: Vec<_> = removed
                 .into_iter()
                 .map(|(name, _)| name)
@@ -178,6 +191,9 @@ fn no_rules_lead_to_another_model() {
         for (i, mut spelling) in Spellings::new(seed).take(8).enumerate() {
             if i % 2 == 0 {
                 spelling.path = fitting.clone().into_bytes();
+            }
+            if i % 4 == 0 {
+                spelling.host = HOSTS[i / 4 % HOSTS.len()].to_owned();
             }
             let lines = lines(&spelling);
             match site.send(&borrowed(&lines)) {

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use super::models::{DEPLOYMENTS, EXPLAINERS, FIXED_HOST, MESH_MODELS, SERVICES};
+use super::models::{
+    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, MESH_MODELS, SERVERS_HOST, SERVICES,
+};
 
 /// A request as it leaves the filter.
 #[derive(Debug, Default)]
@@ -52,6 +54,22 @@ pub fn reached(sent: &Sent) -> BTreeSet<String> {
         return BTreeSet::from([format!("{namespace}/{name}")]);
     }
     let mut models = BTreeSet::new();
+    if host == EXCLUDED_HOST {
+        return models;
+    }
+    if host == SERVERS_HOST {
+        let lines = sent.lines("x-model").map(|line| String::from_utf8_lossy(line).into_owned());
+        models.extend(lines);
+        return models;
+    }
+    // What is no model's: closed by a policy, which nothing but an exclusion passes by.
+    if sent.has("x-admin", "yes") {
+        models.insert("closed/admin".to_owned());
+    }
+    // Whoever is authorized by a rule for the host above must not meet the routes of every host.
+    if host.trim_end_matches('.') == SERVERS_HOST && sent.lines("x-model").next().is_some() {
+        models.insert("closed/website".to_owned());
+    }
     for path in readings(&sent.path) {
         virtual_services(sent, &path, &mut models);
     }

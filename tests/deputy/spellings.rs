@@ -3,7 +3,10 @@
 //! What belongs together in an honest address (path, host and headers) comes apart in most spellings:
 //! each part is taken from another model's address now and then.
 
-use super::models::{DEPLOYMENTS, EXPLAINERS, FIXED_HOST, GATEWAY, MESH_MODELS, SERVICES};
+use super::models::{
+    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, GATEWAY, MESH_MODELS, SERVERS_HOST,
+    SERVICES,
+};
 
 /// A request, before it is written to a connection.
 #[derive(Debug, Clone)]
@@ -59,7 +62,7 @@ impl Spellings {
         let mut host = GATEWAY.to_owned();
         let mut headers = Vec::new();
         let (namespace, name) = DEPLOYMENTS[self.below(DEPLOYMENTS.len())];
-        let path = match self.below(12) {
+        let path = match self.below(14) {
             0 | 1 => format!("/seldon/{namespace}/{name}{}", self.pick(&TAILS)),
             2 => {
                 let (namespace, name, predictor) = EXPLAINERS[self.below(EXPLAINERS.len())];
@@ -96,6 +99,15 @@ impl Spellings {
             9 => {
                 host = FIXED_HOST.to_owned();
                 self.pick(&TAILS).to_owned()
+            }
+            12 => {
+                host = EXCLUDED_HOST.to_owned();
+                headers.push(("x-admin".to_owned(), b"yes".to_vec()));
+                "/admin/secrets".to_owned()
+            }
+            13 => {
+                host = SERVERS_HOST.to_owned();
+                format!("/servers/{namespace}/{name}{}", self.pick(&TAILS))
             }
             10 => format!("/models/{namespace}/{name}:predict"),
             _ => format!("{}/{namespace}/{name}{}", self.pick(&OTHER_PREFIXES), self.pick(&TAILS)),
@@ -233,7 +245,9 @@ impl Spellings {
     }
 
     fn host(&mut self, host: &str) -> String {
-        match self.below(8) {
+        match self.below(10) {
+            8 => format!("{host}.."),
+            9 => format!("{}.", host.to_uppercase()),
             0 => host.to_uppercase(),
             1 => format!("{host}."),
             2 => format!("{host}:80"),

@@ -202,3 +202,37 @@ async fn no_port_hides_the_host_of_a_model() -> Result<()> {
     site.expect(other, 200, "website").await?;
     site.check_healthy().await
 }
+
+/// Envoy's virtual hosts know no dot at the end: the routes of every host take such a request, although
+/// by its name an exclusion, or a rule for one host, would let it pass.
+#[tokio::test]
+async fn a_host_with_a_dot_at_its_end_is_refused_everywhere() -> Result<()> {
+    let site = Site::start(config(json!({
+        "exclude": {"hosts": ["www.apps.example.com", "*.other.example.com"]},
+        "targets": {"families": ["seldon-v1"], "fixed": [{"hosts": [CHAT], "model": "prod/chat"}]},
+        "bypass": [{"name": "open", "to": [{"operation": {"paths": ["/open"]}}]}],
+        "authorization": {"defaultAction": "DENY"},
+        "rewrites": [{
+            "name": "servers",
+            "match": {"path": "/servers/{rest=**}", "hosts": ["servers.example.com"]},
+            "path": "/{rest}",
+            "target": {"namespace": "prod", "model": "iris"},
+        }],
+    }))?)
+    .await?;
+    let hosts = ["www.apps.example.com", "x.other.example.com", "servers.example.com", CHAT, "any"];
+    for host in hosts {
+        for end in [".", "..", ".:80", ".:", ".:x"] {
+            for path in ["/admin", "/open", "/servers/api/v1.0/predictions", PREDICTIONS] {
+                let host = format!("{}{end}", host.to_uppercase());
+                let request = Request::get(path).authority(Some(&host));
+                site.expect(request, 400, "the host ends with a dot").await?;
+            }
+        }
+    }
+    let excluded = Request::get("/").authority(Some("www.apps.example.com:80"));
+    site.expect(excluded, 200, "website").await?;
+    let bypassed = Request::get("/open").authority(Some("any"));
+    site.expect(bypassed, 200, "website").await?;
+    site.check_healthy().await
+}
