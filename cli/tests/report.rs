@@ -24,6 +24,13 @@ fn json(arguments: &[&str], input: &str) -> Value {
 
 /// A server that answers every request with this status and what `body` makes of its target.
 fn serve(status: &'static str, body: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
+    serve_heads(move |target, _| (status, body(target)))
+}
+
+/// A server whose status and body depend on the target and the header lines, which are in lower case.
+fn serve_heads(
+    answer: impl Fn(&str, &str) -> (&'static str, String) + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -31,12 +38,10 @@ fn serve(status: &'static str, body: impl Fn(&str) -> String + Send + 'static) -
             let mut stream = BufReader::new(stream.expect("a connection"));
             let mut target = String::new();
             stream.read_line(&mut target).expect("a request line");
-            let mut line = String::new();
-            while stream.read_line(&mut line).expect("a header") > 2 {
-                line.clear();
-            }
+            let mut head = String::new();
+            while stream.read_line(&mut head).expect("a header") > 2 {}
             let target = target.split(' ').nth(1).unwrap_or_default();
-            let body = body(target);
+            let (status, body) = answer(target, &head.to_ascii_lowercase());
             let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
             let answer = format!("{head}connection: close\r\n\r\n{body}");
             stream.get_mut().write_all(answer.as_bytes()).expect("an answer");
@@ -168,6 +173,132 @@ fn a_prometheus_server_is_asked_for_sums() {
     let refused = modelgate(&["report", "--prometheus", &format!("http://{refusing}")], "");
     assert_eq!(refused.status, 2);
     assert!(refused.stderr.contains("parse error"), "{}", refused.stderr);
+}
+
+/// An empty vector, with these members before its own.
+fn vector(notes: &str) -> String {
+    format!(r#"{{"status":"success",{notes}"data":{{"resultType":"vector","result":[]}}}}"#)
+}
+
+/// A file for one test, gone with it.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("modelgate-report-{}-{name}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, text).expect("a file");
+        Self(file)
+    }
+
+    fn option(&self, option: &str) -> String {
+        format!("--{option}={}", self.0.display())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_prometheus_server_gets_the_headers_that_it_asks_for_from_files() {
+    let server = serve_heads(|_, head| {
+        if head.contains("authorization: bearer t0ken\r\n")
+            && head.contains("x-scope-orgid: ml\r\n")
+        {
+            ("200 OK", vector(""))
+        } else {
+            ("401 Unauthorized", "a token is needed".to_owned())
+        }
+    });
+    let server = format!("--prometheus=http://{server}");
+    let (token, wrong) = (Scratch::new("token", "t0ken\n"), Scratch::new("wrong", "other"));
+    let tenant = Scratch::new("tenant", "# of the tenant\n\nx-scope-orgid:  ml \n");
+    let both = Scratch::new("both", "authorization: Bearer t0ken\nX-Scope-OrgID: ml");
+    for (options, status) in [
+        (vec![], 2),
+        (vec![token.option("bearer-token-file")], 2),
+        (vec![tenant.option("header-file")], 2),
+        (vec![wrong.option("bearer-token-file"), tenant.option("header-file")], 2),
+        (vec![token.option("bearer-token-file"), tenant.option("header-file")], 0),
+        (vec![both.option("header-file")], 0),
+    ] {
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let reported = modelgate(&[&["report", &server], &*options].concat(), "");
+        assert_eq!(reported.status, status, "{options:?}: {}", reported.stderr);
+        assert_eq!(reported.stderr.contains("401"), status == 2, "{}", reported.stderr);
+        assert!(!reported.stderr.contains("t0ken"), "{}", reported.stderr);
+    }
+}
+
+#[test]
+fn a_token_follows_no_redirect() {
+    let elsewhere = serve_heads(|_, head| {
+        assert!(!head.contains("t0ken"), "{head}");
+        ("200 OK", vector(""))
+    });
+    let away = format!("302 Found\r\nlocation: http://{elsewhere}/api/v1/query");
+    let away: &'static str = Box::leak(away.into_boxed_str());
+    let server = serve_heads(move |_, _| (away, String::new()));
+    let server = format!("--prometheus=http://{server}");
+    let headers = Scratch::new("redirected", "x-token: t0ken");
+    let reported = modelgate(&["report", &server, &headers.option("header-file")], "");
+    assert_eq!(reported.status, 2, "{}", reported.stderr);
+    assert!(reported.stderr.contains("it answers 302"), "{}", reported.stderr);
+}
+
+#[test]
+fn files_that_hold_no_header_are_told_without_what_they_hold() {
+    let server = serve("200 OK", |_| vector(""));
+    let server = format!("--prometheus=http://{server}");
+    for (name, option, held, told) in [
+        ("empty", "bearer-token-file", " \n", "it is empty"),
+        ("two", "bearer-token-file", "s3cret s3cret", "not one token"),
+        ("curl", "header-file", "s3cret", "line 1: it is not a header"),
+        ("spaced", "header-file", "\nx s3cret: 1", "line 2: it does not begin with"),
+        ("control", "header-file", "x: s3cret\u{1}", "cannot stand in a header"),
+    ] {
+        let file = Scratch::new(name, held);
+        let reported = modelgate(&["report", &server, &file.option(option)], "");
+        assert_eq!(reported.status, 2, "{name}");
+        assert!(reported.stderr.contains(told), "{name}: {}", reported.stderr);
+        assert!(!reported.stderr.contains("s3cret"), "{name}: {}", reported.stderr);
+    }
+    let missing = modelgate(&["report", &server, "--bearer-token-file=/no/such/file"], "");
+    assert!(missing.status == 2 && missing.stderr.contains("/no/such/file"));
+    let (one, two) = (Scratch::new("one", "a"), Scratch::new("other", "authorization: Basic b"));
+    let twice = [&*one.option("bearer-token-file"), &two.option("header-file")];
+    let twice = modelgate(&[&["report", &*server], &twice[..]].concat(), "");
+    assert!(twice.status == 2 && twice.stderr.contains("as well"), "{}", twice.stderr);
+    let file = one.option("bearer-token-file");
+    assert_eq!(modelgate(&["report", STATS, &file], "").status, 2, "without --prometheus");
+}
+
+#[test]
+fn what_prometheus_warns_of_is_shown_and_leaves_no_verdict() {
+    let answers = [
+        (r#""warnings":["store \u001b[2J is down"],"#, "warning: store \u{fffd}[2J is down", 2),
+        (r#""infos":["not a counter"],"#, "info: not a counter", 0),
+    ];
+    for (notes, told, status) in answers {
+        let server = serve("200 OK", move |_| vector(notes));
+        let server = format!("--prometheus=http://{server}");
+        let shadow = ["report", &server, "--shadow=iris-v2"];
+        let shown = modelgate(&shadow, "");
+        assert_eq!(shown.status, 0, "{}", shown.stderr);
+        assert_eq!(shown.stderr.matches(told).count(), 1, "{}", shown.stderr);
+        // Met by the figures: but of how many gateways?
+        let judged = modelgate(&[&shadow[..], &["--require=compared<1"]].concat(), "");
+        assert_eq!(judged.status, status, "{}", judged.stdout);
+        assert_eq!(judged.stdout.contains("cannot be told"), status == 2, "{}", judged.stdout);
+        let json = [&shadow[..], &["--require=compared<1", "--format=json"]].concat();
+        let json: Value = serde_json::from_str(&modelgate(&json, "").stdout).expect("JSON");
+        let met = if status == 2 { Value::Null } else { Value::Bool(true) };
+        assert_eq!(json["verdict"]["met"], met, "{json}");
+        assert_eq!(json["warnings"].as_array().map(Vec::len), Some(usize::from(status == 2)));
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub fn report(report: &Report) -> Value {
         "since": report.since,
         "confidence": f64::from(report.confidence.percent()) / 100.0,
         "shadows": shadows.collect::<Vec<_>>(),
+        "warnings": report.warnings,
         "verdict": {"met": report.is_met(), "requirements": requirements.collect::<Vec<_>>()},
     })
 }

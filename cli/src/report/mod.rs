@@ -2,7 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`source`], [`prometheus`] | fetches metrics |
+//! | [`source`], [`prometheus`], [`credentials`] | fetches metrics |
 //! | [`samples`] | reads Prometheus's text format |
 //! | [`counts`] | finds each shadow's counters and histograms, and adds gateways up |
 //! | [`histogram`], [`interval`] | quantiles, and how sure they are |
@@ -13,6 +13,7 @@
 
 pub mod advice;
 pub mod counts;
+pub mod credentials;
 pub mod figures;
 pub mod histogram;
 pub mod html;
@@ -31,13 +32,14 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use self::counts::Counted;
+use self::credentials::Credentials;
 use self::figures::Figures;
 use self::interval::Confidence;
 use self::prometheus::Window;
 use self::require::{Judgement, QUANTITIES, Requirement, Requirements};
 use crate::output;
 
-/// Exit status where there is no report: nothing was said about the model.
+/// Exit status where there is no report, or none to rely on: nothing was said about the model.
 const NO_REPORT: u8 = 2;
 
 /// The command's arguments.
@@ -50,6 +52,8 @@ pub struct Command {
     /// A Prometheus server that scrapes the gateways, instead of sources.
     #[arg(long, value_name = "URL", conflicts_with = "sources")]
     prometheus: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Only what was added within this time, as 30m, 1h or 7d. Prometheus extrapolates: counts are
     /// no longer whole.
     #[arg(long, value_name = "TIME", requires = "prometheus", conflicts_with = "sources")]
@@ -92,7 +96,11 @@ A quantity that nothing is known of meets no condition.
 Intervals of shares are Wilson's. Latencies and score differences come from histograms: quantiles
 are interpolated within a bucket, and their interval runs from bound to bound.
 
-Exit status: 0 if every condition is met or none was set, 1 if one is not, 2 if there is no report.
+A Prometheus server that warns of its own answer (a store that could not be asked, for one) does not
+vouch for the figures: its warnings are shown, and conditions can then not be told to be met or not.
+
+Exit status: 0 if every condition is met or none was set, 1 if one is not, 2 if there is no report or
+the conditions cannot be judged.
 
 Examples:
   kubectl exec -n istio-system deploy/istio-ingressgateway -- \\
@@ -108,8 +116,9 @@ impl Command {
     /// Prints the report; the exit status is the verdict.
     pub fn run(self) -> ExitCode {
         match self.report().and_then(|report| self.show(&report).map(|()| report.is_met())) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
+            Ok(Some(true)) => ExitCode::SUCCESS,
+            Ok(Some(false)) => ExitCode::FAILURE,
+            Ok(None) => ExitCode::from(NO_REPORT),
             Err(error) => {
                 eprintln!("modelgate: {error:#}");
                 ExitCode::from(NO_REPORT)
@@ -118,9 +127,18 @@ impl Command {
     }
 
     fn report(&self) -> Result<Report> {
+        let mut warnings = Vec::new();
         let (sources, names) = match &self.prometheus {
             Some(server) => {
-                (vec![prometheus::read(server, self.since.as_ref())?], vec![server.clone()])
+                let headers = self.credentials.headers()?;
+                let answers = prometheus::read(server, self.since.as_ref(), &headers)?;
+                for (kind, notes) in [("warning", &answers.warnings), ("info", &answers.infos)] {
+                    for note in notes {
+                        eprintln!("modelgate: {server}: {kind}: {}", text::printable(note));
+                    }
+                }
+                warnings = answers.warnings;
+                (vec![answers.samples], vec![server.clone()])
             }
             None => {
                 let read = self.sources.iter().map(|source| source::read(source));
@@ -142,6 +160,7 @@ impl Command {
             since: self.since.as_ref().map(Window::to_string),
             confidence: self.confidence,
             shadows: shadows.collect(),
+            warnings,
             verdict: Vec::new(),
         };
         report.judge(self.require.iter().flat_map(|Requirements(all)| all));
@@ -171,6 +190,8 @@ pub struct Report {
     pub confidence: Confidence,
     /// By name.
     pub shadows: Vec<Shadow>,
+    /// What a Prometheus server warns of in its own answers.
+    pub warnings: Vec<String>,
     /// Every condition for every shadow.
     pub verdict: Vec<Judgement>,
 }
@@ -212,8 +233,9 @@ impl Report {
         self.verdict = verdict;
     }
 
-    /// Whether every condition is met.
-    pub fn is_met(&self) -> bool {
-        self.verdict.iter().all(|judgement| judgement.met)
+    /// Whether every condition is met; `None` if there is one and the figures may be of a part of the gateways only.
+    pub fn is_met(&self) -> Option<bool> {
+        let known = self.verdict.is_empty() || self.warnings.is_empty();
+        known.then(|| self.verdict.iter().all(|judgement| judgement.met))
     }
 }

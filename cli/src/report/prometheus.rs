@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use ureq::http::{HeaderName, HeaderValue};
 
 use super::counts::{DIFFERENCES, LIVE, MOVED, OUTCOMES, SELECTED, SHADOW};
 use super::samples::Sample;
@@ -44,10 +45,26 @@ impl std::fmt::Display for Window {
     }
 }
 
+/// What a server answers.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// What it knows.
+    pub samples: Vec<Sample>,
+    /// Its `warnings`, each once: with one, it does not vouch for what it answers. A store that could not be asked is
+    /// left out of the sums.
+    pub warnings: Vec<String>,
+    /// Its `infos`, each once: remarks on the query, whose answer is whole.
+    pub infos: Vec<String>,
+}
+
 /// What the server knows of all gateways together: now, or what was added within the window.
-pub fn read(server: &str, since: Option<&Window>) -> Result<Vec<Sample>> {
+pub fn read(
+    server: &str,
+    since: Option<&Window>,
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<Answers> {
     let address = format!("{}/api/v1/query", server.trim_end_matches('/'));
-    let mut samples = Vec::new();
+    let mut answers = Answers::default();
     for (metric, labels) in [
         (SELECTED.to_owned(), "shadow"),
         (OUTCOMES.to_owned(), "shadow, outcome"),
@@ -57,10 +74,28 @@ pub fn read(server: &str, since: Option<&Window>) -> Result<Vec<Sample>> {
         (format!("{MOVED}_bucket"), "shadow, le"),
     ] {
         let query = query(&metric, labels, since);
-        let answer = get(&address, &[("query", &query)])?;
-        samples.extend(vector(&metric, &answer).with_context(|| format!("{address}: {query}"))?);
+        let answer = get(&address, &[("query", &query)], headers)?;
+        let read = answers.add(&metric, &answer);
+        read.with_context(|| format!("{address}: {query}"))?;
     }
-    Ok(samples)
+    Ok(answers)
+}
+
+impl Answers {
+    fn add(&mut self, metric: &str, answer: &str) -> Result<()> {
+        let answer: Value = serde_json::from_str(answer).context("the answer is no JSON")?;
+        self.samples.extend(vector(metric, &answer)?);
+        for (name, notes) in [("warnings", &mut self.warnings), ("infos", &mut self.infos)] {
+            let told = answer.get(name).and_then(Value::as_array).into_iter().flatten();
+            for note in told {
+                let note = note.as_str().map_or_else(|| note.to_string(), str::to_owned);
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn query(metric: &str, labels: &str, since: Option<&Window>) -> String {
@@ -71,8 +106,7 @@ fn query(metric: &str, labels: &str, since: Option<&Window>) -> String {
 }
 
 /// The samples of an instant vector, without the metric's name, which a sum does not have.
-fn vector(metric: &str, answer: &str) -> Result<Vec<Sample>> {
-    let answer: Value = serde_json::from_str(answer).context("the answer is no JSON")?;
+fn vector(metric: &str, answer: &Value) -> Result<Vec<Sample>> {
     let kind = answer.pointer("/data/resultType").and_then(Value::as_str);
     ensure!(kind == Some("vector"), "the answer is no vector of Prometheus's HTTP API");
     let series = answer.pointer("/data/result").and_then(Value::as_array);
@@ -112,11 +146,18 @@ mod tests {
     fn vectors_are_read_and_anything_else_is_refused() {
         let answer = r#"{"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"shadow":"iris-v2","le":"+Inf"},"value":[1435781451.781,"12.5"]}]}}"#;
-        let samples = vector("m_bucket", answer).expect("a vector");
+        let read = |metric: &str, answer: &str| {
+            let mut answers = Answers::default();
+            answers.add(metric, answer).map(|()| answers)
+        };
+        let samples = read("m_bucket", answer).expect("a vector").samples;
         assert_eq!((samples[0].name.as_str(), samples[0].value), ("m_bucket", 12.5));
         assert_eq!((samples[0].label("shadow"), samples[0].label("le")), ("iris-v2", "+Inf"));
         let none = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
-        assert_eq!(vector("m", none).expect("an empty vector"), []);
+        assert_eq!(read("m", none).expect("an empty vector").samples, []);
+        let noted = none.replacen('{', r#"{"warnings":["a","a"],"infos":["b"],"#, 1);
+        let noted = read("m", &noted).expect("a vector with notes");
+        assert_eq!((noted.warnings, noted.infos), (vec!["a".to_owned()], vec!["b".to_owned()]));
         for bad in [
             "<html>",
             "{}",
@@ -124,7 +165,7 @@ mod tests {
             r#"{"data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#,
             r#"{"data":{"resultType":"vector","result":[{"metric":{}}]}}"#,
         ] {
-            assert!(vector("m", bad).is_err(), "{bad}");
+            assert!(read("m", bad).is_err(), "{bad}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ureq::Agent;
+use ureq::http::{HeaderName, HeaderValue};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::samples::{Sample, parse};
@@ -21,7 +22,7 @@ pub fn read(source: &str) -> Result<Vec<Sample>> {
     let page = if source == "-" {
         std::io::read_to_string(std::io::stdin()).context("standard input")?
     } else if is_address(source) {
-        get(&stats_address(source), &[])?
+        get(&stats_address(source), &[], &[])?
     } else {
         std::fs::read_to_string(source).with_context(|| source.to_owned())?
     };
@@ -39,16 +40,26 @@ fn stats_address(address: &str) -> String {
     if rest.contains('/') { address.to_owned() } else { format!("{base}{STATS}") }
 }
 
-/// The text at an address, asked for with these parameters.
-pub fn get(address: &str, parameters: &[(&str, &str)]) -> Result<String> {
-    ask(address, parameters).with_context(|| address.to_owned()).and_then(|(status, body)| {
-        let start: String = body.chars().take(300).collect();
-        ensure!(status == 200, "{address}: it answers {status}: {}", start.trim());
-        Ok(body)
-    })
+/// The text at an address, asked for with these parameters and headers.
+pub fn get(
+    address: &str,
+    parameters: &[(&str, &str)],
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<String> {
+    ask(address, parameters, headers).with_context(|| address.to_owned()).and_then(
+        |(status, body)| {
+            let start: String = body.chars().take(300).collect();
+            ensure!(status == 200, "{address}: it answers {status}: {}", start.trim());
+            Ok(body)
+        },
+    )
 }
 
-fn ask(address: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
+fn ask(
+    address: &str,
+    parameters: &[(&str, &str)],
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<(u16, String)> {
     let provider = rustls::crypto::ring::default_provider();
     // A company's own certificates are known to the system.
     let tls = TlsConfig::builder()
@@ -59,9 +70,15 @@ fn ask(address: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
         .tls_config(tls)
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
+        // What a header proves is meant for this address, and for none that it points to.
+        .max_redirects(if headers.is_empty() { 10 } else { 0 })
         .build()
         .into();
-    let mut answer = agent.get(address).query_pairs(parameters.iter().copied()).call()?;
+    let mut request = agent.get(address).query_pairs(parameters.iter().copied());
+    for (name, value) in headers {
+        request = request.header(name.clone(), value.clone());
+    }
+    let mut answer = request.call()?;
     let body = answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()?;
     Ok((answer.status().as_u16(), body))
 }

@@ -5,6 +5,10 @@ use super::figures::{Figures, QUANTILES, Quantiles};
 use super::interval::{Confidence, Estimate, Share};
 use super::require::Judgement;
 
+/// What is said of conditions where the figures may be of a part of the gateways only.
+pub const UNKNOWN: &str =
+    "Whether the requirements are met cannot be told: Prometheus warns of its own answer.";
+
 /// The whole report.
 pub fn report(report: &Report) -> String {
     let mut lines = Vec::new();
@@ -31,8 +35,11 @@ pub fn report(report: &Report) -> String {
     }
     if !report.verdict.is_empty() {
         lines.extend(report.verdict.iter().map(judgement));
-        let verdict = if report.is_met() { "met" } else { "NOT met" };
-        lines.push(format!("The requirements are {verdict}."));
+        lines.push(match report.is_met() {
+            Some(true) => "The requirements are met.".to_owned(),
+            Some(false) => "The requirements are NOT met.".to_owned(),
+            None => UNKNOWN.to_owned(),
+        });
     }
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
@@ -175,7 +182,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// A name from a stranger's file must not steer the terminal.
-fn printable(name: &str) -> String {
+pub fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

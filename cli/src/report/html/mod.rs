@@ -65,8 +65,15 @@ fn verdict(report: &Report) -> Markup {
     };
     html! {
         @if !report.verdict.is_empty() {
-            section data-met=(report.is_met()) {
-                h2 class=(met(report.is_met()).0) { "Requirements " (met(report.is_met()).1) }
+            section data-met=(report.is_met().map_or("unknown".to_owned(), |met| met.to_string())) {
+                @match report.is_met() {
+                    Some(is) => h2 class=(met(is).0) { "Requirements " (met(is).1) },
+                    None => {
+                        h2 class=(met(false).0) { "Requirements: not known" }
+                        p { (super::text::UNKNOWN) }
+                        ul { @for warning in &report.warnings { li { (warning) } } }
+                    }
+                }
                 table {
                     thead { tr {
                         th scope="col" { "shadow" } th scope="col" { "requirement" }
