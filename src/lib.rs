@@ -6,6 +6,7 @@
 //!
 //! | module | what it decides |
 //! |---|---|
+//! | `advice` | what an accepted configuration does not do, or does besides |
 //! | [`config`] | what an operator writes, and what is wrong with it |
 //! | [`request`] | a request as bytes, and the changes to it |
 //! | [`matcher`] | Istio's string match |
@@ -20,6 +21,7 @@
 //! | [`pipeline`] | in which order all this happens |
 //! | [`telemetry`] | which counters exist, and what they are called |
 
+mod advice;
 pub mod authn;
 pub mod authz;
 pub mod config;

@@ -127,6 +127,17 @@ impl Plan {
         self.telemetry.access_log
     }
 
+    /// Whether the gateway alone sets this header, and only after policies were asked.
+    pub(crate) fn is_set_later(&self, name: &[u8]) -> bool {
+        let outputs = self.authenticator.output_headers();
+        self.sanitiser.owns(name) && !outputs.iter().any(|output| output.eq_ignore_ascii_case(name))
+    }
+
+    /// Rewrites that never apply, each with an earlier one that takes all that it could take.
+    pub(crate) fn hidden_rewrites(&self) -> Vec<(usize, usize)> {
+        self.rewrites.hidden()
+    }
+
     /// The shadows, compiled.
     pub fn shadows(&self) -> &Rc<Shadows> {
         &self.shadows

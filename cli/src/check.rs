@@ -10,7 +10,7 @@ use modelgate::config::Errors;
 use modelgate::pipeline::Plan;
 use serde_json::Value;
 
-use crate::output;
+use crate::{output, resource};
 
 /// Exit status where a file cannot be read: nothing was said about the configuration in it.
 const UNREADABLE: u8 = 2;
@@ -39,8 +39,9 @@ impl Check {
             };
             match read(file).and_then(|text| plugin_configs(&text)) {
                 Ok(configs) => {
-                    for (name, config) in configs {
-                        let (accepted, findings) = examine(&format!("{source}{name}"), &config);
+                    for PluginConfig { name, text, around } in configs {
+                        let place = format!("{source}{name}");
+                        let (accepted, findings) = examine(&place, &text, &around);
                         refused |= !accepted;
                         output::print(&findings)?;
                     }
@@ -59,12 +60,13 @@ impl Check {
     }
 }
 
-/// Whether the filter would take a configuration, and what it would say of it, line by line.
-fn examine(place: &str, config: &str) -> (bool, String) {
+/// Whether the filter would take a configuration, and what it would say of it, line by line, with what is to be said of
+/// the resource around it.
+fn examine(place: &str, config: &str, around: &Errors) -> (bool, String) {
     let mut errors = Errors::default();
     let accepted = Plan::read(config.as_bytes(), &mut errors).is_some();
     let mut findings = String::new();
-    for warning in errors.warnings() {
+    for warning in around.named_warnings().chain(errors.named_warnings()) {
         let _ = writeln!(findings, "{place}: warning: {warning}");
     }
     for error in errors.errors() {
@@ -87,9 +89,18 @@ fn read(file: &Path) -> Result<String> {
     })
 }
 
-/// Every `pluginConfig` of the text, with the name of its resource, as the JSON that Envoy hands to
-/// the filter; nothing for a resource without one, as for Istio.
-fn plugin_configs(text: &str) -> Result<Vec<(String, String)>> {
+/// What is checked.
+struct PluginConfig {
+    /// The resource's kind and name, if it stands in one.
+    name: String,
+    /// The JSON that Envoy hands to the filter; nothing for a resource without one, as for Istio.
+    text: String,
+    /// Warnings of the resource.
+    around: Errors,
+}
+
+/// Every `pluginConfig` of the text.
+fn plugin_configs(text: &str) -> Result<Vec<PluginConfig>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
     let mut configs = Vec::new();
     for document in resources(documents) {
@@ -103,7 +114,9 @@ fn plugin_configs(text: &str) -> Result<Vec<(String, String)>> {
             Some(_) => None,
         };
         if let Some((name, config)) = config {
-            configs.push((name, config.map(Value::to_string).unwrap_or_default()));
+            let text = config.map(Value::to_string).unwrap_or_default();
+            let around = kind.map(|_| resource::warnings(&document)).unwrap_or_default();
+            configs.push(PluginConfig { name, text, around });
         }
     }
     anyhow::ensure!(!configs.is_empty(), "it holds neither a pluginConfig nor a resource with one");
@@ -161,7 +174,9 @@ items:
             (" (WasmPlugin c)", ""),
             (" (WasmPlugin d)", "{}"),
         ];
-        assert_eq!(found, expected.map(|(name, config)| (name.to_owned(), config.to_owned())));
+        let found: Vec<_> =
+            found.iter().map(|one| (one.name.as_str(), one.text.as_str())).collect();
+        assert_eq!(found, expected);
         assert_eq!(plugin_configs("mode: REPORT").expect("YAML").len(), 1);
         for nothing in ["kind: Gateway", "kind: List\nitems: []", "kind: List"] {
             assert!(plugin_configs(nothing).is_err(), "{nothing}");

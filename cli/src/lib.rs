@@ -4,4 +4,5 @@ pub mod check;
 pub mod key;
 mod output;
 pub mod report;
+pub mod resource;
 pub mod settings;

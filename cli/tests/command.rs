@@ -89,6 +89,7 @@ fn the_examples_of_the_documentation_are_accepted() {
             let checked = modelgate(&["check", "-"], &example);
             assert_eq!(checked.stderr, "", "{}: {example}", file.display());
             assert_eq!(checked.status, 0, "{}: {}", file.display(), checked.stdout);
+            assert!(!checked.stdout.contains("warning"), "{}: {}", file.display(), checked.stdout);
         }
     }
     assert!(found > 0, "no example was found");

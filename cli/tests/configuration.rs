@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use modelgate::config::describe::{Settings, Shape};
 use modelgate::config::{Errors, PluginConfig};
 use modelgate::pipeline::Plan;
-use modelgate_cli::settings::{explain::explain, reference, schema::schema};
+use modelgate_cli::settings::{explain::explain, reference, schema::schema, warnings};
 use serde_json::{Value, json};
 
 use support::{modelgate, root};
@@ -36,6 +36,11 @@ fn is_up_to_date(name: &str, wanted: &str) -> Result<()> {
 #[test]
 fn the_reference_is_up_to_date() -> Result<()> {
     is_up_to_date("configuration.md", &reference::markdown(&example()?))
+}
+
+#[test]
+fn the_page_of_warnings_is_up_to_date() -> Result<()> {
+    is_up_to_date("warnings.md", &warnings::markdown())
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::failure::Rejection;
 use super::json;
 use super::jws::{self, Jws};
 use super::key::Key;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::request::Host;
 
 /// The keys of an issuer; at least one.
@@ -95,11 +95,13 @@ impl KeySet {
             };
             match note {
                 Note::Private => errors.warn(
+                    Warning::PrivateKey,
                     &place,
                     "holds a private key",
                     "remove d and everything else that is secret, and replace the key",
                 ),
                 Note::LeftOut(what) => errors.warn(
+                    Warning::KeyLeftOut,
                     &place,
                     format!("is left out: {what}"),
                     "tokens signed with this key are refused",

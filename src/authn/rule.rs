@@ -15,7 +15,7 @@ use super::places::Places;
 use super::remote::Remotes;
 use super::{Identity, header_name};
 use crate::config::types::JwtRule;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::order;
 use crate::request::Host;
 use crate::sanitise::is_reserved;
@@ -141,6 +141,7 @@ fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Option
         }
         None => {
             errors.warn(
+                Warning::AnyIssuer,
                 &place,
                 "is missing: tokens of these keys may name any issuer, that of another rule too",
                 "exactly the iss of the tokens",

@@ -7,7 +7,7 @@ use super::principal::RequestPrincipal;
 use super::template::Template;
 use super::values::Values;
 use crate::config::types::SourceAddress;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::matcher::StringMatch;
 
 /// Whose rules are compiled.
@@ -104,6 +104,7 @@ impl<'e> Compiler<'_, 'e> {
     fn warn_of_names(&mut self, path: &Path<'_>) {
         if !std::mem::replace(&mut self.warned_of_names, true) {
             self.errors.warn(
+                Warning::PeerNames,
                 path,
                 "sees only the first URI name, the first DNS name and the subject of a client's \
                  certificate, and no trust domain aliases (said once, for every such field)",
@@ -117,6 +118,7 @@ impl<'e> Compiler<'_, 'e> {
             && !std::mem::replace(&mut self.warned_of_source, true)
         {
             self.errors.warn(
+                Warning::SourceAddress,
                 path,
                 "asks for the peer's address, which sourceAddress UNAVAILABLE says cannot be had: it \
                  always matches in DENY and AUDIT, and never elsewhere (said once, for every such field)",
@@ -237,7 +239,8 @@ pub(super) fn request_principals(
 ) -> Option<Test> {
     let values = c.each(values, path, |c, value, path| {
         if let Some(surprise) = RequestPrincipal::surprise(value) {
-            c.errors.warn(path, surprise, "issuer/subject, issuer/*, */subject, or *");
+            let fix = "issuer/subject, issuer/*, */subject, or *";
+            c.errors.warn_value(Warning::PrincipalSplit, path, surprise, value, fix);
         }
         Some(RequestPrincipal::new(value))
     })?;
@@ -307,7 +310,8 @@ pub(super) fn paths(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>
         }
         if !value.starts_with(['/', '*']) || value.contains(['?', '#']) {
             let what = "never matches: a path begins with / and is compared without its query";
-            c.errors.warn(path, what, "as /v1/models*, or request.headers[:path] in `when`");
+            let fix = "as /v1/models*, or request.headers[:path] in `when`";
+            c.errors.warn_value(Warning::NeverMatches, path, what, value, fix);
         }
         Some(Some(StringMatch::new(value)))
     })?;
@@ -318,7 +322,8 @@ pub(super) fn sni(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>) 
     let values = c.each(values, path, |c, value, path| {
         if value.bytes().any(|b| b.is_ascii_uppercase()) {
             let what = "never matches: Envoy turns server names to lower case";
-            c.errors.warn(path, what, "write it in lower case");
+            let fix = "write it in lower case";
+            c.errors.warn_value(Warning::NeverMatches, path, what, value, fix);
         }
         Some(StringMatch::new(value))
     })?;

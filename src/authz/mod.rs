@@ -41,6 +41,7 @@ use policy::Policy;
 
 pub use condition::Conditions;
 pub use models::{ModelMatch, compile_models};
+pub(crate) use principal::RequestPrincipal;
 
 /// What is decided about.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use crate::matcher::StringMatch;
 /// A value of `requestPrincipals`. Issuer and subject are matched separately, so that a subject with
 /// a `/` cannot pose as another issuer's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RequestPrincipal {
+pub(crate) struct RequestPrincipal {
     issuer: StringMatch,
     subject: StringMatch,
 }
@@ -15,7 +15,7 @@ pub(super) struct RequestPrincipal {
 impl RequestPrincipal {
     /// Istio's `requestPrincipalGenerator`: the last `/` splits; a leading `*` goes before a trailing
     /// one, and of the two only one is a wildcard.
-    pub(super) fn new(value: &str) -> Self {
+    pub(crate) fn new(value: &str) -> Self {
         let split = value.rsplit_once('/');
         let exact = |text: &str| StringMatch::Exact(text.as_bytes().into());
         let (issuer, subject) = if value == "*" {
@@ -38,7 +38,7 @@ impl RequestPrincipal {
     }
 
     /// What an author of this value probably does not expect of it.
-    pub(super) fn surprise(value: &str) -> Option<&'static str> {
+    pub(crate) fn surprise(value: &str) -> Option<&'static str> {
         let Some((issuer, subject)) = value.rsplit_once('/') else {
             return (!value.contains('*'))
                 .then_some("has no / and so matches only tokens with an empty `sub`, as in Istio");
@@ -49,6 +49,21 @@ impl RequestPrincipal {
         issuer
             .ends_with(":/")
             .then_some("is split within its scheme, at the last /, as Istio splits it")
+    }
+
+    /// Whether it fits some token of this issuer.
+    pub(crate) fn may_be_of(&self, issuer: &str) -> bool {
+        self.issuer.matches(issuer.as_bytes())
+    }
+
+    /// Whether it fits this issuer and subject.
+    pub(crate) fn may_be(&self, issuer: &str, subject: &str) -> bool {
+        self.may_be_of(issuer) && self.subject.matches(subject.as_bytes())
+    }
+
+    /// Whether it fits whoever has a token of its issuer.
+    pub(crate) fn is_any_subject(&self) -> bool {
+        self.subject == StringMatch::Present
     }
 
     /// An identity without a string for issuer or subject fits nothing, not even `*`.

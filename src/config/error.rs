@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Warning;
+
 /// The place of a value in the document, as `field.list[2].name`. A linked list, so that reading a
 /// correct configuration never allocates a path.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,12 @@ impl<'a> Path<'a> {
         Path { parent: Some(self), step: Step::Field(name) }
     }
 
+    /// Whether this is an element of a field with such a name.
+    pub fn is_in(&self, fields: &[&str]) -> bool {
+        let list = self.parent.filter(|_| matches!(self.step, Step::Index(_)));
+        list.is_some_and(|list| matches!(list.step, Step::Field(name) if fields.contains(&name)))
+    }
+
     /// An element of the list at this place, counted from 0.
     pub fn index(&'a self, index: usize) -> Path<'a> {
         Path { parent: Some(self), step: Step::Index(index) }
@@ -45,9 +53,11 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// One thing that is wrong. Displayed as `path: what is wrong (value): what would be right`.
+/// One thing that is wrong, or worth a warning. Displayed as `path: what is wrong (value): what would be right`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
+    /// The name of a warning; an error has none.
+    pub name: Option<Warning>,
     /// Where, as [`Path`] writes it; empty for the document as a whole.
     pub path: String,
     /// What is wrong, in lower case, without the value.
@@ -89,6 +99,7 @@ impl Errors {
     /// Records an error without showing a value.
     pub fn add(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
         self.push(ConfigError {
+            name: None,
             path: path.to_string(),
             what: what.into(),
             value: None,
@@ -104,24 +115,52 @@ impl Errors {
         value: impl fmt::Display,
         fix: impl Into<String>,
     ) {
-        let value: String =
-            value.to_string().chars().take(VALUE_SHOWN).flat_map(char::escape_debug).collect();
         self.push(ConfigError {
+            name: None,
             path: path.to_string(),
             what: what.into(),
-            value: Some(value),
+            value: Some(shown(value)),
             fix: fix.into(),
         });
     }
 
     /// Records what does not stop the configuration from loading, but which its author should know.
-    pub fn warn(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
-        self.warnings.push(ConfigError {
-            path: path.to_string(),
-            what: what.into(),
-            value: None,
-            fix: fix.into(),
-        });
+    pub fn warn(
+        &mut self,
+        name: Warning,
+        path: &Path<'_>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.push_warning(name, path, what.into(), None, fix.into());
+    }
+
+    /// The same, and shows the value. Never for keys, tokens or other secrets.
+    pub fn warn_value(
+        &mut self,
+        name: Warning,
+        path: &Path<'_>,
+        what: impl Into<String>,
+        value: impl fmt::Display,
+        fix: impl Into<String>,
+    ) {
+        self.push_warning(name, path, what.into(), Some(shown(value)), fix.into());
+    }
+
+    /// Of one place each warning is given once: what is said of it is said in a row.
+    fn push_warning(
+        &mut self,
+        name: Warning,
+        path: &Path<'_>,
+        what: String,
+        value: Option<String>,
+        fix: String,
+    ) {
+        let (name, path) = (Some(name), path.to_string());
+        let mut last = self.warnings.iter().rev().take(16);
+        if !last.any(|other| other.name == name && other.path == path) {
+            self.warnings.push(ConfigError { name, path, what, value, fix });
+        }
     }
 
     /// Says that the document is read, and that its meaning is checked from now on. Where a value
@@ -152,10 +191,21 @@ impl Errors {
         &self.warnings
     }
 
+    /// The warnings as `check` and the gateway's log show them: each with its name behind it.
+    pub fn named_warnings(&self) -> impl Iterator<Item = String> {
+        let name = |warning: &ConfigError| warning.name.map_or("", Warning::as_str);
+        self.warnings.iter().map(move |warning| format!("{warning} [{}]", name(warning)))
+    }
+
     /// Whether the configuration may be used.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
+}
+
+/// A value as messages show it.
+fn shown(value: impl fmt::Display) -> String {
+    value.to_string().chars().take(VALUE_SHOWN).flat_map(char::escape_debug).collect()
 }
 
 /// Whether a place is `above`, or inside it.

@@ -8,9 +8,11 @@ pub mod error;
 pub mod read;
 pub mod types;
 mod values;
+mod warning;
 
 pub use error::{ConfigError, Errors, Path};
 pub use types::PluginConfig;
+pub use warning::Warning;
 
 use document::Document;
 use read::Read;

@@ -264,6 +264,17 @@ pub(super) fn mistaken<T>(
         Document::Null => {
             errors.add(path, "has no value", format!("{wanted}, or leave the field out"))
         }
+        // The value of a condition: in quotes it is read, and fits no claim that is a boolean or a number.
+        Document::Bool(_) | Document::Number(_) if path.is_in(&["values", "notValues"]) => {
+            let (what, value) = match value {
+                Document::Bool(b) => ("is a boolean", b.to_string()),
+                Document::Number(n) => ("is a number", n.to_string()),
+                _ => ("", String::new()),
+            };
+            let fix = "a string: in quotes for a header or a text. Claims that are booleans or numbers are never \
+                       compared: another claim, that is a text";
+            errors.add_value(path, what, value, fix);
+        }
         Document::Number(n) if wanted == "a string" => {
             errors.add_value(path, "is a number", n, format!("{wanted}: put it in quotes"));
         }

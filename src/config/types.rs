@@ -39,7 +39,8 @@ settings! {
     /// Hosts that modelgate leaves alone.
     pub struct Exclude {
         /// Host matches. A request to such a host passes without a decision; only headers that the
-        /// gateway alone may set are taken off. If its address is that of a model, it is decided like
+        /// gateway alone may set are taken off. Each needs a virtual host of its own on every listener, else its
+        /// requests meet the routes of `*`. If its address is that of a model, it is decided like
         /// any other.
         hosts: Vec<String>,
     }
@@ -136,7 +137,8 @@ settings! {
         name: String,
         /// SHA-256 of the key in 64 hexadecimal digits; `modelgate key new` makes both.
         sha256: String,
-        /// Claims that policies see, as those of a token.
+        /// Claims that policies see, as those of a token: texts and lists of texts. A boolean or number is
+        /// never compared.
         claims: Json,
     }
 
@@ -197,7 +199,9 @@ settings! {
         principals: Vec<String>,
         /// None of these peer identities.
         not_principals: Vec<String>,
-        /// `<issuer>/<subject>` of the token, or `apikey/<name>`; `*` is any caller with a credential.
+        /// `<issuer>/<subject>` of the token, or `apikey/<name>`; `*` is any caller with a credential. The last `/`
+        /// splits, as in Istio: a subject with a `/` in it, as SPIFFE's and GitHub's, is compared in `when`, by
+        /// `request.auth.claims[sub]`. After an issuer that ends in `/` there are two.
         request_principals: Vec<String>,
         /// None of these.
         not_request_principals: Vec<String>,
@@ -235,11 +239,12 @@ settings! {
         ports: Vec<String>,
         /// None of these.
         not_ports: Vec<String>,
-        /// The method, in upper case.
+        /// The method, in upper case; each is a value of its own.
         methods: Vec<String>,
         /// None of these.
         not_methods: Vec<String>,
-        /// The path as the client sent it, without query. `{*}` is one segment, `{**}` any number.
+        /// The path as the client sent it, without query. `{*}` is one segment, `{**}` any number; else one `*` at
+        /// an end. Regular expressions are not read.
         paths: Vec<String>,
         /// None of these.
         not_paths: Vec<String>,
@@ -259,9 +264,11 @@ settings! {
         /// The attribute: `source.ip`, `remote.ip`, `source.principal`, `source.namespace`,
         /// `source.serviceAccount`, `request.auth.principal`, `request.auth.audiences`,
         /// `request.auth.presenter`, `request.auth.claims[name]`, `request.headers[name]`,
-        /// `destination.ip`, `destination.port` or `connection.sni`.
+        /// `destination.ip`, `destination.port` or `connection.sni`. A claim within another is named by a bracket
+        /// for each: `request.auth.claims[realm_access][roles]`.
         key: String,
-        /// Any of these.
+        /// Any of these. Claims are compared as texts, or as lists of texts: one that is a boolean or a number fits
+        /// no value, neither `"true"` nor `*`, as in Istio.
         values: Vec<String>,
         /// None of these.
         not_values: Vec<String>,

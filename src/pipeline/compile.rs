@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Plan;
+use crate::advice::advise;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
 use crate::config::types::{self, PluginConfig};
@@ -21,8 +22,9 @@ impl Plan {
     /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.
     pub fn read(text: &[u8], errors: &mut Errors) -> Option<Self> {
         let settings = config::read(text, errors)?;
-        let plan = Self::compile(&settings, errors);
-        plan.filter(|_| errors.is_empty())
+        let plan = Self::compile(&settings, errors).filter(|_| errors.is_empty())?;
+        advise(&settings, &plan, errors);
+        Some(plan)
     }
 
     /// Compiles settings. Every part is compiled before the first failure counts, so that all

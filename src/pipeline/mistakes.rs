@@ -386,6 +386,10 @@ authorization.policies[0].rules[0].when[0].values = []
     authorization.policies[0].rules[0].when[0]: has neither values nor notValues: give at least one of them
 authorization.policies[0].rules[0].when[0].values[0] = ""
     authorization.policies[0].rules[0].when[0].values[0]: is empty: a value, or * for any
+authorization.policies[0].rules[0].when[0].values[0] = true
+    authorization.policies[0].rules[0].when[0].values[0]: is a boolean (true): a string: in quotes for a header or a text. Claims that are booleans or numbers are never compared: another claim, that is a text
+authorization.policies[0].rules[0].when[0].values[0] = 7
+    authorization.policies[0].rules[0].when[0].values[0]: is a number (7): a string: in quotes for a header or a text. Claims that are booleans or numbers are never compared: another claim, that is a text
 authorization.policies[0].rules[0].when[0].values = "ds"
     authorization.policies[0].rules[0].when[0].values: is a string: a list
 authorization.policies[0].rules[0].when[0].notvalues = ["x"]
@@ -483,7 +487,9 @@ shadows[0].name = "iris v2"
 shadows[0].models = []
     shadows[0].models: is empty: namespace/name of the models, or "*" for all of them
 shadows[0].models[0] = "iris"
-    shadows[0].models[0]: matches no model (iris): namespace/name, with * at one end at most, or * alone
+    shadows[0].models[0]: is no model (iris): namespace/name, namespace/*, */name, or * for any model
+shadows[0].models[0] = "Prod/iris"
+    shadows[0].models[0]: has a character that no model's name has (Prod/iris): namespace/name, namespace/*, */name, or * for any model
 shadows[0].operations = []
     shadows[0].operations: is empty: some of predict, explain, metadata, status, docs; percent 0 turns a shadow off
 shadows[0].operations[0] = "feedback"

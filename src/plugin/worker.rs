@@ -17,6 +17,9 @@ use crate::telemetry::Count;
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;
 
+/// How many warnings of one configuration are logged.
+const MOST_WARNINGS: usize = 100;
+
 /// How soon a fetch of keys is sent, in milliseconds.
 const SOON: u32 = 1;
 
@@ -53,8 +56,13 @@ impl Worker {
         let text = abi::buffer(Buffer::Configuration, usize::MAX).unwrap_or_default();
         let mut errors = Errors::default();
         let plan = Plan::read(&text, &mut errors);
-        for warning in errors.warnings() {
+        for warning in errors.named_warnings().take(MOST_WARNINGS) {
             abi::log(Level::Warn, &format!("modelgate: {warning}"));
+        }
+        let more = errors.warnings().len().saturating_sub(MOST_WARNINGS);
+        if more > 0 {
+            let rest = format!("modelgate: {more} warnings more, which modelgate check shows");
+            abi::log(Level::Warn, &rest);
         }
         let Some(mut plan) = plan else {
             let refused = "the configuration is refused; one before it goes on, if there is one:";

@@ -1,7 +1,7 @@
 //! From what an operator writes to a rule, with every error at its path.
 
 use crate::config::types;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::matcher::StringMatch;
 use crate::target::host::{Host, Hosts};
 use crate::target::{begins_address, is_kserve_host};
@@ -103,7 +103,7 @@ pub(super) fn rule(
     {
         let what = "begins with what a client writes; such requests are refused where it is /v2";
         let fix = "leave seldon-v2 out of targets.families, if no route of Seldon v2's is there";
-        errors.warn(&path.field("path"), what, fix);
+        errors.warn(Warning::CapturedPath, &path.field("path"), what, fix);
     }
     let rule = Rule {
         name: settings.name.clone(),

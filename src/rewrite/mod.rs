@@ -122,6 +122,19 @@ impl Rewrites {
         self.rules.get(rule).map_or("", |rule| rule.name.as_str())
     }
 
+    /// Rules that never apply, each with an earlier one that takes all that it could take. Each is compared with a
+    /// bounded number of those before it.
+    pub(crate) fn hidden(&self) -> Vec<(usize, usize)> {
+        const LOOK_BACK: usize = 64;
+        let mut hidden = Vec::new();
+        for (i, rule) in self.rules.iter().enumerate() {
+            let before = self.rules.iter().enumerate().take(i).skip(i.saturating_sub(LOOK_BACK));
+            let wide = before.into_iter().find(|(_, wide)| wide.covers(rule));
+            hidden.extend(wide.map(|(j, _)| (i, j)));
+        }
+        hidden
+    }
+
     /// What the first rule that matches makes of the request. Nothing is written yet.
     pub fn choose(
         &self,
@@ -142,6 +155,17 @@ impl Rewrites {
 }
 
 impl Rule {
+    /// Whether it matches all that another could match. Hosts and headers of its own are taken for a limit.
+    fn covers(&self, other: &Rule) -> bool {
+        let methods = self.methods.is_empty()
+            || (!other.methods.is_empty()
+                && other.methods.iter().all(|m| self.methods.contains(m)));
+        methods
+            && self.hosts.is_empty()
+            && self.headers.is_empty()
+            && self.pattern.covers(&other.pattern)
+    }
+
     fn matches(&self, request: &Request<'_>) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|m| m.matches(request.method)))
             && self.headers.iter().all(|(name, value)| {

@@ -73,6 +73,18 @@ impl Pattern {
         caught.chain(self.rest.as_deref())
     }
 
+    /// Whether every path that another pattern takes is taken by this one.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        let ends = match (&self.rest, &other.rest) {
+            (None, None) => ours == theirs,
+            (None, Some(_)) => false,
+            (Some(_), None) => ours < theirs,
+            (Some(_), Some(_)) => ours <= theirs,
+        };
+        ends && self.segments.iter().zip(&other.segments).all(|(ours, theirs)| ours.covers(theirs))
+    }
+
     /// What the variables catch in a path without query; `None` if it does not match.
     pub(super) fn captures<'p, 'r>(&'p self, path: &'r [u8]) -> Option<Captures<'p, 'r>> {
         let mut captures = Vec::new();
@@ -103,6 +115,21 @@ impl Pattern {
 }
 
 impl Segment {
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Literal(ours), Self::Literal(theirs)) => ours == theirs,
+            (Self::Literal(_), Self::Variable { .. }) => false,
+            (Self::Variable { before, after, .. }, Self::Literal(text)) => {
+                let inner = text.strip_prefix(&**before).and_then(|t| t.strip_suffix(&**after));
+                inner.is_some_and(|inner| !inner.is_empty())
+            }
+            (
+                Self::Variable { before, after, .. },
+                Self::Variable { before: start, after: end, .. },
+            ) => start.starts_with(&**before) && end.ends_with(&**after),
+        }
+    }
+
     fn read(text: &str) -> Result<Self, (&'static str, &'static str)> {
         const BRACES: (&str, &str) = (
             "has { or } without a variable",
@@ -148,5 +175,34 @@ impl std::fmt::Display for Pattern {
             }
         }
         self.rest.as_ref().map_or(Ok(()), |name| write!(f, "/{{{name}=**}}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_what_takes_no_other_path() {
+        let read = |text: &str| Pattern::read(text).unwrap();
+        for (wide, narrow, covers) in [
+            ("/a/{x}", "/a/{y}", true),
+            ("/a/{x}", "/a/b", true),
+            ("/a/b", "/a/{x}", false),
+            ("/a/{x}", "/a/{x}/b", false),
+            ("/a/{x}", "/a/", false),
+            ("/a/{x}:predict", "/a/{x}:predict", true),
+            ("/a/{x}", "/a/{x}:predict", true),
+            ("/a/{x}:predict", "/a/{x}", false),
+            ("/a/{x}:predict", "/a/:predict", false),
+            ("/a/{r=**}", "/a/{x}", true),
+            ("/a/{r=**}", "/a", false),
+            ("/a/{r=**}", "/a/{x}/{r=**}", true),
+            ("/a/{x}/{r=**}", "/a/{r=**}", false),
+            ("/{r=**}", "/a/b/c", true),
+            ("/a/{x}", "/a/{r=**}", false),
+        ] {
+            assert_eq!(read(wide).covers(&read(narrow)), covers, "{wide} {narrow}");
+        }
     }
 }

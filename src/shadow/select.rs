@@ -23,7 +23,7 @@ impl Shadows {
         let Some(model) = address.model.as_ref().filter(|_| !self.is_empty()) else {
             return Vec::new();
         };
-        let mut found = self.of_model(model.id.as_bytes());
+        let mut found = self.of_model(&model.id);
         if found.is_empty() || is_never_copied(request) {
             return Vec::new();
         }

@@ -7,9 +7,9 @@ use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance};
 use super::names::{Line, folded, is_name, is_value, never_copied};
 use super::path::Template;
+use crate::authz::{ModelMatch, compile_models};
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
-use crate::matcher::StringMatch;
 use crate::order;
 use crate::target::Operation;
 
@@ -30,7 +30,7 @@ pub struct Credentials {
 pub struct Shadows {
     list: Vec<Shadow>,
     exact: BTreeMap<Box<[u8]>, Vec<usize>>,
-    patterns: Vec<(StringMatch, usize)>,
+    patterns: Vec<(ModelMatch, usize)>,
     buffered_bytes: usize,
 }
 
@@ -168,8 +168,8 @@ impl Shadows {
     }
 
     /// The shadows of `namespace/name`, in order.
-    pub(super) fn of_model(&self, id: &[u8]) -> Vec<usize> {
-        let exact = self.exact.get(id).into_iter().flatten().copied();
+    pub(super) fn of_model(&self, id: &str) -> Vec<usize> {
+        let exact = self.exact.get(id.as_bytes()).into_iter().flatten().copied();
         let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(id));
         order::distinct(exact.chain(fitting.map(|(_, i)| *i)))
     }
@@ -178,20 +178,10 @@ impl Shadows {
         if models.is_empty() {
             errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
         }
-        for (i, model) in models.iter().enumerate() {
-            let inner = model.strip_prefix('*').or_else(|| model.strip_suffix('*'));
-            let plain = inner.unwrap_or(model);
-            let sides = plain.split_once('/');
-            // `prod/*` and `*/iris` have an empty side beside their star.
-            let named =
-                sides.is_some_and(|(a, b)| inner.is_some() || !(a.is_empty() || b.is_empty()));
-            if model != "*" && (plain.contains('*') || !named) {
-                let fix = "namespace/name, with * at one end at most, or * alone";
-                errors.add_value(&path.index(i), "matches no model", model, fix);
-            }
-            match StringMatch::new(model) {
-                StringMatch::Exact(id) => self.exact.entry(id).or_default().push(shadow),
-                pattern => self.patterns.push((pattern, shadow)),
+        for model in compile_models(models, path, errors).into_iter().flatten() {
+            match model.exact() {
+                Some(id) => self.exact.entry(id.as_bytes().into()).or_default().push(shadow),
+                None => self.patterns.push((model, shadow)),
             }
         }
     }

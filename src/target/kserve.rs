@@ -1,7 +1,7 @@
 //! KServe: inference services by host (`domainTemplate`) and by path (`pathTemplate`).
 
 use crate::config::types;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 
 use super::Refusal;
 use super::host::Host;
@@ -93,7 +93,8 @@ impl KServe {
         let mut patterns = host.iter().chain(by_path.iter().map(|(pattern, _)| pattern));
         if !settings.namespaces.is_empty() && !patterns.any(Pattern::is_ambiguous) {
             let fix = "leave them out: they limit nothing where the templates tell the namespace";
-            errors.warn(&path.field("namespaces"), "are not needed", fix);
+            let path = path.field("namespaces");
+            errors.warn(Warning::NoEffect, &path, "are not needed", fix);
         }
         Self { host, path: by_path, namespaces: settings.namespaces.clone() }
     }

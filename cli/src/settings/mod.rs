@@ -4,6 +4,7 @@
 pub mod explain;
 pub mod reference;
 pub mod schema;
+pub mod warnings;
 
 use modelgate::config::describe::{Field, Settings, Shape};
 use serde_json::Value;

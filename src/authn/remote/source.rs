@@ -1,7 +1,7 @@
 //! Whence a key set comes: `jwksUri` and `jwksCluster`, and the request that is sent.
 
 use crate::config::types::JwtRule;
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::request::Header;
 
 /// The longest URI and the longest name of a cluster, in bytes.
@@ -41,6 +41,7 @@ impl Source {
                 let (https, authority, path_and_query) = parts.ok()?;
                 if !https {
                     errors.warn(
+                        Warning::PlainHttp,
                         &path.field("jwksUri"),
                         "is not https",
                         "whoever is on the way can put keys of their own in, unless the cluster's \

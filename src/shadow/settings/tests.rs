@@ -24,10 +24,13 @@ pub fn shadows(settings: &str) -> Shadows {
 fn what_is_wrong_is_said_where_it_is() {
     for (field, expected) in [
         (r#""models": []"#, "shadows[0].models: is empty"),
-        (r#""models": ["iris"]"#, "shadows[0].models[0]: matches no model (iris)"),
-        (r#""models": ["a/*b"]"#, "shadows[0].models[0]: matches no model (a/*b)"),
-        (r#""models": ["*a/b*"]"#, "shadows[0].models[0]: matches no model"),
-        (r#""models": ["/b"]"#, "shadows[0].models[0]: matches no model"),
+        (r#""models": ["iris"]"#, "shadows[0].models[0]: is no model (iris)"),
+        (r#""models": ["a/*b"]"#, "shadows[0].models[0]: has * elsewhere"),
+        (r#""models": ["*a/b*"]"#, "shadows[0].models[0]: has * elsewhere"),
+        (r#""models": ["/b"]"#, "shadows[0].models[0]: has an empty namespace or name"),
+        (r#""models": ["prod/iris/v2"]"#, "shadows[0].models[0]: has more than one /"),
+        (r#""models": ["Prod/iris"]"#, "shadows[0].models[0]: has a character that no model"),
+        (r#""models": ["/iris*"]"#, "shadows[0].models[0]: has an empty namespace or name"),
         (r#""name": "a b""#, "shadows[0].name: cannot stand in a metric (a b)"),
         (r#""name": """#, "shadows[0].name: cannot stand in a metric"),
         (r#""percent": 100.5"#, "shadows[0].percent: is too large (100.5)"),

@@ -1,0 +1,264 @@
+//! What a WasmPlugin or TrafficExtension says around its `pluginConfig`, and what Istio makes of it.
+
+use modelgate::config::{Errors, Path, Warning};
+use serde_json::Value;
+
+/// Istio's root namespace, unless the mesh has another one: a resource there is for every namespace.
+const ROOT_NAMESPACE: &str = "istio-system";
+
+/// Warns of a resource that is not loaded, opens when it fails, or is loaded elsewhere than is meant.
+pub fn warnings(resource: &Value) -> Errors {
+    let mut errors = Errors::default();
+    let spec = Path::ROOT.field("spec");
+    let wasm_path = spec.field("wasm");
+    let extension = resource.get("kind").and_then(Value::as_str) == Some("TrafficExtension");
+    let Some(fields) = resource.get("spec") else { return errors };
+    let (wasm, place) = match fields.get("wasm").filter(|_| extension) {
+        Some(wasm) => (wasm, &wasm_path),
+        None => (fields, &spec),
+    };
+    let text = |value: &'_ Value, name: &str| -> String {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+
+    let modes = modes(fields);
+    let inbound = !modes.is_empty() && modes.iter().all(|mode| mode == "SERVER");
+    if inbound && is_gateways(fields) {
+        let what = "leaves no listener: a gateway's count as CLIENT, and the plugin is not loaded";
+        let fix = "leave match out, or mode: CLIENT";
+        errors.warn_value(Warning::NotLoaded, &spec.field("match"), what, "SERVER", fix);
+    }
+    let kind = text(wasm, "type");
+    if kind == "NETWORK" {
+        let what = "loads the module as a network filter, and it is one for HTTP";
+        errors.warn_value(Warning::NotLoaded, &place.field("type"), what, kind, "HTTP");
+    }
+    let strategy = text(wasm, "failStrategy");
+    let path = place.field("failStrategy");
+    if strategy == "FAIL_OPEN" {
+        let what = "lets every request through while the module is not there, or has stopped";
+        errors.warn_value(Warning::FailsOpen, &path, what, strategy, "FAIL_RELOAD");
+    } else if strategy != "FAIL_RELOAD" {
+        let what = "is FAIL_CLOSE: a module that stops is not loaded again, and no request passes";
+        errors.warn(
+            Warning::NotReloaded,
+            &path,
+            what,
+            "FAIL_RELOAD, which refuses requests only until then",
+        );
+    }
+    let phase = text(fields, "phase");
+    if phase != "AUTHN" {
+        let what =
+            "is behind Istio's own filters: they see the path and headers that the client sent";
+        let path = spec.field("phase");
+        let phase = if phase.is_empty() { "UNSPECIFIED_PHASE" } else { &phase };
+        errors.warn_value(Warning::Phase, &path, what, phase, "AUTHN");
+    }
+    let namespace = resource.pointer("/metadata/namespace").and_then(Value::as_str);
+    let selected =
+        ["selector", "targetRef", "targetRefs"].iter().any(|name| is_given(fields, name));
+    if namespace == Some(ROOT_NAMESPACE) && !selected {
+        let what =
+            "is missing in the root namespace: the plugin is loaded into every proxy of the mesh";
+        let fix = "the labels of the gateway's pods, as {matchLabels: {istio: ingressgateway}}";
+        errors.warn(Warning::WholeMesh, &spec.field("selector"), what, fix);
+    }
+    let url = text(wasm, "url");
+    if !url.is_empty() && !is_given(wasm, "sha256") && !is_pinned(&url) {
+        let what = "has neither a version nor a checksum: what is loaded may change by itself";
+        let fix = "the image with its digest, as cargo xtask image --push prints it; or sha256";
+        errors.warn_value(Warning::UnpinnedImage, &place.field("url"), what, url, fix);
+    }
+    if inbound {
+        let config = wasm.get("pluginConfig").unwrap_or(&Value::Null);
+        let source = text(config, "sourceAddress");
+        if matches!(source.as_str(), "" | "AUTO") {
+            source_addresses(config, &Path::ROOT, &mut errors);
+        }
+    }
+    errors
+}
+
+fn is_given(fields: &Value, name: &str) -> bool {
+    match fields.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(members)) => {
+            // An empty selector selects everything, as none does.
+            members.get("matchLabels").map_or(!members.is_empty(), |labels| {
+                labels.as_object().is_some_and(|labels| !labels.is_empty())
+            })
+        }
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// The mode of each entry of `match`; without one it is both.
+fn modes(fields: &Value) -> Vec<String> {
+    let entries = fields.get("match").and_then(Value::as_array).into_iter().flatten();
+    let mode =
+        |entry: &Value| entry.get("mode").and_then(Value::as_str).unwrap_or_default().to_owned();
+    entries.map(mode).collect()
+}
+
+/// Whether the pods are a gateway's, by what they are called.
+fn is_gateways(fields: &Value) -> bool {
+    let references = [fields.get("targetRef"), fields.get("targetRefs")];
+    let mut references = references.into_iter().flatten().flat_map(|reference| match reference {
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
+    });
+    let labels = fields.pointer("/selector/matchLabels").and_then(Value::as_object);
+    references.any(|reference| reference.get("kind").and_then(Value::as_str) == Some("Gateway"))
+        || labels.into_iter().flatten().any(|(name, value)| {
+            let value = value.as_str().unwrap_or_default();
+            match name.as_str() {
+                "gateway.networking.k8s.io/gateway-name" => true,
+                "istio" => ["ingress", "egress", "gateway"].iter().any(|word| value.contains(word)),
+                "app" => value.contains("gateway"),
+                _ => false,
+            }
+        })
+}
+
+/// Whether an image's address says which one of it; a file is what it is.
+fn is_pinned(url: &str) -> bool {
+    let image = match url.split_once("://") {
+        Some(("file", _)) => return true,
+        Some(("http" | "https", _)) => return false,
+        Some((_, image)) => image,
+        None => url,
+    };
+    let last = image.rsplit('/').next().unwrap_or_default();
+    image.contains("@sha256:") || last.split_once(':').is_some_and(|(_, tag)| tag != "latest")
+}
+
+/// Every field that asks for the peer's address, which an inbound listener does not tell.
+fn source_addresses(value: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let what = "asks for the peer's address, which a sidecar's inbound listener does not tell: it always \
+                matches in DENY and AUDIT, and never elsewhere";
+    let fix = "principals, or sourceAddress LAST_FORWARDED_FOR where all that call are gateways";
+    match value {
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                source_addresses(item, &path.index(i), errors);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let path = path.field(name);
+                let asked = matches!(name.as_str(), "ipBlocks" | "notIpBlocks")
+                    || (name == "key" && member == "source.ip");
+                if asked {
+                    errors.warn(Warning::SourceAddress, &path, what, fix);
+                }
+                source_addresses(member, &path, errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(resource: &Value) -> Vec<String> {
+        let named = |w: &modelgate::config::ConfigError| {
+            format!("{} {}", w.name.map_or("", Warning::as_str), w.path)
+        };
+        warnings(resource).warnings().iter().map(named).collect()
+    }
+
+    fn plugin() -> Value {
+        json!({
+            "kind": "WasmPlugin",
+            "metadata": {"name": "modelgate", "namespace": "istio-system"},
+            "spec": {
+                "selector": {"matchLabels": {"istio": "ingressgateway"}},
+                "url": "oci://registry.example.com:5000/modelgate:0.1.0",
+                "phase": "AUTHN",
+                "failStrategy": "FAIL_RELOAD",
+                "pluginConfig": {"authorization": {"defaultAction": "DENY"}},
+            },
+        })
+    }
+
+    #[test]
+    fn what_keeps_a_plugin_from_doing_its_work_is_told() {
+        assert!(told(&plugin()).is_empty(), "{:?}", told(&plugin()));
+        let server = json!([{"mode": "SERVER"}]);
+        let by_address = json!({"bypass": [{"name": "a", "from": [{"source": {"ipBlocks": ["192.0.2.1"]}}]}],
+            "shadows": [{"when": [{"key": "source.ip", "values": ["192.0.2.1"]}]}]});
+        let gateway = json!([{"kind": "Gateway", "name": "models"}]);
+        for (changes, wanted) in [
+            (json!({"match": server}), &["not-loaded spec.match"][..]),
+            (
+                json!({"match": server, "selector": null, "targetRefs": gateway}),
+                &["not-loaded spec.match"],
+            ),
+            (
+                json!({"match": server, "selector": {"matchLabels": {"istio": "ingress"}}}),
+                &["not-loaded spec.match"],
+            ),
+            (json!({"match": [{"mode": "SERVER"}, {"mode": "CLIENT"}]}), &[]),
+            (json!({"match": [{"mode": "CLIENT"}]}), &[]),
+            (json!({"match": [{"ports": [{"number": 8443}]}]}), &[]),
+            (json!({"match": server, "selector": {"matchLabels": {"app": "iris"}}}), &[]),
+            (json!({"type": "NETWORK"}), &["not-loaded spec.type"]),
+            (json!({"failStrategy": "FAIL_OPEN"}), &["fails-open spec.failStrategy"]),
+            (json!({"failStrategy": "FAIL_CLOSE"}), &["not-reloaded spec.failStrategy"]),
+            (json!({"failStrategy": null}), &["not-reloaded spec.failStrategy"]),
+            (json!({"phase": "AUTHZ"}), &["phase spec.phase"]),
+            (json!({"phase": null}), &["phase spec.phase"]),
+            (json!({"selector": null}), &["whole-mesh spec.selector"]),
+            (json!({"selector": {}}), &["whole-mesh spec.selector"]),
+            (json!({"selector": {"matchLabels": {}}}), &["whole-mesh spec.selector"]),
+            (
+                json!({"url": "oci://registry.example.com:5000/modelgate"}),
+                &["unpinned-image spec.url"],
+            ),
+            (json!({"url": "registry.example.com/modelgate:latest"}), &["unpinned-image spec.url"]),
+            (json!({"url": "https://example.com/modelgate.wasm"}), &["unpinned-image spec.url"]),
+            (json!({"url": "https://example.com/modelgate.wasm", "sha256": "ab"}), &[]),
+            (json!({"url": "oci://registry.example.com/modelgate@sha256:ab"}), &[]),
+            (json!({"url": "file:///modelgate.wasm"}), &[]),
+            (
+                json!({"match": server, "selector": {"matchLabels": {"app": "iris"}}, "pluginConfig": by_address}),
+                &[
+                    "source-address bypass[0].from[0].source.ipBlocks",
+                    "source-address shadows[0].when[0].key",
+                ],
+            ),
+        ] {
+            let mut resource = plugin();
+            for (name, value) in changes.as_object().expect("fields") {
+                resource["spec"][name] = value.clone();
+            }
+            assert_eq!(told(&resource), wanted, "{changes}");
+        }
+    }
+
+    #[test]
+    fn an_extension_is_read_like_a_plugin() {
+        let mut extension = plugin();
+        extension["kind"] = "TrafficExtension".into();
+        let spec = extension["spec"].as_object_mut().expect("fields");
+        let moved = ["url", "failStrategy", "pluginConfig"];
+        let wasm: Value = moved.iter().filter_map(|name| spec.remove_entry(*name)).collect();
+        spec.insert("wasm".to_owned(), wasm);
+        assert!(told(&extension).is_empty(), "{:?}", told(&extension));
+        extension["spec"]["match"] = json!([{"mode": "SERVER"}]);
+        extension["spec"]["wasm"] = json!({"url": "modelgate", "failStrategy": "FAIL_OPEN"});
+        let wanted = [
+            "not-loaded spec.match",
+            "fails-open spec.wasm.failStrategy",
+            "unpinned-image spec.wasm.url",
+        ];
+        assert_eq!(told(&extension), wanted);
+    }
+}

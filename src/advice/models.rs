@@ -1,0 +1,165 @@
+//! Which models this configuration can yield, and which paths lead to them.
+
+use super::Advisor;
+use crate::config::types::{Family, KServe, Rewrite, Targets};
+use crate::config::{Path, Warning};
+use crate::matcher::StringMatch;
+
+/// Where models come from.
+#[derive(Debug)]
+pub(super) struct Origin<'a> {
+    /// `None`: any.
+    namespaces: Option<Vec<&'a str>>,
+    /// `None`: any.
+    name: Option<&'a str>,
+    /// Whether names are labels, without dots.
+    labels: bool,
+    /// What the path begins with; `None`: any path may lead there.
+    root: Option<&'a str>,
+}
+
+const ANY: Origin<'static> = Origin { namespaces: None, name: None, labels: false, root: None };
+
+/// Every family, fixed route and rewrite.
+pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<Origin<'a>> {
+    let mut origins = Vec::new();
+    for family in &targets.families {
+        // Of a family that has no line here any model may come.
+        let mut origin = ANY;
+        if *family == Family::SeldonV1 {
+            origin.root = Some(&targets.seldon_prefix);
+        } else if *family == Family::SeldonV2 {
+            let namespaces = targets.seldon_v2.iter().map(|one| one.namespace.as_str());
+            origin.namespaces = Some(namespaces.collect());
+        } else if *family == Family::KServe {
+            origin.labels = true;
+            origin.namespaces = limits(&targets.kserve)
+                .then(|| targets.kserve.namespaces.iter().map(String::as_str).collect());
+        }
+        origins.push(origin);
+    }
+    for fixed in &targets.fixed {
+        let (namespace, name) = fixed.model.split_once('/').unwrap_or_default();
+        origins.push(Origin { namespaces: Some(vec![namespace]), name: Some(name), ..ANY });
+    }
+    for target in rewrites.iter().filter_map(|rewrite| rewrite.target.as_ref()) {
+        let literal = |text: &'a str| (!text.contains('{')).then_some(text);
+        let namespaces = literal(&target.namespace).map(|namespace| vec![namespace]);
+        origins.push(Origin { namespaces, name: literal(&target.model), ..ANY });
+    }
+    origins
+}
+
+/// Whether `namespaces` decides which services there are: not where a `.` or `/` in a template does.
+fn limits(kserve: &KServe) -> bool {
+    let is_plain = |template: &Option<String>| {
+        let between = template.as_ref().and_then(|text| {
+            let (_, behind) = text.split_once('}')?;
+            behind.split_once('{').map(|(between, _)| between)
+        });
+        between.is_none_or(|text| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-'))
+    };
+    !kserve.namespaces.is_empty()
+        && is_plain(&kserve.host_template)
+        && is_plain(&kserve.path_template)
+}
+
+impl Origin<'_> {
+    /// Whether a model that `value` fits can come from here.
+    fn yields(&self, value: &str) -> bool {
+        let Some((namespace, name)) = value.split_once('/') else { return true };
+        let in_namespace = self.namespaces.as_ref().is_none_or(|all| {
+            let open = namespace.strip_prefix('*');
+            all.iter().any(|one| open.map_or(namespace == *one, |end| one.ends_with(end)))
+        });
+        let begins = name.strip_suffix('*').filter(|_| !value.starts_with('*'));
+        let named =
+            self.name.is_none_or(|one| begins.map_or(name == one, |start| one.starts_with(start)));
+        in_namespace && named && !(self.labels && name.contains('.'))
+    }
+
+    /// Whether a path that `value` fits can lead here.
+    fn is_led_to(&self, value: &str) -> bool {
+        let Some(root) = self.root else { return true };
+        if value.contains('{') {
+            return true;
+        }
+        match StringMatch::new(value) {
+            // A gRPC service's name has a dot in it, and its headers name the model.
+            StringMatch::Exact(path) => {
+                let first = path.split(|c| *c == b'/').nth(1).unwrap_or_default();
+                first.contains(&b'.') || path.strip_prefix(root.as_bytes()).is_some()
+            }
+            StringMatch::Prefix(path) => {
+                path.contains(&b'.')
+                    || path.starts_with(root.as_bytes())
+                    || root.as_bytes().starts_with(&path)
+                    || !path.iter().skip(1).any(|c| *c == b'/')
+            }
+            StringMatch::Suffix(_) | StringMatch::Present => true,
+        }
+    }
+}
+
+impl Advisor<'_, '_> {
+    /// Values of `models`, of which each should fit a model that can be; with paths that all must lead there.
+    pub(super) fn models(&mut self, values: &[String], path: &Path<'_>, paths: Option<&[String]>) {
+        for (i, value) in values.iter().enumerate() {
+            if self.is_reached(value, &[]) {
+                if paths.is_some_and(|paths| !self.is_reached(value, paths)) {
+                    let what =
+                        "never matches: none of the paths beside it is an address of such a model";
+                    let fix = "leave paths out: models hold for every address";
+                    self.errors.warn_value(Warning::NeverMatches, &path.index(i), what, value, fix);
+                }
+                continue;
+            }
+            let what = "never matches: no family, fixed route or rewrite yields such a model";
+            let fix = self.remedy();
+            self.errors.warn_value(Warning::NeverMatches, &path.index(i), what, value, fix);
+        }
+    }
+
+    /// The paths of a rule whose policy has models.
+    pub(super) fn scope(&mut self, models: &[String], paths: &[String], path: &Path<'_>) {
+        let reached = |model: &String| self.is_reached(model, paths);
+        let possible = |model: &String| self.is_reached(model, &[]);
+        if models.iter().any(possible) && !models.iter().any(reached) {
+            let what = "never match: none is an address of the policy's models";
+            let fix = "leave paths out: models hold for every address";
+            self.errors.warn(Warning::NeverMatches, path, what, fix);
+        }
+    }
+
+    fn is_reached(&self, model: &str, paths: &[String]) -> bool {
+        // Without a target of its own a rewrite may make any path one of a model.
+        let rewritten = self.settings.rewrites.iter().any(|rewrite| rewrite.path.is_some());
+        self.origins.iter().any(|origin| {
+            origin.yields(model)
+                && (paths.is_empty()
+                    || rewritten
+                    || paths.iter().any(|path| origin.is_led_to(path)))
+        })
+    }
+
+    fn remedy(&self) -> String {
+        let targets = &self.settings.targets;
+        if self.origins.is_empty() {
+            return "the families of the models in targets.families".to_owned();
+        }
+        let mut known: Vec<&str> = self
+            .origins
+            .iter()
+            .filter_map(|origin| origin.namespaces.as_deref())
+            .flatten()
+            .copied()
+            .collect();
+        known.dedup();
+        let families: Vec<&str> = targets.families.iter().map(|family| family.as_str()).collect();
+        format!(
+            "a model of targets.families ({}), in {}",
+            families.join(", "),
+            if known.is_empty() { "any namespace".to_owned() } else { known.join(", ") }
+        )
+    }
+}

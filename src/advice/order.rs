@@ -1,0 +1,117 @@
+//! Entries that another takes the place of, and addresses that are not a model's only ones.
+
+use super::Advisor;
+use crate::config::types::{Family, Policy};
+use crate::config::{Path, Warning};
+use crate::matcher::StringMatch;
+
+/// With how many policies or rules before it one is compared: what loads must not take a time that is quadratic in its
+/// size.
+const LOOK_BACK: usize = 64;
+
+impl Advisor<'_, '_> {
+    pub(super) fn order(&mut self) {
+        let list = Path::ROOT.field("rewrites");
+        for (later, earlier) in self.plan.hidden_rewrites() {
+            let rewrites = &self.settings.rewrites;
+            let name = rewrites.get(earlier).map_or("", |rewrite| &rewrite.name);
+            self.hidden(&list.index(later), name);
+        }
+        let list = Path::ROOT.field("splits");
+        for (i, split) in self.settings.splits.iter().enumerate() {
+            let before = self.settings.splits.iter().take(i).filter(|other| other.when.is_empty());
+            let taken = |model: &String| {
+                before.clone().find(|other| other.models.iter().any(|wide| covers(wide, model)))
+            };
+            let by: Option<Vec<_>> = split.models.iter().map(taken).collect();
+            if let Some(first) = by.and_then(|by| by.first().copied()) {
+                self.hidden(&list.index(i), &first.name);
+            }
+        }
+        let root = Path::ROOT.field("authorization");
+        let list = root.field("policies");
+        let policies = &self.settings.authorization.policies;
+        for (i, policy) in policies.iter().enumerate() {
+            let path = list.index(i);
+            for j in repeated(&policy.rules, |a, b| a == b) {
+                let what = "says the same as a rule before it";
+                let path = path.field("rules");
+                self.errors.warn(Warning::Duplicate, &path.index(j), what, "leave it out");
+            }
+        }
+        for i in repeated(policies, says_the_same) {
+            let what = "says the same as a policy before it";
+            self.errors.warn(Warning::Duplicate, &list.index(i), what, "leave it out");
+        }
+    }
+
+    fn hidden(&mut self, path: &Path<'_>, by: &str) {
+        let what = "never applies: an earlier entry takes all that it could take";
+        let fix = "the narrower entry first, or leave it out";
+        self.errors.warn_value(Warning::Hidden, path, what, by, fix);
+    }
+
+    /// Paths that mean a model by one of its addresses, where a DENY has them or an ALLOW excepts them.
+    pub(super) fn addresses(&mut self, values: &[String], path: &Path<'_>) {
+        let targets = &self.settings.targets;
+        let has = |family| targets.families.contains(&family);
+        for (i, value) in values.iter().enumerate() {
+            let literal = value.split(['*', '{']).next().unwrap_or_default();
+            let below =
+                |root: &str| literal.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+            let template = targets.kserve.path_template.as_deref().unwrap_or_default();
+            let template = template.split('{').next().unwrap_or_default();
+            let v1 = has(Family::SeldonV1) && below(&targets.seldon_prefix);
+            let v2 = has(Family::SeldonV2) && (below("/v2/models") || below("/v2/pipelines"));
+            let leads = self.settings.rewrites.iter().find(|rewrite| {
+                let new = rewrite.path.as_deref().unwrap_or_default();
+                let start = new.split('{').next().unwrap_or_default();
+                start.len() > 1 && (literal.starts_with(start) || start.starts_with(literal))
+            });
+            let kserve = has(Family::KServe)
+                && template.len() > 1
+                && literal.starts_with(template)
+                && (targets.kserve.host_template.is_some() || leads.is_some());
+            if v1 || v2 || kserve {
+                let what = "is not the only way to the model: ";
+                let ways = match leads {
+                    Some(rewrite) => format!("{what}the rewrite {} leads to it", rewrite.name),
+                    None if kserve => format!("{what}its host leads to it"),
+                    None => format!("{what}gRPC names it in headers"),
+                };
+                let fix = "models, which hold for every address; operations for a part of it";
+                self.errors.warn_value(Warning::OtherAddress, &path.index(i), ways, value, fix);
+            }
+        }
+    }
+}
+
+/// Whether every model that `narrow` fits fits `wide` as well.
+fn covers(wide: &str, narrow: &str) -> bool {
+    match StringMatch::new(wide) {
+        StringMatch::Present => true,
+        StringMatch::Exact(_) => wide == narrow,
+        StringMatch::Prefix(start) => narrow.as_bytes().starts_with(&start),
+        StringMatch::Suffix(end) => narrow.as_bytes().ends_with(&end),
+    }
+}
+
+fn says_the_same(a: &Policy, b: &Policy) -> bool {
+    let head = |policy: &Policy| (policy.action, policy.dry_run, policy.rules.is_empty());
+    head(a) == head(b)
+        && !a.rules.is_empty()
+        && a.models == b.models
+        && a.rules == b.rules
+        && a.namespace == b.namespace
+}
+
+/// The places of what was said shortly before.
+fn repeated<T>(list: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
+    let mut repeated = Vec::new();
+    for (i, one) in list.iter().enumerate() {
+        if list.iter().take(i).rev().take(LOOK_BACK).any(|other| same(one, other)) {
+            repeated.push(i);
+        }
+    }
+    repeated
+}

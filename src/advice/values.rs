@@ -1,0 +1,218 @@
+//! Values that no request can have.
+
+use serde_json::Value;
+
+use super::Advisor;
+use crate::authz::RequestPrincipal;
+use crate::config::{Path, Warning};
+use crate::matcher::StringMatch;
+
+/// The methods that Envoy's HTTP/1 codec knows.
+const METHODS: &str = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ACL BIND CHECKOUT COPY LINK LOCK \
+    M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE \
+    SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE";
+
+/// What is said of a `*` that is none of Istio's wildcards.
+const LITERAL_STAR: &str = "a * that is not the only one, at an end, is compared as it is written";
+
+/// Claims that are numbers in every token that is accepted (RFC 7519 §4.1).
+const NUMBERS: [&str; 3] = ["exp", "nbf", "iat"];
+
+/// Claims that are texts although they may be all digits.
+const TEXTS: [&str; 7] = ["iss", "sub", "aud", "jti", "azp", "client_id", "scope"];
+
+/// Whether the value has a `*` that is none of Istio's wildcards.
+fn has_literal_star(value: &str) -> bool {
+    let inner = value.strip_prefix('*').or_else(|| value.strip_suffix('*')).unwrap_or(value);
+    inner.contains('*')
+}
+
+impl Advisor<'_, '_> {
+    fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: impl Into<String>) {
+        let what = format!("never matches: {what}");
+        self.errors.warn_value(Warning::NeverMatches, path, what, value, fix);
+    }
+
+    pub(super) fn methods(&mut self, values: &[String], path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate() {
+            let pattern = StringMatch::new(value);
+            if !METHODS.split(' ').any(|method| pattern.matches(method.as_bytes())) {
+                let fix = "methods in upper case, each as a value of its own, as GET and POST";
+                self.never(&path.index(i), "it fits no method", value, fix);
+            }
+        }
+    }
+
+    pub(super) fn paths(&mut self, values: &[String], path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate().filter(|(_, value)| !value.contains('{')) {
+            // What `/a/**` beside `/a/*` is meant for, its neighbour does.
+            let meant = value.strip_suffix('*').filter(|meant| meant.ends_with('*'));
+            if meant.is_some_and(|meant| values.iter().any(|other| other == meant)) {
+                continue;
+            }
+            let what = if has_literal_star(value) {
+                LITERAL_STAR
+            } else if value.contains(|c| "^|\\[]\"<> ".contains(c)) || value.ends_with('$') {
+                "it is not read as a pattern, and no path holds this unencoded"
+            } else {
+                continue;
+            };
+            let fix = "{*} for one segment, {**} for any number of them, or one * at an end";
+            self.never(&path.index(i), what, value, fix);
+        }
+    }
+
+    pub(super) fn hosts(&mut self, values: &[String], path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate() {
+            let name = value.rsplit_once(':').map_or(value.as_str(), |(name, _)| name);
+            let what = if value.contains(|c: char| c.is_whitespace() || "/,@?#".contains(c)) {
+                "it is not a host"
+            } else if has_literal_star(value) {
+                LITERAL_STAR
+            } else if name.ends_with('.') && !value.ends_with(".*") {
+                "hosts that end with a dot are refused"
+            } else {
+                continue;
+            };
+            let fix = "a host as models.example.com, *.example.com or models.example.com:*";
+            self.never(&path.index(i), what, value, fix);
+        }
+    }
+
+    pub(super) fn peers(&mut self, values: &[String], path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate().filter(|(_, value)| has_literal_star(value)) {
+            let what = LITERAL_STAR;
+            let fix = "one * at an end, or namespaces and serviceAccounts";
+            self.never(&path.index(i), what, value, fix);
+        }
+    }
+
+    /// As Istio splits them, against the issuers and keys that are configured.
+    pub(super) fn request_principals(&mut self, values: &[String], path: &Path<'_>) {
+        if !self.reads_credentials() {
+            if let Some(value) = values.first() {
+                let fix = "jwtRules or apiKeys under authentication";
+                self.never(path, "no token and no key is read", value, fix);
+            }
+            return;
+        }
+        let authentication = &self.settings.authentication;
+        let rules = &authentication.jwt_rules;
+        if rules.iter().any(|rule| rule.issuer.is_none()) {
+            return;
+        }
+        let issuers: Vec<&str> = rules.iter().filter_map(|rule| rule.issuer.as_deref()).collect();
+        for (i, value) in values.iter().enumerate() {
+            let principal = RequestPrincipal::new(value);
+            let keys = authentication.api_keys.keys.iter();
+            if RequestPrincipal::surprise(value).is_some()
+                || issuers.iter().any(|issuer| principal.may_be_of(issuer))
+                || keys.into_iter().any(|key| principal.may_be("apikey", &key.name))
+            {
+                continue;
+            }
+            let behind = |issuer: &&&str| value.starts_with(**issuer);
+            let (what, fix) = if value.starts_with("apikey/") {
+                ("no key has this name", "the name of a key, as apikey/nightly-batch".to_owned())
+            } else if let Some(issuer) = issuers.iter().find(behind) {
+                let subject = value.get(issuer.len()..).unwrap_or_default();
+                match subject.strip_prefix('/') {
+                    None if issuer.ends_with('/') => {
+                        ("the issuer itself ends with /", format!("{issuer}/{subject}"))
+                    }
+                    Some(_) => (
+                        "the last / splits, as in Istio, and no token has an issuer so long",
+                        format!(
+                            "{issuer}/* and, in `when`, request.auth.claims[sub] with the subject"
+                        ),
+                    ),
+                    None => (
+                        "no rule has this issuer",
+                        format!("issuer/subject or issuer/*, of {issuer}"),
+                    ),
+                }
+            } else {
+                let fix = format!("issuer/subject or issuer/*, of {}", issuers.join(", "));
+                ("no rule has this issuer", fix)
+            };
+            self.never(&path.index(i), what, value, fix);
+        }
+    }
+
+    /// A condition's `values` or `notValues`.
+    pub(super) fn condition(&mut self, key: &str, values: &[String], path: &Path<'_>) {
+        match key {
+            "request.auth.principal" => self.request_principals(values, path),
+            "source.principal" => self.peers(values, path),
+            "request.headers[:method]" => self.methods(values, path),
+            _ if key.starts_with("request.auth.") => self.claim(key, values, path),
+            _ => self.header(key, values, path),
+        }
+    }
+
+    fn claim(&mut self, key: &str, values: &[String], path: &Path<'_>) {
+        if !self.reads_credentials() {
+            let value = values.first().map_or("", String::as_str);
+            let fix = "jwtRules or apiKeys under authentication";
+            return self.never(path, "no token and no key is read", value, fix);
+        }
+        let claim = key.strip_prefix("request.auth.claims[").and_then(|c| c.strip_suffix(']'));
+        let Some(claim) = claim else { return };
+        for (i, value) in values.iter().enumerate() {
+            let path = path.index(i);
+            let digits = value.bytes().all(|c| c.is_ascii_digit());
+            let what = if NUMBERS.contains(&claim) {
+                "never matches: this claim is a number, and only texts are compared"
+            } else if matches!(value.as_str(), "true" | "false")
+                || (digits && !TEXTS.contains(&claim))
+            {
+                "is compared with texts only: a claim that is a boolean or a number never matches"
+            } else if has_literal_star(value) {
+                let what = LITERAL_STAR;
+                self.never(&path, what, value, "one * at an end, or the whole value");
+                continue;
+            } else {
+                continue;
+            };
+            let fix = "a claim that is a text or a list of texts, as a role or group";
+            self.errors.warn_value(Warning::ClaimNotText, &path, what, value, fix);
+        }
+    }
+
+    /// What only the gateway sets, after policies were asked.
+    fn header(&mut self, key: &str, values: &[String], path: &Path<'_>) {
+        let name = key.strip_prefix("request.headers[").and_then(|name| name.strip_suffix(']'));
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return };
+        if self.settings.trusted_peers.is_empty() && self.plan.is_set_later(name.as_bytes()) {
+            let value = values.first().map_or("", String::as_str);
+            let what =
+                "the gateway takes a client's header of this name off, and sets its own later";
+            self.never(path, what, value, "a header of the client's, or a claim");
+        }
+    }
+
+    /// Claims of API keys are compared as a token's.
+    pub(super) fn keys(&mut self) {
+        let root = Path::ROOT.field("authentication");
+        let root = root.field("apiKeys");
+        let list = root.field("keys");
+        for (i, key) in self.settings.authentication.api_keys.keys.iter().enumerate() {
+            if has_no_text(&key.claims.0) {
+                let what = "holds a boolean or a number, which no condition matches";
+                let fix = "a text in quotes, or a list of texts";
+                let path = list.index(i);
+                self.errors.warn(Warning::ClaimNotText, &path.field("claims"), what, fix);
+            }
+        }
+    }
+}
+
+/// Whether a boolean or a number stands in it.
+fn has_no_text(claims: &Value) -> bool {
+    match claims {
+        Value::Bool(_) | Value::Number(_) => true,
+        Value::Array(items) => items.iter().any(has_no_text),
+        Value::Object(members) => members.values().any(has_no_text),
+        Value::Null | Value::String(_) => false,
+    }
+}

@@ -1,0 +1,87 @@
+//! The names of warnings: stable, so that logs and reviews can be searched for them. `docs/warnings.md` is made of
+//! this list.
+
+use super::read::words;
+
+words! {
+    /// What a warning is about.
+    pub enum Warning {
+        /// A value, condition, rule or `models` that no request fits: in an ALLOW it opens nothing, in a DENY it
+        /// refuses nothing, in a shadow or split it takes nothing, and a `not...` form of it excepts nothing. The
+        /// message says why; as a rule the value is written for another matcher (a regular expression, a glob,
+        /// lower-case methods), or names what this configuration cannot yield: a namespace of none of
+        /// `targets.families`, an issuer that no rule has, a subject with a `/` in it (the last `/` splits, as in
+        /// Istio).
+        NeverMatches = "never-matches",
+        /// A caller without any credential reaches models although tokens, keys or `defaultAction: DENY` are
+        /// configured; or a bypass or `exclude` takes everything.
+        OpenToEverybody = "open-to-everybody",
+        /// A condition on a claim compares with `true`, `false` or a number. Claims match as texts and lists of
+        /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
+        /// write a text (a role, a group, `"true"`), and compare with that.
+        ClaimNotText = "claim-not-text",
+        /// A DENY by `paths`, or an ALLOW with `notPaths`, means a model by one of its addresses. The same model
+        /// has others: a rewrite's, and gRPC, which names models in headers. Write `models`, which hold for
+        /// all of them.
+        OtherAddress = "other-address",
+        /// `operations: ["*"]` in an ALLOW does not open `metrics`, `admin` and `other`: closed operations are
+        /// opened by their names.
+        ClosedOperations = "closed-operations",
+        /// A wildcard in `exclude.hosts`: every host that fits passes undecided, also one that has no virtual host of
+        /// its own on the listener and so goes to the routes of `*`.
+        ExcludedWildcard = "excluded-wildcard",
+        /// A bypass is for callers of a private address block and nothing else. Behind a Service with
+        /// `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of them; at a sidecar's
+        /// inbound listener `ipBlocks` cannot be had and it never applies. Name peers by `principals`.
+        NodeAddress = "node-address",
+        /// A rule lets in whoever has any token of an issuer whose `jwtRules` entry has no `audiences`: tokens
+        /// that were made for other applications, too.
+        AnyAudience = "any-audience",
+        /// An ALLOW policy has a rule with `from` only and one with `to` only. Rules are alternatives: everybody
+        /// may do what the second says. Where both shall hold, they belong into one rule.
+        RuleInTwo = "rule-in-two",
+        /// An earlier entry of a list, of which the first that fits is the only one that applies, takes
+        /// everything that this entry could take.
+        Hidden = "hidden",
+        /// A rule or policy says the same as one before it.
+        Duplicate = "duplicate",
+        /// A setting changes nothing where it stands.
+        NoEffect = "no-effect",
+        /// Every ALLOW policy is a dry run while `defaultAction` is DENY: nobody is let through.
+        DryRunOnly = "dry-run-only",
+        /// A policy or bypass asks for a peer's certificate, of which a filter sees the first URI name, the first DNS
+        /// name and the subject only.
+        PeerNames = "peer-names",
+        /// A condition on the peer's address, where that cannot be had: it always holds in DENY and AUDIT, and
+        /// never elsewhere.
+        SourceAddress = "source-address",
+        /// A request principal is not split at the place that its author probably thinks of.
+        PrincipalSplit = "principal-split",
+        /// A key set in the configuration holds a private key, for everybody to read who may read the resource.
+        PrivateKey = "private-key",
+        /// A key of a set is not used.
+        KeyLeftOut = "key-left-out",
+        /// A rule without `issuer`: its keys vouch for tokens of any issuer.
+        AnyIssuer = "any-issuer",
+        /// A key set is fetched without TLS.
+        PlainHttp = "plain-http",
+        /// A rewrite's new path begins with text of the client's.
+        CapturedPath = "captured-path",
+        /// The resource's `match` leaves no listener, so the plugin is not loaded: a gateway's listeners count as
+        /// CLIENT.
+        NotLoaded = "not-loaded",
+        /// With `failStrategy: FAIL_OPEN` a plugin that cannot be loaded, or stops, lets every request through.
+        FailsOpen = "fails-open",
+        /// A plugin that stops is not loaded again: every request is refused until the proxy is restarted or the resource
+        /// changes. `FAIL_RELOAD` loads it anew, and refuses requests until then.
+        NotReloaded = "not-reloaded",
+        /// In another phase than AUTHN the plugin runs behind Istio's own authentication or authorization, which
+        /// then see the path and the headers that the client sent.
+        Phase = "phase",
+        /// A plugin without a selector in the root namespace is loaded into every proxy of the mesh.
+        WholeMesh = "whole-mesh",
+        /// The address of the image has neither a version nor a checksum: what is loaded may change by
+        /// itself.
+        UnpinnedImage = "unpinned-image",
+    }
+}
