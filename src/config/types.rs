@@ -484,6 +484,14 @@ settings! {
         ignore: Vec<String>,
         /// JSON pointers of lists whose order does not count.
         unordered: Vec<String>,
+        /// JSON pointers below which numbers are values, as boxes, forecasts, embeddings and several targets
+        /// are, and not scores of classes or labels: they are compared one by one, within the tolerances.
+        /// What is called `box`, `boxes`, `embedding` or `embeddings`, or ends so, is taken for that anyway.
+        values: Vec<String>,
+        /// Members that name the answer and not the prediction, so that they differ between two answers of
+        /// one model: `/id`, `/model_name` and `/model_version` of the Open Inference Protocol, `/meta` of
+        /// Seldon, `/id`, `/created`, `/model`, `/system_fingerprint` and `/usage` of OpenAI.
+        volatile: Volatile = Volatile::Ignore,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,
         /// The live model's cluster, which then gets a second copy: whatever differs between the live
@@ -516,6 +524,14 @@ settings! {
 }
 
 words! {
+    /// Whether members count that differ by nature.
+    pub enum Volatile {
+        /// They do not count.
+        Ignore = "IGNORE",
+        /// They are compared as any other.
+        Compare = "COMPARE",
+    }
+
     /// Whether decisions are carried out.
     pub enum Mode {
         /// Decisions are carried out.

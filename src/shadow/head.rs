@@ -18,6 +18,9 @@ pub struct Head {
     pub message_encoding: Encoding,
     /// `content-length`.
     pub length: Option<usize>,
+    /// `inference-header-content-length`: how much of the body is JSON, where tensors follow it in
+    /// their binary form.
+    pub json_length: Option<usize>,
     /// Whether a server sent it: Envoy's router marks answers of upstreams, and not its own.
     pub from_upstream: bool,
 }
@@ -40,6 +43,7 @@ impl Head {
             },
             message_encoding: Encoding::of(first(b"grpc-encoding").unwrap_or_default()),
             length: number(first(b"content-length")),
+            json_length: number(first(b"inference-header-content-length")),
             from_upstream: first(b"x-envoy-upstream-service-time").is_some(),
         }
     }
@@ -78,6 +82,18 @@ impl Head {
         matches!(&*self.media_type, b"application/grpc" | b"application/grpc+proto")
     }
 
+    /// Whether the body is one of many texts, sent as they come.
+    pub fn is_stream(&self) -> bool {
+        matches!(
+            &*self.media_type,
+            b"text/event-stream"
+                | b"application/x-ndjson"
+                | b"application/ndjson"
+                | b"application/jsonl"
+                | b"application/json-seq"
+        )
+    }
+
     /// Whether the body is JSON by its media type (RFC 6839 §3.1 for the suffix).
     pub fn is_json(&self) -> bool {
         self.media_type.ends_with(b"/json") || self.media_type.ends_with(b"+json")
@@ -99,11 +115,13 @@ mod tests {
             (b"content-type", b"Application/JSON; charset=utf-8"),
             (b"content-encoding", b"gzip"),
             (b"content-length", b"12"),
+            (b"inference-header-content-length", b"10"),
             (b"x-envoy-upstream-service-time", b"3"),
         ]);
         assert_eq!((head.status, &*head.media_type), (200, &b"application/json"[..]));
         assert_eq!((head.encoding, head.length), (Encoding::Gzip, Some(12)));
-        assert!(head.is_json() && head.from_upstream);
+        assert_eq!(head.json_length, Some(10));
+        assert!(head.is_json() && head.from_upstream && !head.is_stream());
         let none = Head::of(&[(b"content-encoding", b"gzip"), (b"content-encoding", b"br")]);
         assert_eq!((none.status, none.encoding, none.length), (0, Encoding::Other, None));
     }

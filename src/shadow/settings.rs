@@ -450,6 +450,13 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
             &path.field("unordered"),
             errors,
         ),
+        values: Pointers::compile(
+            &compare.values,
+            "RFC 6901, as /predictions/*/detection_box",
+            &path.field("values"),
+            errors,
+        ),
+        volatile: compare.volatile == types::Volatile::Ignore,
         max_differences: compare.max_differences,
         show_values: setting.log_values,
         max_bytes: setting.limits.response_bytes.0,

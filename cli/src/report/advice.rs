@@ -41,8 +41,9 @@ fn remedy(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Matched | Outcome::Mismatched => None,
         Outcome::Uncomparable => Some(
-            "both answered, and the answers cannot be read: compressed beyond limits.responseBytes, or a \
-             baseline without an answer. The gateway's log says `cannot be compared` and why.",
+            "both answered, and the answers say nothing of each other: streams, answers compressed beyond \
+             limits.responseBytes, a baseline without an answer, or a live model whose two answers \
+             differ as a whole. The gateway's log says `cannot be compared` and why.",
         ),
         Outcome::LiveFailed => Some(
             "the live model answered 5xx, or the gateway itself did: a policy behind the filter, no \
@@ -95,8 +96,9 @@ fn noise(figures: &Figures, baseline: Option<&Figures>) -> Option<String> {
     let fields = [Kind::Value, Kind::Missing, Kind::Extra];
     let by_field = fields.iter().any(|kind| figures.counts.kind(*kind) > 0.0);
     Some(if by_field {
-        "Fields differ that are no scores: an id or a time in each answer belongs into compare.ignore. \
-         The gateway's log has the paths."
+        "Fields differ that are no scores; the gateway's log has the paths. A field that is new in each \
+         answer, such as a time, belongs into compare.ignore. Ids and names of models do not count unless \
+         compare.volatile is COMPARE."
             .to_owned()
     } else {
         "Without compare.baselineCluster nobody knows how often the live model disagrees with \
@@ -133,7 +135,7 @@ mod tests {
             ("breaker_open", "breaker.failures"),
             ("live_failed", "live model"),
             ("orphaned", "hung up"),
-            ("uncomparable", "cannot be read"),
+            ("uncomparable", "cannot be compared"),
         ] {
             let told = advice(&figures(&[("matched", 5.0), (outcome, 3.0)], &[]), None);
             assert_eq!(told.len(), 1, "{told:?}");

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::number::Number;
+use super::steps::Steps;
 
 /// A JSON value, or one of a message that is read as if it were JSON.
 #[derive(Debug, PartialEq)]
@@ -19,8 +20,11 @@ pub enum Json<'a> {
     /// In order.
     Array(Vec<Json<'a>>),
     /// In the order of the names, the last of equal names only, as Python reads them.
-    Object(Vec<(Cow<'a, [u8]>, Json<'a>)>),
+    Object(Members<'a>),
 }
+
+/// Members of an object.
+pub type Members<'a> = Vec<(Cow<'a, [u8]>, Json<'a>)>;
 
 /// Why a text was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,36 +41,68 @@ pub const MAX_DEPTH: u32 = 64;
 /// Values in one text: a value takes up to 32 bytes, more than the two of `0,`.
 pub const MAX_VALUES: u32 = 1 << 18;
 
-/// Reads a whole text.
+/// Reads a whole text. Strings may hold any bytes: a server that writes bytes as they are into its
+/// strings is compared by them.
 ///
 /// # Errors
-/// Says whether it is not JSON, or more of it than [`MAX_DEPTH`] and [`MAX_VALUES`] allow.
-pub fn read(text: &[u8]) -> Result<Json<'_>, Unread> {
-    let text = std::str::from_utf8(text).map_err(|_| Unread::Malformed)?;
-    let mut reader = Reader { rest: text, values: MAX_VALUES };
+/// Says whether it is not JSON, or more of it than [`MAX_DEPTH`], [`MAX_VALUES`] and the steps allow.
+pub fn read<'a>(text: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
+    let mut reader = Reader { rest: text, values: MAX_VALUES, steps };
+    reader.pay(text.len() / 32)?;
     let value = reader.value(MAX_DEPTH)?;
     reader.space();
     if reader.rest.is_empty() { Ok(value) } else { Err(Unread::Malformed) }
 }
 
-struct Reader<'a> {
-    rest: &'a str,
-    values: u32,
+/// Reads a text that is a number and nothing else.
+pub fn number(text: &[u8]) -> Option<Number<'_>> {
+    let rest = after_number(text)?;
+    if rest.is_empty() { Some(Number::Text(std::str::from_utf8(text).ok()?)) } else { None }
 }
 
-impl<'a> Reader<'a> {
+/// Members in the order of their names, the last of equal ones only.
+///
+/// # Errors
+/// Says if there are no steps left for it.
+pub fn ordered<'a>(mut members: Members<'a>, steps: &mut Steps) -> Result<Json<'a>, Unread> {
+    if members.len() > 1 {
+        let bytes = members.iter().fold(0usize, |sum, (name, _)| sum.saturating_add(name.len()));
+        if !steps.sort(members.len(), bytes) {
+            return Err(Unread::TooComplex);
+        }
+        // A stable sort of the reverse puts the last of equal names first.
+        members.reverse();
+        members.sort_by(|a, b| a.0.cmp(&b.0));
+        members.dedup_by(|later, kept| later.0 == kept.0);
+    }
+    Ok(Json::Object(members))
+}
+
+struct Reader<'a, 's> {
+    rest: &'a [u8],
+    values: u32,
+    steps: &'s mut Steps,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn pay(&mut self, steps: usize) -> Result<(), Unread> {
+        if self.steps.take(steps) { Ok(()) } else { Err(Unread::TooComplex) }
+    }
+
     fn space(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
     }
 
     /// Takes the text if it comes next.
-    fn take(&mut self, text: &str) -> bool {
+    fn take(&mut self, text: &[u8]) -> bool {
         let rest = self.rest.strip_prefix(text);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
-    fn need(&mut self, text: &str) -> Result<(), Unread> {
+    fn need(&mut self, text: &[u8]) -> Result<(), Unread> {
         self.space();
         if self.take(text) { Ok(()) } else { Err(Unread::Malformed) }
     }
@@ -74,109 +110,90 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: u32) -> Result<Json<'a>, Unread> {
         let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
         self.values = self.values.checked_sub(1).ok_or(Unread::TooComplex)?;
+        self.pay(1)?;
         self.space();
-        match self.rest.as_bytes().first() {
+        match self.rest.first() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
             Some(b'"') => Ok(Json::String(self.string()?)),
-            Some(b'n') if self.take("null") => Ok(Json::Null),
-            Some(b't') if self.take("true") => Ok(Json::Bool(true)),
-            Some(b'f') if self.take("false") => Ok(Json::Bool(false)),
-            _ => self.number(),
+            Some(b'n') if self.take(b"null") => Ok(Json::Null),
+            Some(b't') if self.take(b"true") => Ok(Json::Bool(true)),
+            Some(b'f') if self.take(b"false") => Ok(Json::Bool(false)),
+            _ => {
+                let rest = after_number(self.rest).ok_or(Unread::Malformed)?;
+                let text = std::str::from_utf8(self.until(rest)).map_err(|_| Unread::Malformed)?;
+                Ok(Json::Number(Number::Text(text)))
+            }
         }
     }
 
     fn object(&mut self, depth: u32) -> Result<Json<'a>, Unread> {
-        self.need("{")?;
+        self.need(b"{")?;
         self.space();
-        let mut members: Vec<(Cow<'a, [u8]>, Json<'a>)> = Vec::new();
-        if !self.take("}") {
+        let mut members = Members::new();
+        if !self.take(b"}") {
             loop {
                 self.space();
                 let name = self.string()?;
-                self.need(":")?;
+                self.need(b":")?;
                 members.push((name, self.value(depth)?));
                 self.space();
-                if self.take("}") {
+                if self.take(b"}") {
                     break;
                 }
-                self.need(",")?;
+                self.need(b",")?;
             }
         }
-        // A stable sort of the reverse puts the last of equal names first.
-        members.reverse();
-        members.sort_by(|a, b| a.0.cmp(&b.0));
-        members.dedup_by(|later, kept| later.0 == kept.0);
-        Ok(Json::Object(members))
+        ordered(members, self.steps)
     }
 
     fn array(&mut self, depth: u32) -> Result<Json<'a>, Unread> {
-        self.need("[")?;
+        self.need(b"[")?;
         self.space();
         let mut items = Vec::new();
-        if !self.take("]") {
+        if !self.take(b"]") {
             loop {
                 items.push(self.value(depth)?);
                 self.space();
-                if self.take("]") {
+                if self.take(b"]") {
                     break;
                 }
-                self.need(",")?;
+                self.need(b",")?;
             }
         }
         Ok(Json::Array(items))
     }
 
-    fn number(&mut self) -> Result<Json<'a>, Unread> {
-        for word in ["NaN", "Infinity", "-Infinity"] {
-            if let Some(rest) = self.rest.strip_prefix(word) {
-                return Ok(Json::Number(Number::Text(self.advance(rest))));
-            }
-        }
-        let rest = self.rest.strip_prefix('-').unwrap_or(self.rest);
-        let mut rest = match rest.strip_prefix('0') {
-            Some(rest) => rest,
-            None => digits(rest)?,
-        };
-        if let Some(fraction) = rest.strip_prefix('.') {
-            rest = digits(fraction)?;
-        }
-        if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
-            rest = digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))?;
-        }
-        Ok(Json::Number(Number::Text(self.advance(rest))))
-    }
-
     /// What lies before `rest`, a tail of the remaining text.
-    fn advance(&mut self, rest: &'a str) -> &'a str {
+    fn until(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let len = self.rest.len().saturating_sub(rest.len());
-        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, ""));
+        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
         self.rest = rest;
         taken
     }
 
     fn string(&mut self) -> Result<Cow<'a, [u8]>, Unread> {
-        if !self.take("\"") {
+        if !self.take(b"\"") {
             return Err(Unread::Malformed);
         }
         let mut decoded: Option<Vec<u8>> = None;
         loop {
-            let special = |c: u8| c == b'"' || c == b'\\' || c < b' ';
-            let end = self.rest.bytes().position(special).ok_or(Unread::Malformed)?;
+            let special = |c: &u8| *c == b'"' || *c == b'\\' || *c < b' ';
+            let end = self.rest.iter().position(special).ok_or(Unread::Malformed)?;
             let (plain, rest) = self.rest.split_at_checked(end).ok_or(Unread::Malformed)?;
             self.rest = rest;
-            if self.take("\"") {
+            if self.take(b"\"") {
                 return Ok(match decoded {
-                    None => Cow::Borrowed(plain.as_bytes()),
+                    None => Cow::Borrowed(plain),
                     Some(mut bytes) => {
-                        bytes.extend_from_slice(plain.as_bytes());
+                        bytes.extend_from_slice(plain);
                         Cow::Owned(bytes)
                     }
                 });
             }
             let bytes = decoded.get_or_insert_default();
-            bytes.extend_from_slice(plain.as_bytes());
-            if !self.take("\\") {
+            bytes.extend_from_slice(plain);
+            if !self.take(b"\\") {
                 return Err(Unread::Malformed);
             }
             self.escape(bytes)?;
@@ -184,20 +201,20 @@ impl<'a> Reader<'a> {
     }
 
     fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), Unread> {
-        let mut rest = self.rest.chars();
-        let plain = match rest.next().ok_or(Unread::Malformed)? {
-            c @ ('"' | '\\' | '/') => c as u8,
-            'b' => 8,
-            'f' => 12,
-            'n' => b'\n',
-            'r' => b'\r',
-            't' => b'\t',
-            'u' => {
-                self.rest = rest.as_str();
+        let (first, rest) = self.rest.split_first().ok_or(Unread::Malformed)?;
+        self.rest = rest;
+        out.push(match first {
+            c @ (b'"' | b'\\' | b'/') => *c,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
                 let mut unit = self.hex()?;
                 if (0xD800..0xDC00).contains(&unit) {
                     let high = self.rest;
-                    let low = if self.take("\\u") { self.hex()? } else { 0 };
+                    let low = if self.take(b"\\u") { self.hex()? } else { 0 };
                     if (0xDC00..0xE000).contains(&low) {
                         unit = 0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
                     } else {
@@ -208,26 +225,49 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             _ => return Err(Unread::Malformed),
-        };
-        self.rest = rest.as_str();
-        out.push(plain);
+        });
         Ok(())
     }
 
     fn hex(&mut self) -> Result<u32, Unread> {
-        let (digits, rest) = self.rest.split_at_checked(4).ok_or(Unread::Malformed)?;
-        if !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-            return Err(Unread::Malformed);
-        }
+        let (digits, rest) = self.rest.split_first_chunk::<4>().ok_or(Unread::Malformed)?;
         self.rest = rest;
-        u32::from_str_radix(digits, 16).map_err(|_| Unread::Malformed)
+        digits.iter().try_fold(0, |unit, c| {
+            let digit = char::from(*c).to_digit(16).ok_or(Unread::Malformed)?;
+            Ok((unit << 4) | digit)
+        })
     }
 }
 
+/// The text after the number that it begins with.
+fn after_number(text: &[u8]) -> Option<&[u8]> {
+    for word in [&b"NaN"[..], b"Infinity", b"-Infinity"] {
+        if let Some(rest) = text.strip_prefix(word) {
+            return Some(rest);
+        }
+    }
+    let rest = text.strip_prefix(b"-").unwrap_or(text);
+    let mut rest = match rest.strip_prefix(b"0") {
+        Some(rest) => rest,
+        None => after_digits(rest)?,
+    };
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        rest = after_digits(fraction)?;
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let digits = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            digits => digits,
+        };
+        rest = after_digits(digits)?;
+    }
+    Some(rest)
+}
+
 /// The text after at least one digit.
-fn digits(text: &str) -> Result<&str, Unread> {
-    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    if rest.len() == text.len() { Err(Unread::Malformed) } else { Ok(rest) }
+fn after_digits(text: &[u8]) -> Option<&[u8]> {
+    let len = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
+    if len == 0 { None } else { text.get(len..) }
 }
 
 /// UTF-8, and for half of a surrogate pair the three bytes that it would have.
@@ -245,6 +285,10 @@ fn push_scalar(scalar: u32, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn read(text: &[u8]) -> Result<Json<'_>, Unread> {
+        super::read(text, &mut Steps::default())
+    }
 
     fn string(text: &str) -> Vec<u8> {
         match read(text.as_bytes()) {
@@ -299,7 +343,16 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes()), Err(Unread::Malformed), "{text}");
         }
-        assert_eq!(read(b"\"\xff\""), Err(Unread::Malformed));
+    }
+
+    /// Triton writes bytes that are no text into its strings as they are.
+    #[test]
+    fn strings_hold_any_bytes() {
+        let bytes = |text| read(text).map(|json| json == Json::String(Cow::Borrowed(b"\xff\0PNG")));
+        assert_eq!(bytes(b"\"\xff\\u0000PNG\""), Ok(true));
+        assert_eq!(bytes(b"\"\xfe\\u0000PNG\""), Ok(false));
+        assert_eq!(bytes(b"\xff"), Err(Unread::Malformed));
+        assert_eq!(bytes(b"\"\xff\x00PNG\""), Err(Unread::Malformed));
     }
 
     #[test]

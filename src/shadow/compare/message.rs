@@ -8,8 +8,10 @@
 
 use std::borrow::Cow;
 
-use super::json::{Json, MAX_DEPTH, MAX_VALUES, Unread};
+use super::binary::{self, float, take, take_binary_size};
+use super::json::{self, Json, MAX_DEPTH, MAX_VALUES, Members, Unread};
 use super::number::Number;
+use super::steps::Steps;
 use super::wire::{self, Value};
 
 /// A message that answers carry.
@@ -39,8 +41,8 @@ impl Message {
     ///
     /// # Errors
     /// Says whether it is none, or more than is compared.
-    pub fn read(self, bytes: &[u8]) -> Result<Json<'_>, Unread> {
-        let mut reader = Reader { values: MAX_VALUES };
+    pub fn read<'a>(self, bytes: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
+        let mut reader = Reader { values: MAX_VALUES, steps };
         match self {
             Self::ModelInferResponse => reader.infer_response(bytes),
             Self::SeldonMessage => reader.message(SELDON_MESSAGE, bytes, MAX_DEPTH),
@@ -152,17 +154,21 @@ const SELDON_MESSAGE: Schema = &[
     (7, "customData", Chosen(&Bytes)),
 ];
 
-type Members<'a> = Vec<(Cow<'a, [u8]>, Json<'a>)>;
-
-struct Reader {
+struct Reader<'s> {
     values: u32,
+    steps: &'s mut Steps,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Pays for a value.
     fn one(&mut self) -> Result<(), Unread> {
         self.values = self.values.checked_sub(1).ok_or(Unread::TooComplex)?;
-        Ok(())
+        self.field()
+    }
+
+    /// Pays for a field, whether it becomes a value or not.
+    fn field(&mut self) -> Result<(), Unread> {
+        if self.steps.take(1) { Ok(()) } else { Err(Unread::TooComplex) }
     }
 
     fn message<'a>(
@@ -171,9 +177,13 @@ impl Reader {
         bytes: &'a [u8],
         depth: u32,
     ) -> Result<Json<'a>, Unread> {
-        Ok(object(self.members(schema, bytes, depth)?))
+        let members = self.members(schema, bytes, depth)?;
+        json::ordered(members, self.steps)
     }
 
+    /// The fields in the order of the schema, then those that it does not have. What is repeated is
+    /// collected where it belongs and put in order once, at the end: to look for its name, or to order
+    /// it anew each time, takes time that grows with the square of a message's size.
     fn members<'a>(
         &mut self,
         schema: Schema,
@@ -182,56 +192,57 @@ impl Reader {
     ) -> Result<Members<'a>, Unread> {
         let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
         self.one()?;
-        let mut members: Members<'a> = Vec::new();
+        let mut slots: Vec<Option<Json<'a>>> = schema.iter().map(|_| None).collect();
+        let mut others = Members::new();
         for field in wire::fields(bytes) {
+            self.field()?;
             let (number, value) = field.ok_or(Unread::Malformed)?;
-            match schema.iter().find(|(n, ..)| *n == number) {
-                Some((_, name, field)) => self.field(name, *field, value, &mut members, depth)?,
+            match schema.iter().zip(&mut slots).find(|((n, ..), _)| *n == number) {
+                Some(((.., field), slot)) => self.collect(*field, value, slot, depth)?,
                 None => {
                     self.one()?;
-                    let name = Cow::Owned(number.to_string().into_bytes());
-                    members.push((name, unknown(value)));
+                    others.push((number.to_string().into_bytes().into(), unknown(value)));
                 }
             }
         }
+        let mut members = Members::new();
+        for ((_, name, field), slot) in schema.iter().zip(slots) {
+            let value = match (slot, field) {
+                (Some(Json::Object(entries)), Map(_)) => json::ordered(entries, self.steps)?,
+                (Some(value), _) => value,
+                (None, _) => continue,
+            };
+            members.push((Cow::Borrowed(name.as_bytes()), value));
+        }
+        members.extend(others);
         Ok(members)
     }
 
-    fn field<'a>(
+    fn collect<'a>(
         &mut self,
-        name: &'static str,
         field: Type,
         value: Value<'a>,
-        members: &mut Members<'a>,
+        slot: &mut Option<Json<'a>>,
         depth: u32,
     ) -> Result<(), Unread> {
-        let at = members.iter().position(|(n, _)| **n == *name.as_bytes());
-        let before = at.map(|at| members.remove(at).1);
-        let value = match (field, before) {
-            (Several(each), before) => {
-                let mut items = match before {
-                    Some(Json::Array(items)) => items,
-                    _ => Vec::new(),
-                };
-                self.several(*each, value, &mut items, depth)?;
-                Json::Array(items)
+        match field {
+            Several(each) => {
+                let items = slot.get_or_insert_with(|| Json::Array(Vec::new()));
+                let Json::Array(items) = items else { return Err(Unread::Malformed) };
+                self.several(*each, value, items, depth)?;
             }
-            (Map(each), before) => {
-                let mut entries = match before {
-                    Some(Json::Object(entries)) => entries,
-                    _ => Vec::new(),
-                };
+            Map(each) => {
+                let entries = slot.get_or_insert_with(|| Json::Object(Vec::new()));
+                let Json::Object(entries) = entries else { return Err(Unread::Malformed) };
                 entries.push(self.entry(*each, bytes_of(value)?, depth)?);
-                object(entries)
             }
-            (Chosen(field), _) => self.single(*field, value, depth)?,
+            Chosen(field) => *slot = Some(self.single(*field, value, depth)?),
             // The last one of a field counts.
-            (field, _) => match self.single(field, value, depth)? {
-                default if is_default(&default) && field != Any => return Ok(()),
-                value => value,
-            },
-        };
-        members.push((Cow::Borrowed(name.as_bytes()), value));
+            field => {
+                let value = self.single(field, value, depth)?;
+                *slot = (!is_default(&value) || field == Any).then_some(value);
+            }
+        }
         Ok(())
     }
 
@@ -253,6 +264,7 @@ impl Reader {
             (OneOf(choices), Value::Bytes(bytes)) => {
                 let mut chosen = Json::Null;
                 for field in wire::fields(bytes) {
+                    self.field()?;
                     let (number, value) = field.ok_or(Unread::Malformed)?;
                     chosen = match choices.iter().find(|(n, _)| *n == number) {
                         Some((_, choice)) => self.single(*choice, value, depth)?,
@@ -300,8 +312,10 @@ impl Reader {
         depth: u32,
     ) -> Result<(Cow<'a, [u8]>, Json<'a>), Unread> {
         let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
+        self.one()?;
         let (mut key, mut value) = (&b""[..], None);
         for field in wire::fields(bytes) {
+            self.field()?;
             match field.ok_or(Unread::Malformed)? {
                 (1, found) => key = bytes_of(found)?,
                 (2, found) => value = Some(self.single(each, found, depth)?),
@@ -320,6 +334,7 @@ impl Reader {
         let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
         let mut json = Json::Null;
         for field in wire::fields(bytes) {
+            self.field()?;
             let (number, value) = field.ok_or(Unread::Malformed)?;
             json = match number {
                 1 => Json::Null,
@@ -346,14 +361,14 @@ impl Reader {
     }
 
     fn structure<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
-        let mut members = Vec::new();
+        let mut members = Members::new();
         for field in wire::fields(bytes) {
             match field.ok_or(Unread::Malformed)? {
                 (1, value) => members.push(self.entry(Any, bytes_of(value)?, depth)?),
                 _ => return Err(Unread::Malformed),
             }
         }
-        Ok(object(members))
+        json::ordered(members, self.steps)
     }
 
     /// A response whose outputs have their `data`, wherever they were.
@@ -373,87 +388,34 @@ impl Reader {
             let mut raw = raw.into_iter();
             for output in outputs {
                 let Json::Object(output) = output else { return Err(Unread::Malformed) };
-                let data = match (take(output, b"contents"), raw.next()) {
-                    (None, Some(Json::String(Cow::Borrowed(raw)))) => self.raw(output, raw)?,
-                    (Some(Json::Object(contents)), None) if contents.len() < 2 => {
+                let contents = match take(output, b"contents") {
+                    None => Members::new(),
+                    Some(Json::Object(contents)) => contents,
+                    Some(_) => return Err(Unread::Malformed),
+                };
+                // MLServer leaves empty contents beside raw ones.
+                let data = match (raw.next(), contents.len()) {
+                    (Some(Json::String(Cow::Borrowed(raw))), 0) => {
+                        take_binary_size(output);
+                        output.retain(|(name, value)| {
+                            !matches!(value, Json::Object(members)
+                                if members.is_empty() && **name == *b"parameters")
+                        });
+                        binary::tensor(output, raw, &mut self.values, self.steps)?
+                    }
+                    (None, 0 | 1) => {
                         contents.into_iter().next().map_or_else(none, |(_, data)| data)
                     }
-                    (None, None) => none(),
                     // Contents of several types, or contents twice.
                     _ => return Err(Unread::Malformed),
                 };
-                output.push((Cow::Borrowed(b"data"), data));
-                output.sort_by(|a, b| a.0.cmp(&b.0));
+                binary::insert(output, b"data", data);
             }
         } else if !raw.is_empty() {
             return Err(Unread::Malformed);
         }
-        Ok(object(members))
+        json::ordered(members, self.steps)
     }
-
-    /// Numbers in little-endian order, or byte strings each behind its length in four bytes.
-    fn raw<'a>(&mut self, output: &Members<'a>, mut raw: &'a [u8]) -> Result<Json<'a>, Unread> {
-        let datatype = output.iter().find(|(name, _)| **name == *b"datatype").map(|(_, d)| d);
-        let Some(Json::String(datatype)) = datatype else { return Err(Unread::Malformed) };
-        let mut items = Vec::new();
-        while !raw.is_empty() {
-            self.one()?;
-            items.push(element(datatype, &mut raw).ok_or(Unread::Malformed)?);
-        }
-        Ok(Json::Array(items))
-    }
-}
-
-fn element<'a>(datatype: &[u8], raw: &mut &'a [u8]) -> Option<Json<'a>> {
-    let signed = |n: i64| Json::Number(Number::Signed(n));
-    let unsigned = |n: u64| Json::Number(Number::Unsigned(n));
-    Some(match datatype {
-        b"BOOL" => Json::Bool(*wire::array(raw)? != [0u8]),
-        b"INT8" => signed(i8::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT16" => signed(i16::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT32" => signed(i32::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT64" => signed(i64::from_le_bytes(*wire::array(raw)?)),
-        b"UINT8" => unsigned(u8::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT16" => unsigned(u16::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT32" => unsigned(u32::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT64" => unsigned(u64::from_le_bytes(*wire::array(raw)?)),
-        b"FP16" => float(half(u16::from_le_bytes(*wire::array(raw)?))),
-        b"BF16" => {
-            let high = u32::from(u16::from_le_bytes(*wire::array(raw)?));
-            float(f32::from_bits(high << 16).into())
-        }
-        b"FP32" => float(f32::from_le_bytes(*wire::array(raw)?).into()),
-        b"FP64" => float(f64::from_le_bytes(*wire::array(raw)?)),
-        b"BYTES" => {
-            let len = usize::try_from(u32::from_le_bytes(*wire::array(raw)?)).ok()?;
-            let (bytes, rest) = raw.split_at_checked(len)?;
-            *raw = rest;
-            Json::String(Cow::Borrowed(bytes))
-        }
-        _ => return None,
-    })
-}
-
-/// IEEE 754 binary16.
-fn half(bits: u16) -> f64 {
-    let fraction = f64::from(bits & 0x3ff) / 1024.0;
-    let size = match (bits >> 10) & 0x1f {
-        0 => fraction / 16384.0,
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        exponent => (1.0 + fraction) * 2f64.powi(i32::from(exponent) - 15),
-    };
-    if bits & 0x8000 == 0 { size } else { -size }
-}
-
-fn float<'a>(value: f64) -> Json<'a> {
-    Json::Number(Number::Float(value))
-}
-
-fn take<'a>(members: &mut Members<'a>, name: &[u8]) -> Option<Json<'a>> {
-    let at = members.iter().position(|(n, _)| **n == *name)?;
-    // The order stays: it is that of the names.
-    Some(members.remove(at).1)
 }
 
 fn bytes_of(value: Value<'_>) -> Result<&[u8], Unread> {
@@ -470,15 +432,6 @@ fn unknown(value: Value<'_>) -> Json<'_> {
         Value::Four(bytes) => Json::Number(Number::Unsigned(u32::from_le_bytes(bytes).into())),
         Value::Bytes(bytes) => Json::String(Cow::Borrowed(bytes)),
     }
-}
-
-/// In the order of names, the last of equal ones only.
-fn object(mut members: Members<'_>) -> Json<'_> {
-    // A stable sort of the reverse puts the last of equal names first.
-    members.reverse();
-    members.sort_by(|a, b| a.0.cmp(&b.0));
-    members.dedup_by(|later, kept| later.0 == kept.0);
-    Json::Object(members)
 }
 
 fn is_default(value: &Json<'_>) -> bool {

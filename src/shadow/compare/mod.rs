@@ -5,23 +5,29 @@
 //! | other status | nothing more: `status` |
 //! | other media type | `content_type`, and the bodies only if both types are JSON |
 //! | the same bytes | they agree, whatever they are |
+//! | streams of events or of lines | cannot be compared |
 //! | JSON (by media type, or without one) | by value, see `walk` |
+//! | JSON with tensors behind it | by value as well, see `binary` |
 //! | one is JSON, the other claims to be | `shape` |
 //! | both claim to be JSON and are not | cannot be compared |
 //! | messages of gRPC that are known | by value as well, see `message` |
 //! | anything else | the bytes |
 //!
-//! Bodies are compared without their content coding. Answers that a server marks with ids of its own
-//! always differ there, since nothing is ignored that the settings do not name: Seldon v1 writes
-//! `/meta/puid`, `/meta/requestPath` and `/meta/metrics`, MLServer `/id` and `/model_version`.
+//! Bodies are compared without their content coding. What a server writes anew into each answer does
+//! not count, see `envelope`.
 
+mod bag;
+mod binary;
 mod encoding;
+mod envelope;
 mod json;
 mod message;
 mod noise;
 mod number;
+mod place;
 mod pointer;
 mod report;
+mod steps;
 mod walk;
 mod wire;
 
@@ -38,6 +44,7 @@ pub use report::{Difference, Kind, Report, escaped};
 use super::head::Head;
 use json::{Json, Unread};
 use noise::Place;
+use steps::Steps;
 
 /// How answers are compared.
 #[derive(Debug, PartialEq)]
@@ -48,6 +55,10 @@ pub struct Rules {
     pub ignore: Pointers,
     /// Lists whose order does not count.
     pub unordered: Pointers,
+    /// Whose numbers are values: no scores of classes, and no labels.
+    pub values: Pointers,
+    /// Whether members that name the answer and not the prediction are left out.
+    pub volatile: bool,
     /// How many differences are described.
     pub max_differences: u32,
     /// Whether values are described.
@@ -102,7 +113,25 @@ pub struct Whole<'a> {
 impl Rules {
     /// Compares the live answer with the shadow's.
     pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>, about: &About) -> Comparison {
-        match self.report(live, shadow, about) {
+        self.compare_within(live, shadow, about, &mut Steps::default())
+    }
+
+    fn compare_within(
+        &self,
+        live: Whole<'_>,
+        shadow: Whole<'_>,
+        about: &About,
+        steps: &mut Steps,
+    ) -> Comparison {
+        let unknown = |reason| Comparison {
+            verdict: Verdict::Uncomparable(reason),
+            moved: None,
+            noise: None,
+        };
+        match self.report(live, shadow, about, steps) {
+            Ok(report) if report.kinds.is_empty() && report.hidden => {
+                unknown("they differ where the live model's own two answers do as a whole")
+            }
             Ok(mut report) => Comparison {
                 moved: report.moved,
                 noise: report.places.take(),
@@ -111,9 +140,7 @@ impl Rules {
                     false => Verdict::Mismatched(report),
                 },
             },
-            Err(reason) => {
-                Comparison { verdict: Verdict::Uncomparable(reason), moved: None, noise: None }
-            }
+            Err(reason) => unknown(reason),
         }
     }
 
@@ -123,6 +150,7 @@ impl Rules {
         live: Whole<'_>,
         shadow: Whole<'_>,
         about: &About,
+        steps: &mut Steps,
     ) -> Result<Report, &'static str> {
         let (a, b) = (live.head, shadow.head);
         let mut report = Report {
@@ -135,16 +163,16 @@ impl Rules {
                 (http, 0) => http.to_string().into_bytes(),
                 (http, grpc) => format!("{http} with grpc-status {grpc}").into_bytes(),
             };
-            self.add(&mut report, Kind::Status, &shown(a), &shown(b));
+            self.add(&mut report, Kind::Status, Some((&shown(a), &shown(b))));
             return Ok(report);
         }
         if a.media_type != b.media_type {
-            self.add(&mut report, Kind::ContentType, &a.media_type, &b.media_type);
+            self.add(&mut report, Kind::ContentType, Some((&a.media_type, &b.media_type)));
             if !(a.is_json() && b.is_json()) {
                 return Ok(report);
             }
         }
-        match self.bodies(live, shadow, about.message, report.clone()) {
+        match self.bodies(live, shadow, about.message, report.clone(), steps) {
             Err(_) if !report.kinds.is_empty() => Ok(report),
             compared => compared,
         }
@@ -156,22 +184,34 @@ impl Rules {
         shadow: Whole<'_>,
         message: Option<Message>,
         mut report: Report,
+        steps: &mut Steps,
     ) -> Result<Report, &'static str> {
         if live.head.encoding == shadow.head.encoding && live.body == shadow.body {
             return Ok(report.unmoved());
         }
         let live_body = self.decoded(live).ok_or("the live answer's coding cannot be read")?;
         let shadow_body = self.decoded(shadow).ok_or("the shadow's coding cannot be read")?;
-        if live_body == shadow_body {
+        if live_body == shadow_body && live.head.json_length == shadow.head.json_length {
             return Ok(report.unmoved());
         }
+        if live.head.is_stream() {
+            return Err(STREAMS);
+        }
+        let not_found = live.head.effective_status() == 404;
         let untyped = live.head.media_type.is_empty();
-        if live.head.is_json() || untyped {
-            let (a, b) = (json::read(&live_body), json::read(&shadow_body));
-            if a.is_err() && b.is_err() && !untyped && !too_complex(&a, &b) {
-                return Err("they claim to be JSON and are not");
+        let binary = live.head.json_length.is_some() || shadow.head.json_length.is_some();
+        if live.head.is_json() || untyped || binary {
+            let a = read(live.head, &live_body, steps);
+            let b = read(shadow.head, &shadow_body, steps);
+            if a.is_err() && b.is_err() && !binary && !too_complex(&a, &b) {
+                if !untyped {
+                    return Err("they claim to be JSON and are not");
+                }
+                if is_lines(&live_body, steps) && is_lines(&shadow_body, steps) {
+                    return Err(STREAMS);
+                }
             }
-            return self.values(a, b, (&live_body, &shadow_body), report);
+            return self.values(a, b, (&live_body, &shadow_body), not_found, report, steps);
         }
         if let Some(message) = message.filter(|_| live.head.is_grpc())
             && let (Some(a), Some(b)) = (message::unary(&live_body), message::unary(&shadow_body))
@@ -182,7 +222,8 @@ impl Rules {
             };
             let a = message_of(live.head, a).ok_or("the live message's coding cannot be read")?;
             let b = message_of(shadow.head, b).ok_or("the shadow's coding cannot be read")?;
-            return self.values(message.read(&a), message.read(&b), (&a, &b), report);
+            let (x, y) = (message.read(&a, steps), message.read(&b, steps));
+            return self.values(x, y, (&a, &b), not_found, report, steps);
         }
         self.add_bytes(&mut report, &live_body, &shadow_body);
         Ok(report)
@@ -194,27 +235,22 @@ impl Rules {
         live: Result<Json<'_>, Unread>,
         shadow: Result<Json<'_>, Unread>,
         bytes: (&[u8], &[u8]),
+        not_found: bool,
         mut report: Report,
+        steps: &mut Steps,
     ) -> Result<Report, &'static str> {
         if too_complex(&live, &shadow) {
             return Err("they have too many values or levels");
         }
         match (live, shadow) {
-            (Ok(a), Ok(b)) => {
-                walk::compare(self, &a, &b, report).ok_or("they take too long to compare")
-            }
+            (Ok(a), Ok(b)) => walk::compare(self, &a, &b, not_found, report, steps)
+                .ok_or("they take too long to compare"),
             (Err(_), Err(_)) => {
                 self.add_bytes(&mut report, bytes.0, bytes.1);
                 Ok(report)
             }
             _ => {
-                let describe = || Difference {
-                    kind: Kind::Shape,
-                    path: String::new(),
-                    magnitude: None,
-                    values: None,
-                };
-                report.add(Kind::Shape, Place::WHOLE, self.max_differences, describe);
+                self.add(&mut report, Kind::Shape, None);
                 Ok(report)
             }
         }
@@ -224,27 +260,50 @@ impl Rules {
         encoding::decode(answer.head.encoding, answer.body, self.max_bytes)
     }
 
-    /// Statuses and media types are no secrets: they are always shown.
-    fn add(&self, report: &mut Report, kind: Kind, live: &[u8], shadow: &[u8]) {
-        report.add(kind, Place::WHOLE, self.max_differences, || Difference {
-            kind,
-            path: String::new(),
-            magnitude: None,
-            values: Some((escaped(live), escaped(shadow))),
-        });
+    /// A difference of the whole answers. Statuses and media types are no secrets: they are always
+    /// shown.
+    fn add(&self, report: &mut Report, kind: Kind, values: Option<(&[u8], &[u8])>) {
+        self.add_at(report, kind, String::new(), values);
     }
 
     fn add_bytes(&self, report: &mut Report, live: &[u8], shadow: &[u8]) {
-        report.add(Kind::Bytes, Place::WHOLE, self.max_differences, || {
-            let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
-            Difference {
-                kind: Kind::Bytes,
-                path: format!("byte {same}"),
-                magnitude: None,
-                values: None,
-            }
+        let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
+        self.add_at(report, Kind::Bytes, format!("byte {same}"), None);
+    }
+
+    fn add_at(
+        &self,
+        report: &mut Report,
+        kind: Kind,
+        path: String,
+        values: Option<(&[u8], &[u8])>,
+    ) {
+        let hidden = report.hides(Place::WHOLE);
+        report.add(kind, Place::WHOLE, hidden, self.max_differences, &mut || Difference {
+            kind,
+            path: path.clone(),
+            magnitude: None,
+            values: values.map(|(live, shadow)| (escaped(live), escaped(shadow))),
         });
     }
+}
+
+/// Two streams of one model are cut into events anew each time, and say who speaks in each of them.
+const STREAMS: &str = "they are streams, which are not compared unless they are the same bytes";
+
+fn read<'a>(head: &Head, body: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
+    match head.json_length {
+        Some(len) => binary::read(body, len, steps),
+        None => json::read(body, steps),
+    }
+}
+
+/// Whether a body without a media type is a stream: events, or a JSON text in each line.
+fn is_lines(body: &[u8], steps: &mut Steps) -> bool {
+    let mut lines = body.split(|c| *c == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let more = lines.any(|line| !line.trim_ascii().is_empty());
+    first.starts_with(b"data:") || more && json::read(first, steps).is_ok()
 }
 
 fn too_complex(live: &Result<Json<'_>, Unread>, shadow: &Result<Json<'_>, Unread>) -> bool {
@@ -252,6 +311,10 @@ fn too_complex(live: &Result<Json<'_>, Unread>, shadow: &Result<Json<'_>, Unread
 }
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod mutations;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod tests;

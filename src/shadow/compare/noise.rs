@@ -16,12 +16,17 @@ impl Place {
     /// The answer as a whole.
     pub const WHOLE: Self = Self(0xcbf2_9ce4_8422_2325);
 
-    /// The place at the end of these steps.
-    pub fn of(steps: &[Step<'_>]) -> Self {
-        steps.iter().fold(Self::WHOLE, |place, step| match step {
-            Step::Name(name) => place.bytes(b"/").bytes(name),
-            Step::Index(index) => place.bytes(b"#").bytes(&index.to_le_bytes()),
-        })
+    /// The place one step further down.
+    pub fn step(self, step: Step<'_>) -> Self {
+        match step {
+            Step::Name(name) => self.bytes(b"/").bytes(name),
+            Step::Index(index) => self.bytes(b"#").bytes(&index.to_le_bytes()),
+        }
+    }
+
+    /// As a number.
+    pub fn bits(self) -> u64 {
+        self.0
     }
 
     fn bytes(self, bytes: &[u8]) -> Self {
@@ -54,6 +59,18 @@ impl Noise {
         has(kind) || (kind == Kind::Score && has(Kind::Class))
     }
 
+    /// Whether nothing at this place, or below it, says anything of a shadow: where the live model
+    /// answers with another status, bytes or number of values each time, what else would differ there
+    /// was never seen.
+    pub fn hides(&self, place: Place) -> bool {
+        let at = (place, Kind::Status)..=(place, Kind::Bytes);
+        self.places.range(at).any(|(_, kind)| {
+            let whole =
+                matches!(kind, Kind::Status | Kind::ContentType | Kind::Bytes | Kind::Shape);
+            whole || place == Place::WHOLE
+        })
+    }
+
     /// Whether every difference could be kept.
     pub fn is_complete(&self) -> bool {
         !self.overflown
@@ -69,9 +86,25 @@ impl Noise {
 mod tests {
     use super::*;
 
+    fn of(steps: &[Step<'_>]) -> Place {
+        steps.iter().fold(Place::WHOLE, |place, step| place.step(*step))
+    }
+
+    #[test]
+    fn what_the_live_model_does_not_know_itself_hides_all_below() {
+        let place = of(&[Step::Name(b"predictions")]);
+        for (kind, hides) in [(Kind::Shape, true), (Kind::Score, false), (Kind::Extra, false)] {
+            let mut noise = Noise::default();
+            noise.add(place, kind);
+            assert_eq!((noise.hides(place), noise.hides(Place::WHOLE)), (hides, false), "{kind:?}");
+            noise.add(Place::WHOLE, kind);
+            assert!(noise.hides(Place::WHOLE), "{kind:?}");
+        }
+    }
+
     #[test]
     fn a_changed_decision_is_not_covered_by_a_moved_score() {
-        let place = Place::of(&[Step::Name(b"predictions"), Step::Index(0)]);
+        let place = of(&[Step::Name(b"predictions"), Step::Index(0)]);
         let mut noise = Noise::default();
         noise.add(place, Kind::Score);
         assert!(noise.covers(place, Kind::Score) && !noise.covers(place, Kind::Class));
@@ -84,13 +117,13 @@ mod tests {
     fn places_are_told_apart() {
         let (name, index) = (Step::Name, Step::Index);
         let places = [
-            Place::of(&[]),
-            Place::of(&[name(b"a")]),
-            Place::of(&[name(b"a"), name(b"b")]),
-            Place::of(&[name(b"ab")]),
-            Place::of(&[index(0)]),
-            Place::of(&[index(1)]),
-            Place::of(&[name(b"0")]),
+            of(&[]),
+            of(&[name(b"a")]),
+            of(&[name(b"a"), name(b"b")]),
+            of(&[name(b"ab")]),
+            of(&[index(0)]),
+            of(&[index(1)]),
+            of(&[name(b"0")]),
         ];
         assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), places.len());
     }
@@ -100,7 +133,7 @@ mod tests {
         let mut noise = Noise::default();
         for i in 0..=MAX_PLACES {
             assert!(noise.is_complete());
-            noise.add(Place::of(&[Step::Index(i)]), Kind::Value);
+            noise.add(of(&[Step::Index(i)]), Kind::Value);
         }
         assert!(!noise.is_complete());
     }

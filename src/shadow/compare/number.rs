@@ -17,7 +17,10 @@ pub enum Number<'a> {
     Float(f64),
 }
 
-impl Number<'_> {
+impl<'a> Number<'a> {
+    /// What stands where a number should: some servers write `NaN` and the infinities as `null`.
+    pub const NULL: Number<'static> = Number::Text("null");
+
     /// `None` for a fraction, and for what 128 bits do not hold.
     fn whole(self) -> Option<i128> {
         match self {
@@ -28,13 +31,30 @@ impl Number<'_> {
         }
     }
 
+    /// Whether it is written without a fraction and without an exponent.
+    pub fn is_whole(self) -> bool {
+        match self {
+            Self::Text(text) => text.bytes().all(|c| c.is_ascii_digit() || c == b'-'),
+            Self::Signed(_) | Self::Unsigned(_) => true,
+            Self::Float(_) => false,
+        }
+    }
+
     /// Numbers of JSON, `NaN` and `Infinity` are all numbers of Rust; too large ones are infinite.
-    fn value(self) -> f64 {
+    pub fn value(self) -> f64 {
         match self {
             Self::Text(text) => text.parse().unwrap_or(f64::NAN),
             Self::Signed(n) => n as f64,
             Self::Unsigned(n) => n as f64,
             Self::Float(n) => n,
+        }
+    }
+
+    /// How many bytes are looked at to read it.
+    pub fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            _ => 8,
         }
     }
 
@@ -44,10 +64,15 @@ impl Number<'_> {
     }
 
     /// A number with a fraction or an exponent, in the text of a string: no name of a class.
-    pub fn fraction(text: &[u8]) -> Option<Number<'_>> {
-        let is_whole = text.iter().all(|c| c.is_ascii_digit() || *c == b'-');
-        match super::json::read(text).ok().filter(|_| !is_whole)? {
-            Json::Number(number) => Some(number),
+    pub fn fraction(text: &'a [u8]) -> Option<Self> {
+        super::json::number(text).filter(|number| !number.is_whole())
+    }
+
+    /// The number in a row of scores: a number, or the `null` in its place.
+    pub fn of(value: &Json<'a>) -> Option<Self> {
+        match value {
+            Json::Number(number) => Some(*number),
+            Json::Null => Some(Self::NULL),
             _ => None,
         }
     }
@@ -82,33 +107,65 @@ pub struct Apart {
     pub differ: bool,
 }
 
+/// What counts between two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Any difference: they are names.
+    Exact,
+    /// The tolerances; but of numbers that are both written as whole ones only the absolute one, since
+    /// a part of a large number is another number.
+    Counted,
+    /// The tolerances.
+    Measured,
+}
+
 impl Tolerance {
     /// Compares two numbers. `NaN` equals `NaN`, and an infinity itself. Whole numbers are told
     /// apart beyond what a double holds.
-    pub fn compare(self, live: Number<'_>, shadow: Number<'_>) -> Apart {
+    pub fn compare(self, measure: Measure, live: Number<'_>, shadow: Number<'_>) -> Apart {
+        if (live == Number::NULL) != (shadow == Number::NULL) {
+            return Apart { by: f64::NAN, differ: true };
+        }
         if let (Some(a), Some(b)) = (live.whole(), shadow.whole()) {
             let by = a.abs_diff(b) as f64;
-            return Apart { by, differ: by > self.margin(a as f64, b as f64) };
+            let margin = match measure {
+                Measure::Exact => 0.0,
+                Measure::Counted => self.absolute,
+                Measure::Measured => self.margin(a as f64, b as f64),
+            };
+            return Apart { by, differ: by > margin };
         }
         let (a, b) = (live.value(), shadow.value());
         if a == b || (a.is_nan() && b.is_nan()) {
             return Apart { by: 0.0, differ: false };
         }
         let by = (a - b).abs();
+        let margin = if measure == Measure::Exact { 0.0 } else { self.margin(a, b) };
         // An infinity is within any relative margin of everything.
-        Apart { by, differ: !(by.is_finite() && by <= self.margin(a, b)) }
+        Apart { by, differ: !(by.is_finite() && by <= margin) }
     }
 
     fn margin(self, a: f64, b: f64) -> f64 {
         self.absolute.max(self.relative * a.abs().max(b.abs()))
     }
 
-    /// Compares two rows of as many scores.
-    pub fn row(self, live: &[Json<'_>], shadow: &[Json<'_>]) -> Row {
+    /// The most that a number may be away from this one and still be within the tolerances.
+    pub fn reach(self, value: f64) -> f64 {
+        self.absolute.max(self.relative / (1.0 - self.relative) * value.abs())
+    }
+
+    /// Compares two rows of so many scores. A decision is the highest score of a row, and has no
+    /// tolerance: one that went the other way by a hair went the other way. Where scores of a row are
+    /// equal any of them may win.
+    pub fn row<'a>(self, len: usize, pair: &dyn Fn(usize) -> (Number<'a>, Number<'a>)) -> Row {
         let mut row =
             Row { decides_otherwise: false, differ: false, index: 0, by: 0.0, moved: 0.0 };
-        for (i, (a, b)) in live.iter().zip(shadow).enumerate() {
-            let Apart { by, differ } = self.compare(number(a), number(b));
+        let mut best = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        // Whether there is a number at all.
+        let mut any = (false, false);
+        for i in 0..len {
+            let (a, b) = pair(i);
+            let Apart { by, differ } = self.compare(Measure::Measured, a, b);
             row.differ |= differ;
             if by.is_finite() {
                 row.moved = row.moved.max(by);
@@ -117,10 +174,27 @@ impl Tolerance {
             if by.is_nan() || by > row.by {
                 (row.index, row.by) = (i, by);
             }
+            let (a, b) = (a.value(), b.value());
+            best = (best.0.max(a), best.1.max(b));
+            any = (any.0 || !a.is_nan(), any.1 || !b.is_nan());
         }
-        row.decides_otherwise = decide_otherwise(live, shadow);
+        let stands = (0..len).map(pair).any(|(a, b)| (a.value(), b.value()) == best);
+        row.decides_otherwise = !stands && any != (false, false);
         row
     }
+}
+
+/// Whether these are the probabilities of one decision: none outside of 0 to 1, and together 1, but
+/// for what servers round.
+pub fn are_probabilities(values: impl Iterator<Item = f64>) -> bool {
+    let mut sum = 0.0;
+    for value in values {
+        if !(0.0..=1.0).contains(&value) {
+            return false;
+        }
+        sum += value;
+    }
+    (sum - 1.0f64).abs() <= 0.01
 }
 
 /// How two rows of scores differ.
@@ -136,34 +210,6 @@ pub struct Row {
     pub by: f64,
     /// The largest difference of all that are numbers.
     pub moved: f64,
-}
-
-/// Whether no place holds the highest score of both rows. No tolerance: a decision that went the
-/// other way by a hair went the other way. Where scores of a row are equal any of them may win.
-fn decide_otherwise(live: &[Json<'_>], shadow: &[Json<'_>]) -> bool {
-    let best = |row: &[Json<'_>]| {
-        row.iter().map(|score| number(score).value()).fold(f64::NEG_INFINITY, f64::max)
-    };
-    let (best_live, best_shadow) = (best(live), best(shadow));
-    let mut places = live.iter().zip(shadow);
-    let stands = places.any(|(a, b)| {
-        let (a, b) = (number(a).value(), number(b).value());
-        a == best_live && b == best_shadow
-    });
-    let none = |row: &[Json<'_>]| row.iter().all(|score| number(score).value().is_nan());
-    !(stands || none(live) && none(shadow))
-}
-
-/// Whether all values are numbers.
-pub fn all_numbers(values: &[Json<'_>]) -> bool {
-    values.iter().all(|v| matches!(v, Json::Number(_)))
-}
-
-fn number<'a>(value: &Json<'a>) -> Number<'a> {
-    match value {
-        Json::Number(number) => *number,
-        _ => Number::Float(f64::NAN),
-    }
 }
 
 #[cfg(test)]
@@ -190,15 +236,53 @@ mod tests {
             ("Infinity", "1e300", false, false),
             ("Infinity", "-Infinity", false, false),
             ("9007199254740993", "9007199254740992", true, false),
+            ("null", "null", true, true),
+            ("null", "NaN", false, false),
+            ("null", "0", false, false),
         ] {
             let (a, b) = (Number::Text(a), Number::Text(b));
-            assert_eq!(!USUAL.compare(a, b).differ, usual, "{a} {b}");
-            assert_eq!(!EXACT.compare(a, b).differ, exact, "{a} {b} exactly");
-            assert_eq!(!USUAL.compare(b, a).differ, usual, "{b} {a}");
+            let within =
+                |tolerance: Tolerance, a, b| !tolerance.compare(Measure::Measured, a, b).differ;
+            assert_eq!(within(USUAL, a, b), usual, "{a} {b}");
+            assert_eq!(within(EXACT, a, b), exact, "{a} {b} exactly");
+            assert_eq!(within(USUAL, b, a), usual, "{b} {a}");
+            assert_eq!(!USUAL.compare(Measure::Exact, a, b).differ, exact, "{a} {b} as names");
         }
-        assert_eq!(USUAL.compare(Number::Text("3"), Number::Signed(5)).by, 2.0);
-        assert_eq!(EXACT.compare(Number::Text("0.5"), Number::Float(0.5)).by, 0.0);
-        assert!(USUAL.compare(Number::Text("3"), Number::Text("NaN")).by.is_nan());
+        let by = |a, b| USUAL.compare(Measure::Measured, a, b).by;
+        assert_eq!(by(Number::Text("3"), Number::Signed(5)), 2.0);
+        assert_eq!(by(Number::Text("0.5"), Number::Float(0.5)), 0.0);
+        assert!(by(Number::Text("3"), Number::Text("NaN")).is_nan());
+        let counted = |a, b| USUAL.compare(Measure::Counted, a, b).differ;
+        assert!(counted(Number::Text("9000000"), Number::Unsigned(9_000_001)));
+        assert!(!counted(Number::Text("9000000"), Number::Text("9000001.0")));
+    }
+
+    #[test]
+    fn what_is_within_the_tolerances_is_within_reach() {
+        let tolerance = Tolerance { relative: 0.1, absolute: 0.5 };
+        for a in [0.0, 0.4, -3.0, 7.0, -100.0, 1e300] {
+            for b in [0.0, 0.9, -3.3, 7.7, -111.0, 1.1e300, 7.8] {
+                let apart =
+                    tolerance.compare(Measure::Measured, Number::Float(a), Number::Float(b));
+                assert!(apart.differ || (a - b).abs() <= tolerance.reach(a), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn probabilities_are_together_one() {
+        for (row, are) in [
+            (&[0.1, 0.9][..], true),
+            (&[0.333, 0.333, 0.333], true),
+            (&[0.0, 1.0], true),
+            (&[0.1, 0.8], false),
+            (&[-0.1, 1.1], false),
+            (&[f64::NAN, 1.0], false),
+            (&[101.0, 102.0], false),
+            (&[], false),
+        ] {
+            assert_eq!(are_probabilities(row.iter().copied()), are, "{row:?}");
+        }
     }
 
     #[test]
@@ -217,9 +301,10 @@ mod tests {
             (&["NaN", "0.9"], &["0.3", "0.9"], (false, true, 0)),
             (&["NaN", "NaN"], &["NaN", "NaN"], SAME),
             (&["NaN", "NaN"], &["0.3", "NaN"], (true, true, 0)),
+            (&["null", "0.9"], &["0.9", "null"], (true, true, 1)),
+            (&["null", "-0.1"], &["null", "-0.3"], (false, true, 1)),
         ] {
-            let read = |row: &'static [&'static str; 2]| row.map(|n| Json::Number(Number::Text(n)));
-            let row = USUAL.row(&read(live), &read(shadow));
+            let row = USUAL.row(2, &|i| (Number::Text(live[i]), Number::Text(shadow[i])));
             let found = (row.decides_otherwise, row.differ, row.index);
             assert_eq!(found, expected, "{live:?} {shadow:?}");
         }

@@ -61,6 +61,8 @@ pub struct Report {
     pub known: Option<Rc<Noise>>,
     /// Where differences were, if that is asked for.
     pub places: Option<Noise>,
+    /// Whether there are differences where the live model does not agree with itself as a whole.
+    pub hidden: bool,
 }
 
 /// Characters of a value or of a name that a line shows.
@@ -75,18 +77,34 @@ impl Report {
         self.known.is_some() || self.places.is_some()
     }
 
+    /// Whether noise of a whole answer or list lies at this place.
+    pub fn hides(&self, place: Place) -> bool {
+        self.known.as_ref().is_some_and(|noise| noise.hides(place))
+    }
+
+    /// Whether a difference of this kind is noise there.
+    pub fn covers(&self, place: Place, kind: Kind) -> bool {
+        self.known.as_ref().is_some_and(|noise| noise.covers(place, kind))
+    }
+
     /// Takes note of a difference that is no noise; describes it while there are fewer than `max`.
+    /// `hidden`: the noise of a whole answer or list lies over the place.
     pub fn add(
         &mut self,
         kind: Kind,
         place: Place,
+        hidden: bool,
         max: u32,
-        describe: impl FnOnce() -> Difference,
+        describe: &mut dyn FnMut() -> Difference,
     ) {
         if let Some(places) = &mut self.places {
             places.add(place, kind);
         }
-        if self.known.as_ref().is_some_and(|noise| noise.covers(place, kind)) {
+        if hidden {
+            self.hidden = true;
+            return;
+        }
+        if self.covers(place, kind) {
             return;
         }
         if !self.kinds.contains(&kind) {

@@ -1,145 +1,91 @@
 //! Goes through two JSON documents side by side and knows where model servers put predictions:
 //!
-//! - Seldon v1: `data.ndarray`, and `data.tensor` with `shape` and flat `values`
+//! - Seldon v1: `data.ndarray`, and `data.tensor` with `shape` and flat `values`; `jsonData`, `strData`
 //! - Open Inference Protocol: `outputs`, joined by `name`, each with `datatype`, `shape`, and `data`
 //!   flat or nested
 //! - TensorFlow Serving: `predictions`, and `outputs` in the column format
+//! - a list at the top
 //!
 //! A row of scores is an innermost list of numbers below another list or an object (or, flat, as
-//! many as the last dimension of `shape`); a list at the top has one number for each instance. A
-//! string or a boolean among predictions is a label, and so is a number of an integer `datatype`. A
-//! string that holds a number with a fraction is a score.
+//! many as the last dimension of `shape`), and the probabilities of one decision, in a list at the top
+//! or by name. A string or a boolean among predictions is a label, and so is a number of an integer
+//! `datatype`, or where no type is told one that is written as a whole number. A string that holds a
+//! number with a fraction is a score, and one that holds JSON is compared by value.
 
 use std::collections::BTreeMap;
 
 use super::Rules;
-use super::json::Json;
+use super::envelope;
+use super::json::{self, Json, Members};
 use super::noise;
-use super::number::{Apart, Number, all_numbers};
+use super::number::{Apart, Measure, Number, are_probabilities};
+use super::place::{Labels, Place, names_values, text};
 use super::pointer::{Followed, Step};
 use super::report::{Difference, Kind, Report, brief, pointer};
-
-/// Values that are looked at for one pair. Only lists without order need more than there are; a
-/// million takes a few tens of milliseconds, in which the worker does nothing else.
-pub const MAX_WORK: u32 = 1 << 20;
+use super::steps::Steps;
 
 /// What the differences of two documents are; `None` if looking at them all is too much work and
-/// none was found so far.
+/// none was found so far. `not_found`: both answers have that status.
 pub fn compare<'a>(
     rules: &Rules,
     live: &'a Json<'a>,
     shadow: &'a Json<'a>,
+    not_found: bool,
     report: Report,
+    steps: &mut Steps,
 ) -> Option<Report> {
-    let at = At { ignore: rules.ignore.start(), unordered: rules.unordered.start() };
-    let mut walk =
-        Walk { rules, report: report.unmoved(), path: Vec::new(), work: MAX_WORK, quiet: false };
+    let at = At {
+        ignore: rules.ignore.start(),
+        unordered: rules.unordered.start(),
+        of_values: rules.values.start(),
+        values: rules.values.ends(rules.values.start()),
+    };
+    let mut walk = Walk {
+        rules,
+        not_found,
+        hidden: report.hides(noise::Place::WHOLE),
+        report: report.unmoved(),
+        path: Vec::new(),
+        place: noise::Place::WHOLE,
+        steps,
+        quiet: false,
+        embedded: false,
+    };
     walk.pair(at, Place::Document, live, shadow);
-    (walk.work > 0 || !walk.report.kinds.is_empty()).then_some(walk.report)
+    let Walk { report, steps, .. } = walk;
+    (!steps.is_spent() || !report.kinds.is_empty()).then_some(report)
 }
 
-/// What a place means, by the protocols.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
-    Document,
-    Plain,
-    /// `data` of Seldon v1.
-    Data,
-    /// `tensor` of Seldon v1.
-    Tensor {
-        columns: usize,
-    },
-    /// `outputs`.
-    Outputs,
-    /// One of `outputs`.
-    Output {
-        columns: usize,
-        labels: bool,
-    },
-    Shape,
-    /// Numbers in one list, so many in a row.
-    Flat {
-        columns: usize,
-        labels: bool,
-    },
-    /// `nested`: below a list of predictions.
-    Predictions {
-        nested: bool,
-        labels: bool,
-    },
-}
-
-impl Place {
-    /// The place of a member of the object at this place.
-    fn member(self, name: &[u8], value: &Json<'_>) -> Self {
-        let predictions = Self::Predictions { nested: false, labels: false };
-        match (self, name) {
-            (Self::Document, b"data") => Self::Data,
-            (Self::Document, b"outputs") => Self::Outputs,
-            (Self::Document, b"predictions") | (Self::Data, b"ndarray") => predictions,
-            (Self::Data, b"tensor") => Self::Tensor { columns: columns(value) },
-            (Self::Tensor { .. } | Self::Output { .. }, b"shape") => Self::Shape,
-            (Self::Tensor { columns }, b"values") => Self::Flat { columns, labels: false },
-            (Self::Output { columns, labels }, b"data") => Self::Flat { columns, labels },
-            // The column format of TensorFlow, a list for each output.
-            (Self::Outputs, _) => predictions,
-            (Self::Predictions { labels, .. }, _) => Self::Predictions { nested: true, labels },
-            _ => Self::Plain,
-        }
-    }
-
-    /// The place of an element of the list at this place.
-    fn element(self) -> Self {
-        match self {
-            Self::Shape => Self::Shape,
-            Self::Outputs => Self::Predictions { nested: true, labels: false },
-            Self::Flat { labels, .. } | Self::Predictions { labels, .. } => {
-                Self::Predictions { nested: true, labels }
-            }
-            _ => Self::Plain,
-        }
-    }
-
-    /// What a difference of two scalars is here.
-    fn kind(self, live: &Json<'_>, shadow: &Json<'_>) -> Kind {
-        use Json::{Bool, Number};
-        match (self, live, shadow) {
-            (Self::Shape, ..) => Kind::Shape,
-            (
-                Self::Predictions { labels, .. } | Self::Flat { labels, .. },
-                Number(_),
-                Number(_),
-            ) => {
-                if labels {
-                    Kind::Class
-                } else {
-                    Kind::Score
-                }
-            }
-            (Self::Predictions { .. }, Bool(_), Bool(_)) => Kind::Class,
-            _ => Kind::Value,
-        }
-    }
-}
-
+/// Where the pointers are.
 #[derive(Debug, Clone, Copy)]
-struct At {
+pub(super) struct At {
     ignore: Followed,
-    unordered: Followed,
+    pub(super) unordered: Followed,
+    of_values: Followed,
+    /// Whether numbers are neither scores of classes nor labels.
+    pub(super) values: bool,
 }
 
-struct Walk<'r, 'a> {
-    rules: &'r Rules,
-    report: Report,
+#[derive(Debug)]
+pub(super) struct Walk<'r, 'a> {
+    pub(super) rules: &'r Rules,
+    not_found: bool,
+    pub(super) report: Report,
     path: Vec<Step<'a>>,
-    work: u32,
+    /// The end of the path, if that matters.
+    place: noise::Place,
+    pub(super) steps: &'r mut Steps,
     /// Only whether there is a difference is asked.
-    quiet: bool,
+    pub(super) quiet: bool,
+    /// Whether noise of a whole list lies over this place.
+    pub(super) hidden: bool,
+    /// Within the text of a string.
+    pub(super) embedded: bool,
 }
 
 impl<'a> Walk<'_, 'a> {
-    fn pair(&mut self, at: At, place: Place, live: &'a Json<'a>, shadow: &'a Json<'a>) {
-        if self.quiet && !self.report.kinds.is_empty() || !self.may_look_at(1) {
+    pub(super) fn pair(&mut self, at: At, place: Place, live: &'a Json<'a>, shadow: &'a Json<'a>) {
+        if self.quiet && !self.report.kinds.is_empty() || !self.steps.take(1) {
             return;
         }
         match (live, shadow) {
@@ -148,15 +94,23 @@ impl<'a> Walk<'_, 'a> {
             (Json::Array(_) | Json::Object(_), _) | (_, Json::Array(_) | Json::Object(_)) => {
                 self.found(Kind::Shape, None, Some(live), Some(shadow));
             }
-            (Json::Number(a), Json::Number(b)) => {
-                self.numbers(place.kind(live, shadow), (*a, *b), live, shadow);
-            }
-            (Json::String(a), Json::String(b)) if matches!(place, Place::Predictions { .. }) => {
-                match Number::fraction(a).zip(Number::fraction(b)) {
-                    Some(numbers) => self.numbers(Kind::Score, numbers, live, shadow),
-                    None if a == b => {}
-                    None => self.found(Kind::Class, None, Some(live), Some(shadow)),
+            (Json::Number(_), Json::Number(_) | Json::Null) | (Json::Null, Json::Number(_)) => {
+                if let Some(numbers) = Number::of(live).zip(Number::of(shadow)) {
+                    let (kind, measure) = place.measure(at.values, numbers.0, numbers.1);
+                    self.numbers(kind, measure, numbers, live, shadow);
                 }
+            }
+            (Json::String(a), Json::String(b)) if a != b => {
+                self.steps.take(a.len().saturating_add(b.len()) / 32);
+                match place {
+                    Place::Predictions { labels, .. } => {
+                        self.texts(at, labels, (a, b), live, shadow);
+                    }
+                    _ => self.found(place.kind(live, shadow), None, Some(live), Some(shadow)),
+                }
+            }
+            (Json::String(a), Json::String(_)) => {
+                self.steps.take(a.len() / 32);
             }
             _ if live == shadow => {}
             _ => self.found(place.kind(live, shadow), None, Some(live), Some(shadow)),
@@ -166,11 +120,13 @@ impl<'a> Walk<'_, 'a> {
     fn numbers(
         &mut self,
         kind: Kind,
+        measure: Measure,
         (a, b): (Number<'_>, Number<'_>),
         live: &Json<'_>,
         shadow: &Json<'_>,
     ) {
-        let Apart { by, differ } = self.rules.tolerance.compare(a, b);
+        self.steps.take(a.len().saturating_add(b.len()) / 32);
+        let Apart { by, differ } = self.rules.tolerance.compare(measure, a, b);
         if kind == Kind::Score {
             self.report.moved(by);
         }
@@ -179,32 +135,117 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    /// One step down, unless what lies there is ignored.
-    fn down(&mut self, at: At, step: Step<'a>, visit: impl FnOnce(&mut Self, At)) {
+    /// Two texts among predictions that are not the same.
+    fn texts(
+        &mut self,
+        at: At,
+        labels: Labels,
+        (a, b): (&'a [u8], &'a [u8]),
+        live: &Json<'_>,
+        shadow: &Json<'_>,
+    ) {
+        if labels == Labels::Written
+            && let Some(numbers) = Number::fraction(a).zip(Number::fraction(b))
+        {
+            return self.numbers(Kind::Score, Measure::Measured, numbers, live, shadow);
+        }
+        if !self.embedded
+            && let Some(x) = embedded(a, self.steps)
+            && let Some(y) = embedded(b, self.steps)
+        {
+            self.steps.take(self.path.len());
+            let mut inner = Walk {
+                rules: self.rules,
+                not_found: false,
+                report: std::mem::take(&mut self.report),
+                path: self.path.clone(),
+                place: self.place,
+                steps: self.steps,
+                quiet: self.quiet,
+                hidden: self.hidden,
+                embedded: true,
+            };
+            inner.pair(at, Place::PREDICTION, &x, &y);
+            self.report = inner.report;
+            return;
+        }
+        self.found(Kind::Class, None, Some(live), Some(shadow));
+    }
+
+    /// Where the pointers are one step down; `None` where that is ignored.
+    pub(super) fn follow(&self, at: At, step: Step<'_>) -> Option<At> {
+        let of_values = self.rules.values.follow(at.of_values, step);
         let at = At {
             ignore: self.rules.ignore.follow(at.ignore, step),
             unordered: self.rules.unordered.follow(at.unordered, step),
+            of_values,
+            values: at.values || self.rules.values.ends(of_values),
         };
-        if self.rules.ignore.ends(at.ignore) {
-            return;
-        }
-        self.path.push(step);
-        visit(self, at);
-        self.path.pop();
+        (!self.rules.ignore.ends(at.ignore)).then_some(at)
     }
 
-    fn missing(&mut self, at: At, step: Step<'a>, live: &'a Json<'a>) {
+    /// One step down, unless what lies there is ignored.
+    pub(super) fn down(&mut self, at: At, step: Step<'a>, visit: impl FnOnce(&mut Self, At)) {
+        let Some(at) = self.follow(at, step) else { return };
+        let before = self.push(step);
+        visit(self, at);
+        self.pop(before);
+    }
+
+    fn push(&mut self, step: Step<'a>) -> (noise::Place, bool) {
+        let before = (self.place, self.hidden);
+        if let Step::Name(name) = step {
+            self.steps.take(name.len() / 32);
+        }
+        if self.report.wants_places() {
+            self.place = self.place.step(step);
+            self.hidden |= self.report.hides(self.place);
+        }
+        self.path.push(step);
+        before
+    }
+
+    fn pop(&mut self, before: (noise::Place, bool)) {
+        self.path.pop();
+        (self.place, self.hidden) = before;
+    }
+
+    pub(super) fn missing(&mut self, at: At, step: Step<'a>, live: &'a Json<'a>) {
+        self.steps.take(1);
         self.down(at, step, |walk, _| walk.found(Kind::Missing, None, Some(live), None));
     }
 
-    fn extra(&mut self, at: At, step: Step<'a>, shadow: &'a Json<'a>) {
-        self.down(at, step, |walk, _| walk.found(Kind::Extra, None, None, Some(shadow)));
+    pub(super) fn extra(&mut self, at: At, step: Step<'a>, shadow: &'a Json<'a>) {
+        self.steps.take(1);
+        self.down(at, step, |walk, _| {
+            // That something is there is noise; what is in it was never compared.
+            if matches!(shadow, Json::Array(_) | Json::Object(_)) {
+                walk.hidden |= walk.report.covers(walk.place, Kind::Extra);
+            }
+            walk.found(Kind::Extra, None, None, Some(shadow));
+        });
     }
 
     fn objects(&mut self, at: At, place: Place, live: &'a Members<'a>, shadow: &'a Members<'a>) {
+        let predicts = matches!(place, Place::Predictions { .. });
+        if predicts && self.probabilities_by_name(at, live, shadow) {
+            return;
+        }
+        let volatile = match place {
+            Place::Document if self.rules.volatile => {
+                envelope::volatile(live, shadow, self.not_found)
+            }
+            _ => &[],
+        };
         let (mut a, mut b) = (live.iter().peekable(), shadow.iter().peekable());
         loop {
             match (a.peek(), b.peek()) {
+                (Some((name, _)), _) if volatile.contains(&&**name) => {
+                    a.next();
+                }
+                (_, Some((name, _))) if volatile.contains(&&**name) => {
+                    b.next();
+                }
                 (Some((name, value)), other) if other.is_none_or(|(o, _)| name < o) => {
                     self.missing(at, Step::Name(name), value);
                     a.next();
@@ -214,8 +255,11 @@ impl<'a> Walk<'_, 'a> {
                     b.next();
                 }
                 (Some((name, x)), Some((_, y))) => {
-                    let place = place.member(name, x);
-                    self.down(at, Step::Name(name), |walk, at| walk.pair(at, place, x, y));
+                    let member = place.member(name, x);
+                    self.down(at, Step::Name(name), |walk, mut at| {
+                        at.values |= predicts && names_values(name);
+                        walk.pair(at, member, x, y);
+                    });
                     a.next();
                     b.next();
                 }
@@ -224,63 +268,135 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
+    /// Whether these were the probabilities of one decision, by the names of its classes.
+    fn probabilities_by_name(
+        &mut self,
+        at: At,
+        live: &'a Members<'a>,
+        shadow: &'a Members<'a>,
+    ) -> bool {
+        let pair = |i: usize| {
+            let ((name, a), (_, b)) = (live.get(i)?, shadow.get(i)?);
+            Some((Step::Name(name), a, b))
+        };
+        let fits = live.len() == shadow.len()
+            && live.iter().zip(shadow).all(|(a, b)| a.0 == b.0)
+            && self.is_row(at, live.len(), &pair, true);
+        if fits {
+            self.row(live.len(), &pair);
+        }
+        fits
+    }
+
     fn arrays(&mut self, at: At, place: Place, live: &'a [Json<'a>], shadow: &'a [Json<'a>]) {
         if place == Place::Outputs
             && let (Some(_), Some(names)) = (by_name(live), by_name(shadow))
         {
+            self.steps.sort(live.len().saturating_add(shadow.len()), 0);
             return self.outputs(at, live, shadow, names);
         }
         if self.rules.unordered.ends(at.unordered) {
             return self.bags(at, place, live, shadow);
         }
-        if live.len() != shadow.len() {
-            let by = live.len().abs_diff(shadow.len()) as f64;
-            let (live, shadow) = (live.len(), shadow.len());
-            let place = self.place();
-            return self.describe(place, Kind::Shape, Some(by), || {
+        let place = if place == Place::Document { Place::PREDICTIONS } else { place };
+        if matches!(place, Place::Flat { .. }) && is_nested(live) != is_nested(shadow) {
+            let (a, b) = (self.flat(live), self.flat(shadow));
+            return self.lists(at, place, (a.len(), b.len()), &|i| {
+                Some((Step::Index(i), *a.get(i)?, *b.get(i)?))
+            });
+        }
+        self.lists(at, place, (live.len(), shadow.len()), &|i| {
+            Some((Step::Index(i), live.get(i)?, shadow.get(i)?))
+        });
+    }
+
+    fn lists(&mut self, at: At, place: Place, (live, shadow): (usize, usize), pair: Pairs<'_, 'a>) {
+        if live != shadow {
+            let by = live.abs_diff(shadow) as f64;
+            return self.describe(self.place, Kind::Shape, Some(by), &mut || {
                 (format!("{live} values"), format!("{shadow} values"))
             });
         }
-        let columns = match place {
-            Place::Flat { columns, labels: false } => columns,
-            Place::Predictions { nested: true, labels: false } => live.len(),
-            _ => 0,
+        // How long the rows are, and whether only probabilities make one.
+        let (columns, unsure) = match place {
+            Place::Flat { columns: 0, .. } | Place::Predictions { nested: false, .. } => {
+                (live, true)
+            }
+            Place::Flat { columns, .. } => (columns, false),
+            Place::Predictions { nested: true, .. } => (live, false),
+            _ => (0, false),
         };
-        // An ignored score takes no part in the decision: such rows are compared number by number.
+        let all_labels = matches!(
+            place,
+            Place::Flat { labels: Labels::All, .. }
+                | Place::Predictions { labels: Labels::All, .. }
+        );
+        let written = matches!(place, Place::Predictions { labels: Labels::Written, .. })
+            || matches!(place, Place::Flat { labels: Labels::Written, .. });
         let rows = columns > 1
-            && live.len().is_multiple_of(columns)
-            && !self.rules.ignore.leads_on(at.ignore)
-            && all_numbers(live)
-            && all_numbers(shadow);
-        if rows {
-            return self.rows(columns, live, shadow);
-        }
-        for (i, (a, b)) in live.iter().zip(shadow).enumerate() {
-            self.down(at, Step::Index(i), |walk, at| walk.pair(at, place.element(), a, b));
+            && !all_labels
+            && live.is_multiple_of(columns)
+            && self.is_row(at, live, pair, unsure)
+            && !(written && self.all_whole(live, pair));
+        let mut first = 0;
+        while first < live {
+            if rows {
+                self.row(columns, &|i| pair(first.saturating_add(i)));
+                first = first.saturating_add(columns);
+                continue;
+            }
+            if let Some((step, a, b)) = pair(first) {
+                self.down(at, step, |walk, at| walk.pair(at, place.element(), a, b));
+            }
+            first = first.saturating_add(1);
         }
     }
 
-    fn rows(&mut self, columns: usize, live: &'a [Json<'a>], shadow: &'a [Json<'a>]) {
-        if !self.may_look_at(live.len()) {
+    /// Whether these are numbers that are compared as a decision. An ignored score takes no part in
+    /// the decision: such rows are compared number by number.
+    fn is_row(&mut self, at: At, len: usize, pair: Pairs<'_, 'a>, unsure: bool) -> bool {
+        if at.values || len < 2 || self.rules.ignore.leads_on(at.ignore) || !self.steps.take(len) {
+            return false;
+        }
+        let is_one = |i| pair(i).is_some_and(|p| numbers(p).is_some());
+        if !(0..len).all(is_one) {
+            return false;
+        }
+        let all = || (0..len).filter_map(|i| numbers(pair(i)?));
+        // `null` is written for no probability that is one.
+        !unsure
+            || are_probabilities(all().map(|p| p.0.value()))
+                && are_probabilities(all().map(|p| p.1.value()))
+                && all().any(|(a, b)| !(a.is_whole() && b.is_whole()))
+    }
+
+    fn all_whole(&self, len: usize, pair: Pairs<'_, 'a>) -> bool {
+        (0..len).filter_map(|i| numbers(pair(i)?)).all(|(a, b)| a.is_whole() && b.is_whole())
+    }
+
+    fn row(&mut self, len: usize, pair: Pairs<'_, 'a>) {
+        let mut bytes = 0usize;
+        for (a, b) in (0..len).filter_map(|i| numbers(pair(i)?)) {
+            bytes = bytes.saturating_add(a.len()).saturating_add(b.len());
+        }
+        if !self.steps.take(len.saturating_add(bytes / 32)) {
             return;
         }
-        let mut first = 0usize;
-        for (a, b) in live.chunks(columns).zip(shadow.chunks(columns)) {
-            let row = self.rules.tolerance.row(a, b);
-            self.report.moved(row.moved);
-            if row.decides_otherwise || row.differ {
-                let kind = if row.decides_otherwise { Kind::Class } else { Kind::Score };
-                // Where scores differ most may be elsewhere each time: the place is the row's.
-                self.path.push(Step::Index(first));
-                let place = self.place();
-                self.path.pop();
-                self.path.push(Step::Index(first.saturating_add(row.index)));
-                let values = (a.get(row.index), b.get(row.index));
-                self.found_at(place, kind, Some(row.by), values.0, values.1);
-                self.path.pop();
-            }
-            first = first.saturating_add(columns);
+        let none = (Number::NULL, Number::NULL);
+        let row = self.rules.tolerance.row(len, &|i| pair(i).and_then(numbers).unwrap_or(none));
+        self.report.moved(row.moved);
+        if !(row.decides_otherwise || row.differ) {
+            return;
         }
+        let kind = if row.decides_otherwise { Kind::Class } else { Kind::Score };
+        let (Some((first, ..)), Some((step, a, b))) = (pair(0), pair(row.index)) else { return };
+        // Where scores differ most may be elsewhere each time: the place is the row's.
+        let before = self.push(first);
+        let place = self.place;
+        self.pop(before);
+        let before = self.push(step);
+        self.found_at(place, kind, Some(row.by), Some(a), Some(b));
+        self.pop(before);
     }
 
     /// Outputs of the Open Inference Protocol, in any order.
@@ -292,14 +408,13 @@ impl<'a> Walk<'_, 'a> {
         mut names: BTreeMap<&[u8], usize>,
     ) {
         for (i, output) in live.iter().enumerate() {
-            let found = text(output, b"name").and_then(|name| names.remove(name));
-            match found.and_then(|j| shadow.get(j)) {
+            let name = text(output, b"name").unwrap_or_default();
+            match names.remove(name).and_then(|j| shadow.get(j)) {
                 Some(other) => {
-                    let labels = text(output, b"datatype").is_some_and(|t| {
-                        t == b"BOOL" || t.starts_with(b"INT") || t.starts_with(b"UINT")
+                    self.down(at, Step::Index(i), |walk, mut at| {
+                        at.values |= names_values(name);
+                        walk.pair(at, Place::output(output), output, other);
                     });
-                    let place = Place::Output { columns: columns(output), labels };
-                    self.down(at, Step::Index(i), |w, at| w.pair(at, place, output, other));
                 }
                 None => self.missing(at, Step::Index(i), output),
             }
@@ -311,62 +426,22 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    /// Lists whose order does not count: each live value takes the first equal one that is left.
-    fn bags(&mut self, at: At, place: Place, live: &'a [Json<'a>], shadow: &'a [Json<'a>]) {
-        // What is left, as a chain: behind place `i` comes `next[i]`, and place `j + 1` is value `j`.
-        // To take one out of a list instead moves all that follow, which the work does not count.
-        let mut next: Vec<usize> = (1..=shadow.len()).collect();
-        next.push(usize::MAX);
-        let after = |next: &[usize], i: usize| next.get(i).copied().unwrap_or(usize::MAX);
-        let value = |i: usize| shadow.get(i.checked_sub(1)?);
-        for (i, a) in live.iter().enumerate() {
-            let (mut before, mut here) = (0, after(&next, 0));
-            let mut found = false;
-            while let Some(b) = value(here) {
-                if self.same(at, i, place.element(), a, b) {
-                    let rest = after(&next, here);
-                    if let Some(link) = next.get_mut(before) {
-                        *link = rest;
-                    }
-                    found = true;
-                    break;
-                }
-                (before, here) = (here, after(&next, here));
-            }
-            if !found {
-                self.missing(at, Step::Index(i), a);
-            }
-            if self.work == 0 {
-                return;
-            }
-        }
-        let mut here = after(&next, 0);
-        while let Some(b) = value(here) {
-            self.extra(at, Step::Index(here.saturating_sub(1)), b);
-            here = after(&next, here);
-        }
+    /// The numbers of nested lists, one after the other.
+    fn flat(&mut self, values: &'a [Json<'a>]) -> Vec<&'a Json<'a>> {
+        let mut flat = Vec::new();
+        self.add_flat(values, &mut flat);
+        self.steps.take(flat.len());
+        flat
     }
 
-    fn same(
-        &mut self,
-        at: At,
-        index: usize,
-        place: Place,
-        live: &'a Json<'a>,
-        shadow: &'a Json<'a>,
-    ) -> bool {
-        let report = std::mem::take(&mut self.report);
-        let quiet = std::mem::replace(&mut self.quiet, true);
-        self.down(at, Step::Index(index), |walk, at| walk.pair(at, place, live, shadow));
-        self.quiet = quiet;
-        std::mem::replace(&mut self.report, report).kinds.is_empty()
-    }
-
-    /// Pays for looking at so many values.
-    fn may_look_at(&mut self, values: usize) -> bool {
-        let values = u32::try_from(values).unwrap_or(u32::MAX);
-        self.work = self.work.saturating_sub(values);
-        self.work > 0
+    fn add_flat(&mut self, values: &'a [Json<'a>], flat: &mut Vec<&'a Json<'a>>) {
+        self.steps.take(values.len());
+        for value in values {
+            match value {
+                Json::Array(inner) => self.add_flat(inner, flat),
+                value => flat.push(value),
+            }
+        }
     }
 
     fn found(
@@ -376,16 +451,7 @@ impl<'a> Walk<'_, 'a> {
         live: Option<&Json<'_>>,
         shadow: Option<&Json<'_>>,
     ) {
-        let place = self.place();
-        self.found_at(place, kind, magnitude, live, shadow);
-    }
-
-    /// Where the walk is, if that matters.
-    fn place(&self) -> noise::Place {
-        match self.report.wants_places() {
-            true => noise::Place::of(&self.path),
-            false => noise::Place::WHOLE,
-        }
+        self.found_at(self.place, kind, magnitude, live, shadow);
     }
 
     fn found_at(
@@ -397,7 +463,7 @@ impl<'a> Walk<'_, 'a> {
         shadow: Option<&Json<'_>>,
     ) {
         let show = |value: Option<&Json<'_>>| value.map_or_else(|| "nothing".into(), brief);
-        self.describe(place, kind, magnitude, || (show(live), show(shadow)));
+        self.describe(place, kind, magnitude, &mut || (show(live), show(shadow)));
     }
 
     fn describe(
@@ -405,41 +471,38 @@ impl<'a> Walk<'_, 'a> {
         place: noise::Place,
         kind: Kind,
         magnitude: Option<f64>,
-        values: impl FnOnce() -> (String, String),
+        values: &mut dyn FnMut() -> (String, String),
     ) {
         let max = if self.quiet { 0 } else { self.rules.max_differences };
-        self.report.add(kind, place, max, || Difference {
+        self.report.add(kind, place, self.hidden, max, &mut || Difference {
             kind,
             path: pointer(&self.path),
             magnitude,
-            values: self.rules.show_values.then(values),
+            values: self.rules.show_values.then(&mut *values),
         });
     }
 }
 
-type Members<'a> = [(std::borrow::Cow<'a, [u8]>, Json<'a>)];
+/// Pairs of values in two lists, or in two objects with the same names.
+type Pairs<'p, 'a> = &'p dyn Fn(usize) -> Option<(Step<'a>, &'a Json<'a>, &'a Json<'a>)>;
 
-/// A member of an object.
-fn member<'j, 'a>(object: &'j Json<'a>, name: &[u8]) -> Option<&'j Json<'a>> {
-    let Json::Object(members) = object else { return None };
-    let i = members.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-    members.get(i).map(|(_, value)| value)
+fn numbers<'a>(
+    (_, live, shadow): (Step<'a>, &'a Json<'a>, &'a Json<'a>),
+) -> Option<(Number<'a>, Number<'a>)> {
+    Number::of(live).zip(Number::of(shadow))
 }
 
-fn text<'j>(object: &'j Json<'_>, name: &[u8]) -> Option<&'j [u8]> {
-    match member(object, name)? {
-        Json::String(text) => Some(text),
-        _ => None,
+/// A list or an object in the text of a string, as some runtimes write their predictions.
+pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>> {
+    let text = text.trim_ascii();
+    if !matches!(text, [b'{', .., b'}'] | [b'[', .., b']']) {
+        return None;
     }
+    json::read(text, steps).ok()
 }
 
-/// How long the rows of a tensor are: the last dimension of its `shape`; 0 where it has no rows.
-fn columns(tensor: &Json<'_>) -> usize {
-    let Some(Json::Array(shape)) = member(tensor, b"shape") else { return 0 };
-    match shape.as_slice() {
-        [_, .., Json::Number(last)] => last.size().unwrap_or(0),
-        _ => 0,
-    }
+fn is_nested(values: &[Json<'_>]) -> bool {
+    values.iter().any(|value| matches!(value, Json::Array(_)))
 }
 
 /// Where each output is, if all are objects with names of their own.

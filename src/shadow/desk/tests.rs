@@ -138,11 +138,11 @@ fn answers_are_compared_in_either_order() {
             assert_eq!(bench.seen.outcomes, [outcome]);
             assert_eq!(bench.seen.latencies, [(if live_first { 7 } else { 15 }, 5)]);
             if outcome == Outcome::Mismatched {
-                assert_eq!(bench.seen.kinds, [Kind::Value]);
+                assert_eq!(bench.seen.kinds, [Kind::Class]);
                 assert_eq!(
                     bench.seen.lines,
                     ["shadow a differs from the live model (model prod/iris, request \"r\\n\"): \
-                      value at /0 by 1"]
+                      class at /0 by 1"]
                 );
             }
             assert!(bench.is_at_rest());

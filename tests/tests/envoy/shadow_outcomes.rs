@@ -139,6 +139,68 @@ async fn a_compressed_live_answer_is_inflated() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn tensors_behind_the_json_of_an_answer_are_compared_by_value() -> Result<()> {
+    let answer = |id: &str, scores: [f64; 2]| {
+        let head = format!(
+            r#"{{"id":"{id}","outputs":[{{"name":"p","datatype":"FP64","shape":[1,2],"parameters":{{"binary_data_size":16}}}}]}}"#
+        );
+        let tail: Vec<u8> = scores.iter().flat_map(|score| score.to_le_bytes()).collect();
+        Answer::new(200, "application/octet-stream", [head.as_bytes(), &tail].concat())
+            .header("inference-header-content-length", &head.len().to_string())
+    };
+    for (scores, outcome) in [([0.1, 0.9], "matched"), ([0.9, 0.1], "mismatched")] {
+        let (a, b) = (answer("a", [0.1, 0.9]), answer("b", scores));
+        let live = Upstream::start(move |_| a.clone()).await?;
+        let shadow = Upstream::start(move |_| b.clone()).await?;
+        let gateway = gateway(&live, shadow.address())?.start().await?;
+        gateway.send(predict()).await?;
+        one_outcome(&gateway, outcome).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn streams_of_events_are_not_compared() -> Result<()> {
+    let events = |id: u8| format!("data: {{\"id\":{id}}}\n\ndata: [DONE]\n\n");
+    for (id, outcome) in [(1, "matched"), (2, "uncomparable")] {
+        let (a, b) = (events(1), events(id));
+        let [a, b] = [a, b].map(|text| Answer::new(200, "text/event-stream", text));
+        let live = Upstream::start(move |_| a.clone()).await?;
+        let shadow = Upstream::start(move |_| b.clone()).await?;
+        let gateway = gateway(&live, shadow.address())?.start().await?;
+        gateway.send(predict()).await?;
+        one_outcome(&gateway, outcome).await?;
+    }
+    Ok(())
+}
+
+/// A message of a mebibyte with as many names as fit: its comparison is done in no time to speak of.
+#[tokio::test]
+async fn an_answer_of_many_names_holds_nobody_up() -> Result<()> {
+    let entry = |i: usize| [&[0x22, 7, 0x0a, 5][..], format!("{i:05}").as_bytes()].concat();
+    let names: Vec<u8> = (0..100_000).flat_map(entry).collect();
+    let answer = |message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap_or_default().to_be_bytes();
+        let body = [&[0], &length[..], message].concat();
+        Answer::new(200, "application/grpc", body).header("grpc-status", "0")
+    };
+    let (small, large) = (answer(b""), answer(&names));
+    let live = Upstream::start(move |_| small.clone()).await?;
+    let shadow = Upstream::start(move |_| large.clone()).await?;
+    let gateway = gateway(&live, shadow.address())?.start().await?;
+    let question = Request::new("POST", "/inference.GRPCInferenceService/ModelInfer")
+        .header("content-type", "application/grpc")
+        .header("seldon", "iris")
+        .header("namespace", "prod");
+    let began = std::time::Instant::now();
+    gateway.send(question).await?;
+    one_outcome(&gateway, "mismatched").await?;
+    // It was minutes where each name was looked for among all of them.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    Ok(())
+}
+
 /// The filter sees an answer only when Envoy has all of it, so Envoy's limit is the one that holds.
 #[tokio::test]
 async fn an_endless_answer_of_a_shadow_is_cut_off() -> Result<()> {

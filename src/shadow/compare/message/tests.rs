@@ -47,7 +47,9 @@ fn shown(json: &Json<'_>) -> String {
 }
 
 fn read(message: Message, bytes: &[u8]) -> String {
-    message.read(bytes).map_or_else(|unread| format!("{unread:?}"), |json| shown(&json))
+    message
+        .read(bytes, &mut Steps::default())
+        .map_or_else(|unread| format!("{unread:?}"), |json| shown(&json))
 }
 
 #[test]
@@ -144,7 +146,10 @@ fn what_does_not_fit_together_is_no_message() {
         [output("a", "BOOL", &[1], &[]), bytes(6, b"1"), bytes(6, b"1")].concat(),
         [output("a", "BOOL", &[1], &bytes(5, &small(1, 1))), bytes(6, b"1")].concat(),
     ] {
-        assert_eq!(Message::ModelInferResponse.read(&message), Err(Unread::Malformed));
+        assert_eq!(
+            Message::ModelInferResponse.read(&message, &mut Steps::default()),
+            Err(Unread::Malformed)
+        );
     }
 }
 
@@ -154,10 +159,13 @@ fn is_bounded() {
     for _ in 0..100 {
         deep = bytes(6, &bytes(1, &deep));
     }
-    assert_eq!(Message::SeldonMessage.read(&bytes(6, &deep)), Err(Unread::TooComplex));
+    assert_eq!(
+        Message::SeldonMessage.read(&bytes(6, &deep), &mut Steps::default()),
+        Err(Unread::TooComplex)
+    );
     let wide = bytes(2, &vec![0; 8 * (1 + MAX_VALUES as usize)]);
     let wide = bytes(3, &bytes(2, &wide));
-    assert_eq!(Message::SeldonMessage.read(&wide), Err(Unread::TooComplex));
+    assert_eq!(Message::SeldonMessage.read(&wide, &mut Steps::default()), Err(Unread::TooComplex));
 }
 
 #[test]
@@ -178,8 +186,8 @@ fn paths_name_messages() {
 proptest! {
     #[test]
     fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..96)) {
-        let _ = Message::ModelInferResponse.read(&bytes);
-        let _ = Message::SeldonMessage.read(&bytes);
+        let _ = Message::ModelInferResponse.read(&bytes, &mut Steps::default());
+        let _ = Message::SeldonMessage.read(&bytes, &mut Steps::default());
         let _ = unary(&bytes);
     }
 }

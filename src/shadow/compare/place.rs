@@ -1,0 +1,165 @@
+//! What a place in an answer means, by the protocols.
+
+use super::json::Json;
+use super::number::{Measure, Number};
+use super::report::Kind;
+
+/// A place where servers put predictions, or the way to one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Place {
+    /// The top.
+    Document,
+    /// No prediction.
+    Plain,
+    /// `data` of Seldon v1.
+    Data,
+    /// `tensor` of Seldon v1.
+    Tensor {
+        /// How long its rows are, 0 where it has one dimension.
+        columns: usize,
+    },
+    /// `outputs`.
+    Outputs,
+    /// One of `outputs`.
+    Output {
+        /// How long its rows are, 0 where it has one dimension.
+        columns: usize,
+        /// By its `datatype`.
+        labels: Labels,
+    },
+    /// Dimensions.
+    Shape,
+    /// Numbers in one list, so many in a row; or nested, which is the same.
+    Flat {
+        /// How long its rows are, 0 where there is one dimension.
+        columns: usize,
+        /// By its `datatype`.
+        labels: Labels,
+    },
+    /// A prediction, or several.
+    Predictions {
+        /// Below a list of predictions: a list of numbers is a row of scores.
+        nested: bool,
+        /// What its numbers and texts are.
+        labels: Labels,
+    },
+}
+
+/// Whether what stands among predictions are names of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labels {
+    /// Numbers are, by their type. So is text.
+    All,
+    /// Only text is: the type of numbers has fractions.
+    Text,
+    /// No type is told. Numbers that are written as whole ones are: servers write a float as `1.0`.
+    /// Text is, unless it is a number with a fraction.
+    Written,
+}
+
+impl Place {
+    /// At the top of predictions whose types are not told.
+    pub const PREDICTIONS: Self = Self::Predictions { nested: false, labels: Labels::Written };
+
+    /// Within one prediction whose types are not told.
+    pub const PREDICTION: Self = Self::Predictions { nested: true, labels: Labels::Written };
+
+    /// The place of a member of the object at this place.
+    pub fn member(self, name: &[u8], value: &Json<'_>) -> Self {
+        match (self, name) {
+            (Self::Document, b"data") => Self::Data,
+            (Self::Document, b"outputs") => Self::Outputs,
+            (Self::Document, b"predictions" | b"jsonData" | b"strData")
+            | (Self::Data, b"ndarray") => Self::PREDICTIONS,
+            (Self::Data, b"tensor") => Self::Tensor { columns: columns(value) },
+            (Self::Tensor { .. } | Self::Output { .. }, b"shape") => Self::Shape,
+            (Self::Tensor { columns }, b"values") => Self::Flat { columns, labels: Labels::Text },
+            (Self::Output { columns, labels }, b"data") => Self::Flat { columns, labels },
+            // The column format of TensorFlow, a list for each output.
+            (Self::Outputs, _) => Self::PREDICTIONS,
+            (Self::Predictions { labels, .. }, _) => Self::Predictions { nested: true, labels },
+            _ => Self::Plain,
+        }
+    }
+
+    /// The place of an element of the list at this place.
+    pub fn element(self) -> Self {
+        match self {
+            Self::Shape => Self::Shape,
+            Self::Document | Self::Outputs => Self::PREDICTION,
+            Self::Flat { labels, .. } | Self::Predictions { labels, .. } => {
+                Self::Predictions { nested: true, labels }
+            }
+            _ => Self::Plain,
+        }
+    }
+
+    /// The place of one of the `outputs`, if it says its type.
+    pub fn output(output: &Json<'_>) -> Self {
+        let labels = match text(output, b"datatype") {
+            Some(t) if t == b"BOOL" || t.starts_with(b"INT") || t.starts_with(b"UINT") => {
+                Labels::All
+            }
+            Some(_) => Labels::Text,
+            None => Labels::Written,
+        };
+        Self::Output { columns: columns(output), labels }
+    }
+
+    /// What a difference of two numbers is here, and what counts as one. `values`: they are not
+    /// scores of classes, and no labels.
+    pub fn measure(self, values: bool, live: Number<'_>, shadow: Number<'_>) -> (Kind, Measure) {
+        match self {
+            Self::Shape => (Kind::Shape, Measure::Exact),
+            Self::Predictions { labels, .. } => match labels {
+                _ if values => (Kind::Score, Measure::Measured),
+                Labels::All => (Kind::Class, Measure::Exact),
+                Labels::Written if live.is_whole() && shadow.is_whole() => {
+                    (Kind::Class, Measure::Exact)
+                }
+                _ => (Kind::Score, Measure::Measured),
+            },
+            _ if values => (Kind::Value, Measure::Measured),
+            _ => (Kind::Value, Measure::Counted),
+        }
+    }
+
+    /// What a difference of two scalars that are neither numbers nor text is here.
+    pub fn kind(self, live: &Json<'_>, shadow: &Json<'_>) -> Kind {
+        match (self, live, shadow) {
+            (Self::Shape, ..) => Kind::Shape,
+            (Self::Predictions { .. }, Json::Bool(_), Json::Bool(_)) => Kind::Class,
+            _ => Kind::Value,
+        }
+    }
+}
+
+/// Whether what is called so holds coordinates: no decision, whichever of them is the largest.
+pub fn names_values(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [&b"box"[..], b"boxes", b"embedding", b"embeddings"].iter().any(|end| name.ends_with(end))
+}
+
+/// A member of an object.
+pub fn member<'j, 'a>(object: &'j Json<'a>, name: &[u8]) -> Option<&'j Json<'a>> {
+    let Json::Object(members) = object else { return None };
+    let i = members.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+    members.get(i).map(|(_, value)| value)
+}
+
+/// A member of an object, if it is text.
+pub fn text<'j>(object: &'j Json<'_>, name: &[u8]) -> Option<&'j [u8]> {
+    match member(object, name)? {
+        Json::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// How long the rows of a tensor are: the last dimension of its `shape`; 0 where it has no rows.
+fn columns(tensor: &Json<'_>) -> usize {
+    let Some(Json::Array(shape)) = member(tensor, b"shape") else { return 0 };
+    match shape.as_slice() {
+        [_, .., Json::Number(last)] => last.size().unwrap_or(0),
+        _ => 0,
+    }
+}
