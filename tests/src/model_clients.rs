@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::model_servers::{mlserver_venv, models_folder, seldon_venv};
+use crate::model_servers::{kserve_venv, mlserver_venv, models_folder, seldon_venv};
 
 /// Python programs on a loaded machine take their time.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -18,6 +18,20 @@ pub async fn seldon(gateway: SocketAddr, token: Option<&str>) -> Result<Vec<Valu
     let mut python = Command::new(seldon_venv()?.join("bin/python"));
     python.arg(models_folder().join("seldon/client.py")).arg(gateway.to_string()).args(token);
     lines(&finish(python).await?)
+}
+
+/// Methods and paths of the routes that Seldon's wrapper has for predictions
+/// (`models/seldon/routes.py`). `SELDON_VENV` names the virtual environment.
+pub async fn seldon_routes() -> Result<Vec<(String, String)>> {
+    let folder = models_folder();
+    let mut python = Command::new(seldon_venv()?.join("bin/python"));
+    python.arg(folder.join("seldon/routes.py")).current_dir(&folder);
+    let routes = finish(python).await?;
+    let route = |line: &str| {
+        let (method, path) = line.split_once(' ').with_context(|| line.to_owned())?;
+        Ok((method.to_owned(), path.to_owned()))
+    };
+    routes.lines().map(route).collect()
 }
 
 /// Asks the model iris with `mlserver infer`, which sends these header lines with every request: an
@@ -39,6 +53,34 @@ pub async fn mlserver(
     }
     finish(infer).await?;
     lines(&std::fs::read_to_string(&output).context("mlserver infer wrote no answers")?)
+}
+
+/// Asks the model iris with Triton's client by gRPC (`models/triton/client.py`), which sends these
+/// header lines: the probabilities for each flower. `KSERVE_VENV` names the virtual environment.
+pub async fn triton_grpc(
+    gateway: SocketAddr,
+    headers: &[(&str, &str)],
+    flowers: &[[f64; 4]],
+) -> Result<Vec<Value>> {
+    let mut python = Command::new(kserve_venv()?.join("bin/python"));
+    python.arg(models_folder().join("triton/client.py")).arg(gateway.to_string());
+    python.arg("iris").arg(serde_json::to_string(flowers)?);
+    python.args(headers.iter().map(|(name, value)| format!("{name}={value}")));
+    lines(&finish(python).await?)
+}
+
+/// Asks the model iris of this host with KServe's clients (`models/kserve/client.py`) in one of their
+/// forms: the probabilities for each flower. `KSERVE_VENV` names the virtual environment.
+pub async fn kserve(
+    gateway: SocketAddr,
+    host: &str,
+    form: &str,
+    flowers: &[[f64; 4]],
+) -> Result<Vec<Value>> {
+    let mut python = Command::new(kserve_venv()?.join("bin/python"));
+    python.arg(models_folder().join("kserve/client.py")).arg(gateway.to_string());
+    python.args([host, "iris", form, &serde_json::to_string(flowers)?]);
+    lines(&finish(python).await?)
 }
 
 /// What the program printed.

@@ -1,6 +1,7 @@
-//! Real model servers: Seldon's Python wrapper 1.17.1 and MLServer 1.7.1, from virtual environments.
+//! Real model servers from virtual environments: Seldon's Python wrapper 1.17.1, MLServer 1.7.1,
+//! KServe's Python SDK 0.21.0, MLflow 3.17.2 and LitServe 0.2.19.
 //!
-//! Both serve the iris model of `models/iris.json` on loopback ports, and end with the test.
+//! They serve the iris model of `models/iris.json` on loopback ports, and end with the test.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,24 @@ impl Weights {
     }
 }
 
+/// A model as a server knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// The name in addresses and messages.
+    pub name: &'a str,
+    /// What the server says of its version, if it says one.
+    pub version: &'a str,
+    /// What it answers.
+    pub weights: Weights,
+}
+
+impl Model<'_> {
+    /// `iris`, version `v1`.
+    pub const fn iris(weights: Weights) -> Self {
+        Self { name: "iris", version: "v1", weights }
+    }
+}
+
 /// A model server that runs until it is dropped.
 #[derive(Debug)]
 pub struct ModelServer {
@@ -44,9 +63,9 @@ pub struct ModelServer {
     _folder: TempDir,
     /// REST of predictions.
     pub http: SocketAddr,
-    /// gRPC of predictions.
+    /// gRPC of predictions; nothing listens there if the server has none.
     pub grpc: SocketAddr,
-    /// Prometheus, path `/prometheus`.
+    /// Prometheus, path `/prometheus`, of servers of Seldon.
     pub metrics: SocketAddr,
 }
 
@@ -54,9 +73,19 @@ impl ModelServer {
     /// Seldon's Python wrapper, as a model container of a deployment runs it. `SELDON_VENV` names the
     /// virtual environment. The wrapper answers on every path of the seldon protocol.
     pub async fn seldon(weights: Weights) -> Result<Self> {
+        Self::seldon_in(weights, &[]).await
+    }
+
+    /// The same with what Seldon's operator also sets: the image, which then stands in every answer.
+    pub async fn seldon_of_image(weights: Weights, image: &str) -> Result<Self> {
+        Self::seldon_in(weights, &[("PREDICTIVE_UNIT_IMAGE", image)]).await
+    }
+
+    async fn seldon_in(weights: Weights, environment: &[(&str, &str)]) -> Result<Self> {
         let venv = seldon_venv()?;
         let folder = folder(&["seldon/Iris.py", "iris.json"])?;
-        let [http, grpc, metrics] = free_ports()?;
+        let ports = free_ports()?;
+        let [http, grpc, metrics] = ports;
         let mut command = Command::new(venv.join("bin/python"));
         command
             .current_dir(folder.path())
@@ -68,22 +97,24 @@ impl ModelServer {
             .env("PREDICTIVE_UNIT_ID", "classifier")
             .env("PREDICTOR_ID", "default")
             .env("SELDON_DEPLOYMENT_ID", "iris")
-            .env("PREDICTIVE_UNIT_METRICS_ENDPOINT", "/prometheus");
-        Self::start("seldon", command, folder, [http, grpc, metrics], "/health/ping").await
+            .env("PREDICTIVE_UNIT_METRICS_ENDPOINT", "/prometheus")
+            .envs(environment.iter().copied());
+        Self::start("seldon", command, folder, ports, "/health/ping").await
     }
 
     /// MLServer with scikit-learn, as Seldon v2 and KServe run it: model `iris`, Open Inference
     /// Protocol. `MLSERVER_VENV` names the virtual environment.
     pub async fn mlserver(weights: Weights) -> Result<Self> {
+        Self::mlserver_with(&[Model::iris(weights)]).await
+    }
+
+    /// The same with several models.
+    pub async fn mlserver_with(models: &[Model<'_>]) -> Result<Self> {
         let venv = mlserver_venv()?;
-        let folder = folder(&["mlserver/make_model.py", "mlserver/iris.py", "iris.json"])?;
-        let made = Command::new(venv.join("bin/python"))
-            .current_dir(folder.path())
-            .args(["make_model.py", weights.name()])
-            .output()
-            .context("cannot run Python")?;
-        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let [http, grpc, metrics] = free_ports()?;
+        let folder = folder(&["mlserver/make_models.py", "mlserver/iris.py", "iris.json"])?;
+        run(Command::new(venv.join("bin/python")).arg("make_models.py"), &folder)?;
+        let ports = free_ports()?;
+        let [http, grpc, metrics] = ports;
         let settings = json!({
             "host": http.ip(),
             "http_port": http.port(),
@@ -94,15 +125,65 @@ impl ModelServer {
             "parallel_workers": 0,
         });
         std::fs::write(folder.path().join("settings.json"), settings.to_string())?;
-        let model = json!({
-            "name": "iris",
-            "implementation": "iris.Iris",
-            "parameters": {"uri": "./iris.joblib", "version": "v1"},
-        });
-        std::fs::write(folder.path().join("model-settings.json"), model.to_string())?;
+        for Model { name, version, weights } in models {
+            let settings = json!({
+                "name": name,
+                "implementation": "iris.Iris",
+                "parameters": {"uri": format!("../{}.joblib", weights.name()), "version": version},
+            });
+            let model = folder.path().join(name);
+            std::fs::create_dir(&model)?;
+            std::fs::write(model.join("model-settings.json"), settings.to_string())?;
+        }
         let mut command = Command::new(venv.join("bin/mlserver"));
-        command.current_dir(folder.path()).args(["start", "."]);
-        Self::start("mlserver", command, folder, [http, grpc, metrics], "/v2/health/ready").await
+        // Found from there, wherever a model is loaded from.
+        command.current_dir(folder.path()).env("PYTHONPATH", folder.path()).args(["start", "."]);
+        Self::start("mlserver", command, folder, ports, "/v2/health/ready").await
+    }
+
+    /// KServe's Python SDK, protocols V1 and V2. `KSERVE_VENV` names the virtual environment.
+    pub async fn kserve(models: &[Model<'_>]) -> Result<Self> {
+        let folder = folder(&["kserve/serve.py", "iris.json"])?;
+        let ports = free_ports()?;
+        let [http, grpc, _] = ports;
+        let mut command = Command::new(kserve_venv()?.join("bin/python"));
+        command.current_dir(folder.path()).arg("serve.py");
+        command.args([http, grpc].map(|address| address.port().to_string()));
+        command.args(models.iter().map(|m| format!("{}={}", m.name, m.weights.name())));
+        Self::start("kserve", command, folder, ports, "/v2/health/ready").await
+    }
+
+    /// MLflow's scoring server, started with `mlflow models serve`. `MLFLOW_VENV` names the virtual
+    /// environment.
+    pub async fn mlflow(weights: Weights) -> Result<Self> {
+        let venv = mlflow_venv()?;
+        let folder = folder(&["mlflow/make_model.py", "mlflow/iris.py", "iris.json"])?;
+        let make = ["make_model.py", weights.name()];
+        run(Command::new(venv.join("bin/python")).args(make), &folder)?;
+        let ports = free_ports()?;
+        let [http, _, _] = ports;
+        let mut command = Command::new(venv.join("bin/mlflow"));
+        command
+            .current_dir(folder.path())
+            .args(["models", "serve", "--model-uri=model", "--env-manager=local"])
+            .args(["--host=127.0.0.1", &format!("--port={}", http.port())])
+            // It starts its web server by name.
+            .env("PATH", path_with(&venv.join("bin"))?);
+        Self::start("mlflow", command, folder, ports, "/ping").await
+    }
+
+    /// LitServe with its own protocol and OpenAI's. `LITSERVE_VENV` names the virtual environment.
+    pub async fn litserve(weights: Weights) -> Result<Self> {
+        let folder = folder(&["litserve/serve.py", "iris.json"])?;
+        let ports = free_ports()?;
+        let [http, _, _] = ports;
+        let mut command = Command::new(litserve_venv()?.join("bin/python"));
+        command.current_dir(folder.path()).args([
+            "serve.py",
+            &http.port().to_string(),
+            weights.name(),
+        ]);
+        Self::start("litserve", command, folder, ports, "/health").await
     }
 
     async fn start(
@@ -128,6 +209,19 @@ impl ModelServer {
     }
 }
 
+/// Runs a program in this folder to its end.
+fn run(command: &mut Command, folder: &TempDir) -> Result<()> {
+    let ended = command.current_dir(folder.path()).output().context("cannot run Python")?;
+    anyhow::ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    Ok(())
+}
+
+fn path_with(first: &Path) -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("PATH")
+}
+
 /// The wrapper binds 0.0.0.0 and has no option for another address: the literals in its source are
 /// replaced while it is loaded, and the installed files stay as they are.
 const SELDON_ON_LOOPBACK: &str = r#"
@@ -149,6 +243,19 @@ pub(crate) fn seldon_venv() -> Result<PathBuf> {
 /// The virtual environment of MLServer and its client.
 pub(crate) fn mlserver_venv() -> Result<PathBuf> {
     venv("MLSERVER_VENV", "mlserver==1.7.1 and mlserver-sklearn==1.7.1")
+}
+
+/// The virtual environment of KServe's SDK and its clients.
+pub(crate) fn kserve_venv() -> Result<PathBuf> {
+    venv("KSERVE_VENV", "kserve==0.21.0")
+}
+
+fn mlflow_venv() -> Result<PathBuf> {
+    venv("MLFLOW_VENV", "mlflow-skinny==3.17.2, numpy and pandas")
+}
+
+fn litserve_venv() -> Result<PathBuf> {
+    venv("LITSERVE_VENV", "litserve==0.2.19")
 }
 
 fn venv(variable: &str, packages: &str) -> Result<PathBuf> {

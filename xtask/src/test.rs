@@ -196,6 +196,9 @@ fn models(run: &mut Run<'_>) -> Result<()> {
     environment.push(("MODELGATE", run.project.command()?.into()));
     environment.push(("SELDON_VENV", tools::seldon(run.project)?.into()));
     environment.push(("MLSERVER_VENV", tools::mlserver(run.project)?.into()));
+    environment.push(("KSERVE_VENV", tools::kserve(run.project)?.into()));
+    environment.push(("MLFLOW_VENV", tools::mlflow(run.project)?.into()));
+    environment.push(("LITSERVE_VENV", tools::litserve(run.project)?.into()));
     run.cargo_test(&tests, &environment)
 }
 

@@ -27,14 +27,16 @@ use tonic::{Code, IntoRequest as _, Request};
 use crate::support::{FLOWER, outcomes, settled};
 
 /// Header lines: names may repeat.
-type Metadata<'a> = &'a [(&'a str, &'a str)];
+pub type Metadata<'a> = &'a [(&'a str, &'a str)];
 
-async fn channel(address: SocketAddr) -> Result<Channel> {
+/// A connection to a server of gRPC.
+pub async fn channel(address: SocketAddr) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
     endpoint.connect().await.with_context(|| format!("connecting to {address}"))
 }
 
-fn request<T>(message: T, metadata: Metadata<'_>) -> Result<Request<T>> {
+/// A request with these header lines.
+pub fn request<T>(message: T, metadata: Metadata<'_>) -> Result<Request<T>> {
     let mut request = message.into_request();
     add(&mut request, metadata)?;
     Ok(request)
@@ -95,16 +97,16 @@ fn config(model: &str, family: &str, cluster: &str, ignore: &[&str]) -> Result<V
     }))
 }
 
-fn flower(id: &str) -> ModelInferRequest {
+/// A question with typed tensors for the probabilities of the classes.
+pub fn flower_of(flower: [f64; 4]) -> ModelInferRequest {
     ModelInferRequest {
         model_name: "iris".to_owned(),
-        id: id.to_owned(),
         inputs: vec![InferInputTensor {
             name: "flower".to_owned(),
             datatype: "FP64".to_owned(),
             shape: vec![1, 4],
             contents: Some(InferTensorContents {
-                fp64_contents: FLOWER.to_vec(),
+                fp64_contents: flower.to_vec(),
                 ..InferTensorContents::default()
             }),
             ..InferInputTensor::default()
@@ -115,6 +117,10 @@ fn flower(id: &str) -> ModelInferRequest {
         }],
         ..ModelInferRequest::default()
     }
+}
+
+fn flower(id: &str) -> ModelInferRequest {
+    ModelInferRequest { id: id.to_owned(), ..flower_of(FLOWER) }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The module in front of real model servers, called with their own protocols. Needs `ENVOY`,
-//! `MODELGATE_WASM`, `MODELGATE`, `SELDON_VENV` and `MLSERVER_VENV`.
+//! `MODELGATE_WASM`, `MODELGATE` and the environments of the servers: `SELDON_VENV`, `MLSERVER_VENV`,
+//! `KSERVE_VENV`, `MLFLOW_VENV` and `LITSERVE_VENV`.
 
 mod clients;
 mod grpc;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use testbed::client::Request;
 use testbed::iris::Iris;
-use testbed::model_servers::{ModelServer, Weights};
+use testbed::model_servers::{Model, ModelServer, Weights};
 
 use crate::support::{FLOWER, assert_close, open_inference, seldon};
 
@@ -27,4 +27,25 @@ async fn mlserver_predicts() -> Result<()> {
     assert_close(answer.pointer("/outputs/0/data"), &Iris::shadow()?.predict(&FLOWER)?)?;
     assert_eq!(Request::get("/prometheus").send(server.metrics).await?.status, 200);
     Ok(())
+}
+
+#[tokio::test]
+async fn kserve_mlflow_and_litserve_predict() -> Result<()> {
+    let expected = Iris::shadow()?.predict(&FLOWER)?;
+    let kserve = ModelServer::kserve(&[Model::iris(Weights::Shadow)]).await?;
+    let question = Request::post_json("/v1/models/iris:predict", &json!({"instances": [FLOWER]}));
+    let answer = question.send(kserve.http).await?.json()?;
+    assert_close(answer.pointer("/predictions/0"), &expected)?;
+    drop(kserve);
+
+    let mlflow = ModelServer::mlflow(Weights::Shadow).await?;
+    let question = Request::post_json("/invocations", &json!({"inputs": [FLOWER]}));
+    let answer = question.send(mlflow.http).await?.json()?;
+    assert_close(answer.pointer("/predictions/0"), &expected)?;
+    drop(mlflow);
+
+    let litserve = ModelServer::litserve(Weights::Shadow).await?;
+    let question = Request::post_json("/predict", &json!({"instances": [FLOWER]}));
+    let answer = question.send(litserve.http).await?.json()?;
+    assert_close(answer.pointer("/predictions/0"), &expected)
 }

@@ -23,7 +23,7 @@ pub use chromium::chromium;
 pub use envoy::envoy;
 pub use go::{istio, kubernetes, registry};
 pub use node::node;
-pub use venv::{mlserver, seldon};
+pub use venv::{kserve, litserve, mlflow, mlserver, seldon};
 
 /// The folder of installed tools.
 #[derive(Debug)]
@@ -111,12 +111,15 @@ fn stamped(key: &str, folder: &Path) -> String {
 /// Installs the named tools, or all, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 10] = [
+    let tools: [(&str, Tool); 13] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-bindgen", wasm_bindgen_runner),
         ("seldon", seldon),
         ("mlserver", mlserver),
+        ("kserve", kserve),
+        ("mlflow", mlflow),
+        ("litserve", litserve),
         ("chromium", chromium),
         ("cargo-deny", cargo_deny),
         ("istio", istio),

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::sh;
 
-/// What the model servers run on: Seldon's wrapper from 3.9 with these pins, MLServer up to 3.12.
+/// What the model servers run on: Seldon's wrapper and MLServer from 3.9 with these pins, and up to 3.12.
 const SUPPORTED: std::ops::RangeInclusive<(u32, u32)> = (3, 9)..=(3, 12);
 
 /// A Python that can make virtual environments.
@@ -34,6 +34,11 @@ except ImportError:
 
 /// `PYTHON`, else the first on PATH that fits.
 pub fn python() -> Result<Python> {
+    python_from(*SUPPORTED.start())
+}
+
+/// The same, of this version at least.
+pub fn python_from(oldest: (u32, u32)) -> Result<Python> {
     let chosen = std::env::var_os("PYTHON");
     let names: Vec<OsString> = match &chosen {
         Some(python) => vec![python.clone()],
@@ -45,7 +50,7 @@ pub fn python() -> Result<Python> {
     for name in names {
         match sh::output(Command::new(&name).args(["-c", PROBE])) {
             None => unfit.push(format!("{} cannot be run", name.to_string_lossy())),
-            Some(answer) => match read(&answer) {
+            Some(answer) => match read(&answer, oldest) {
                 Ok(python) => return Ok(python),
                 Err(reason) => unfit.push(reason),
             },
@@ -53,18 +58,21 @@ pub fn python() -> Result<Python> {
     }
     unfit.dedup();
     bail!(
-        "no Python 3.9 to 3.12 with venv was found ({}): install one, for example with \
+        "no Python {}.{} to 3.12 with venv was found ({}): install one, for example with \
          `apt install python3 python3-venv`, or name one in the environment variable PYTHON",
+        oldest.0,
+        oldest.1,
         unfit.join("; ")
     )
 }
 
-fn read(answer: &str) -> Result<Python, String> {
+fn read(answer: &str, oldest: (u32, u32)) -> Result<Python, String> {
     let mut lines = answer.lines();
     let (version, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let mut numbers = version.split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if SUPPORTED.contains(&(major, minor)) => {}
+        (Some(Ok(major)), Some(Ok(minor)))
+            if (oldest..=*SUPPORTED.end()).contains(&(major, minor)) => {}
         _ => return Err(format!("{path} is version {version}")),
     }
     if lines.next() != Some("venv") {
@@ -81,7 +89,7 @@ mod tests {
     fn versions_and_venv_decide() {
         for version in ["3.9.0", "3.12.11"] {
             let python = Python { path: "/usr/bin/python3".into(), version: version.into() };
-            assert_eq!(read(&format!("{version}\n/usr/bin/python3\nvenv")), Ok(python));
+            assert_eq!(read(&format!("{version}\n/usr/bin/python3\nvenv"), (3, 9)), Ok(python));
         }
         for (answer, reason) in [
             ("3.13.0\n/p\nvenv", "/p is version 3.13.0"),
@@ -91,7 +99,9 @@ mod tests {
             ("", " is version "),
             ("3.11.2\n/p\nbare", "/p lacks venv or ensurepip, Debian's python3-venv"),
         ] {
-            assert_eq!(read(answer), Err(reason.to_owned()));
+            assert_eq!(read(answer, (3, 9)), Err(reason.to_owned()));
         }
+        let old = read("3.9.18\n/p\nvenv", (3, 10));
+        assert_eq!(old, Err("/p is version 3.9.18".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::python::{Python, python};
+use super::python::{Python, python, python_from};
 use crate::project::Project;
 use crate::sh;
 
@@ -26,10 +26,33 @@ pub fn seldon(project: &Project) -> Result<PathBuf> {
     })
 }
 
+/// What KServe's SDK, MLflow and LitServe, with these pins, run on at least.
+const RECENT: (u32, u32) = (3, 10);
+
 /// The environment of MLServer.
 pub fn mlserver(project: &Project) -> Result<PathBuf> {
     let requirements = requirements(project, "tests/models/mlserver-requirements.txt")?;
     install(project, "mlserver", "MLServer (530 MB)", &requirements, &[], |_| Ok(()))
+}
+
+/// The environment of KServe's Python SDK.
+pub fn kserve(project: &Project) -> Result<PathBuf> {
+    recent(project, "kserve", "KServe's Python SDK (400 MB)")
+}
+
+/// The environment of MLflow's scoring server.
+pub fn mlflow(project: &Project) -> Result<PathBuf> {
+    recent(project, "mlflow", "MLflow (280 MB)")
+}
+
+/// The environment of LitServe.
+pub fn litserve(project: &Project) -> Result<PathBuf> {
+    recent(project, "litserve", "LitServe (120 MB)")
+}
+
+fn recent(project: &Project, name: &str, about: &str) -> Result<PathBuf> {
+    let requirements = requirements(project, &format!("tests/models/{name}-requirements.txt"))?;
+    install_with(&python_from(RECENT)?, project, name, about, &requirements, &[], |_| Ok(()))
 }
 
 /// An environment with exactly these packages: the requirements name every dependency.
@@ -41,11 +64,23 @@ pub fn install(
     pip: &[&str],
     finish: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    let Python { path: python, version } = python()?;
+    install_with(&python()?, project, name, about, requirements, pip, finish)
+}
+
+fn install_with(
+    python: &Python,
+    project: &Project,
+    name: &str,
+    about: &str,
+    requirements: &str,
+    pip: &[&str],
+    finish: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let Python { path: python, version } = python;
     let key = format!("{requirements}\npython {version} {}", python.display());
     project.tools.install(name, about, &key, |venv, log| {
         let file = venv.join("requirements.txt");
-        sh::quietly(Command::new(&python).args(["-m", "venv"]).arg(venv), log)?;
+        sh::quietly(Command::new(python).args(["-m", "venv"]).arg(venv), log)?;
         fs::write(&file, requirements).with_context(|| format!("writing {}", file.display()))?;
         let mut install = Command::new(venv.join("bin/python"));
         install.args(["-m", "pip", "install", "--no-deps", "--progress-bar=off"]);
@@ -94,6 +129,9 @@ mod tests {
         for text in [
             include_str!("../../../tests/models/seldon-requirements.txt"),
             include_str!("../../../tests/models/mlserver-requirements.txt"),
+            include_str!("../../../tests/models/kserve-requirements.txt"),
+            include_str!("../../../tests/models/mlflow-requirements.txt"),
+            include_str!("../../../tests/models/litserve-requirements.txt"),
         ] {
             for line in text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
                 assert!(line.contains("=="), "{line}");
