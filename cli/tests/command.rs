@@ -96,6 +96,26 @@ fn the_examples_of_the_documentation_are_accepted() {
 }
 
 #[test]
+fn the_rules_for_each_provider_are_accepted_without_a_warning() {
+    let mut pages = files("docs/providers", "md");
+    // An index, without a rule of its own.
+    pages.retain(|page| !page.ends_with("README.md"));
+    assert!(!pages.is_empty(), "there are no pages");
+    let index = std::fs::read_to_string(root().join("docs/providers/README.md")).expect("an index");
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        let examples = examples(&text);
+        assert!(!examples.is_empty(), "{} has no rule", page.display());
+        for example in examples {
+            let checked = modelgate(&["check", "-"], &example);
+            assert_eq!(checked.stdout, "standard input: accepted\n", "{}", page.display());
+        }
+        let name = page.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        assert!(index.contains(&format!("]({name})")), "the index does not name {name}");
+    }
+}
+
+#[test]
 fn every_error_of_every_file_is_told() {
     let checked = modelgate(
         &["check", "no-such-file.yaml", "-", "wasmplugin/gateway.yaml"],
