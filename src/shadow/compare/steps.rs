@@ -1,9 +1,10 @@
 //! What one comparison may cost, counted in steps: a value, a field, or 32 bytes of text that are looked
 //! at. Everything that reads or compares answers pays here, so that no answer costs more than its
-//! bytes; the unit is some tens of nanoseconds, in which the worker does nothing else.
+//! bytes; the unit is some tens of nanoseconds.
 
-/// Steps for one pair. Two answers of a mebibyte take fewer, whatever they hold.
-pub const MAX_STEPS: u32 = 1 << 22;
+/// Steps for one pair: enough for two answers with as many values as are read, and some tens of
+/// milliseconds, in which the worker does nothing else.
+pub const MAX_STEPS: u32 = 1 << 21;
 
 /// Steps that are left.
 #[derive(Debug)]
