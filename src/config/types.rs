@@ -281,8 +281,7 @@ settings! {
         /// Where Seldon v1 deployments are reached: the first segment of their paths.
         seldon_prefix: String = "/seldon".to_owned(),
         /// Which host belongs to which namespace, because addresses of Seldon v2 do not name one; the
-        /// first that matches. Beside `kserve.hostTemplate` name the hosts: where both fit, paths below
-        /// `/v2` are refused.
+        /// first that matches.
         seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
@@ -291,6 +290,10 @@ settings! {
         fixed: Vec<Fixed>,
         /// Suffixes of paths that are metrics, with any method.
         metrics_paths: Vec<String> = vec!["/prometheus".to_owned(), "/metrics".to_owned()],
+        /// Paths of servers of your own that are predictions with POST, as the server sees them:
+        /// `/classify_image` of a BentoML service, `/` of Ray Serve. The whole path, not a prefix. One
+        /// that is known to be something else is refused.
+        predict_paths: Vec<String>,
     }
 
     /// The namespace of a Seldon v2 installation.
@@ -309,13 +312,21 @@ settings! {
         namespaces: Vec<String>,
         /// `pathTemplate`, as `/serving/{namespace}/{name}`.
         path_template: Option<String>,
+        /// The services that there are, as `prod/iris`; addresses of others are refused. Empty: every
+        /// address of a template is taken for that of a service, and where `families` has `seldon-v2`,
+        /// paths below `/v2` are refused on the hosts of the template: without a service of that name
+        /// the routes of every host would take them.
+        services: Vec<String>,
     }
 
-    /// A route that chooses the model itself. It takes precedence over headers and paths.
+    /// A route that chooses the model itself. It takes precedence over headers and paths. Of several that
+    /// fit the more exact host decides, then the longer prefix, whatever the order of the list.
     pub struct Fixed {
         /// Host matches.
         hosts: Vec<String>,
-        /// Paths that begin with these segments.
+        /// Paths that begin with these segments. A path that begins with the text alone (`/chats` for
+        /// `/chat`) is refused, because a route by text would take it; write `/chat/` where the route
+        /// has that slash: then such paths are another's, and `/chat` itself is refused.
         path_prefix: String = "/".to_owned(),
         /// `namespace/name`.
         model: String,

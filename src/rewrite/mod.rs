@@ -1,8 +1,8 @@
 //! Friendly addresses: the first rule that matches gives the path, the authority and the headers that
 //! go upstream.
 //!
-//! Matching is by the path as the client wrote it, and what a variable catches goes on as it is:
-//! percent-encoding is never decoded. Hosts are compared in lower case and without port.
+//! A pattern's own text matches escapes of it as well (`%3A` is a `:`), and what a variable catches goes
+//! on as the client wrote it. Hosts are compared in lower case and without port.
 
 use crate::config::types;
 use crate::config::{Errors, Path};

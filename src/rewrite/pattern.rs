@@ -5,7 +5,7 @@ use crate::order;
 
 use super::template::is_variable;
 
-/// A path with variables, matched segment by segment against the path as the client wrote it.
+/// A path with variables, matched segment by segment; variables catch what the client wrote.
 ///
 /// A variable catches one segment or a part of it, never empty; at most one in a segment, so that
 /// there is only one way to match. `{name=**}` at the end, after a `/`, catches the rest of the path,
@@ -92,11 +92,10 @@ impl Pattern {
         for segment in &self.segments {
             let (first, rest) = cut(left?);
             match segment {
-                Segment::Literal(text) if text.as_bytes() == first => {}
+                Segment::Literal(text) if without(first, text, "") == Some(b"") => {}
                 Segment::Literal(_) => return None,
                 Segment::Variable { before, name, after } => {
-                    let value = first.strip_prefix(before.as_bytes())?;
-                    let value = value.strip_suffix(after.as_bytes())?;
+                    let value = without(first, before, after)?;
                     if value.is_empty() {
                         return None;
                     }
@@ -152,6 +151,48 @@ impl Segment {
         let (before, name, after) = (before.to_owned(), name.to_owned(), after.to_owned());
         Ok(Self::Variable { before, name, after })
     }
+}
+
+/// What is left of a segment without these texts at its beginning and end; `None` if they are not there.
+/// An escape counts as the byte that it stands for, as it does for a server and where targets are read:
+/// Envoy decodes only what need not be encoded, and `:` reaches the filter as `%3A`.
+fn without<'r>(segment: &'r [u8], before: &str, after: &str) -> Option<&'r [u8]> {
+    let (before, after) = (before.as_bytes(), after.as_bytes());
+    if ![segment, before, after].iter().any(|text| text.contains(&b'%')) {
+        return segment.strip_prefix(before)?.strip_suffix(after);
+    }
+    let mut rest = units(segment);
+    if !units(before).all(|(byte, _)| rest.next().is_some_and(|(found, _)| found == byte)) {
+        return None;
+    }
+    let left: Vec<(u8, usize)> = rest.collect();
+    let after: Vec<u8> = units(after).map(|(byte, _)| byte).collect();
+    let kept = left.len().checked_sub(after.len())?;
+    let (kept, end) = left.split_at_checked(kept)?;
+    if !end.iter().map(|(byte, _)| byte).eq(&after) {
+        return None;
+    }
+    let length = |units: &[(u8, usize)]| units.iter().map(|(_, length)| length).sum::<usize>();
+    let start = segment.len().checked_sub(length(&left))?;
+    segment.get(start..start.checked_add(length(kept))?)
+}
+
+/// The bytes that a text stands for, each with the length that it is written in.
+fn units(text: &[u8]) -> impl Iterator<Item = (u8, usize)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (&first, tail) = rest.split_first()?;
+        let escape = tail.get(..2).filter(|_| first == b'%').and_then(decoded);
+        let (byte, length) = escape.map_or((first, 1), |byte| (byte, 3));
+        rest = rest.get(length..).unwrap_or_default();
+        Some((byte, length))
+    })
+}
+
+fn decoded(digits: &[u8]) -> Option<u8> {
+    let mut digits = digits.iter().map(|c| char::from(*c).to_digit(16));
+    let (high, low) = (digits.next()??, digits.next()??);
+    u8::try_from(high << 4 | low).ok()
 }
 
 /// The first segment, and what follows its `/` if there is one.

@@ -88,6 +88,20 @@ fn friendly_addresses_name_what_they_reach() {
             "/models/prod/iris:predict#f",
             "/seldon/prod/iris/api/v1.0/predictions#f prod/iris predict",
         ),
+        (
+            "POST",
+            "/models/prod/iris%3Apredict",
+            "/seldon/prod/iris/api/v1.0/predictions prod/iris predict",
+        ),
+        (
+            "POST",
+            "/mod%65ls/prod/iris%3apre%64ict",
+            "/seldon/prod/iris/api/v1.0/predictions prod/iris predict",
+        ),
+        ("POST", "/models/prod/%3Apredict", "-"),
+        ("POST", "/models/prod/iris%253Apredict", "-"),
+        ("POST", "/models/prod/iris%3predict", "-"),
+        ("POST", "/models/prod%2Firis%3Apredict", "-"),
         ("GET", "/models/prod/iris:predict", "-"),
         ("POST", "/models/prod/iris", "-"),
         ("POST", "/models/prod/:predict", "-"),
@@ -432,7 +446,10 @@ proptest! {
     }
 
     #[test]
-    fn patterns_round_trip_and_match_what_they_describe(text in words(), value in "[a-z%.~-]{1,5}") {
+    fn patterns_round_trip_and_match_what_they_describe(
+        text in words(),
+        value in "([a-z.~-]|%[0-9a-f]{2}){1,5}",
+    ) {
         let mut errors = Errors::default();
         if let Some(pattern) = Pattern::parse(&text, &Path::ROOT, &mut errors) {
             prop_assert_eq!(pattern.to_string(), &*text);

@@ -5,7 +5,7 @@ use super::sample::chosen;
 use super::settings::Shadows;
 use crate::config::types::SampleBy;
 use crate::request::Request;
-use crate::target::Address;
+use crate::target::{Address, is_stream};
 
 impl Shadows {
     /// The shadows of a request, in the order of the configuration.
@@ -47,10 +47,8 @@ impl Shadows {
 
 /// Copies, preflights, and what goes on for as long as both sides please.
 fn is_never_copied(request: &Request<'_>) -> bool {
-    let path = request.path_only();
-    let stream = [&b"/ModelStreamInfer"[..], b"/infer_stream", b"/generate_stream"];
     request.method == b"CONNECT"
-        || stream.iter().any(|tail| path.ends_with(tail))
+        || is_stream(request.path_only())
         || request.is_preflight()
         || request.headers().iter().any(|(name, value)| match *name {
             b":protocol" | b"upgrade" => true,
@@ -125,6 +123,9 @@ mod tests {
             &[(b"accept", b"Text/Event-Stream")],
             &[(b":path", b"/inference.GRPCInferenceService/ModelStreamInfer")],
             &[(b":path", b"/v2/models/m/infer_stream?x")],
+            &[(b":path", b"/v2/models/m/infer_stream/chat/completions")],
+            &[(b":path", b"/v2/models/m/versions/1/infer_stream/embeddings")],
+            &[(b":path", b"/generate_stream/")],
             &[
                 (b":method", b"OPTIONS"),
                 (b"origin", b"https://a"),

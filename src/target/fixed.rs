@@ -4,40 +4,104 @@ use std::borrow::Cow;
 
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::matcher::StringMatch;
 
-use super::host::{Host, Hosts};
+use super::host::{Host, HostMatch, Hosts};
 use super::names::is_name;
 use super::operation::Operations;
-use super::path::{Plain, after};
-use super::{Model, Operation};
+use super::path::{Plain, after, is_under};
+use super::{Model, Operation, Refusal};
 
-/// One route.
+const TEXTUAL: Refusal =
+    Refusal::new("the path begins with the text of a fixed route and not with its segments");
+
+/// All routes.
+#[derive(Debug)]
+pub(super) struct FixedRoutes {
+    /// The one that decides first: the more exact host, then the longer prefix.
+    routes: Vec<Fixed>,
+}
+
+/// A route of one host.
 #[derive(Debug)]
 pub(super) struct Fixed {
-    hosts: Hosts,
+    host: HostMatch,
+    /// As it was written: a `/` at its end tells how Envoy's textual prefix reads it.
     prefix: Vec<u8>,
     model: String,
 }
 
-impl Fixed {
-    /// Compiles the route at `path`.
-    pub(super) fn compile(settings: &types::Fixed, path: &Path<'_>, errors: &mut Errors) -> Self {
-        super::resolve::check_path(&settings.path_prefix, &path.field("pathPrefix"), errors);
-        let names = settings.model.split_once('/');
-        if !names.is_some_and(|(ns, name)| is_name(ns.as_bytes()) && is_name(name.as_bytes())) {
-            let fix = "namespace/name, as prod/chat";
-            errors.add_value(&path.field("model"), "is not a model", &settings.model, fix);
+impl FixedRoutes {
+    /// Compiles the list at `path`.
+    pub(super) fn compile(settings: &[types::Fixed], path: &Path<'_>, errors: &mut Errors) -> Self {
+        let mut routes: Vec<Fixed> = Vec::new();
+        for (i, one) in settings.iter().enumerate() {
+            let path = path.index(i);
+            let prefix = &one.path_prefix;
+            super::resolve::check_path(prefix, &path.field("pathPrefix"), errors);
+            let names = one.model.split_once('/');
+            if !names.is_some_and(|(ns, name)| is_name(ns.as_bytes()) && is_name(name.as_bytes())) {
+                let fix = "namespace/name, as prod/chat";
+                errors.add_value(&path.field("model"), "is not a model", &one.model, fix);
+            }
+            let hosts = Hosts::compile(&one.hosts, &path.field("hosts"), errors).into_matches();
+            for host in hosts {
+                let route =
+                    Fixed { host, prefix: prefix.as_bytes().to_vec(), model: one.model.clone() };
+                if routes.iter().any(|other| other.is_same(&route)) {
+                    let what = "is never reached: an entry before it has the same host and prefix";
+                    errors.add_value(&path.field("pathPrefix"), what, prefix, "one of the two");
+                }
+                routes.push(route);
+            }
         }
-        Self {
-            hosts: Hosts::compile(&settings.hosts, &path.field("hosts"), errors),
-            prefix: settings.path_prefix.as_bytes().to_vec(),
-            model: settings.model.clone(),
-        }
+        routes.sort_by(|a, b| {
+            let (a_len, b_len) = (a.bare().len(), b.bare().len());
+            a.host.rank().cmp(&b.host.rank()).then(b_len.cmp(&a_len))
+        });
+        Self { routes }
     }
 
-    /// Whether the route takes this address: by the text of its prefix, as Istio's `prefix` does.
-    pub(super) fn takes(&self, host: &Host<'_>, path: &[u8]) -> bool {
-        path.starts_with(&self.prefix) && self.hosts.matches(host)
+    /// The index of the route that takes this address.
+    ///
+    /// Err: Istio's `prefix`, which is text, and Envoy's `path_separated_prefix` disagree on it. Which
+    /// of the two the operator's route is, is not known here.
+    pub(super) fn find(&self, host: &Host<'_>, path: &[u8]) -> Result<Option<usize>, Refusal> {
+        let begins = |route: &Fixed| path.starts_with(route.bare()) && route.host.matches(host);
+        for (index, route) in self.routes.iter().enumerate().filter(|(_, route)| begins(route)) {
+            let slash = route.prefix.ends_with(b"/");
+            let (as_text, by_segments) =
+                (path.starts_with(&route.prefix), is_under(path, route.bare()));
+            match (as_text, by_segments) {
+                (true, true) => return Ok(Some(index)),
+                (false, false) => {}
+                // The prefix `/` is everything in both, but for paths that are none.
+                _ if slash && route.bare().is_empty() => {}
+                _ => return Err(TEXTUAL),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The route.
+    pub(super) fn get(&self, index: usize) -> Option<&Fixed> {
+        self.routes.get(index)
+    }
+}
+
+impl Fixed {
+    /// The prefix without the `/` at its end.
+    fn bare(&self) -> &[u8] {
+        self.prefix.strip_suffix(b"/").unwrap_or(&self.prefix)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.host == other.host && self.bare() == other.bare()
+    }
+
+    /// Whether the operator names the very host.
+    pub(super) fn has_exact_host(&self) -> bool {
+        matches!(&self.host, HostMatch::Text(StringMatch::Exact(_)))
     }
 
     /// The model.

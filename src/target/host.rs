@@ -1,6 +1,7 @@
 //! Hosts: how `:authority` is read, and Istio's host match.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use super::Refusal;
 use crate::config::{Errors, Path};
@@ -50,14 +51,41 @@ impl<'a> Host<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Hosts(Vec<HostMatch>);
 
-#[derive(Debug, Clone)]
-enum HostMatch {
+/// One host match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HostMatch {
     /// `*`: also a request without a host, as Envoy's virtual host `*` takes it.
     Any,
     Text(StringMatch),
 }
 
+impl HostMatch {
+    /// Whether it matches.
+    pub(super) fn matches(&self, host: &Host<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Text(text) => text.matches(host.name()),
+        }
+    }
+
+    /// The order in which Envoy looks for a virtual host: exact, `*suffix`, `prefix*`, each with the
+    /// longest first, then `*`.
+    pub(super) fn rank(&self) -> (u8, Reverse<usize>) {
+        match self {
+            Self::Text(StringMatch::Exact(text)) => (0, Reverse(text.len())),
+            Self::Text(StringMatch::Suffix(text)) => (1, Reverse(text.len())),
+            Self::Text(StringMatch::Prefix(text)) => (2, Reverse(text.len())),
+            Self::Text(StringMatch::Present) | Self::Any => (3, Reverse(0)),
+        }
+    }
+}
+
 impl Hosts {
+    /// The matches, one for any host in the place of none.
+    pub(super) fn into_matches(self) -> Vec<HostMatch> {
+        if self.0.is_empty() { vec![HostMatch::Any] } else { self.0 }
+    }
+
     /// Compiles the list at `path`.
     pub fn compile(hosts: &[String], path: &Path<'_>, errors: &mut Errors) -> Self {
         let compiled = hosts.iter().enumerate().map(|(i, host)| {
@@ -79,11 +107,7 @@ impl Hosts {
 
     /// Whether one of them matches, or there is none.
     pub fn matches(&self, host: &Host<'_>) -> bool {
-        self.0.is_empty()
-            || self.0.iter().any(|pattern| match pattern {
-                HostMatch::Any => true,
-                HostMatch::Text(text) => text.matches(host.name()),
-            })
+        self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(host))
     }
 }
 

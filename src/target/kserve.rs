@@ -10,6 +10,8 @@ use super::path::after;
 
 const NOT_ONE: Refusal =
     Refusal::new("the host or path fits none, or several, of the namespaces of inference services");
+const UNKNOWN: Refusal =
+    Refusal::new("the host or path is that of an inference service that there is not");
 const OTHER_SERVICE: Refusal =
     Refusal::new("the host and the path select different inference services");
 
@@ -20,6 +22,8 @@ pub(super) struct KServe {
     /// With how many segments the template has.
     path: Option<(Pattern, usize)>,
     namespaces: Vec<String>,
+    /// `namespace/name`, sorted; empty: not known.
+    services: Vec<String>,
 }
 
 /// An inference service that an address names.
@@ -51,6 +55,18 @@ impl KServe {
             }
             if settings.namespaces.iter().take(i).any(|other| other == namespace) {
                 errors.add_value(&path, "is listed twice", namespace, "each namespace once");
+            }
+        }
+        for (i, service) in settings.services.iter().enumerate() {
+            let path = path.field("services");
+            let path = path.index(i);
+            let label = |part: &str| is_name(part.as_bytes()) && !part.contains('.');
+            if !service.split_once('/').is_some_and(|(ns, name)| label(ns) && label(name)) {
+                let fix = "namespace/name, as prod/iris";
+                errors.add_value(&path, "is not an inference service", service, fix);
+            }
+            if settings.services.iter().take(i).any(|other| other == service) {
+                errors.add_value(&path, "is listed twice", service, "each service once");
             }
         }
         let mut pattern = |field: &str, template: &Option<String>, boundary: u8| {
@@ -96,7 +112,14 @@ impl KServe {
             let path = path.field("namespaces");
             errors.warn(Warning::NoEffect, &path, "are not needed", fix);
         }
-        Self { host, path: by_path, namespaces: settings.namespaces.clone() }
+        let mut services = settings.services.clone();
+        services.sort_unstable();
+        Self { host, path: by_path, namespaces: settings.namespaces.clone(), services }
+    }
+
+    /// Whether it is known which services there are. Then each address has routes of its own.
+    pub(super) fn knows_services(&self) -> bool {
+        !self.services.is_empty()
     }
 
     /// The inference service of an address; `None` if neither host nor path has a template's shape.
@@ -139,7 +162,11 @@ impl KServe {
         if service.contains(&b'.') || namespace.contains(&b'.') {
             return Err(NOT_A_NAME);
         }
-        Ok(Some(format!("{}/{}", name(namespace)?, name(service)?)))
+        let id = format!("{}/{}", name(namespace)?, name(service)?);
+        if self.knows_services() && self.services.binary_search(&id).is_err() {
+            return Err(UNKNOWN);
+        }
+        Ok(Some(id))
     }
 }
 

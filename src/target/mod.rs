@@ -84,6 +84,12 @@ pub fn behind_route(path: &[u8], segments: usize) -> &[u8] {
     path.get(start..).unwrap_or(path)
 }
 
+/// Whether a path, without its query, is that of a stream: of gRPC messages, or of events.
+pub fn is_stream(path: &[u8]) -> bool {
+    path.split(|c| *c == b'/')
+        .any(|s| matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream"))
+}
+
 /// The model that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model<'a> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::config::types::{self, Family};
 use crate::config::{Errors, Path};
 
-use super::fixed::Fixed;
+use super::fixed::FixedRoutes;
 use super::host::Host;
 use super::kserve::{self, KServe};
 use super::location::Location;
@@ -22,7 +22,7 @@ const CONTRADICTION: Refusal =
 /// Reads addresses.
 #[derive(Debug)]
 pub struct Targets {
-    fixed: Vec<Fixed>,
+    fixed: FixedRoutes,
     families: Vec<Family>,
     seldon_v1: Option<SeldonV1>,
     seldon_v2: Option<SeldonV2>,
@@ -55,11 +55,8 @@ impl Targets {
             let path = path.field("metricsPaths");
             check_path(metrics, &path.index(i), errors);
         }
-        let fixed = settings.fixed.iter().enumerate().map(|(i, one)| {
-            let path = path.field("fixed");
-            Fixed::compile(one, &path.index(i), errors)
-        });
-        let fixed = fixed.collect();
+        let fixed = FixedRoutes::compile(&settings.fixed, &path.field("fixed"), errors);
+        check_predict_paths(settings, path, errors);
         let targets = Self {
             fixed,
             families: settings.families.clone(),
@@ -67,7 +64,7 @@ impl Targets {
             seldon_v2: has(Family::SeldonV2)
                 .then(|| SeldonV2::compile(&settings.seldon_v2, &path.field("seldonV2"), errors)),
             kserve: has(Family::KServe).then(|| KServe::compile(&settings.kserve, &kserve, errors)),
-            operations: Operations::new(&settings.metrics_paths),
+            operations: Operations::new(&settings.metrics_paths, &settings.predict_paths),
         };
         (errors.errors().len() == before).then_some(targets)
     }
@@ -75,14 +72,14 @@ impl Targets {
     /// What an address reaches. `Ok(None)`: it is outside every territory (only then may
     /// `exclude.hosts` take it). `Err`: no server may see it, 400.
     ///
-    /// Fixed routes come first, by the text of their prefix, and regardless of `seldon-model`: the
-    /// route behind overwrites it.
+    /// Fixed routes come first, and regardless of `seldon-model`: the route behind overwrites it.
     pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address<'a>>, Refusal> {
         if let Some(address) = self.fixed(at) {
             return address.map(Some);
         }
         if self.families.is_empty() {
-            return Ok(None);
+            let fixed = |path: Vec<u8>| self.fixed.find(&at.host, &path) != Ok(None);
+            return if other_readings(at.path()).any(fixed) { Err(DISGUISED) } else { Ok(None) };
         }
         let path = at.path();
         let territory = self.territory(at, path)?;
@@ -102,15 +99,22 @@ impl Targets {
         let operation = |segments| self.operations.of(after(plain.decoded(), segments), at.method);
 
         // In the virtual host of a service of KServe's /v2 is its own path. But the template fits
-        // hosts without a service as well, and there the routes for every host take it.
+        // hosts without a service as well, and there the routes for every host take it, whatever hosts
+        // Seldon v2 is said to have.
         if let Some(service) = kserve {
-            let v2_path =
-                v2_path && self.seldon_v2.as_ref().is_some_and(|v2| v2.has_host(&at.host));
+            let v2_path = v2_path && !self.kserve.as_ref().is_some_and(KServe::knows_services);
             if v1_path || v1_headers || v2_header || v2_path {
                 return Err(CONTRADICTION);
             }
             let model = Model { id: Cow::Owned(service.id), predictor: None };
-            let (operation, routed) = (operation(service.segments), service.segments);
+            let routed = service.segments;
+            // The server says there that it is alive; the router of an inference graph takes its
+            // requests there.
+            let operation = match (after(plain.decoded(), routed), at.method) {
+                (b"", b"GET" | b"HEAD") => Operation::Status,
+                (b"", b"POST" | b"OPTIONS") => Operation::Predict,
+                _ => operation(routed),
+            };
             let family = Family::KServe;
             return Ok(Some(Address { family, operation, model: Some(model), routed }));
         }
@@ -156,10 +160,18 @@ impl Targets {
 
     /// The fixed route that takes an address, and what it reaches.
     pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address<'a>, Refusal>> {
-        let index = self.fixed_at(&at.host, at.path())?;
-        let fixed = self.fixed.get(index)?;
-        if other_readings(at.path()).any(|path| self.fixed_at(&at.host, &path) != Some(index)) {
+        let found = match self.fixed.find(&at.host, at.path()) {
+            Ok(found) => found,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let fixed = self.fixed.get(found?)?;
+        if other_readings(at.path()).any(|path| self.fixed.find(&at.host, &path) != Ok(found)) {
             return Some(Err(DISGUISED));
+        }
+        // The virtual host of an inference service has no routes for every host.
+        let service = || self.kserve.as_ref()?.service(&at.host, b"").ok()?;
+        if !fixed.has_exact_host() && service().is_some_and(|one| one.id != *fixed.model().id) {
+            return Some(Err(CONTRADICTION));
         }
         if let Err(refusal) = self.check_seldon_v1(at, Some(&fixed.model())) {
             return Some(Err(refusal));
@@ -244,11 +256,6 @@ impl Targets {
         self.families.first().copied().unwrap_or(Family::SeldonV2)
     }
 
-    /// Which route of [`Self::fixed`] takes a path.
-    fn fixed_at(&self, host: &Host<'_>, path: &[u8]) -> Option<usize> {
-        self.fixed.iter().position(|fixed| fixed.takes(host, path))
-    }
-
     /// Whose routes may take a path.
     fn territory(&self, at: &Location<'_>, path: &[u8]) -> Result<Territory, Refusal> {
         let kserve = match &self.kserve {
@@ -256,7 +263,7 @@ impl Targets {
             None => None,
         };
         Ok(Territory {
-            fixed: self.fixed_at(&at.host, path),
+            fixed: self.fixed.find(&at.host, path)?,
             v1_path: self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path)),
             v1_headers: self.seldon_v1.is_some()
                 && at.routing.seldon_v1().is_some()
@@ -318,6 +325,21 @@ pub(super) fn check_path(text: &str, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
+/// A path of the operator's own must not make a prediction of what is known to be something else.
+fn check_predict_paths(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) {
+    let operations = Operations::new(&settings.metrics_paths, &[]);
+    for (i, predict) in settings.predict_paths.iter().enumerate() {
+        let path = path.field("predictPaths");
+        let path = path.index(i);
+        check_path(predict, &path, errors);
+        let known = operations.of_any_method(predict.trim_matches('/').as_bytes());
+        if !matches!(known, Operation::Predict | Operation::Other) {
+            let what = format!("is an address with the operation {}", known.as_str());
+            errors.add_value(&path, what, predict, "the path of a prediction");
+        }
+    }
+}
+
 fn check_prefix(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) {
     let prefix = &settings.seldon_prefix;
     let path = path.field("seldonPrefix");
@@ -336,5 +358,10 @@ fn check_prefix(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors)
 }
 
 fn no_kserve() -> types::KServe {
-    types::KServe { host_template: None, namespaces: Vec::new(), path_template: None }
+    types::KServe {
+        host_template: None,
+        namespaces: Vec::new(),
+        path_template: None,
+        services: Vec::new(),
+    }
 }

@@ -50,11 +50,6 @@ impl SeldonV2 {
         is_under(path, b"/v2")
     }
 
-    /// Whether it is reached by this host.
-    pub(super) fn has_host(&self, host: &Host<'_>) -> bool {
-        self.installations.iter().any(|(hosts, _)| hosts.matches(host))
-    }
-
     /// Whether its gRPC routes take the path, in one reading or another.
     pub(super) fn takes_grpc(path: &[u8]) -> bool {
         let taken = |path: &[u8]| path.starts_with(b"/inference.GRPCInferenceService");
@@ -76,6 +71,9 @@ impl SeldonV2 {
         }
         let by_path = by_path(plain)?;
         let by_header = routing.seldon_model.map(name).transpose()?;
+        if let Some(header) = by_header {
+            check_repository(plain, header)?;
+        }
         let model = match (by_header, by_path) {
             (Some(header), Some(path)) if !path.agrees_with(header) => return Err(OTHER_MODEL),
             (Some(header), _) => Cow::Borrowed(header),
@@ -108,6 +106,28 @@ impl ByPath<'_> {
             Self::Pipeline(_) => rest == Some(".pipeline"),
         }
     }
+}
+
+/// Refuses a path of the model repository that names another model than the header by which it is
+/// routed: the server that holds that one may hold others as well, and would load or unload them. Its
+/// agent calls a model by name and version there, as `iris_1`, and no name has a `_` of its own.
+fn check_repository(plain: &Plain<'_>, header: &str) -> Result<(), Refusal> {
+    let segments = Segments::of(plain.decoded());
+    let [b"v2", b"repository", rest @ ..] = segments.as_slice() else { return Ok(()) };
+    let fits = |named: &[u8]| {
+        named.strip_prefix(header.as_bytes()).is_some_and(|version| match version {
+            [] => true,
+            [b'_', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+            _ => false,
+        })
+    };
+    // With and without the name of a repository.
+    let named = |rest: &[&[u8]]| match rest {
+        [b"models", named, ..] => fits(named),
+        _ => true,
+    };
+    let behind = rest.get(1..).filter(|rest| rest.len() > 2).unwrap_or_default();
+    if named(rest) && named(behind) { Ok(()) } else { Err(OTHER_MODEL) }
 }
 
 /// What the path names, as Seldon's filter reads it before any decoding.

@@ -10,6 +10,7 @@ use crate::config::read::Read;
 use crate::config::{Errors, Path, types};
 
 mod addresses;
+mod documented;
 
 fn compile(settings: Value) -> Result<Targets, String> {
     let mut errors = Errors::default();
@@ -128,6 +129,47 @@ fn settings_that_cannot_be_carried_out_are_refused() {
             "targets.seldonV2[0].hosts[0]: holds a port",
         ),
         (json!({"metricsPaths": ["metrics"]}), "targets.metricsPaths[0]: is not usable"),
+        (json!({"predictPaths": ["a"]}), "targets.predictPaths[0]: is not usable"),
+        (
+            json!({"predictPaths": ["/metrics"]}),
+            "targets.predictPaths[0]: is an address with the operation metrics",
+        ),
+        (
+            json!({"predictPaths": ["/x", "/v2/repository/index"]}),
+            "targets.predictPaths[1]: is an address with the operation admin",
+        ),
+        (
+            json!({"predictPaths": ["/shutdown"]}),
+            "targets.predictPaths[0]: is an address with the operation admin",
+        ),
+        (
+            json!({"predictPaths": ["/v1/models"]}),
+            "targets.predictPaths[0]: is an address with the operation metadata",
+        ),
+        (
+            json!({"predictPaths": ["/stats"], "metricsPaths": ["/stats"]}),
+            "targets.predictPaths[0]: is an address with the operation metrics",
+        ),
+        (
+            json!({"predictPaths": ["/inference.GRPCInferenceService/RepositoryModelLoad"]}),
+            "targets.predictPaths[0]: is an address with the operation admin",
+        ),
+        (
+            json!({"fixed": [{"model": "a/b"}, {"model": "a/c", "hosts": ["a.org", "*"]}]}),
+            "targets.fixed[1].pathPrefix: is never reached",
+        ),
+        (
+            json!({"fixed": [{"model": "a/b", "hosts": ["A.org"], "pathPrefix": "/x"}, {"model": "a/c", "hosts": ["a.org"], "pathPrefix": "/x/"}]}),
+            "targets.fixed[1].pathPrefix: is never reached",
+        ),
+        (
+            json!({"families": ["kserve"], "kserve": {"hostTemplate": "{name}.{namespace}.x.org", "services": ["iris"]}}),
+            "targets.kserve.services[0]: is not an inference service",
+        ),
+        (
+            json!({"families": ["kserve"], "kserve": {"hostTemplate": "{name}.{namespace}.x.org", "services": ["a/b", "a/b"]}}),
+            "targets.kserve.services[1]: is listed twice",
+        ),
         (json!({"fixed": [{"model": "chat"}]}), "targets.fixed[0].model: is not a model"),
         (
             json!({"fixed": [{"model": "a/b", "pathPrefix": "x"}]}),

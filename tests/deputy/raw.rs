@@ -6,7 +6,8 @@ use modelgate::request::Header;
 use super::site::Site;
 
 /// Each kind of model, as the only one that a caller may use.
-const CALLERS: [&str; 4] = ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat"];
+const CALLERS: [&str; 5] =
+    ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat", "prod/nosuch"];
 
 /// The gateway as each of the callers meets it.
 pub struct Sites(Vec<Site>);

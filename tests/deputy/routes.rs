@@ -85,6 +85,12 @@ fn virtual_services(sent: &Sent, path: &[u8], models: &mut BTreeSet<String>) {
             models.insert(format!("{namespace}/{name}"));
         }
     }
+    // Routes that choose the model themselves, by text with the longer one first, or by segments.
+    if path.starts_with(b"/serve/iris-secret") {
+        models.insert("prod/iris-secret".to_owned());
+    } else if path.starts_with(b"/serve/iris") {
+        models.insert("prod/iris".to_owned());
+    }
     for (namespace, name, predictor) in EXPLAINERS {
         if below(format!("/seldon/{namespace}/{name}-explainer/{predictor}/")) {
             models.insert(format!("{namespace}/{name}"));

@@ -62,7 +62,7 @@ impl Spellings {
         let mut host = GATEWAY.to_owned();
         let mut headers = Vec::new();
         let (namespace, name) = DEPLOYMENTS[self.below(DEPLOYMENTS.len())];
-        let path = match self.below(14) {
+        let path = match self.below(16) {
             0 | 1 => format!("/seldon/{namespace}/{name}{}", self.pick(&TAILS)),
             2 => {
                 let (namespace, name, predictor) = EXPLAINERS[self.below(EXPLAINERS.len())];
@@ -99,6 +99,19 @@ impl Spellings {
             9 => {
                 host = FIXED_HOST.to_owned();
                 self.pick(&TAILS).to_owned()
+            }
+            14 => {
+                let name = self.pick(&["iris", "iris-secret", "irisx", "iris-"]);
+                format!("/serve/{name}{}", self.pick(&TAILS))
+            }
+            // A host of KServe's template that has no virtual host.
+            15 => {
+                host = "nosuch-prod.example.com".to_owned();
+                if self.once_in(2) {
+                    format!("/v2/models/iris{}", self.pick(&MESH_TAILS))
+                } else {
+                    self.pick(&TAILS).to_owned()
+                }
             }
             12 => {
                 host = EXCLUDED_HOST.to_owned();
