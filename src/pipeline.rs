@@ -50,7 +50,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What the client is told; `None` where the request goes on.
     pub answer: Option<Answer>,
-    /// What changes before it goes on, `:path` and `:authority` included.
+    /// What changes before it goes on, `:path` and `:authority` included. Of a request that is
+    /// answered, `:path` is what access logs may show.
     pub edits: Edits,
     /// A `Set-Cookie` that the response gets.
     pub set_cookie: Option<Vec<u8>>,
@@ -167,6 +168,7 @@ impl Plan {
         };
         if let Err(refusal) = self.run(request, cache, admits, &mut decision) {
             decision.verdict = Verdict::Refused;
+            self.hide_tokens(request, &mut decision.edits);
             decision.answer = Some(Answer {
                 code: 400,
                 body: refusal.reason,
@@ -215,10 +217,8 @@ impl Plan {
         let subject =
             Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
-        let path = if bypassed {
+        let path = if bypassed || request.is_preflight() {
             self.authenticator.strip(request, &mut decision.edits)
-        } else if request.is_preflight() {
-            None
         } else {
             let result = self.authenticator.authenticate(request, cache, &mut decision.edits);
             decision.tokens = result.tokens;
@@ -228,6 +228,7 @@ impl Plan {
                 authn::Verdict::Identified(identity) => decision.identity = Some(identity),
                 authn::Verdict::Refused(failure) => {
                     decision.verdict = Verdict::Unauthenticated;
+                    self.hide_tokens(request, &mut decision.edits);
                     decision.answer = Some(Answer {
                         code: u32::from(failure.code),
                         body: failure.text,
@@ -302,6 +303,13 @@ impl Plan {
             );
         if !trusted {
             self.sanitiser.apply(request, edits);
+        }
+    }
+
+    /// Takes tokens out of the query of a request that is refused: access logs show the path.
+    fn hide_tokens(&self, request: &Request<'_>, edits: &mut Edits) {
+        if let Some(path) = self.authenticator.strip(request, edits) {
+            edits.set(b":path", path);
         }
     }
 

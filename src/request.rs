@@ -31,6 +31,10 @@ pub trait Host {
     fn peer(&self) -> Option<Peer> {
         None
     }
+    /// Whether it checks signatures, as far as is known: they are cheaper there.
+    fn checks_signatures(&self) -> bool {
+        true
+    }
     /// Checks a signature. `None` where the host cannot, and the engine must.
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
         None

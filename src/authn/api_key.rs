@@ -17,6 +17,9 @@ use crate::request::Request;
 /// The issuer of an API key's identity. No token may carry it.
 pub const ISSUER: &str = "apikey";
 
+/// The longest prefix, in bytes.
+const PREFIX_MAX: usize = 64;
+
 /// The longest name of a key, in bytes.
 const NAME_MAX: usize = 253;
 
@@ -27,8 +30,15 @@ const HASH_BYTES: usize = 32;
 pub struct ApiKeys {
     /// In lower case.
     pub header: Vec<u8>,
+    /// What stands before a key.
+    pub prefix: Vec<u8>,
+    /// Tokens stand in the header, too: keys are told from them by their form.
+    pub beside_tokens: bool,
     keys: Vec<ApiKey>,
 }
+
+/// How keys begin that `modelgate key new` makes. No token does: it is not the base64url of `{`.
+pub const FORM: &[u8] = b"mg_";
 
 struct ApiKey {
     hash: [u8; HASH_BYTES],
@@ -78,14 +88,37 @@ impl ApiKeys {
             })
             .collect();
         let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
-        if keys.is_empty() { None } else { Some(Self { header: header?, keys }) }
+        let prefix = settings.prefix.clone().into_bytes();
+        let is_text = prefix.iter().all(|c| matches!(c, b' '..=b'~')) && prefix.len() <= PREFIX_MAX;
+        if !is_text || prefix.starts_with(b" ") {
+            errors.add_value(
+                &path.field("prefix"),
+                "cannot stand before a key",
+                &settings.prefix,
+                "at most 64 printable ASCII characters, no space first, as \"Bearer \"",
+            );
+        }
+        if keys.is_empty() {
+            return None;
+        }
+        Some(Self { header: header?, prefix, beside_tokens: false, keys })
+    }
+
+    /// The key in a line of the header.
+    fn key<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
+        let key = line.strip_prefix(self.prefix.as_slice())?;
+        (!self.beside_tokens || key.starts_with(FORM)).then_some(key)
+    }
+
+    /// Whether a request holds a key.
+    pub fn is_in(&self, request: &Request<'_>) -> bool {
+        request.lines(&self.header).any(|line| self.key(line).is_some())
     }
 
     /// Who sent the key; `None` without one.
     pub fn check(&self, request: &Request<'_>) -> Option<Result<Rc<Identity>, Rejection>> {
-        let mut lines = request.lines(&self.header);
-        let sent = lines.next()?;
-        if lines.next().is_some() {
+        let sent = request.lines(&self.header).find_map(|line| self.key(line))?;
+        if request.lines(&self.header).nth(1).is_some() {
             return Some(Err(Rejection::ApiKeyRepeated));
         }
         let hash = Hash::Sha256.of(sent);

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::Identity;
 use super::api_key::ApiKeys;
 use super::cache::{Key, SMALLEST, TokenCache, Verified};
+use super::cookies;
 use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
 use super::places::{Found, Tokens};
 use super::query;
 use super::remote::Remotes;
 use super::rule::{self, Keys, Rule, plain_name};
+use super::work::Work;
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::order;
@@ -106,6 +108,7 @@ struct Memory<'c> {
     cache: &'c mut TokenCache,
     last: LastRead,
     lack: Option<Lack>,
+    work: Work,
 }
 
 impl Memory<'_> {
@@ -157,10 +160,14 @@ impl Authenticator {
             .map(|(i, rule)| Rule::compile(rule, &mut remotes, &list.index(i), errors))
             .collect();
         let keys_path = path.field("apiKeys");
-        let api_keys =
+        let mut api_keys =
             ApiKeys::compile(&settings.api_keys, &rule::always_split(), &keys_path, errors);
         let rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
-        let rules = order::stable_by(rules, |a, b| a.issuer.cmp(&b.issuer));
+        let mut rules = order::stable_by(rules, |a, b| a.issuer.cmp(&b.issuer));
+        if let Some(keys) = &mut api_keys {
+            keys.beside_tokens = rules.iter().any(|r| r.places.headers().any(|h| h == keys.header));
+            rules.iter_mut().for_each(|rule| rule.places.leave_keys(keys));
+        }
         let key_header = api_keys.iter().map(|keys| keys.header.as_slice());
         let this = Self {
             output_headers: set(rules.iter().flat_map(|r| r.outputs.headers())),
@@ -190,12 +197,12 @@ impl Authenticator {
             );
         }
         let Some(keys) = &self.api_keys else { return };
-        if self.rules.iter().any(|r| r.places.headers().any(|h| h == keys.header)) {
+        if keys.beside_tokens && keys.prefix.is_empty() {
             errors.add_value(
                 &path.field("apiKeys").field("header"),
                 "also carries tokens",
                 String::from_utf8_lossy(&keys.header),
-                "a header of its own, as x-api-key",
+                "a header of its own, as x-api-key, or a prefix, as \"Bearer \"",
             );
         }
     }
@@ -229,7 +236,7 @@ impl Authenticator {
                 }
             };
         }
-        let mut memory = Memory { cache, last: None, lack: None };
+        let mut memory = Memory { cache, last: None, lack: None, work: Work::default() };
         let mut rejections = Rejections::default();
         for (index, rule) in self.rules.iter().enumerate() {
             let tokens = rule.places.find(request);
@@ -318,13 +325,16 @@ impl Authenticator {
         let Some((_, read)) = read else { return Err(Rejection::BadFormat) };
         let jws = read.as_ref().map_err(|rejection| *rejection)?;
         rule.accepts(jws, now)?;
+        if let Some(rejection) = memory.cache.refused(&key) {
+            return Err(rejection);
+        }
         let host = request.attributes().host();
         let verified = match (&rule.keys, remote) {
-            (Keys::Inline(keys), _) => rule.verify(keys, jws, token, host),
+            (Keys::Inline(keys), _) => rule.verify(keys, jws, token, host, &mut memory.work),
             (_, None) => Err(Rejection::KeysUnavailable),
             (_, Some((index, remote))) => match remote.keys(time) {
                 Some(keys) => {
-                    let verified = rule.verify(&keys, jws, token, host);
+                    let verified = rule.verify(&keys, jws, token, host, &mut memory.work);
                     if matches!(verified, Err(Rejection::NoKey)) {
                         memory.lacks(Lack { remote: index, wait: None });
                     }
@@ -337,7 +347,8 @@ impl Authenticator {
                     Err(Rejection::KeysUnavailable)
                 }
             },
-        }?;
+        };
+        let verified = verified.inspect_err(|why| memory.cache.refuse(&key, *why))?;
         memory.cache.put(&key, &verified, now);
         Ok((verified, TokenResult::Verified))
     }
@@ -352,7 +363,10 @@ impl Authenticator {
         request: &Request<'_>,
         edits: &mut Edits,
     ) -> Option<Vec<u8>> {
-        let path = if rule.forward { None } else { remove(rule, tokens, request.path, edits) };
+        let path = match rule.forward {
+            true => None,
+            false => remove(rule, tokens, request.path, request, edits),
+        };
         for (name, value) in &verified.lines.lines {
             edits.set(name, &**value);
         }
@@ -370,16 +384,16 @@ impl Authenticator {
         }
     }
 
-    /// Removes credentials without verifying them, for a request that bypasses authentication;
-    /// those of rules that forward them stay. The new path with query, if it changed.
+    /// Removes credentials without verifying them, for a request that bypasses authentication, or is
+    /// refused; those of rules that forward them stay. The new path with query, if it changed.
     pub fn strip(&self, request: &Request<'_>, edits: &mut Edits) -> Option<Vec<u8>> {
         let mut path: Option<Vec<u8>> = None;
         for rule in self.rules.iter().filter(|rule| !rule.forward) {
             let tokens = rule.places.find(request);
-            let shorter = remove(rule, &tokens, path.as_deref().unwrap_or(request.path), edits);
-            path = shorter.or(path);
+            let before = path.as_deref().unwrap_or(request.path);
+            path = remove(rule, &tokens, before, request, edits).or(path);
         }
-        if let Some(keys) = self.api_keys.as_ref().filter(|k| request.header(&k.header).is_some()) {
+        if let Some(keys) = self.api_keys.as_ref().filter(|keys| keys.is_in(request)) {
             edits.remove(&keys.header);
         }
         path
@@ -411,11 +425,21 @@ impl Authenticator {
     }
 }
 
-/// Removes the headers and the parameters that tokens were found in. Cookies stay, as in Envoy.
-fn remove(rule: &Rule, tokens: &Tokens<'_>, path: &[u8], edits: &mut Edits) -> Option<Vec<u8>> {
+/// Removes what tokens were found in: headers, parameters and cookies. The path without them, if it
+/// changed.
+fn remove(
+    rule: &Rule,
+    tokens: &Tokens<'_>,
+    path: &[u8],
+    request: &Request<'_>,
+    edits: &mut Edits,
+) -> Option<Vec<u8>> {
     for name in tokens.iter().filter_map(|found| rule.places.header(found.place)) {
         edits.remove(name);
     }
+    let cookies: Vec<&[u8]> =
+        tokens.iter().filter_map(|found| rule.places.cookie(found.place)).collect();
+    cookies::remove(&cookies, request, edits);
     let is_token = |encoded: &[u8]| {
         let mut names = tokens.iter().filter_map(|found| rule.places.param(found.place));
         names.any(|name| query::is(encoded, name))

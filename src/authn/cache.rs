@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::Identity;
 use super::claims::Validity;
+use super::failure::Rejection;
 use super::outputs::Lines;
 use super::places::Place;
+use super::refused::{Refused, Under};
 use crate::config::types;
 
 /// Entries in a set. Tokens that fall into one set only push each other out.
@@ -31,6 +33,7 @@ pub struct TokenCache {
     /// Where the next search for something to throw out begins.
     hand: usize,
     evicted: u64,
+    refused: Refused,
 }
 
 impl std::fmt::Debug for TokenCache {
@@ -86,6 +89,12 @@ impl<'a> Key<'a> {
     }
 }
 
+impl Key<'_> {
+    fn under(&self) -> Under {
+        Under { hash: self.hash, rule: self.rule, generation: self.generation }
+    }
+}
+
 struct Entry {
     token: Box<[u8]>,
     rule: usize,
@@ -116,7 +125,7 @@ impl TokenCache {
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || None);
         let used = count.saturating_mul(size_of::<Option<Box<Entry>>>());
-        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0 }
+        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0, refused: Refused::default() }
     }
 
     /// How many valid entries were thrown out to make room, since the beginning.
@@ -148,6 +157,19 @@ impl TokenCache {
         entries
             .find(|entry| same(&entry.token, key.token))
             .is_some_and(|entry| entry.verified.identity.issuer.as_deref() != Some(issuer))
+    }
+
+    /// Why these keys refused the token before: its signature is wrong, at whatever time.
+    pub fn refused(&self, key: &Key<'_>) -> Option<Rejection> {
+        self.refused.get(key.token, key.under())
+    }
+
+    /// Remembers a token whose signature is wrong.
+    pub fn refuse(&mut self, key: &Key<'_>, why: Rejection) {
+        let is_for_ever = matches!(why, Rejection::BadSignature | Rejection::Ed25519Length);
+        if is_for_ever && !self.slots.is_empty() {
+            self.refused.put(key.token, key.under(), why);
+        }
     }
 
     /// Keeps a token that was verified at `now` (seconds).

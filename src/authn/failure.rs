@@ -116,6 +116,8 @@ rejections! {
     AudienceNotAllowed = "Audiences in Jwt are not allowed", WrongAudience;
     /// No key has the key id and algorithm.
     NoKey = "Jwks doesn't have key to match kid or alg from Jwt", NoKey;
+    /// Without a key id there are too many keys to try. Envoy, which tries them all, has no text.
+    KeyAmbiguous = "Jwks doesn't have key to match kid or alg from Jwt", NoKey;
     /// There are no keys yet, or none any more that are fresh enough.
     KeysUnavailable = "Jwks remote fetch is failed", KeysUnavailable;
     /// A key of Ed25519 was tried, and the signature is none of its.

@@ -1,5 +1,7 @@
 //! A JSON Web Key Set (RFC 7517) or certificates by key id, and the choice of a key for a token.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, KeyKind};
@@ -8,31 +10,15 @@ use super::failure::Rejection;
 use super::json;
 use super::jws::{self, Jws};
 use super::key::Key;
-use crate::config::{Errors, Path, Warning};
+use super::remarks::{Note, Remarks, Which};
+use super::work::Work;
+use crate::config::{Errors, Path};
 use crate::request::Host;
 
 /// The keys of an issuer; at least one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeySet {
     keys: Vec<Jwk>,
-}
-
-/// A single key of a set.
-#[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
-    /// In a list.
-    Index(usize),
-    /// A certificate.
-    Id(&'a str),
-}
-
-/// Something to be said of a single key.
-#[derive(Debug, Clone, Copy)]
-pub enum Note {
-    /// It cannot or may not verify.
-    LeftOut(&'static str),
-    /// Its secret half is there, too.
-    Private,
 }
 
 /// Why a text is no key set.
@@ -42,8 +28,12 @@ pub enum Unusable {
     Json(serde_json::Error),
     /// No `keys`.
     NoList,
-    /// No key that can verify.
-    NoKey,
+    /// OpenID Connect's discovery document, which says where the set is.
+    Discovery,
+    /// No key that can verify, and why each of them cannot.
+    NoKey(String),
+    /// More than [`MAX_KEYS`].
+    TooMany,
 }
 
 impl std::fmt::Display for Unusable {
@@ -51,7 +41,10 @@ impl std::fmt::Display for Unusable {
         match self {
             Self::Json(e) => write!(f, "is not a key set: {e}"),
             Self::NoList => f.write_str("is a key set without a list of keys"),
-            Self::NoKey => f.write_str("is a key set without a usable key"),
+            Self::Discovery => f.write_str("is a discovery document: the set is at its jwks_uri"),
+            Self::NoKey(why) if why.is_empty() => f.write_str("is a key set without a usable key"),
+            Self::NoKey(why) => write!(f, "is a key set without a usable key ({why})"),
+            Self::TooMany => write!(f, "has more than {MAX_KEYS} keys"),
         }
     }
 }
@@ -60,10 +53,13 @@ impl Unusable {
     /// What would be right.
     fn fix(&self) -> &'static str {
         match self {
-            Self::Json(_) | Self::NoList => "a JSON Web Key Set, as {\"keys\": [...]}",
-            Self::NoKey => {
+            Self::Json(_) | Self::NoList | Self::Discovery => {
+                "a JSON Web Key Set, as {\"keys\": [...]}"
+            }
+            Self::NoKey(_) => {
                 "a key for signatures: RSA of 2048 bits or more, EC, Ed25519, or a secret of 32 bytes or more"
             }
+            Self::TooMany => "the keys that sign tokens, and no others",
         }
     }
 }
@@ -72,8 +68,14 @@ impl Unusable {
 /// small objects a mebibyte would take a hundred, and the module's memory never shrinks.
 const MAX_VALUES: usize = 8 * 1024;
 
+/// The most keys of a set.
+const MAX_KEYS: usize = 256;
+
 /// How long a signature of Ed25519 is, in bytes.
 const ED25519_SIGNATURE: usize = 64;
+
+/// Why a key is left out.
+type Why = Cow<'static, str>;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Jwk {
@@ -87,70 +89,87 @@ impl KeySet {
     /// Reads a set from the configuration. Keys that cannot or may not verify are left out with a
     /// warning, as RFC 7517 §5 wants; a set that then has none is an error.
     pub fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
-        let set = Self::read(text.as_bytes(), &mut |which, note| {
-            let list = path.field("keys");
-            let place = match which {
-                Which::Index(i) => list.index(i),
-                Which::Id(id) => path.field(id),
-            };
-            match note {
-                Note::Private => errors.warn(
-                    Warning::PrivateKey,
-                    &place,
-                    "holds a private key",
-                    "remove d and everything else that is secret, and replace the key",
-                ),
-                Note::LeftOut(what) => errors.warn(
-                    Warning::KeyLeftOut,
-                    &place,
-                    format!("is left out: {what}"),
-                    "tokens signed with this key are refused",
-                ),
-            }
-        });
+        let mut remarks = Remarks::default();
+        let set = Self::read(text.as_bytes(), &mut remarks);
+        if !matches!(set, Err(Unusable::NoKey(_))) {
+            remarks.warn(path, errors);
+        }
         set.map_err(|unusable| errors.add(path, unusable.to_string(), unusable.fix())).ok()
     }
 
-    /// Reads a set; what is to be said of single keys is said with their places.
-    pub fn read(text: &[u8], note: &mut dyn FnMut(Which<'_>, Note)) -> Result<Self, Unusable> {
+    /// Reads a set, and remarks on single keys.
+    pub fn read(text: &[u8], remarks: &mut Remarks) -> Result<Self, Unusable> {
         let set = json::read(text, MAX_VALUES).map_err(Unusable::Json)?;
         let mut keys = Vec::new();
-        let mut add = |which: Which<'_>, jwk: Result<Jwk, &'static str>| match jwk {
-            Ok(key) => keys.push(key),
-            Err(what) => note(which, Note::LeftOut(what)),
-        };
         if let Some(certificates) = certificates(&set) {
             for (id, text) in certificates {
-                let jwk = |key| Jwk { id: Some(id.to_owned()), only: None, key };
-                add(Which::Id(id), certificate::key(text).map(jwk));
+                match certificate::key(text) {
+                    Ok(key) => keys.push(Jwk { id: Some(id.to_owned()), only: None, key }),
+                    Err(why) => remarks.add(Which::Id(id), Note::LeftOut(why.into())),
+                }
+                if keys.len() > MAX_KEYS {
+                    return Err(Unusable::TooMany);
+                }
             }
         } else {
-            let list = set.get("keys").and_then(Value::as_array).ok_or(Unusable::NoList)?;
+            let Some(list) = set.get("keys").and_then(Value::as_array) else {
+                let elsewhere = set.get("jwks_uri").is_some_and(Value::is_string);
+                return Err(if elsewhere { Unusable::Discovery } else { Unusable::NoList });
+            };
             for (i, item) in list.iter().enumerate() {
-                add(Which::Index(i), Jwk::read(item));
-            }
-            for (i, _) in list.iter().enumerate().filter(|(_, item)| item.get("d").is_some()) {
-                note(Which::Index(i), Note::Private);
+                let which = Which::Index(i, item.get("kid").and_then(Value::as_str));
+                match Jwk::read(item) {
+                    Ok(jwk) if jwk.key.kind() == KeyKind::Secret => {
+                        remarks.add(which, Note::Secret);
+                        keys.push(jwk);
+                    }
+                    Ok(jwk) => keys.push(jwk),
+                    Err(why) if is_for_something_else(item) => {
+                        remarks.add(which, Note::Unrelated(why));
+                    }
+                    Err(why) => remarks.add(which, Note::LeftOut(why)),
+                }
+                if item.get("d").is_some_and(|d| !d.is_null()) {
+                    remarks.add(which, Note::Private);
+                }
+                if keys.len() > MAX_KEYS {
+                    return Err(Unusable::TooMany);
+                }
             }
         }
-        if keys.is_empty() { Err(Unusable::NoKey) } else { Ok(Self { keys }) }
+        if keys.is_empty() { Err(Unusable::NoKey(remarks.all())) } else { Ok(Self { keys }) }
     }
 
     /// How many keys there are.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// Checks a token's signature with the keys that may have made it. A token or a key without an
-    /// id leaves the choice to the others.
-    pub fn verify(&self, jws: &Jws, text: &[u8], host: &dyn Host) -> Result<(), Rejection> {
+    /// id leaves the choice to the others: to all of them, if that is not too much work.
+    pub fn verify(
+        &self,
+        jws: &Jws,
+        text: &[u8],
+        host: &dyn Host,
+        work: &mut Work,
+    ) -> Result<(), Rejection> {
+        let other = |(a, b)| a != b;
+        let candidates = || {
+            self.keys.iter().filter(|jwk| {
+                !jwk.id.as_deref().zip(jws.key_id()).is_some_and(other)
+                    && jwk.only.is_none_or(|only| only == jws.algorithm)
+            })
+        };
+        let price = |jwk: &Jwk| jwk.key.price(jws.algorithm, text, &jws.signature, host);
+        if !Work::allows(candidates().map(price)) {
+            return Err(Rejection::KeyAmbiguous);
+        }
         let mut tried = false;
-        for jwk in &self.keys {
-            let other = |(a, b)| a != b;
-            if jwk.id.as_deref().zip(jws.key_id()).is_some_and(other)
-                || jwk.only.is_some_and(|only| only != jws.algorithm)
-            {
-                continue;
+        for jwk in candidates() {
+            if !work.take(price(jwk)) {
+                return Err(Rejection::KeyAmbiguous);
             }
             if jwk.key.verify(jws.algorithm, text, &jws.signature, host) {
                 return Ok(());
@@ -167,16 +186,21 @@ impl KeySet {
 
 impl Jwk {
     /// Reads a key, or says why it is left out.
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        let Value::Object(jwk) = value else { return Err("it is not an object") };
+    fn read(value: &Value) -> Result<Self, Why> {
+        let Value::Object(jwk) = value else { return Err("it is not an object".into()) };
         // RFC 7517 §4.2, §4.3: a key for something else does not verify.
-        if text(jwk, "use")?.is_some_and(|u| u != "sig") {
-            return Err("its use is not sig");
+        match text(jwk, "use")? {
+            // The latter is SPIFFE's own (Trust Domain and Bundle §4.2.2): it verifies JWTs.
+            None | Some("sig" | "jwt-svid") => {}
+            Some("enc") => return Err("its use is enc".into()),
+            Some("x509-svid") => return Err("its use is x509-svid".into()),
+            Some(_) => return Err("its use is neither sig nor jwt-svid".into()),
         }
         match jwk.get("key_ops") {
-            None => {}
+            None | Some(Value::Null) => {}
             Some(Value::Array(ops)) if ops.iter().any(|op| op == "verify") => {}
-            Some(_) => return Err("its key_ops do not list verify"),
+            Some(Value::Array(_)) => return Err("its key_ops do not list verify".into()),
+            Some(_) => return Err("its key_ops are not a list".into()),
         }
         let name = text(jwk, "alg")?.filter(|name| !name.is_empty());
         let only = name.map(|name| Algorithm::named(name).ok_or("its alg is not known"));
@@ -199,29 +223,36 @@ impl Jwk {
             _ => Err("its kty is not known"),
         }?;
         if let Some(alg) = only.filter(|alg| !key.fits(alg)) {
-            return Err(match alg.kind == key.kind() {
+            let why = match alg.kind == key.kind() {
                 true => "its secret is shorter than the hash of its alg",
                 false => "its alg does not fit its type and curve",
-            });
+            };
+            return Err(why.into());
         }
         let id = text(jwk, "kid")?.filter(|id| !id.is_empty()).map(str::to_owned);
         Ok(Self { id, only, key })
     }
 }
 
-/// A member that must be a string if it is there.
-fn text<'v>(jwk: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, &'static str> {
+/// Whether no token is ever signed with a key: one that encrypts, or an authority of SPIFFE's.
+fn is_for_something_else(jwk: &Value) -> bool {
+    matches!(jwk.get("use").and_then(Value::as_str), Some("enc" | "x509-svid"))
+}
+
+/// A member that must be a string if it is there. Some serialisers write null for what is not.
+fn text<'v>(jwk: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, Why> {
     match jwk.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err("one of its members is not a string"),
+        Some(_) => Err(format!("its {name} is not a string").into()),
     }
 }
 
 /// A number, a point or a secret in base64url, RFC 7518 §2.
-fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
-    let text = text(jwk, name)?.ok_or("one of its numbers is missing")?;
-    jws::base64url(text.as_bytes()).ok_or("one of its numbers is not unpadded base64url")
+fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Why> {
+    let text = text(jwk, name)?.ok_or_else(|| format!("its {name} is missing"))?;
+    jws::base64url(text.as_bytes())
+        .ok_or_else(|| format!("its {name} is not unpadded base64url").into())
 }
 
 /// Certificates by key id, where a set has nothing else.

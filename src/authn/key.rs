@@ -8,6 +8,7 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Hash, KeyKind};
 use super::der;
+use super::work::Price;
 use crate::request::{Host, SignatureCheck};
 
 /// Sizes of a modulus, in bits. RFC 7518 §3.3 asks for 2048; beyond 8192 a check takes too long.
@@ -46,12 +47,11 @@ impl Eq for Key {}
 impl Key {
     /// An RSA key of these big-endian numbers, or what is wrong with it.
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
+        // Some issuers write the sign byte of a DER integer, or a full word; it changes nothing.
+        let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
         if !matches!(exponent, [3] | [1, 0, 1]) {
             return Err("its exponent is neither 3 nor 65537");
         }
-        // Some issuers write the sign byte of a DER integer; it changes nothing.
-        let zeros = modulus.iter().take_while(|b| **b == 0).count();
-        let modulus = modulus.get(zeros..).unwrap_or_default();
         if modulus.len() > RSA_BITS.end().div_ceil(8) {
             return Err("it is longer than 8192 bits");
         }
@@ -126,6 +126,37 @@ impl Key {
             && (algorithm.kind != KeyKind::Secret || self.bytes.len() >= algorithm.hash.bytes())
     }
 
+    /// What [`verify`](Self::verify) costs; nothing where a look at the lengths is enough.
+    pub fn price(&self, by: &Algorithm, text: &[u8], signature: &[u8], host: &dyn Host) -> Price {
+        let size = u32::try_from(signature.len()).unwrap_or(u32::MAX);
+        let by_host = host.checks_signatures();
+        let elliptic = |by_host_units: u32| match by_host {
+            true => Price { units: by_host_units, in_module: false },
+            false => Price { units: by_host_units.saturating_mul(16), in_module: true },
+        };
+        match &self.public {
+            _ if !self.fits(by) => Price::default(),
+            Public::Rsa { bytes, .. } if signature.len() != *bytes => Price::default(),
+            // The square of its length, in units of 2048 bits.
+            Public::Rsa { .. } => {
+                let in_module = by.pss || !by_host;
+                let words = size.div_ceil(256);
+                let units = words.saturating_mul(words);
+                Price { units: units.saturating_mul(if in_module { 16 } else { 1 }), in_module }
+            }
+            Public::Ed25519(_) if signature.len() != ed25519::SIGNATURE_LENGTH => Price::default(),
+            Public::Ed25519(_) => Price { units: 16, in_module: true },
+            Public::Secret => {
+                let blocks = u32::try_from(text.len() / 2048).unwrap_or(u32::MAX);
+                Price { units: blocks.saturating_add(1), in_module: false }
+            }
+            _ if signature.len() != coordinate_bytes(by.kind).saturating_mul(2) => Price::default(),
+            Public::P256(_) => elliptic(2),
+            Public::P384(_) => elliptic(12),
+            Public::P521(_) => elliptic(16),
+        }
+    }
+
     /// Whether this key made the signature of `text`, with this algorithm: RFC 7515 §5.2 step 8.
     pub fn verify(&self, by: &Algorithm, text: &[u8], signature: &[u8], host: &dyn Host) -> bool {
         if !self.fits(by) {
@@ -176,6 +207,12 @@ impl Key {
             },
         }
     }
+}
+
+/// A big-endian number without its leading zeros.
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|b| **b == 0).count();
+    number.get(zeros..).unwrap_or_default()
 }
 
 /// How long a coordinate is, and half a signature.

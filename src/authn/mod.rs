@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`authenticator`] | all rules together |
 //! | `rule` | one rule |
-//! | `places`, `query` | where tokens stand in a request |
+//! | `places`, `query`, `cookies` | where tokens stand in a request |
 //! | `jws`, `json`, `claims` | reading a token |
 //! | `jwks`, `key`, `algorithm`, `certificate`, `der` | checking its signature |
+//! | `remarks` | what is said of keys that cannot be used |
+//! | `work` | how much checking a request may cause |
 //! | [`remote`] | key sets that are fetched |
 //! | `outputs` | telling the upstream |
-//! | [`cache`] | tokens that were verified before |
+//! | [`cache`], `refused` | tokens that were verified, or refused, before |
 //! | `api_key` | keys of machine clients |
 //! | [`failure`] | what a refused caller is told |
 
@@ -23,6 +25,7 @@ pub mod authenticator;
 pub mod cache;
 mod certificate;
 mod claims;
+mod cookies;
 mod der;
 pub mod failure;
 mod json;
@@ -32,8 +35,11 @@ mod key;
 mod outputs;
 mod places;
 mod query;
+mod refused;
+mod remarks;
 pub mod remote;
 mod rule;
+mod work;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::api_key::{self, ApiKeys};
 use super::query;
 use crate::config::types::JwtRule;
 use crate::order;
@@ -24,6 +25,15 @@ struct HeaderPlace {
     name: Vec<u8>,
     /// What stands before the token; case-sensitive.
     prefix: Vec<u8>,
+    /// What stands before an API key, where they are carried here, too.
+    key_prefix: Option<Vec<u8>>,
+}
+
+impl HeaderPlace {
+    fn holds_key(&self, line: &[u8]) -> bool {
+        let key = self.key_prefix.as_deref().and_then(|prefix| line.strip_prefix(prefix));
+        key.is_some_and(|key| key.starts_with(api_key::FORM))
+    }
 }
 
 /// Which of a rule's places it is.
@@ -92,7 +102,8 @@ impl Places {
             && rule.from_params.is_empty()
             && rule.from_cookies.is_empty()
         {
-            let bearer = HeaderPlace { name: b"authorization".into(), prefix: b"Bearer ".into() };
+            let (name, prefix) = (b"authorization".into(), b"Bearer ".into());
+            let bearer = HeaderPlace { name, prefix, key_prefix: None };
             return Self {
                 headers: vec![bearer],
                 params: vec![b"access_token".into()],
@@ -102,11 +113,19 @@ impl Places {
         let headers = rule.from_headers.iter().map(|h| HeaderPlace {
             name: h.name.to_ascii_lowercase().into_bytes(),
             prefix: h.prefix.clone().into_bytes(),
+            key_prefix: None,
         });
         Self {
             headers: order::distinct(headers),
             params: bytes(&rule.from_params),
             cookies: bytes(&rule.from_cookies),
+        }
+    }
+
+    /// Leaves the API keys in a header to who checks them.
+    pub fn leave_keys(&mut self, keys: &ApiKeys) {
+        for place in self.headers.iter_mut().filter(|place| place.name == keys.header) {
+            place.key_prefix = Some(keys.prefix.clone());
         }
     }
 
@@ -132,11 +151,17 @@ impl Places {
         self.params.get(i).map(Vec::as_slice)
     }
 
+    /// The name of a cookie place.
+    pub fn cookie(&self, place: Place) -> Option<&[u8]> {
+        let Place::Cookie(i) = place else { return None };
+        self.cookies.get(i).map(Vec::as_slice)
+    }
+
     /// Everything that stands where a token would.
     pub fn find<'a>(&self, request: &Request<'a>) -> Tokens<'a> {
         let mut tokens = Tokens::default();
         for (i, header) in self.headers.iter().enumerate() {
-            for line in request.lines(&header.name) {
+            for line in request.lines(&header.name).filter(|line| !header.holds_key(line)) {
                 if let Some(token) = behind(line, &header.prefix) {
                     tokens.push(Cow::Borrowed(token), Place::Header(i));
                 }

@@ -13,6 +13,7 @@ use super::jws::{self, Jws};
 use super::outputs::Outputs;
 use super::places::Places;
 use super::remote::Remotes;
+use super::work::Work;
 use super::{Identity, header_name};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path, Warning};
@@ -112,9 +113,10 @@ impl Rule {
         jws: &Jws,
         token: &[u8],
         host: &dyn Host,
+        work: &mut Work,
     ) -> Result<Rc<Verified>, Rejection> {
         let claims = &jws.claims;
-        keys.verify(jws, jws::signed(token), host)?;
+        keys.verify(jws, jws::signed(token), host, work)?;
         let lines = self.outputs.lines(token, &claims.map);
         let mut map = claims.map.clone();
         split_words(&mut map, &self.split);
@@ -255,6 +257,14 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
                 &place.field("claim"),
                 "is empty",
                 "the name of a claim, as sub or realm_access.roles",
+            );
+        } else if output.claim.contains('/') && output.claim.contains('.') {
+            errors.warn(
+                Warning::NoEffect,
+                &place.field("claim"),
+                "is read as the names of nested claims, with dots between them: a claim with a dot in \
+                 its own name cannot be reached",
+                "a claim without one, which most issuers can be told to add",
             );
         }
     }

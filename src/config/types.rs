@@ -66,7 +66,8 @@ settings! {
         audiences: Vec<String>,
         /// Where the key set is fetched: `http://` or `https://`. Needs `jwksCluster`.
         jwks_uri: Option<String>,
-        /// The key set itself, as a JSON text. Exactly one of `jwks` and `jwksUri` must be given.
+        /// The key set itself, as a JSON text. Exactly one of `jwks` and `jwksUri` must be given. With
+        /// public keys: whoever may read this resource could sign tokens with a shared secret.
         jwks: Option<String>,
         /// The Envoy cluster through which `jwksUri` is fetched, as
         /// `outbound|443||idp.example.com`. Its TLS settings are those of the cluster: whoever can
@@ -83,7 +84,8 @@ settings! {
         output_payload_to_header: Option<String>,
         /// Headers that receive single claims. Clients cannot set them.
         output_claim_to_headers: Vec<ClaimToHeader>,
-        /// Whether the token stays on the request, for the model to see.
+        /// Whether the token stays on the request, for the model to see: in its header, its query
+        /// parameter or its cookie.
         forward_original_token: bool = false,
         /// How long a fetch of `jwksUri` may take, and how long a request may wait for the first one.
         timeout: Duration = Duration::from_secs(5),
@@ -103,7 +105,8 @@ settings! {
     pub struct ClaimToHeader {
         /// Name of the header.
         header: String,
-        /// Path of the claim, with `.` between nested names.
+        /// Path of the claim, with `.` between nested names. A claim with a dot in its own name is out
+        /// of reach.
         claim: String,
     }
 
@@ -119,7 +122,8 @@ settings! {
 
     /// The cache of verified tokens.
     pub struct TokenCache {
-        /// For each worker; `0B` is off.
+        /// For each worker; `0B` is off. Beside it up to 512 tokens with a wrong signature are
+        /// remembered by their hashes, in 40 KiB.
         bytes: Size = Size::mib(4),
     }
 
@@ -127,6 +131,10 @@ settings! {
     pub struct ApiKeys {
         /// The header that carries the key. It is removed before the model sees the request.
         header: String = "x-api-key".to_owned(),
+        /// Text before the key, to the letter: `"Bearer "` beside `header: authorization` lets in
+        /// clients that know nothing else, as those of OpenAI's API. If `jwtRules` look at the same
+        /// header, only what begins with `mg_`, as `modelgate key new` makes keys, is taken for a key.
+        prefix: String = String::new(),
         /// The keys.
         keys: Vec<ApiKey>,
     }

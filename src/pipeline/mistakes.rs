@@ -242,7 +242,9 @@ authentication.tokenCache.bytes = "2048MiB"
 authentication.apiKeys.header = "authorization:"
     authentication.apiKeys.header: is not a name of a header (authorization:): a name, as x-token
 authentication.apiKeys.header = "x-token"
-    authentication.apiKeys.header: also carries tokens (x-token): a header of its own, as x-api-key
+    authentication.apiKeys.header: also carries tokens (x-token): a header of its own, as x-api-key, or a prefix, as "Bearer "
+authentication.apiKeys.prefix = " Bearer"
+    authentication.apiKeys.prefix: cannot stand before a key ( Bearer): at most 64 printable ASCII characters, no space first, as "Bearer "
 authentication.apiKeys.keys[0].name = "a/b"
     authentication.apiKeys.keys[0].name: cannot be part of a principal (a/b): 1 to 253 printable ASCII characters without spaces, / and *
 authentication.apiKeys.keys[0].sha256 = "hunter2"

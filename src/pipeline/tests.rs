@@ -176,7 +176,7 @@ fn a_preflight_skips_authentication_and_nothing_else() {
     let decision = decide(&plan, path, &preflight);
     assert_eq!(
         (decision.verdict, removed(&decision)),
-        (Verdict::Allowed, vec!["x-modelgate-variant"])
+        (Verdict::Allowed, vec!["x-api-key", "x-modelgate-variant"])
     );
 }
 

@@ -10,6 +10,7 @@ use super::abi::{self, Level};
 use super::held;
 use super::stream::Stream;
 use super::worker::Worker;
+use crate::authn::remote::Turn;
 
 /// What the host does with a stream after a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +58,17 @@ fn with_worker<R>(id: u32, missing: R, event: impl FnOnce(&mut Worker) -> R) -> 
     result
 }
 
-/// Lets held streams decide again: all of them after `changed`, else those that have waited long
-/// enough. `root` is the context of the current callback.
-fn wake(root: u32, changed: bool) {
-    let held = held::all();
-    if held.is_empty() {
+/// Lets held streams decide again: a few of those for which keys may have come, or else those that
+/// have waited long enough.
+fn wake(root: u32) {
+    let (ids, changed) = match held::turn() {
+        Turn::Ready(ids) => (ids, true),
+        Turn::Waiting(ids) => (ids, false),
+    };
+    if ids.is_empty() {
         return;
     }
-    for id in held {
+    for id in ids {
         match abi::set_effective_context(id) {
             Ok(()) => with_stream(id, (), |stream| stream.wake(changed)),
             Err(_) => held::release(id),
@@ -113,8 +117,8 @@ extern "C" fn proxy_on_configure(id: u32, _size: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(id: u32) {
-    let changed = with_worker(id, false, Worker::tick);
-    wake(id, changed);
+    with_worker(id, (), Worker::tick);
+    wake(id);
 }
 
 #[unsafe(no_mangle)]
@@ -125,9 +129,8 @@ extern "C" fn proxy_on_http_call_response(
     body_size: usize,
     trailers: usize,
 ) {
-    if with_worker(id, false, |worker| worker.answered(token, body_size, trailers)) {
-        wake(id, true);
-    }
+    // Who is held is woken with the ticks to come.
+    with_worker(id, (), |worker| worker.answered(token, body_size, trailers));
 }
 
 #[unsafe(no_mangle)]

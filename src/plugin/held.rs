@@ -1,16 +1,14 @@
 //! Streams whose token waits for its issuer's first keys.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 
-/// How many a worker holds. Anybody can make a token that has to wait: the rest are refused at once.
-const MOST: usize = 256;
+use crate::authn::remote::{Turn, Waiting};
 
 /// How often is looked for those that have waited long enough, in milliseconds.
 pub const LOOK: u32 = 100;
 
 thread_local! {
-    static HELD: RefCell<BTreeSet<u32>> = RefCell::default();
+    static HELD: RefCell<Waiting> = RefCell::default();
 }
 
 /// A stream that is held.
@@ -24,28 +22,32 @@ pub struct Held {
     pub missed_body: bool,
 }
 
-/// Holds one more stream, if there is room.
+/// See [`Waiting::hold`].
 pub fn hold(id: u32) -> bool {
-    HELD.with_borrow_mut(|held| {
-        let room = held.len() < MOST;
-        if room {
-            held.insert(id);
-        }
-        room
-    })
+    HELD.with_borrow_mut(|held| held.hold(id))
 }
 
-/// It is decided, or over.
+/// See [`Waiting::release`].
 pub fn release(id: u32) {
-    HELD.with_borrow_mut(|held| held.remove(&id));
+    HELD.with_borrow_mut(|held| held.release(id));
 }
 
-/// Those that are held.
-pub fn all() -> Vec<u32> {
-    HELD.with_borrow(|held| held.iter().copied().collect())
+/// See [`Waiting::ready`].
+pub fn ready() {
+    HELD.with_borrow_mut(Waiting::ready);
 }
 
-/// Whether there are any.
+/// See [`Waiting::any_ready`].
+pub fn any_ready() -> bool {
+    HELD.with_borrow(Waiting::any_ready)
+}
+
+/// See [`Waiting::any`].
 pub fn any() -> bool {
-    HELD.with_borrow(|held| !held.is_empty())
+    HELD.with_borrow(Waiting::any)
+}
+
+/// See [`Waiting::turn`].
+pub fn turn() -> Turn {
+    HELD.with_borrow_mut(Waiting::turn)
 }

@@ -50,6 +50,10 @@ impl Host for Proxy {
         (peer != Peer::default()).then_some(peer)
     }
 
+    fn checks_signatures(&self) -> bool {
+        !self.lacks_verify_signature.get()
+    }
+
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool> {
         if self.lacks_verify_signature.get() {
             return None;

@@ -89,6 +89,9 @@ impl Stream {
             is_grpc: request.is_grpc(),
         });
         if let Some(answer) = &decision.answer {
+            // What access logs show. To fail changes no answer.
+            let path = decision.edits.added().find(|(name, _)| *name == b":path");
+            let _ = path.map(|(name, value)| abi::replace_request_header(name, value));
             host::answer(answer);
             return Action::Stop;
         }

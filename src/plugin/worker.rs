@@ -88,14 +88,20 @@ impl Worker {
         true
     }
 
-    /// Whether keys that a held stream waits for may have become known, or known not to come.
-    pub fn tick(&mut self) -> bool {
-        let Some(gate) = &self.gate else { return false };
+    /// Sends what is due, and says when the next tick comes.
+    pub fn tick(&mut self) {
+        let Some(gate) = &self.gate else { return };
         let now = abi::now();
-        let changed = gate.fetching.send_due(&gate.plan, &gate.meter, now);
+        if gate.fetching.send_due(&gate.plan, &gate.meter, now) {
+            held::ready();
+        }
         let hurried = gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
         // Everything queued is on its way, or has its outcome.
-        let period = if held::any() { held::LOOK } else { FLUSH };
+        let period = match held::any() {
+            _ if held::any_ready() => SOON,
+            true => held::LOOK,
+            false => FLUSH,
+        };
         if gate.period.replace(period) != period || hurried {
             abi::set_tick_period(period);
         }
@@ -103,17 +109,17 @@ impl Worker {
             gate.flushed.set(now);
             gate.flush();
         }
-        changed
     }
 
-    /// The same after the answer to a callout.
-    pub fn answered(&mut self, token: u32, body_size: usize, trailers: usize) -> bool {
-        let Some(gate) = &self.gate else { return false };
-        let keys = gate.fetching.answered(&gate.plan, &gate.meter, token, body_size);
-        if !keys {
+    /// Takes the answer to a callout.
+    pub fn answered(&mut self, token: u32, body_size: usize, trailers: usize) {
+        let Some(gate) = &self.gate else { return };
+        if !gate.fetching.answered(&gate.plan, &gate.meter, token, body_size) {
             gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size, trailers);
+        } else if held::any() {
+            held::ready();
+            gate.hurry();
         }
-        keys
     }
 
     /// The configuration was replaced, or the proxy stops: callouts are lost with this context.

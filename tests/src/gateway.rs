@@ -360,11 +360,15 @@ fn insert_transport_socket(into: &mut Value, socket: Option<&Value>) {
     }
 }
 
+/// The path in the access log that `wasmplugin/mesh` ships; istiod adds the formatter that it needs.
+pub const SHIPPED_PATH: &str = "%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%";
+
 /// One JSON object a line.
 fn access_log() -> Value {
     let mut format = json!({
         "method": "%REQ(:METHOD)%",
         "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        "shipped_path": SHIPPED_PATH,
         "code": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",
@@ -381,7 +385,12 @@ fn access_log() -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
             "path": ACCESS_LOG,
-            "log_format": {"json_format": format},
+            "log_format": {"json_format": format, "formatters": [{
+                "name": "envoy.formatter.req_without_query",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+                },
+            }]},
         },
     })
 }

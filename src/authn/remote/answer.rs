@@ -1,9 +1,13 @@
 //! What an answer to a fetch means.
 
-use super::super::jwks::{KeySet, Note};
+use std::borrow::Cow;
+
+use super::super::jwks::KeySet;
+use super::super::remarks::Remarks;
 use super::schedule;
 use crate::config::read::words;
 use crate::request::Header;
+use crate::shadow::compare::encoding::{self, Encoding};
 
 words! {
     /// What became of a fetch: the `result` of `modelgate_jwks_fetches_total`.
@@ -22,8 +26,8 @@ words! {
     }
 }
 
-/// The most keys of a set: a token without a key id has each of them tried.
-const MAX_KEYS: usize = 256;
+/// How many characters of a redirect's target are shown.
+const TARGET_SHOWN: usize = 128;
 
 /// An answer.
 #[derive(Clone, Copy)]
@@ -48,8 +52,8 @@ pub struct Good {
     pub set: KeySet,
     /// The issuer's wish, in nanoseconds.
     pub max_age: Option<u64>,
-    /// How many keys are left out, and why the first of them.
-    pub left_out: Option<(usize, &'static str)>,
+    /// What an operator should know of its keys.
+    pub remarks: Option<String>,
 }
 
 /// Why there is no set.
@@ -93,7 +97,16 @@ impl Answer<'_> {
             }
             Some(status) => {
                 let status = String::from_utf8_lossy(status.get(..3).unwrap_or(status));
-                let what = format!("the answer was {}", status.escape_debug());
+                let mut what = format!("the answer was {}", status.escape_debug());
+                if let Some(target) = first(b"location").filter(|_| status.starts_with('3')) {
+                    // Without the query, which is not for a log.
+                    let target = target.split(|c| *c == b'?').next().unwrap_or_default();
+                    let target = String::from_utf8_lossy(target);
+                    what.push_str(
+                        ", and redirects are not followed: jwksUri and jwksCluster must lead to ",
+                    );
+                    what.extend(target.escape_debug().take(TARGET_SHOWN));
+                }
                 return Err(Failed::new(R::Failed, what));
             }
         }
@@ -101,17 +114,20 @@ impl Answer<'_> {
             let what = format!("the answer has {} bytes, more than jwks.maxBytes", self.body_len);
             return Err(Failed::new(R::TooLarge, what));
         }
-        let mut left_out = None;
-        let set = KeySet::read(self.body, &mut |_, note| {
-            if let Note::LeftOut(what) = note {
-                let (count, first) = left_out.unwrap_or((0_usize, what));
-                left_out = Some((count.saturating_add(1), first));
-            }
-        });
-        let set = set.map_err(|unusable| Failed::new(R::Unusable, format!("it {unusable}")))?;
-        if set.len() > MAX_KEYS {
-            return Err(Failed::new(R::Unusable, format!("it has more than {MAX_KEYS} keys")));
-        }
-        Ok(Good { set, max_age: schedule::max_age(self.headers), left_out })
+        let body = self.inflated(max_bytes, first(b"content-encoding"))?;
+        let mut remarks = Remarks::default();
+        let set = KeySet::read(&body, &mut remarks)
+            .map_err(|unusable| Failed::new(R::Unusable, format!("it {unusable}")))?;
+        Ok(Good { set, max_age: schedule::max_age(self.headers), remarks: remarks.of_fetched() })
+    }
+
+    /// The body without its coding: some servers compress unasked.
+    fn inflated(&self, max_bytes: usize, coding: Option<&[u8]>) -> Result<Cow<'_, [u8]>, Failed> {
+        let coding = coding.map_or(Encoding::Identity, Encoding::of);
+        encoding::decode(coding, self.body, max_bytes).ok_or_else(|| {
+            let what = "its content-encoding is not gzip or deflate, or it does not inflate within \
+                        jwks.maxBytes";
+            Failed::new(FetchResult::Unusable, what)
+        })
     }
 }

@@ -6,6 +6,7 @@
 //! | `schedule` | when to fetch again |
 //! | `answer` | what an answer means |
 //! | `state` | what is held, and what is under way |
+//! | `waiting` | the requests that wait for it |
 //!
 //! Whoever drives it calls, for each set of [`Remotes`] and from a context that outlives requests,
 //! [`Remote::is_due`]; sends [`Remote::request`] and says so with [`Remote::started`]; and hands the
@@ -25,10 +26,12 @@ mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use answer::{Answer, FetchResult};
 pub use schedule::salt;
 pub use source::Source;
+pub use waiting::{Turn, Waiting};
 
 use super::jwks::KeySet;
 use schedule::Times;

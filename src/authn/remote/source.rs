@@ -7,6 +7,13 @@ use crate::request::Header;
 /// The longest URI and the longest name of a cluster, in bytes.
 const MAX_LENGTH: usize = 2048;
 
+/// RFC 7517 §8.5 has a type of its own for key sets. Some issuers serve nothing else, others have
+/// not heard of it.
+const ACCEPT: &[u8] = b"application/jwk-set+json, application/json";
+
+/// Some servers refuse who does not say what they are.
+const USER_AGENT: &[u8] = concat!("modelgate/", env!("CARGO_PKG_VERSION")).as_bytes();
+
 /// Whence a set comes. Two rules with the same have one set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
@@ -74,14 +81,15 @@ impl Source {
     }
 
     /// The header lines of the request.
-    pub fn request(&self) -> [Header<'_>; 5] {
+    pub fn request(&self) -> [Header<'_>; 6] {
         let scheme: &[u8] = if self.https { b"https" } else { b"http" };
         [
             (b":method", b"GET"),
             (b":scheme", scheme),
             (b":authority", self.authority.as_bytes()),
             (b":path", self.path.as_bytes()),
-            (b"accept", b"application/json"),
+            (b"accept", ACCEPT),
+            (b"user-agent", USER_AGENT),
         ]
     }
 }

@@ -19,6 +19,8 @@ pub struct KeyState {
     asked: Option<u64>,
     /// A token has brought the next fetch forward.
     wanted: bool,
+    /// What was last said of the keys.
+    said: Option<String>,
 }
 
 /// A set.
@@ -105,7 +107,6 @@ impl KeyState {
         };
         let failed_before = self.failing.take().is_some();
         let same = self.held.take().filter(|held| *held.set == good.set);
-        let is_new = same.is_none();
         let set = match same {
             Some(held) => held.set,
             None => {
@@ -115,12 +116,12 @@ impl KeyState {
         };
         let (generation, max_age) = (self.generation, good.max_age);
         self.held = Some(Held { set, generation, fetched: now, max_age, spread });
-        match good.left_out {
-            Some((count, what)) if is_new => {
-                Some(format!("{count} are left out, the first because {what}"))
-            }
-            _ if failed_before => Some("fetched again".to_owned()),
-            _ => None,
+        // Not what the keys are, but what is said of them: a key that is left out is not in the set.
+        let is_news = good.remarks != self.said;
+        self.said = good.remarks;
+        match &self.said {
+            Some(said) if is_news => Some(said.clone()),
+            _ => failed_before.then(|| "fetched again".to_owned()),
         }
     }
 

@@ -225,8 +225,15 @@ fn what_is_logged_is_news() {
     assert_eq!(line(400, Some(&good())), None);
     said(line(800, None), "those fetched before serve on");
     let mixed = jwks(&[other_ec_key(), json!({"kty": "oct", "k": "c2VjcmV0"}), json!(1)]);
-    said(line(900, Some(&mixed)), "2 are left out, the first because its secret is shorter");
+    said(
+        line(900, Some(&mixed)),
+        "refused: keys[1]: its secret is shorter than 32 bytes; keys[2]: it is not an object",
+    );
     assert_eq!(line(1300, Some(&mixed)), None);
+    // The keys that serve are the same, and those that do not are others.
+    let signer = key("b", json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}));
+    said(line(1700, Some(&jwks(&[other_ec_key(), signer]))), "keys[1] (kid b): it is shorter");
+    assert_eq!(line(2100, Some(&jwks(&[other_ec_key()]))), None);
 }
 
 #[test]
@@ -375,7 +382,8 @@ fn the_request_is_a_get_of_the_uri() {
         ":scheme=http",
         ":authority=idp:8080",
         ":path=/?x=1",
-        "accept=application/json",
+        "accept=application/jwk-set+json, application/json",
+        concat!("user-agent=modelgate/", env!("CARGO_PKG_VERSION")),
     ];
     assert_eq!(lines, want);
 }
@@ -483,5 +491,41 @@ fn fetched_keys_may_serve_any_issuer() {
                 assert_eq!(outcome.verdict(), want, "{claims}");
             }
         }
+    }
+}
+
+#[test]
+fn a_compressed_set_is_inflated_within_the_limit() {
+    let good = good();
+    let block = |text: &str| {
+        let length = u16::try_from(text.len()).unwrap();
+        [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes(), text.as_bytes()].concat()
+    };
+    let end = |text: &str| {
+        let mut last = block(text);
+        last[0] = 1;
+        last
+    };
+    let long = " ".repeat(60_000);
+    for (coding, blocks, want) in [
+        ("deflate", vec![end(&good)], FetchResult::Ok),
+        ("identity", vec![good.clone().into_bytes()], FetchResult::Ok),
+        ("br", vec![end(&good)], FetchResult::Unusable),
+        ("gzip, gzip", vec![end(&good)], FetchResult::Unusable),
+        ("gzip", vec![end(&good)], FetchResult::Unusable),
+        // As long as it may be, and longer than it says that it is read.
+        ("deflate", vec![block(&long), end(&good)], FetchResult::Unusable),
+    ] {
+        let authenticator = authenticator(json!({"jwtRules": [rule(json!({}))],
+            "jwks": {"maxBytes": "32KiB"}}));
+        let remote = only(&authenticator);
+        remote.started(START);
+        let body = blocks.concat();
+        let mut headers = ok_headers();
+        headers.push((b"content-encoding", coding.as_bytes()));
+        // The wire's length is checked first; here it is what inflates that is too long.
+        let body_len = body.len().min(32 * 1024);
+        let answer = Answer { headers: &headers, body: &body, body_len };
+        assert_eq!(remote.finished(Some(&answer), START, 0).result, want, "{coding}");
     }
 }

@@ -69,7 +69,7 @@ fn what_is_neither_a_list_nor_certificates_is_no_set() {
         json!({"keys": {"a": good}}),
         json!({"keys": good}),
     ] {
-        let read = KeySet::read(set.to_string().as_bytes(), &mut |_, _| {});
+        let read = KeySet::read(set.to_string().as_bytes(), &mut remarks::Remarks::default());
         assert_eq!(read.unwrap_err().to_string(), "is a key set without a list of keys", "{set}");
     }
 }

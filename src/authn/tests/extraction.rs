@@ -87,8 +87,7 @@ fn named_places_replace_the_default() {
         let value = value.replace("{t}", &t);
         let outcome = run(&authenticator, "/?access_token=x", &[(name, &value)]);
         assert_eq!(outcome.verdict(), want, "{name}: {value}");
-        // A cookie stays, as in Envoy.
-        let removed = want == "me/s" && name != "cookie";
+        let removed = want == "me/s";
         assert_eq!(outcome.removed(), if removed { vec![name] } else { vec![] });
     }
     let outcome = run(&authenticator, "/?jwt=x", &[("x-raw", &t)]);

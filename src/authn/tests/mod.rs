@@ -2,13 +2,16 @@
 
 mod caching;
 mod certificates;
+mod credentials;
 mod extraction;
 mod forgeries;
 mod properties;
+mod providers;
 mod settings;
 mod signers;
 mod texts;
 mod vectors;
+mod work;
 
 use std::cell::Cell;
 use std::net::IpAddr;

@@ -157,13 +157,31 @@ fn api_keys_that_are_refused() {
             json!({"jwtRules": [rule(json!({}))], "apiKeys": {"header": "Authorization", "keys": keys}})
         ),
         [
-            "authentication.apiKeys.header: also carries tokens (authorization): a header of its own, as x-api-key"
+            "authentication.apiKeys.header: also carries tokens (authorization): a header of its own, as x-api-key, or a prefix, as \"Bearer \""
         ]
     );
+    for prefix in [" Bearer", "é", "a\n", "x".repeat(65).as_str()] {
+        let found = errors(json!({"apiKeys": {"prefix": prefix}})).concat();
+        assert!(found.starts_with("authentication.apiKeys.prefix: cannot stand before a key"));
+    }
     assert_eq!(
         errors(json!({"apiKeys": {"header": "a b"}})),
         ["authentication.apiKeys.header: is not a name of a header (a b): a name, as x-token"]
     );
+}
+
+#[test]
+fn a_claim_that_looks_like_a_url_is_warned_of() {
+    let warned = |claim: &str| {
+        let output = json!([{"header": "x-roles", "claim": claim}]);
+        let (_, errors) =
+            compile(json!({"jwtRules": [rule(json!({"outputClaimToHeaders": output}))]}));
+        errors.warnings().iter().map(ToString::to_string).collect::<String>()
+    };
+    assert!(warned("https://example.com/roles").starts_with(
+        "authentication.jwtRules[0].outputClaimToHeaders[0].claim: is read as the names of nested"
+    ));
+    assert_eq!(warned("realm_access.roles") + &warned("a/b"), "");
 }
 
 #[test]
@@ -180,7 +198,8 @@ fn nothing_at_all_is_fine_and_private_keys_are_warned_of() {
     assert!(compiled.is_some());
     let warning = errors.warnings()[0].to_string();
     assert!(
-        warning.starts_with("authentication.jwtRules[0].jwks.keys[0]: holds a private key"),
+        warning
+            .starts_with("authentication.jwtRules[0].jwks: holds private keys (keys[0]): remove d"),
         "{warning}"
     );
     assert!(!warning.contains("jpsQ"));

@@ -18,7 +18,7 @@
 
 mod bag;
 mod binary;
-mod encoding;
+pub(crate) mod encoding;
 mod envelope;
 mod json;
 mod message;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::client::{Request, Response};
 use testbed::envoy::Taken;
 use testbed::tokens::Issuer;
-use testbed::upstream::{Answer, Fault, Upstream};
+use testbed::upstream::{Answer, Fault, Received, Upstream};
 use testbed::wait::until;
 use tokio::task::JoinSet;
 
@@ -95,7 +95,94 @@ async fn the_fetch_is_the_one_that_the_uri_says() -> Result<()> {
     assert_eq!(received.len(), THREADS, "one fetch each: {received:?}");
     assert_eq!((&*received[0].method, &*received[0].path), ("GET", "/keys?v=1"));
     assert_eq!(received[0].authority, "idp.example.com");
-    assert_eq!(received[0].header("accept").as_deref(), Some("application/json"));
+    let accept = received[0].header("accept");
+    assert_eq!(accept.as_deref(), Some("application/jwk-set+json, application/json"));
+    let agent = received[0].header("user-agent").context("no user agent")?;
+    ensure!(agent.starts_with("modelgate/"), "{agent}");
+    site.check_healthy().await
+}
+
+/// As kube-apiserver serves the keys of ServiceAccounts, and as some firewalls let nobody through
+/// who does not say what they are.
+#[tokio::test]
+async fn an_issuer_that_serves_key_sets_only_and_wants_to_know_who_asks() -> Result<()> {
+    let good = good()?;
+    let handler = move |request: &Received| {
+        let accept = request.header("accept").unwrap_or_default();
+        let types: Vec<&str> = accept.split(',').map(str::trim).collect();
+        if request.header("user-agent").is_none_or(|agent| agent.is_empty()) {
+            Answer::new(403, "text/plain", "who are you?")
+        } else if types.contains(&"application/jwk-set+json") || types.contains(&"*/*") {
+            Answer::new(200, "application/jwk-set+json", good.clone())
+        } else {
+            Answer::new(406, "text/plain", "only application/jwk-set+json here")
+        }
+    };
+    let site = Site::with_idp(remote("5s", "5m")?, Upstream::start(handler).await?).await?;
+    site.expect(known()?, 200, "ndarray").await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn a_compressed_set_is_read_and_a_redirect_is_named() -> Result<()> {
+    let coded = Arc::new(Mutex::new(Answer::new(302, "text/plain", "")));
+    let answers = Arc::clone(&coded);
+    let handler = move |_: &_| answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let set = |answer: Answer| *coded.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    set(Answer::new(302, "text/plain", "")
+        .header("location", "https://login.example.com/keys?code=secret"));
+    let site = Site::with_idp(remote("5s", "5m")?, Upstream::start(handler).await?).await?;
+    site.expect(known()?, 401, NO_KEYS).await?;
+    site.gateway
+        .envoy
+        .logged("jwksUri and jwksCluster must lead to https://login.example.com/keys; until")
+        .await?;
+    let good = good()?;
+    set(Answer::new(200, "application/json", good.clone()).header("content-encoding", "br"));
+    site.gateway.envoy.logged("its content-encoding is not gzip or deflate").await?;
+    site.expect(known()?, 401, NO_KEYS).await?;
+    set(Answer::new(200, "application/json", gzip(&good)?).header("content-encoding", "gzip"));
+    accepted(&site, &known()?).await?;
+    site.check_healthy().await
+}
+
+/// RFC 1952 in one stored block, as a server without patience would write it.
+fn gzip(plain: &str) -> Result<Vec<u8>> {
+    let length = u16::try_from(plain.len())?;
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
+    out.extend(length.to_le_bytes());
+    out.extend((!length).to_le_bytes());
+    out.extend(plain.as_bytes());
+    let crc = plain.bytes().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| match crc & 1 {
+            1 => (crc >> 1) ^ 0xedb8_8320,
+            _ => crc >> 1,
+        })
+    });
+    out.extend((!crc).to_le_bytes());
+    out.extend(u32::from(length).to_le_bytes());
+    Ok(out)
+}
+
+#[tokio::test]
+async fn each_key_that_is_left_out_is_in_the_log() -> Result<()> {
+    let mut set: Value = serde_json::from_str(&good()?)?;
+    let keys = set["keys"].as_array_mut().context("no keys")?;
+    let mut signer = keys[0].clone();
+    (signer["kid"], signer["key_ops"]) = (json!("signer"), json!(["sign"]));
+    let mut leaked = keys[0].clone();
+    (leaked["kid"], leaked["d"]) = (json!("leaked"), json!("AAAA"));
+    keys.extend([json!({"kty": "RSA", "use": "enc", "kid": "encrypts"}), signer, leaked]);
+    let (idp, _) = idp(set.to_string()).await?;
+    let site = Site::with_idp(remote("5s", "2s")?, idp).await?;
+    site.expect(known()?, 200, "ndarray").await?;
+    let named = site.gateway.envoy.logged("(kid signer): its key_ops do not list verify").await?;
+    ensure!(named.contains("private keys are served") && named.contains("(kid leaked)"), "{named}");
+    ensure!(!named.contains("encrypts") && !named.contains("AAAA"), "{named}");
+    // As often as it is news, not as often as it is fetched.
+    fetched(&site, "ok", 3.0 * THREADS as f64).await?;
+    let lines = site.gateway.envoy.log()?.matches("(kid signer)").count();
+    ensure!(lines <= THREADS, "said {lines} times");
     site.check_healthy().await
 }
 

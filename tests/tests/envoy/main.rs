@@ -6,6 +6,7 @@ mod authn;
 mod authz;
 mod bypass;
 mod config;
+mod credentials;
 mod deputy;
 mod forged;
 mod hostile;

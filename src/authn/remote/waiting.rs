@@ -1,0 +1,102 @@
+//! Who waits for an issuer's first keys, and who is decided next.
+
+use std::collections::BTreeMap;
+
+/// How many a worker holds. Anybody can make a token that has to wait: the rest are refused at once.
+const MOST: usize = 256;
+
+/// How many are decided in one turn once keys have come: each may cost milliseconds, and everybody
+/// else waits meanwhile.
+const FEW: usize = 4;
+
+/// Streams by their numbers.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Whether keys have come since it was decided last.
+    held: BTreeMap<u32, bool>,
+}
+
+/// Who is to be woken in one turn.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A few, to be decided again.
+    Ready(Vec<u32>),
+    /// All, to see whether they have waited long enough.
+    Waiting(Vec<u32>),
+}
+
+impl Waiting {
+    /// Holds one more, if there is room.
+    pub fn hold(&mut self, id: u32) -> bool {
+        let room = self.held.len() < MOST;
+        if room {
+            self.held.insert(id, false);
+        }
+        room
+    }
+
+    /// It is decided, or over.
+    pub fn release(&mut self, id: u32) {
+        self.held.remove(&id);
+    }
+
+    /// Keys have come, or will not: all that are held now are to be decided again.
+    pub fn ready(&mut self) {
+        self.held.values_mut().for_each(|ready| *ready = true);
+    }
+
+    /// Whether some are ready.
+    pub fn any_ready(&self) -> bool {
+        self.held.values().any(|ready| *ready)
+    }
+
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Who is next: those that are ready, a few at a time, before anybody's time is looked at.
+    pub fn turn(&mut self) -> Turn {
+        let mut few = Vec::new();
+        for (id, ready) in self.held.iter_mut().filter(|(_, ready)| **ready).take(FEW) {
+            *ready = false;
+            few.push(*id);
+        }
+        match few.is_empty() {
+            true => Turn::Waiting(self.held.keys().copied().collect()),
+            false => Turn::Ready(few),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_ready_comes_a_few_at_a_time_and_nobody_twice() {
+        let mut waiting = Waiting::default();
+        assert_eq!((0..300).filter(|id| waiting.hold(*id)).count(), MOST);
+        assert!(waiting.any() && !waiting.any_ready());
+        assert_eq!(waiting.turn(), Turn::Waiting((0..256).collect()));
+        waiting.ready();
+        // One hangs up, and one comes later.
+        waiting.release(2);
+        assert!(waiting.hold(1000));
+        let mut woken = Vec::new();
+        let mut turns = 0;
+        while waiting.any_ready() {
+            let Turn::Ready(few) = waiting.turn() else { panic!() };
+            assert!((1..=FEW).contains(&few.len()));
+            woken.extend(few);
+            turns += 1;
+        }
+        assert_eq!(woken, (0..256).filter(|id| *id != 2).collect::<Vec<_>>());
+        assert_eq!(turns, 64);
+        // Who is held on waits for its time, or for other keys.
+        woken.iter().skip(2).for_each(|id| waiting.release(*id));
+        assert_eq!(waiting.turn(), Turn::Waiting(vec![0, 1, 1000]));
+        waiting.ready();
+        assert_eq!(waiting.turn(), Turn::Ready(vec![0, 1, 1000]));
+    }
+}

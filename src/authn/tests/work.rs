@@ -1,0 +1,171 @@
+//! What a token may cost that nobody has signed.
+
+use super::vectors::{FAILS, NO_KEY, with};
+use super::*;
+
+/// RSA keys of this many bytes. Nobody has their other halves.
+fn rsa_keys(count: usize, bytes: usize) -> Vec<Value> {
+    let key = |i: usize| {
+        let mut n = vec![0xfb; bytes];
+        n[1..9].copy_from_slice(&i.to_be_bytes());
+        json!({"kty": "RSA", "n": b64(&n), "e": "AQAB"})
+    };
+    (0..count).map(key).collect()
+}
+
+fn ed25519_keys(count: u8) -> Vec<Value> {
+    let key = |i: u8| {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[i + 1; 32]);
+        json!({"kty": "OKP", "crv": "Ed25519", "x": b64(key.verifying_key().as_bytes())})
+    };
+    (0..count).map(key).collect()
+}
+
+fn forged(alg: &str, kid: &str, bytes: usize) -> String {
+    let header = format!(r#"{{"alg":"{alg}"{kid}}}"#);
+    format!("{}.{}.{}", b64(header), b64(r#"{"iss":"me"}"#), b64(vec![1; bytes]))
+}
+
+#[test]
+fn a_token_without_a_key_id_has_few_keys_tried() {
+    for (keys, alg, bytes, want) in [
+        (rsa_keys(4, 256), "PS256", 256, FAILS),
+        (rsa_keys(5, 256), "PS256", 256, NO_KEY),
+        (rsa_keys(256, 256), "PS512", 256, NO_KEY),
+        // The host is quicker.
+        (rsa_keys(64, 256), "RS256", 256, FAILS),
+        (rsa_keys(65, 256), "RS256", 256, NO_KEY),
+        (rsa_keys(4, 1024), "RS256", 1024, FAILS),
+        (rsa_keys(5, 1024), "RS256", 1024, NO_KEY),
+        // One alone always is, however long.
+        (rsa_keys(1, 1024), "PS256", 1024, FAILS),
+        (rsa_keys(2, 1024), "PS256", 1024, NO_KEY),
+        (rsa_keys(1, 512), "PS256", 512, FAILS),
+        (rsa_keys(2, 512), "PS256", 512, NO_KEY),
+        // Keys that a look at the length rules out cost nothing.
+        ([rsa_keys(1, 512), rsa_keys(200, 256)].concat(), "PS256", 512, FAILS),
+        (ed25519_keys(4), "EdDSA", 64, FAILS),
+        (ed25519_keys(5), "EdDSA", 64, NO_KEY),
+        (vec![ec_key(); 32], "ES256", 64, FAILS),
+        (vec![ec_key(); 33], "ES256", 64, NO_KEY),
+        (vec![signers::jwk("HS256"); 64], "HS256", 32, FAILS),
+        (vec![signers::jwk("HS256"); 65], "HS256", 32, NO_KEY),
+    ] {
+        let count = keys.len();
+        let authenticator =
+            authenticator(json!({"jwtRules": [{"issuer": "me", "jwks": jwks(&keys)}]}));
+        let line = format!("Bearer {}", forged(alg, "", bytes));
+        // The host is said to check signatures, and to be asked for those that it can.
+        let host = TestHost::new(true);
+        let outcome =
+            run_with(&authenticator, &host, &mut no_cache(), "/", &[("authorization", &line)]);
+        assert_eq!(outcome.verdict(), want, "{count} keys, {alg} of {bytes} bytes");
+        assert_eq!(host.asked.get() > 0, want == FAILS && matches!(alg, "RS256" | "ES256"));
+    }
+}
+
+#[test]
+fn a_key_id_leaves_one_to_try_and_good_tokens_are_good() {
+    let mut keys = ed25519_keys(200);
+    for (i, key) in keys.iter_mut().enumerate() {
+        key["kid"] = json!(i.to_string());
+    }
+    keys[6] = with(signers::jwk("EdDSA"), json!({"kid": "6"}));
+    let authenticator = authenticator(json!({"jwtRules": [{"issuer": "me", "jwks": jwks(&keys)}]}));
+    assert_eq!(bearer(&authenticator, &forged("EdDSA", r#","kid":"199""#, 64)).verdict(), FAILS);
+    let sign = |header: &str| {
+        let text = format!("{}.{}", b64(header), b64(r#"{"iss":"me","sub":"s"}"#));
+        format!("{text}.{}", b64(signers::sign("EdDSA", text.as_bytes())))
+    };
+    let named = sign(r#"{"alg":"EdDSA","kid":"6"}"#);
+    assert_eq!(bearer(&authenticator, &named).verdict(), "me/s");
+    // The price: nobody looks for the one of two hundred.
+    assert_eq!(bearer(&authenticator, &sign(r#"{"alg":"EdDSA"}"#)).verdict(), NO_KEY);
+}
+
+#[test]
+fn all_tokens_of_a_request_share_four_checks() {
+    let rules: Vec<Value> = (0..8)
+        .map(|i| {
+            let header = json!([{"name": format!("x-token-{i}")}]);
+            json!({"issuer": "me", "jwks": jwks(&ed25519_keys(1)), "fromHeaders": header})
+        })
+        .collect();
+    let authenticator = authenticator(json!({"jwtRules": rules}));
+    let token = forged("EdDSA", "", 64);
+    let names: Vec<String> = (0..8).map(|i| format!("x-token-{i}")).collect();
+    let mut cache = TokenCache::new(&types::TokenCache { bytes: Size::mib(1) });
+    let mut send = |count: usize| {
+        let lines: Vec<(&str, &str)> =
+            names.iter().take(count).map(|name| (name.as_str(), token.as_str())).collect();
+        run_with(&authenticator, &TestHost::new(true), &mut cache, "/", &lines);
+        // What was checked is remembered; what was not, is not.
+        let checked = |index| {
+            let key = cache::Key::new(token.as_bytes(), index, places::Place::Header(0), 0);
+            cache.refused(&key).is_some()
+        };
+        (0..8).filter(|index| checked(*index)).count()
+    };
+    assert_eq!((send(2), send(8), send(8)), (2, 6, 8));
+}
+
+#[test]
+fn a_wrong_signature_is_checked_once_as_long_as_the_keys_are_the_same() {
+    let authenticator = one_rule(json!({}));
+    let mut cache = TokenCache::new(&types::TokenCache { bytes: Size::mib(1) });
+    let host = TestHost::new(true);
+    let mut send = |token: &str| {
+        let line = format!("Bearer {token}");
+        let lines = [("authorization", line.as_str())];
+        let outcome = run_with(&authenticator, &host, &mut cache, "/", &lines);
+        (outcome.verdict(), outcome.results()[0].0, host.asked.get())
+    };
+    let good = mint(&json!({"iss": "me", "sub": "s", "exp": NOW + 100}));
+    let (start, _) = good.rsplit_once('.').unwrap();
+    let bad = format!("{start}.{}", b64([1; 64]));
+    for _ in 0..3 {
+        assert_eq!(send(&bad), (FAILS.to_owned(), "bad_signature", 1));
+    }
+    assert_eq!(send(&good), ("me/s".to_owned(), "verified", 2));
+    // The clock goes first, as ever.
+    host.now.set(NOW + 1000);
+    assert_eq!(send(&bad).0, "Jwt is expired");
+    host.now.set(NOW);
+    assert_eq!(send(&bad), (FAILS.to_owned(), "bad_signature", 2));
+    assert_eq!(send(&good), ("me/s".to_owned(), "cached", 2));
+}
+
+#[test]
+fn a_token_that_came_before_its_key_is_good_once_the_key_is_there() {
+    let under = |generation| refused::Under { hash: 7, rule: 0, generation };
+    let mut refused = refused::Refused::default();
+    assert_eq!(refused.get(b"a", under(1)), None);
+    refused.put(b"a", under(1), failure::Rejection::BadSignature);
+    assert_eq!(refused.get(b"a", under(1)), Some(failure::Rejection::BadSignature));
+    // Another set, another token with the same hash, another rule.
+    assert_eq!(refused.get(b"a", under(2)), None);
+    assert_eq!(refused.get(b"b", under(1)), None);
+    assert_eq!(refused.get(b"a", refused::Under { rule: 1, ..under(1) }), None);
+    // Whatever comes, there are so many slots.
+    for hash in 0..10_000 {
+        let under = refused::Under { hash, rule: 0, generation: 0 };
+        refused.put(b"x", under, failure::Rejection::BadSignature);
+    }
+    assert_eq!(refused.get(b"a", under(1)), None);
+}
+
+#[test]
+fn a_cache_that_is_off_remembers_nothing() {
+    let authenticator = one_rule(json!({}));
+    let host = TestHost::new(true);
+    let mut cache = no_cache();
+    let (start, _) = mint(&json!({"iss": "me"}))
+        .rsplit_once('.')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let line = format!("Bearer {start}.{}", b64([1; 64]));
+    for asked in 1..4 {
+        run_with(&authenticator, &host, &mut cache, "/", &[("authorization", &line)]);
+        assert_eq!(host.asked.get(), asked);
+    }
+}
