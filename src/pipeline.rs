@@ -22,6 +22,9 @@ mod compile;
 /// of the server.
 const INVALID_ARGUMENT: u32 = 3;
 
+/// Whether a shadow could get a copy now. By reference: the way of a request is in the module once.
+type Admits<'a> = &'a dyn Fn(usize) -> Result<(), Outcome>;
+
 /// A configuration, compiled once and used for every request.
 #[derive(Debug)]
 pub struct Plan {
@@ -166,7 +169,7 @@ impl Plan {
             lack: None,
             copies: Vec::new(),
         };
-        if let Err(refusal) = self.run(request, cache, admits, &mut decision) {
+        if let Err(refusal) = self.run(request, cache, &admits, &mut decision) {
             decision.verdict = Verdict::Refused;
             self.hide_tokens(request, &mut decision.edits);
             decision.answer = Some(Answer {
@@ -192,7 +195,7 @@ impl Plan {
         &self,
         request: &Request<'_>,
         cache: &mut TokenCache,
-        admits: impl Fn(usize) -> Result<(), Outcome>,
+        admits: Admits<'_>,
         decision: &mut Decision,
     ) -> Result<(), Refusal> {
         // Before anything may let the request pass: what decides by the host must mean the host by which
@@ -333,7 +336,7 @@ impl Plan {
         request: &Request<'_>,
         address: Option<&Address<'_>>,
         shadows: &[usize],
-        admits: impl Fn(usize) -> Result<(), Outcome>,
+        admits: Admits<'_>,
         decision: &mut Decision,
     ) {
         let Some(address) = address else { return };

@@ -31,13 +31,13 @@ pub fn warnings(resource: &Value) -> Errors {
     let kind = text(wasm, "type");
     if kind == "NETWORK" {
         let what = "loads the module as a network filter, and it is one for HTTP";
-        errors.warn_value(Warning::NotLoaded, &place.field("type"), what, kind, "HTTP");
+        errors.warn_value(Warning::NotLoaded, &place.field("type"), what, &kind, "HTTP");
     }
     let strategy = text(wasm, "failStrategy");
     let path = place.field("failStrategy");
     if strategy == "FAIL_OPEN" {
         let what = "lets every request through while the module is not there, or has stopped";
-        errors.warn_value(Warning::FailsOpen, &path, what, strategy, "FAIL_RELOAD");
+        errors.warn_value(Warning::FailsOpen, &path, what, &strategy, "FAIL_RELOAD");
     } else if strategy != "FAIL_RELOAD" {
         let what = "is FAIL_CLOSE: a module that stops is not loaded again, and no request passes";
         errors.warn(
@@ -68,7 +68,7 @@ pub fn warnings(resource: &Value) -> Errors {
     if !url.is_empty() && !is_given(wasm, "sha256") && !is_pinned(&url) {
         let what = "has neither a version nor a checksum: what is loaded may change by itself";
         let fix = "the image with its digest, as cargo xtask image --push prints it; or sha256";
-        errors.warn_value(Warning::UnpinnedImage, &place.field("url"), what, url, fix);
+        errors.warn_value(Warning::UnpinnedImage, &place.field("url"), what, &url, fix);
     }
     if inbound {
         let config = wasm.get("pluginConfig").unwrap_or(&Value::Null);

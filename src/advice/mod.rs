@@ -16,6 +16,7 @@ mod values;
 use crate::config::types::{self, Action, Condition, PluginConfig};
 use crate::config::{Errors, Path, Warning};
 use crate::pipeline::Plan;
+use crate::target::Operation;
 
 use models::Origin;
 
@@ -49,6 +50,12 @@ pub(crate) fn advise(settings: &PluginConfig, plan: &Plan, errors: &mut Errors) 
 }
 
 impl<'a> Advisor<'a, '_> {
+    /// In one place for all of them: a call is little code.
+    #[inline(never)]
+    fn warn(&mut self, name: Warning, path: &Path<'_>, what: &str, fix: &str) {
+        self.errors.warn(name, path, what, fix);
+    }
+
     /// Whether any token or key is read.
     fn reads_credentials(&self) -> bool {
         let authentication = &self.settings.authentication;
@@ -95,7 +102,7 @@ impl<'a> Advisor<'a, '_> {
             if alone && split.variants.len() == 1 {
                 let fix = "two variants or more; until then no split is needed";
                 let path = path.field("variants");
-                self.errors.warn(Warning::NoEffect, &path, "has a single variant", fix);
+                self.warn(Warning::NoEffect, &path, "has a single variant", fix);
             }
         }
         let list = Path::ROOT.field("shadows");
@@ -106,7 +113,7 @@ impl<'a> Advisor<'a, '_> {
             if shadow.percent == 0.0 {
                 let fix = "a number above 0, or leave the shadow out";
                 let path = path.field("percent");
-                self.errors.warn(Warning::NoEffect, &path, "is 0: the shadow is off", fix);
+                self.warn(Warning::NoEffect, &path, "is 0: the shadow is off", fix);
             }
         }
         let list = Path::ROOT.field("rewrites");
@@ -158,26 +165,27 @@ impl<'a> Advisor<'a, '_> {
             if self.origins.is_empty() && !o.operations.is_empty() {
                 let what = "never match: no address is a model's";
                 let fix = "the families of the models in targets.families, or paths";
-                self.errors.warn(Warning::NeverMatches, &operations, what, fix);
+                self.warn(Warning::NeverMatches, &operations, what, fix);
             }
             match scope.action {
                 Action::Deny => self.addresses(&o.paths, &path.field("paths")),
                 Action::Allow => {
                     self.addresses(&o.not_paths, &path.field("notPaths"));
-                    if o.operations.iter().any(|operation| operation == "*") {
-                        let what = "does not open metrics, admin and other";
-                        let fix = "their names, if they shall be open; else those that are meant";
-                        self.errors.warn_value(
-                            Warning::ClosedOperations,
-                            &operations,
-                            what,
-                            "*",
-                            fix,
-                        );
-                    }
+                    self.closed(&o.operations, &operations);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// `*` in an ALLOW. Whoever names a closed operation beside it knows.
+    fn closed(&mut self, operations: &[String], path: &Path<'_>) {
+        let mut named = operations.iter().filter_map(|word| Operation::from_word(word));
+        let Some(star) = operations.iter().position(|word| word == "*") else { return };
+        if !named.any(Operation::is_closed) {
+            let what = "does not open metrics, admin and other";
+            let fix = "name those that are meant beside it: they are opened by their names only";
+            self.warn(Warning::ClosedOperations, &path.index(star), what, fix);
         }
     }
 

@@ -116,7 +116,7 @@ impl Advisor<'_, '_> {
             }
             let what = "never matches: no family, fixed route or rewrite yields such a model";
             let fix = self.remedy();
-            self.errors.warn_value(Warning::NeverMatches, &path.index(i), what, value, fix);
+            self.errors.warn_value(Warning::NeverMatches, &path.index(i), what, value, &fix);
         }
     }
 
@@ -127,7 +127,7 @@ impl Advisor<'_, '_> {
         if models.iter().any(possible) && !models.iter().any(reached) {
             let what = "never match: none is an address of the policy's models";
             let fix = "leave paths out: models hold for every address";
-            self.errors.warn(Warning::NeverMatches, path, what, fix);
+            self.warn(Warning::NeverMatches, path, what, fix);
         }
     }
 

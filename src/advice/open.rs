@@ -39,7 +39,7 @@ impl Advisor<'_, '_> {
         {
             let what = "lets nobody through: every ALLOW policy is a dry run";
             let fix = "defaultAction ALLOW while they are tried, or mode REPORT";
-            self.errors.warn(Warning::DryRunOnly, &root.field("defaultAction"), what, fix);
+            self.warn(Warning::DryRunOnly, &root.field("defaultAction"), what, fix);
         }
         if !self.reads_credentials() {
             return;
@@ -48,7 +48,7 @@ impl Advisor<'_, '_> {
         if open && enforced().next().is_none() {
             let what = "asks nobody for a token or key: bad ones are refused, and none is needed";
             let fix = "defaultAction DENY, and an ALLOW policy with requestPrincipals";
-            return self.errors.warn(Warning::OpenToEverybody, &root, what, fix);
+            return self.warn(Warning::OpenToEverybody, &root, what, fix);
         }
         for (path, host) in addresses(&self.settings.targets) {
             self.ask(&path, &host);
@@ -70,7 +70,7 @@ impl Advisor<'_, '_> {
                 let what =
                     "ALLOW lets everybody reach the models for which no ALLOW policy applies";
                 let path = root.field("defaultAction");
-                self.errors.warn(Warning::OpenToEverybody, &path, what, "DENY");
+                self.warn(Warning::OpenToEverybody, &path, what, "DENY");
             }
             (Verdict::Allowed, Some(policy)) => {
                 let name = plan.policy_name(policy);
@@ -83,7 +83,7 @@ impl Advisor<'_, '_> {
                 let Some(i) = policies.iter().position(is_it) else { return };
                 let path = list.index(i);
                 let fix = "from with requestPrincipals; models, for those that are open on purpose";
-                self.errors.warn(Warning::OpenToEverybody, &path.field("rules"), what, fix);
+                self.warn(Warning::OpenToEverybody, &path.field("rules"), what, fix);
             }
             (Verdict::Bypassed, _) => {
                 let bypass = &self.settings.bypass;
@@ -91,7 +91,7 @@ impl Advisor<'_, '_> {
                 let path = Path::ROOT.field("bypass");
                 let path = path.index(i);
                 let fix = "the paths that shall be open, or from";
-                self.errors.warn(Warning::OpenToEverybody, &path.field("to"), what, fix);
+                self.warn(Warning::OpenToEverybody, &path.field("to"), what, fix);
             }
             _ => {}
         }
@@ -133,14 +133,14 @@ impl Advisor<'_, '_> {
                     let what = "allows everything to everybody, although defaultAction is DENY";
                     let fix = "from, to or when; or models for the policy";
                     let path = path.index(j);
-                    self.errors.warn(Warning::OpenToEverybody, &path, what, fix);
+                    self.warn(Warning::OpenToEverybody, &path, what, fix);
                 }
                 let before = j.checked_sub(1).and_then(|before| policy.rules.get(before));
                 if before.is_some_and(|before| is_half(before, rule)) {
                     let what =
                         "has no from: everybody may, and the rule before it is another alternative";
                     let fix = "one rule with from and to, if both shall hold";
-                    self.errors.warn(Warning::RuleInTwo, &path.index(j), what, fix);
+                    self.warn(Warning::RuleInTwo, &path.index(j), what, fix);
                 }
             }
         }
@@ -169,7 +169,7 @@ impl Advisor<'_, '_> {
                 let what =
                     "has no audiences, and a policy lets in whoever has a token of its issuer";
                 let fix = "the audience of the models' tokens, as audiences: [models]";
-                self.errors.warn(Warning::AnyAudience, &list.index(i), what, fix);
+                self.warn(Warning::AnyAudience, &list.index(i), what, fix);
             }
         }
     }
@@ -185,7 +185,7 @@ impl Advisor<'_, '_> {
             if bypass.from.is_empty() && !limited && (operation.paths.iter().any(all) || every) {
                 let what = "opens everything to everybody";
                 let fix = "the paths or operations that shall be open, or from";
-                self.errors.warn(Warning::OpenToEverybody, &to.index(i), what, fix);
+                self.warn(Warning::OpenToEverybody, &to.index(i), what, fix);
             }
         }
         let from = path.field("from");

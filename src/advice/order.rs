@@ -36,12 +36,12 @@ impl Advisor<'_, '_> {
             for j in repeated(&policy.rules, |a, b| a == b) {
                 let what = "says the same as a rule before it";
                 let path = path.field("rules");
-                self.errors.warn(Warning::Duplicate, &path.index(j), what, "leave it out");
+                self.warn(Warning::Duplicate, &path.index(j), what, "leave it out");
             }
         }
         for i in repeated(policies, says_the_same) {
             let what = "says the same as a policy before it";
-            self.errors.warn(Warning::Duplicate, &list.index(i), what, "leave it out");
+            self.warn(Warning::Duplicate, &list.index(i), what, "leave it out");
         }
     }
 
@@ -80,7 +80,7 @@ impl Advisor<'_, '_> {
                     None => format!("{what}gRPC names it in headers"),
                 };
                 let fix = "models, which hold for every address; operations for a part of it";
-                self.errors.warn_value(Warning::OtherAddress, &path.index(i), ways, value, fix);
+                self.errors.warn_value(Warning::OtherAddress, &path.index(i), &ways, value, fix);
             }
         }
     }

@@ -28,9 +28,10 @@ fn has_literal_star(value: &str) -> bool {
 }
 
 impl Advisor<'_, '_> {
-    fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: impl Into<String>) {
+    #[inline(never)]
+    fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: &str) {
         let what = format!("never matches: {what}");
-        self.errors.warn_value(Warning::NeverMatches, path, what, value, fix);
+        self.errors.warn_value(Warning::NeverMatches, path, &what, value, fix);
     }
 
     pub(super) fn methods(&mut self, values: &[String], path: &Path<'_>) {
@@ -52,7 +53,7 @@ impl Advisor<'_, '_> {
             }
             let what = if has_literal_star(value) {
                 LITERAL_STAR
-            } else if value.contains(|c| "^|\\[]\"<> ".contains(c)) || value.ends_with('$') {
+            } else if value.bytes().any(|c| b"^|\\[]\"<> ".contains(&c)) || value.ends_with('$') {
                 "it is not read as a pattern, and no path holds this unencoded"
             } else {
                 continue;
@@ -65,7 +66,7 @@ impl Advisor<'_, '_> {
     pub(super) fn hosts(&mut self, values: &[String], path: &Path<'_>) {
         for (i, value) in values.iter().enumerate() {
             let name = value.rsplit_once(':').map_or(value.as_str(), |(name, _)| name);
-            let what = if value.contains(|c: char| c.is_whitespace() || "/,@?#".contains(c)) {
+            let what = if value.bytes().any(|c| b" /,@?#\t".contains(&c)) {
                 "it is not a host"
             } else if has_literal_star(value) {
                 LITERAL_STAR
@@ -135,7 +136,7 @@ impl Advisor<'_, '_> {
                 let fix = format!("issuer/subject or issuer/*, of {}", issuers.join(", "));
                 ("no rule has this issuer", fix)
             };
-            self.never(&path.index(i), what, value, fix);
+            self.never(&path.index(i), what, value, &fix);
         }
     }
 
@@ -201,7 +202,7 @@ impl Advisor<'_, '_> {
                 let what = "holds a boolean or a number, which no condition matches";
                 let fix = "a text in quotes, or a list of texts";
                 let path = list.index(i);
-                self.errors.warn(Warning::ClaimNotText, &path.field("claims"), what, fix);
+                self.warn(Warning::ClaimNotText, &path.field("claims"), what, fix);
             }
         }
     }

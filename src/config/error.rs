@@ -136,15 +136,16 @@ impl Errors {
     }
 
     /// The same, and shows the value. Never for keys, tokens or other secrets.
+    #[inline(never)]
     pub fn warn_value(
         &mut self,
         name: Warning,
         path: &Path<'_>,
-        what: impl Into<String>,
-        value: impl fmt::Display,
-        fix: impl Into<String>,
+        what: &str,
+        value: &str,
+        fix: &str,
     ) {
-        self.push_warning(name, path, what.into(), Some(shown(value)), fix.into());
+        self.push_warning(name, path, what.to_owned(), Some(shown(value)), fix.to_owned());
     }
 
     /// Of one place each warning is given once: what is said of it is said in a row.

@@ -59,6 +59,10 @@ words! {
         PrincipalSplit = "principal-split",
         /// A key set in the configuration holds a private key, for everybody to read who may read the resource.
         PrivateKey = "private-key",
+        /// A key set in the configuration holds a shared secret: whoever may read the resource can sign tokens.
+        SharedSecret = "shared-secret",
+        /// A claim that `outputClaimToHeaders` cannot name.
+        ClaimOutOfReach = "claim-out-of-reach",
         /// A key of a set is not used.
         KeyLeftOut = "key-left-out",
         /// A rule without `issuer`: its keys vouch for tokens of any issuer.

@@ -122,6 +122,20 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *const u8,
+        size: usize,
+        version: u32,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -148,6 +162,19 @@ fn filled(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>,
 pub fn log(level: Level, text: &str) {
     // SAFETY: the host reads `text` before it returns. Nothing can be done about a log that fails.
     let _ = unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
+}
+
+/// Writes a value that every thread's module sees, and returns the one before; nothing of a host that keeps none.
+pub fn exchange(key: &str, value: &[u8]) -> Vec<u8> {
+    let mut version = 0;
+    // SAFETY: the host reads the key, and writes one pointer, one size and one version.
+    let before = filled(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version)
+    });
+    // SAFETY: the host copies key and value before it returns. Version 0 replaces whatever is there.
+    let _ =
+        unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0) };
+    before.unwrap_or_default()
 }
 
 /// Nanoseconds since the Unix epoch; the end of time if the host has no clock, by which every token

@@ -17,6 +17,9 @@ use crate::telemetry::Count;
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;
 
+/// Seconds after which the warnings of the same configuration are logged again: it was loaded anew.
+const SAID_AGAIN: u64 = 60;
+
 /// How many warnings of one configuration are logged.
 const MOST_WARNINGS: usize = 100;
 
@@ -56,14 +59,7 @@ impl Worker {
         let text = abi::buffer(Buffer::Configuration, usize::MAX).unwrap_or_default();
         let mut errors = Errors::default();
         let plan = Plan::read(&text, &mut errors);
-        for warning in errors.named_warnings().take(MOST_WARNINGS) {
-            abi::log(Level::Warn, &format!("modelgate: {warning}"));
-        }
-        let more = errors.warnings().len().saturating_sub(MOST_WARNINGS);
-        if more > 0 {
-            let rest = format!("modelgate: {more} warnings more, which modelgate check shows");
-            abi::log(Level::Warn, &rest);
-        }
+        warn(&text, &errors);
         let Some(mut plan) = plan else {
             let refused = "the configuration is refused; one before it goes on, if there is one:";
             abi::log(Level::Error, &format!("modelgate: {refused}\n{errors}"));
@@ -130,6 +126,33 @@ impl Worker {
             gate.shadowing.drain(&gate.plan, &gate.meter);
             gate.flush();
         }
+    }
+}
+
+/// Logs what is to be said of a configuration, once: the main thread reads it twice, and each worker once.
+fn warn(text: &[u8], errors: &Errors) {
+    if errors.warnings().is_empty() {
+        return;
+    }
+    // FNV-1a: which configuration it is, and when it was read.
+    let mark = text.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let now = abi::now().wrapping_div(1_000_000_000);
+    let value = [mark.to_le_bytes(), now.to_le_bytes()].concat();
+    let before = abi::exchange("modelgate.warned", &value);
+    let (said, when) = before.split_at_checked(8).unwrap_or_default();
+    let when = when.try_into().map(u64::from_le_bytes).unwrap_or_default();
+    if *said == mark.to_le_bytes() && now.saturating_sub(when) < SAID_AGAIN {
+        return;
+    }
+    for warning in errors.named_warnings().take(MOST_WARNINGS) {
+        abi::log(Level::Warn, &format!("modelgate: {warning}"));
+    }
+    let more = errors.warnings().len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        let rest = format!("modelgate: {more} warnings more, which modelgate check shows");
+        abi::log(Level::Warn, &rest);
     }
 }
 

@@ -64,6 +64,25 @@ async fn an_invalid_first_configuration_serves_nothing() -> Result<()> {
     site.check_healthy().await
 }
 
+/// The main thread and each worker read a configuration; its warnings are for people.
+#[tokio::test]
+async fn warnings_are_logged_once_and_by_name() -> Result<()> {
+    let site = Site::start(open(json!({}))?).await?;
+    let void = json!({"name": "d", "action": "DENY", "rules": [{"to": [{"operation": {"methods": ["get"]}}]}]});
+    let all = json!({"name": "all", "rules": [{}]});
+    assert_eq!(site.update(policies(json!([void, all]))?).await?, Taken::Yes);
+    site.expect(predict(), 200, "ndarray").await?;
+    let log = site.gateway.envoy.logged("[open-to-everybody]").await?;
+    for line in [
+        "modelgate: authorization.policies[0].rules[0].to[0].operation.methods[0]: never matches: it fits no method \
+         (get): methods in upper case, each as a value of its own, as GET and POST [never-matches]",
+        "modelgate: authorization.policies[1].rules[0]: allows everything to everybody",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line} in {log}");
+    }
+    site.check_healthy().await
+}
+
 #[tokio::test]
 async fn secrets_are_not_in_errors() -> Result<()> {
     let site = Site::start(open(json!({}))?).await?;
