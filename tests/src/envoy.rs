@@ -298,7 +298,7 @@ pub fn set_log_folder(folder: &Path) {
 
 /// A new file in the folder for logs (also `MODELGATE_LOGS`), else in the temporary folder, named
 /// after the test.
-pub(crate) fn log_file(kind: &str) -> Result<PathBuf> {
+pub fn log_file(kind: &str) -> Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let folder = match (LOG_FOLDER.get(), std::env::var_os("MODELGATE_LOGS")) {
         (Some(folder), _) => folder.clone(),

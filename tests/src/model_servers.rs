@@ -3,7 +3,7 @@
 //!
 //! They serve the iris model of `models/iris.json` on loopback ports, and end with the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::Request;
 use crate::envoy::log_file;
-use crate::process::Process;
+use crate::process::{Process, free_ports};
 use crate::wait::until;
 
 /// Python servers on a loaded machine take their time.
@@ -280,16 +280,4 @@ fn folder(files: &[&str]) -> Result<TempDir> {
             .with_context(|| format!("cannot copy {}", from.display()))?;
     }
     Ok(folder)
-}
-
-/// Ports that are free now; the servers cannot choose their own.
-fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(*port)?;
-        *port = listener.local_addr()?;
-        held.push(listener);
-    }
-    Ok(ports)
 }

@@ -5,6 +5,7 @@
 //! the end of the file and kills the group.
 
 use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +89,18 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Ports that are free now, on loopback: for programs that cannot choose their own.
+pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(*port)?;
+        *port = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 #[cfg(test)]

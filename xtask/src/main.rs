@@ -69,9 +69,11 @@ enum Command {
     ///   differential  the module and Envoy's own filters, with the same policies and requests
     ///   browser       the report's page in a real Chromium
     ///   models        real model servers behind the module
+    ///   providers     tokens of real identity providers before the module and Envoy's own filters
     ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
-    /// MODELGATE_PAIRS=500000 makes the comparison of the tier differential a long one.
+    /// MODELGATE_PAIRS=500000 makes the comparison of the tier differential a long one;
+    /// MODELGATE_PROVIDERS=all has ORY Hydra and Keycloak (with Java and Maven) take part in the tier providers.
     /// The output of each tier is kept in target/test-logs.
     #[command(verbatim_doc_comment)]
     Test {
@@ -91,7 +93,7 @@ enum Command {
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
         /// Which: envoy, node, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
-        /// registry; all without names
+        /// registry, mockoidc, oidc-provider, spire, hydra, keycloak; without names all but the last two
         names: Vec<String>,
     },
 }

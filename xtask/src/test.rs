@@ -19,7 +19,7 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 8] = [
+const TIERS: [Tier; 9] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
     Tier {
@@ -35,6 +35,11 @@ const TIERS: [Tier; 8] = [
     },
     Tier { name: "browser", about: "the report's page in Chromium", run: browser },
     Tier { name: "models", about: "real model servers behind the module", run: models },
+    Tier {
+        name: "providers",
+        about: "tokens of real identity providers, before the module and Envoy's own filters",
+        run: providers,
+    },
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
 
@@ -202,6 +207,31 @@ fn models(run: &mut Run<'_>) -> Result<()> {
     run.cargo_test(&tests, &environment)
 }
 
+/// Providers that take minutes to install and to start take part only if `MODELGATE_PROVIDERS` is `all`.
+fn providers(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-tests", "--test=providers"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let all = match std::env::var("MODELGATE_PROVIDERS").as_deref() {
+        Ok("all") => true,
+        Ok(other) => bail!("MODELGATE_PROVIDERS is {other}: `all`, or unset"),
+        Err(_) => false,
+    };
+    let mut environment = run.gateway()?;
+    environment.push(("KUBERNETES_TOOLS", tools::kubernetes(run.project)?.into()));
+    environment.push(("MOCKOIDC", tools::mockoidc(run.project)?.into()));
+    environment.push(("NODE", tools::node(run.project)?.join("node").into()));
+    environment.push(("OIDC_PROVIDER", tools::oidc_provider(run.project)?.into()));
+    environment.push(("SPIRE", tools::spire(run.project)?.into()));
+    if !all {
+        return run.cargo_test(&tests, &environment);
+    }
+    environment.push(("HYDRA", tools::hydra(run.project)?.into()));
+    environment.push(("KEYCLOAK", tools::keycloak(run.project)?.into()));
+    run.cargo_test_with(&tests, &environment, &["--include-ignored"])
+}
+
 fn istio(run: &mut Run<'_>) -> Result<()> {
     let tests = ["--package=modelgate-istio-tests", "--test=istio"];
     if !run.wanted(&tests)? {
@@ -251,8 +281,18 @@ impl Run<'_> {
 
     /// Runs tests, shows what is worth seeing, and adds up the results.
     fn cargo_test(&mut self, tests: &[&str], environment: &[(&str, OsString)]) -> Result<()> {
+        self.cargo_test_with(tests, environment, &[])
+    }
+
+    /// The same, with these words for the test programs.
+    fn cargo_test_with(
+        &mut self,
+        tests: &[&str],
+        environment: &[(&str, OsString)],
+        words: &[&str],
+    ) -> Result<()> {
         let mut cargo = self.project.cargo(["test", "--no-fail-fast"]);
-        cargo.args(tests).arg("--").args(self.filter);
+        cargo.args(tests).arg("--").args(words).args(self.filter);
         cargo.envs(environment.iter().map(|(name, value)| (name, value)));
         describe(&cargo, environment);
         let failed = self.totals.failed;
@@ -302,8 +342,7 @@ mod tests {
 
     #[test]
     fn names_select_tiers_and_tests() {
-        let all =
-            vec!["unit", "wasm", "module", "envoy", "differential", "browser", "models", "istio"];
+        let all = TIERS.map(|tier| tier.name).to_vec();
         assert_eq!(names(&[]).unwrap(), (all.clone(), None));
         assert_eq!(names(&["jwt"]).unwrap(), (all, Some("jwt".into())));
         assert_eq!(names(&["istio"]).unwrap(), (vec!["istio"], None));

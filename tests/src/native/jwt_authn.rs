@@ -51,10 +51,9 @@ fn provider(rule: &Value) -> Result<Value> {
         .iter()
         .map(|c| json!({"header_name": text(c, "header"), "claim_name": text(c, "claim")}))
         .collect();
-    Ok(json!({
+    let mut provider = json!({
         "issuer": text(rule, "issuer"),
         "audiences": strings(rule, "audiences"),
-        "local_jwks": {"inline_string": rule.get("jwks").context("a rule without keys")?},
         "forward": rule.get("forwardOriginalToken").unwrap_or(&Value::Bool(false)),
         "from_headers": headers,
         "from_params": strings(rule, "fromParams"),
@@ -64,5 +63,18 @@ fn provider(rule: &Value) -> Result<Value> {
         "payload_in_metadata": "payload",
         "normalize_payload_in_metadata": {"space_delimited_claims": split},
         "clear_route_cache": true,
-    }))
+    });
+    let (field, keys) = keys(rule)?;
+    provider.as_object_mut().context("a provider is an object")?.insert(field.into(), keys);
+    Ok(provider)
+}
+
+/// Given, or fetched by Envoy as where `PILOT_JWT_ENABLE_REMOTE_JWKS` is `envoy`.
+fn keys(rule: &Value) -> Result<(&'static str, Value)> {
+    let Some(uri) = rule.get("jwksUri") else {
+        let keys = rule.get("jwks").context("a rule without keys")?;
+        return Ok(("local_jwks", json!({"inline_string": keys})));
+    };
+    let server = json!({"uri": uri, "cluster": rule.get("jwksCluster"), "timeout": "5s"});
+    Ok(("remote_jwks", json!({"http_uri": server, "cache_duration": "300s"})))
 }

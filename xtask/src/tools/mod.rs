@@ -5,6 +5,7 @@ mod chromium;
 mod envoy;
 mod go;
 mod node;
+mod providers;
 mod python;
 mod venv;
 
@@ -21,8 +22,9 @@ use crate::sh::{Log, seconds};
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
 pub use envoy::envoy;
-pub use go::{istio, kubernetes, registry};
+pub use go::{hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
+pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, mlflow, mlserver, seldon};
 
 /// The folder of installed tools.
@@ -108,10 +110,13 @@ fn stamped(key: &str, folder: &Path) -> String {
     format!("{key}\n{}\n", folder.display())
 }
 
-/// Installs the named tools, or all, and prints where each one is.
+/// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
+const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
+
+/// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 13] = [
+    let tools: [(&str, Tool); 18] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-bindgen", wasm_bindgen_runner),
@@ -125,19 +130,25 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("istio", istio),
         ("kubernetes", kubernetes),
         ("registry", registry),
+        ("mockoidc", mockoidc),
+        ("oidc-provider", oidc_provider),
+        ("spire", spire),
+        ("hydra", hydra),
+        ("keycloak", keycloak),
     ];
     if let Some(odd) = names.iter().find(|name| !tools.iter().any(|(tool, _)| tool == name)) {
         bail!("{odd} is no tool here: {}", tools.map(|(tool, _)| tool).join(", "));
     }
     let mut code = ExitCode::SUCCESS;
     for (name, tool) in tools {
-        if !names.is_empty() && !names.iter().any(|n| n == name) {
+        let asked = names.iter().any(|n| n == name);
+        if !asked && (!names.is_empty() || ON_DEMAND.contains(&name)) {
             continue;
         }
         match tool(project) {
-            Ok(path) => println!("{name:<12}  {}", path.display()),
+            Ok(path) => println!("{name:<13}  {}", path.display()),
             Err(error) => {
-                println!("{name:<12}  missing: {error:#}");
+                println!("{name:<13}  missing: {error:#}");
                 code = ExitCode::FAILURE;
             }
         }
