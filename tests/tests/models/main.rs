@@ -3,9 +3,11 @@
 //! `KSERVE_VENV`, `MLFLOW_VENV` and `LITSERVE_VENV`.
 
 mod clients;
+mod compared;
 mod grpc;
 mod mlserver;
 mod report;
+mod routes;
 mod seldon_wrapper;
 mod servers_alone;
 mod support;

@@ -57,7 +57,7 @@ fn shadow(compare: Value) -> Value {
 #[tokio::test]
 async fn predictions_pass_and_the_rest_stays_closed() -> Result<()> {
     let live = ModelServer::seldon(Weights::Main).await?;
-    let gateway = gateway(config(shadow(json!({"ignore": ["/meta"]})))?, &live, &live).await?;
+    let gateway = gateway(config(shadow(json!({})))?, &live, &live).await?;
     let token = Issuer::shared()?.token("alice", &["ds"])?;
     for path in [PREDICTIONS, "/models/prod/iris:predict"] {
         let question = Request::post_json(path, &seldon());
@@ -79,7 +79,7 @@ async fn predictions_pass_and_the_rest_stays_closed() -> Result<()> {
 async fn two_servers_are_compared() -> Result<()> {
     let live = ModelServer::seldon(Weights::Main).await?;
     let retrained = ModelServer::seldon(Weights::Shadow).await?;
-    let gateway = gateway(config(shadow(json!({"ignore": ["/meta"]})))?, &live, &retrained).await?;
+    let gateway = gateway(config(shadow(json!({})))?, &live, &retrained).await?;
     let token = Issuer::shared()?.token("alice", &["ds"])?;
     for _ in 0..5 {
         let answer =
