@@ -131,7 +131,7 @@ impl Remarks {
                  can sign tokens",
                 self.secret
             );
-            errors.warn(Warning::PrivateKey, path, what, "public keys: RSA, EC or Ed25519");
+            errors.warn(Warning::SharedSecret, path, what, "public keys: RSA, EC or Ed25519");
         }
     }
 

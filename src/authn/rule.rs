@@ -260,7 +260,7 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
             );
         } else if output.claim.contains('/') && output.claim.contains('.') {
             errors.warn(
-                Warning::NoEffect,
+                Warning::ClaimOutOfReach,
                 &place.field("claim"),
                 "is read as the names of nested claims, with dots between them: a claim with a dot in \
                  its own name cannot be reached",
