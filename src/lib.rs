@@ -25,6 +25,7 @@ mod advice;
 pub mod authn;
 pub mod authz;
 pub mod config;
+mod few;
 pub mod matcher;
 mod order;
 pub mod pipeline;

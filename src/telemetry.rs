@@ -6,6 +6,7 @@ use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
 use crate::config::read::words;
+use crate::few::FewMap;
 use crate::shadow::Outcome;
 use crate::shadow::compare::Kind;
 use crate::target::Operation;
@@ -185,7 +186,7 @@ pub trait Names {
 /// Counts added up in the guest, so that a request costs no host call for them.
 #[derive(Debug, Default)]
 pub struct Counters {
-    index: BTreeMap<Count, usize>,
+    index: FewMap<Count, usize>,
     entries: Vec<Entry>,
     dirty: Vec<usize>,
 }
@@ -202,10 +203,11 @@ impl Counters {
     /// Adds one.
     pub fn add(&mut self, count: Count) {
         let entries = &mut self.entries;
-        let at = *self.index.entry(count).or_insert_with(|| {
+        let at = self.index.entry(count, || {
             entries.push(Entry { count, pending: 0, metric: None });
             entries.len().saturating_sub(1)
         });
+        let Some(at) = at.map(|at| *at) else { return };
         if let Some(entry) = entries.get_mut(at) {
             if entry.pending == 0 {
                 self.dirty.push(at);

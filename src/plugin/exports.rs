@@ -11,6 +11,7 @@ use super::held;
 use super::stream::Stream;
 use super::worker::Worker;
 use crate::authn::remote::Turn;
+use crate::few::FewMap;
 
 /// What the host does with a stream after a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Action {
 
 #[derive(Default)]
 struct Contexts {
-    workers: BTreeMap<u32, Worker>,
+    workers: FewMap<u32, Worker>,
     /// `None` while an event is handled.
     streams: BTreeMap<u32, Option<Stream>>,
 }

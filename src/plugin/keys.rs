@@ -1,12 +1,12 @@
 //! Fetches key sets from the root context, and keeps them for as long as the VM lives.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use super::abi::{self, Buffer, Level, Map};
 use super::host;
 use super::metrics::Meter;
 use crate::authn::remote::{self, Answer, Fetched, KeyStore};
+use crate::few::FewMap;
 use crate::pipeline::Plan;
 use crate::telemetry::Count;
 
@@ -18,7 +18,7 @@ thread_local! {
 /// The fetches of one worker under one configuration.
 #[derive(Debug)]
 pub struct Fetching {
-    under_way: RefCell<BTreeMap<u32, usize>>,
+    under_way: RefCell<FewMap<u32, usize>>,
     salt: u64,
 }
 
@@ -79,8 +79,8 @@ impl Fetching {
 
     /// The answers to what is under way are lost with this context: others may fetch.
     pub fn abandon(&self, plan: &Plan) {
-        for index in std::mem::take(&mut *self.under_way.borrow_mut()).into_values() {
-            if let Some(remote) = plan.remotes().get(index) {
+        for (_, index) in std::mem::take(&mut *self.under_way.borrow_mut()).iter() {
+            if let Some(remote) = plan.remotes().get(*index) {
                 remote.abandoned();
             }
         }

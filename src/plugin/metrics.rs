@@ -1,8 +1,7 @@
 //! Metrics, kept in the module and handed to the proxy once a second.
 
-use std::collections::BTreeMap;
-
 use super::abi::{self, Metric};
+use crate::few::FewMap;
 use crate::pipeline::Plan;
 use crate::shadow::Gauges;
 use crate::telemetry::{Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _};
@@ -12,9 +11,9 @@ use crate::telemetry::{Count, Counters, Gauge, Histogram, ModelLabel, ModelLabel
 pub struct Meter {
     counters: Counters,
     models: ModelLabels,
-    histograms: BTreeMap<(usize, Histogram), Option<u32>>,
+    histograms: FewMap<(usize, Histogram), Option<u32>>,
     /// A gauge's id, and what this worker has added to it.
-    gauges: BTreeMap<(usize, Gauge), (Option<u32>, i64)>,
+    gauges: FewMap<(usize, Gauge), (Option<u32>, i64)>,
 }
 
 impl Meter {
@@ -23,8 +22,8 @@ impl Meter {
         Self {
             counters: Counters::default(),
             models: plan.model_labels(),
-            histograms: BTreeMap::new(),
-            gauges: BTreeMap::new(),
+            histograms: FewMap::default(),
+            gauges: FewMap::default(),
         }
     }
 
@@ -45,10 +44,10 @@ impl Meter {
 
     /// Records an observation of a shadow's pair.
     pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, value: u64) {
-        let metric = self.histograms.entry((shadow, histogram)).or_insert_with(|| {
+        let metric = self.histograms.entry((shadow, histogram), || {
             abi::define_metric(Metric::Histogram, &histogram.name(name(plan, shadow))).ok()
         });
-        if let Some(metric) = metric {
+        if let Some(Some(metric)) = metric {
             abi::record_metric(*metric, value);
         }
     }
@@ -57,9 +56,10 @@ impl Meter {
     pub fn gauge(&mut self, plan: &Plan, shadow: usize, now: Gauges) {
         let values = [(Gauge::InFlight, now.in_flight), (Gauge::BufferedBytes, now.buffered_bytes)];
         for (gauge, value) in values {
-            let (metric, told) = self.gauges.entry((shadow, gauge)).or_insert_with(|| {
+            let entry = self.gauges.entry((shadow, gauge), || {
                 (abi::define_metric(Metric::Gauge, &gauge.name(name(plan, shadow))).ok(), 0)
             });
+            let Some((metric, told)) = entry else { continue };
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             if let Some(metric) = metric
                 && value != *told

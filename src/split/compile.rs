@@ -1,7 +1,5 @@
 //! From what an operator writes to splits, with every error at its path.
 
-use std::collections::BTreeSet;
-
 use super::{Cookie, Split, Splits, StickyBy, Variant};
 use crate::authz::{Conditions, compile_models};
 use crate::config::read::Read as _;
@@ -11,6 +9,7 @@ use crate::place::Scale;
 use crate::sanitise::is_reserved;
 use crate::shadow::Credentials;
 use crate::shadow::names::{folded, is_name, never_copied};
+use std::collections::BTreeSet;
 
 /// What the splits share with the rest of the configuration.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub struct Context<'a> {
     /// Headers that authentication reads and writes.
     pub credentials: &'a Credentials,
     /// Cookies that carry tokens.
-    pub cookies: BTreeSet<&'a str>,
+    pub cookies: Vec<&'a str>,
 }
 
 impl Splits {
@@ -54,7 +53,10 @@ impl Splits {
         }
         for model in compile_models(models, path, errors).into_iter().flatten() {
             match model.exact() {
-                Some(id) => self.exact.entry(id.into()).or_default().push(split),
+                Some(id) => {
+                    let splits = self.exact.entry(id.into(), Vec::new);
+                    splits.into_iter().for_each(|splits| splits.push(split));
+                }
                 None => self.patterns.push((model, split)),
             }
         }
@@ -109,7 +111,7 @@ fn sticky_by(
     let (kind, name) = text.split_once(':').unwrap_or((text, ""));
     let plain = folded(name.as_bytes());
     let (what, fix) = match (kind, name) {
-        ("cookie", name) if is_name(name) && !context.cookies.contains(name) => {
+        ("cookie", name) if is_name(name) && !context.cookies.contains(&name) => {
             let attributes = attributes(&settings.cookie, &path.field("cookie"), errors)?;
             let scale = Scale::new(&[&settings.name]);
             return Some(StickyBy::Cookie(Cookie { name: name.into(), attributes, scale }));

@@ -7,10 +7,10 @@
 //! changes by.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::authn::Identity;
 use crate::authz::{Conditions, ModelMatch, Subject};
+use crate::few::FewMap;
 use crate::order;
 use crate::place::Scale;
 use crate::request::Request;
@@ -25,7 +25,7 @@ pub use compile::Context;
 #[derive(Debug, Default)]
 pub struct Splits {
     list: Vec<Split>,
-    exact: BTreeMap<Box<str>, Vec<usize>>,
+    exact: FewMap<Box<str>, Vec<usize>>,
     patterns: Vec<(ModelMatch, usize)>,
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
+use crate::order;
 
 use super::host::{Host, HostMatch, Hosts};
 use super::names::is_name;
@@ -55,7 +56,7 @@ impl FixedRoutes {
                 routes.push(route);
             }
         }
-        routes.sort_by(|a, b| {
+        let routes = order::stable_by(routes, |a, b| {
             let (a_len, b_len) = (a.bare().len(), b.bare().len());
             a.host.rank().cmp(&b.host.rank()).then(b_len.cmp(&a_len))
         });

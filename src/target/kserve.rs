@@ -2,6 +2,7 @@
 
 use crate::config::types;
 use crate::config::{Errors, Path, Warning};
+use crate::order;
 
 use super::Refusal;
 use super::host::Host;
@@ -112,8 +113,7 @@ impl KServe {
             let path = path.field("namespaces");
             errors.warn(Warning::NoEffect, &path, "are not needed", fix);
         }
-        let mut services = settings.services.clone();
-        services.sort_unstable();
+        let services = order::distinct(settings.services.iter().cloned());
         Self { host, path: by_path, namespaces: settings.namespaces.clone(), services }
     }
 

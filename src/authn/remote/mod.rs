@@ -13,12 +13,12 @@
 //! answer to [`Remote::finished`]. Times are in nanoseconds of one clock.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::types::{JwtRule, RemoteJwks};
 use crate::config::{Errors, Path};
+use crate::few::FewMap;
 
 mod answer;
 mod schedule;
@@ -184,15 +184,17 @@ impl Remote {
 /// The sets of one worker, for as long as its VM lives: a new configuration finds them here.
 #[derive(Debug, Default)]
 pub struct KeyStore {
-    sets: BTreeMap<Source, Rc<RefCell<KeyState>>>,
+    sets: FewMap<Source, Rc<RefCell<KeyState>>>,
 }
 
 impl KeyStore {
     /// Lets a configuration use the sets that are here, and forgets those that nobody uses.
     pub fn share(&mut self, remotes: &mut Remotes) {
         for remote in &mut remotes.list {
-            let kept = self.sets.entry(remote.source.clone());
-            remote.state = Rc::clone(kept.or_insert_with(|| Rc::clone(&remote.state)));
+            let kept = self.sets.entry(remote.source.clone(), || Rc::clone(&remote.state));
+            if let Some(kept) = kept.map(|kept| Rc::clone(kept)) {
+                remote.state = kept;
+            }
         }
         self.sets.retain(|_, state| Rc::strong_count(state) > 1);
     }

@@ -1,6 +1,6 @@
 //! Who waits for an issuer's first keys, and who is decided next.
 
-use std::collections::BTreeMap;
+use crate::few::FewMap;
 
 /// How many a worker holds. Anybody can make a token that has to wait: the rest are refused at once.
 const MOST: usize = 256;
@@ -13,7 +13,7 @@ const FEW: usize = 4;
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// Whether keys have come since it was decided last.
-    held: BTreeMap<u32, bool>,
+    held: FewMap<u32, bool>,
 }
 
 /// Who is to be woken in one turn.
@@ -42,12 +42,12 @@ impl Waiting {
 
     /// Keys have come, or will not: all that are held now are to be decided again.
     pub fn ready(&mut self) {
-        self.held.values_mut().for_each(|ready| *ready = true);
+        self.held.iter_mut().for_each(|(_, ready)| *ready = true);
     }
 
     /// Whether some are ready.
     pub fn any_ready(&self) -> bool {
-        self.held.values().any(|ready| *ready)
+        self.held.iter().any(|(_, ready)| *ready)
     }
 
     /// Whether there are any.
@@ -63,7 +63,7 @@ impl Waiting {
             few.push(*id);
         }
         match few.is_empty() {
-            true => Turn::Waiting(self.held.keys().copied().collect()),
+            true => Turn::Waiting(self.held.iter().map(|(id, _)| *id).collect()),
             false => Turn::Ready(few),
         }
     }
