@@ -177,7 +177,7 @@ mod tests {
             (Some(colon), _) => colon,
             (None, _) => authority.len(),
         };
-        authority[..cut].to_ascii_lowercase()
+        authority.get(..cut).unwrap_or(authority).to_ascii_lowercase()
     }
 
     proptest::proptest! {

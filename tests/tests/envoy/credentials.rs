@@ -39,8 +39,8 @@ fn placed(request: &str, place: &str, token: &str) -> Request {
     };
     match place {
         "header" => request.bearer(token),
-        "cookie" => request.header("cookie", &format!("theme=dark; session={token}")),
-        "cookie alone" => request.header("cookie", &format!("session={token}")),
+        "cookie" => request.header("cookie", format!("theme=dark; session={token}")),
+        "cookie alone" => request.header("cookie", format!("session={token}")),
         "key" => request.header("x-api-key", token),
         _ => request,
     }
