@@ -220,8 +220,11 @@ impl Plan {
         let subject =
             Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
-        let path = if bypassed || request.is_preflight() {
+        let preflight = !bypassed && request.is_preflight();
+        let path = if bypassed {
             self.authenticator.strip(request, &mut decision.edits)
+        } else if preflight {
+            None
         } else {
             let result = self.authenticator.authenticate(request, cache, &mut decision.edits);
             decision.tokens = result.tokens;
@@ -269,6 +272,9 @@ impl Plan {
         }
         decision.effects = authorization.effects;
         if decision.answer.is_some() {
+            if preflight {
+                self.hide_tokens(request, &mut decision.edits);
+            }
             return Ok(());
         }
         if bypassed {
@@ -276,6 +282,11 @@ impl Plan {
         }
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
+        // Policies have seen a preflight's credentials, as in Istio; the model does not.
+        let path = match preflight {
+            true => self.authenticator.strip(request, &mut decision.edits),
+            false => path,
+        };
         apply(request, rewritten.as_ref(), path, &mut decision.edits);
         if decision.model.is_some() {
             identify(request, &mut decision.edits);

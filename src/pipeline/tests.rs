@@ -181,6 +181,21 @@ fn a_preflight_skips_authentication_and_nothing_else() {
 }
 
 #[test]
+fn policies_see_the_credentials_of_a_preflight_and_the_model_does_not() {
+    let preflight = [
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "POST"),
+        ("x-api-key", "wrong"),
+    ];
+    let deny = json!({"name": "keys", "action": "DENY", "rules": [{"when": [
+        {"key": "request.headers[x-api-key]", "values": ["wrong"]}]}]});
+    let plan = with_keys(json!({"authorization": {"policies": [deny]}}));
+    let path = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
+    assert_eq!(decide(&plan, path, &preflight).verdict, Verdict::Denied);
+    assert_eq!(removed(&decide(&with_keys(json!({})), path, &preflight)), ["x-api-key"]);
+}
+
+#[test]
 fn an_excluded_host_is_cleaned_and_left_alone_unless_it_names_a_model() {
     let plan = with_keys(json!({"exclude": {"hosts": ["shop.example.com"]},
         "authorization": {"defaultAction": "DENY"}}));

@@ -93,6 +93,8 @@ pub const QUERY: &str = "what is left of a query when a token is taken out";
 pub const NUMBERS: &str = "whole numbers above 2^53 in claim headers";
 pub const UNDERSCORE: &str = "a client's header that differs from an output header by `_` for `-`";
 pub const TRIED_AGAIN: &str = "a good token and a bad one, under several rules";
+pub const COOKIE: &str = "`forwardOriginalToken: false`, and a token in a cookie";
+pub const PREFLIGHT: &str = "tokens and API keys of a preflight";
 pub const NAMES: &str = "**Certificates with several SANs.**";
 
 /// Has the answer of Envoy become what this difference makes of it; whether it changes anything.
@@ -106,6 +108,8 @@ const PREDICTIONS: &[(&str, Prediction)] = &[
     (TRIED_AGAIN, only_what_was_accepted_goes),
     (QUERY, query_as_it_was_sent),
     (UNDERSCORE, no_other_spelling),
+    (PREFLIGHT, no_credentials_of_a_preflight),
+    (COOKIE, no_token_in_a_cookie),
 ];
 
 /// The rows that explain a case; `None` if they do not.
@@ -560,6 +564,92 @@ fn only_what_was_accepted_goes(case: &Case, native: &mut Answer) -> bool {
         }
     }
     changed
+}
+
+/// The rules that keep tokens at the gateway.
+fn keeping(case: &Case) -> impl Iterator<Item = &Value> {
+    let forwards = |rule: &Value| rule.get("forwardOriginalToken") == Some(&Value::Bool(true));
+    case.set.rules.iter().filter(move |rule| !forwards(rule))
+}
+
+fn strings<'r>(rule: &'r Value, field: &str) -> Vec<&'r str> {
+    let list = rule.get(field).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Names and prefixes of headers that carry a rule's tokens, and names of parameters.
+fn header_and_param_places(rule: &Value) -> (Vec<(String, String)>, Vec<&str>) {
+    let places = ["fromHeaders", "fromParams", "fromCookies"];
+    if places.iter().all(|place| rule.get(place).is_none()) {
+        return (vec![("authorization".into(), "Bearer ".into())], vec!["access_token"]);
+    }
+    let text = |header: &Value, field| {
+        header.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let headers = rule.get("fromHeaders").and_then(Value::as_array).into_iter().flatten();
+    let headers = headers.map(|h| (text(h, "name").to_ascii_lowercase(), text(h, "prefix")));
+    (headers.collect(), strings(rule, "fromParams"))
+}
+
+fn is_preflight(case: &Case) -> bool {
+    let given = |name: &str| {
+        case.ask.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && !v.is_empty())
+    };
+    case.ask.method == "OPTIONS" && given("origin") && given("access-control-request-method")
+}
+
+/// Envoy looks for no tokens in a preflight, and leaves them where they are.
+fn no_credentials_of_a_preflight(case: &Case, native: &mut Answer) -> bool {
+    let Some(seen) = native.seen.as_mut().filter(|_| is_preflight(case)) else { return false };
+    let mut changed = false;
+    for rule in keeping(case) {
+        let (headers, params) = header_and_param_places(rule);
+        for (name, prefix) in headers {
+            let lines = seen.headers.get(&name).into_iter().flatten();
+            if lines.into_iter().any(|line| line.contains(&prefix)) {
+                seen.headers.remove(&name);
+                changed = true;
+            }
+        }
+        let Some((path, query)) = seen.path.split_once('?') else { continue };
+        let stays = |part: &&str| part.is_empty() || !params.contains(&halves(part).0.as_str());
+        let kept: Vec<&str> = query.split('&').filter(stays).collect();
+        if kept.len() < query.split('&').count() {
+            let mark = if kept.is_empty() { "" } else { "?" };
+            seen.path = format!("{path}{mark}{}", kept.join("&"));
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Envoy removes tokens from headers and queries only.
+fn no_token_in_a_cookie(case: &Case, native: &mut Answer) -> bool {
+    let (Some(seen), Some(ours)) = (&mut native.seen, &case.ours.seen) else { return false };
+    let cookies = |lines: Option<&Vec<String>>| -> Vec<String> {
+        let lines = lines.into_iter().flatten();
+        let parts = lines.flat_map(|line| line.split(';').map(|part| part.trim_start().to_owned()));
+        parts.filter(|part| !part.is_empty()).collect()
+    };
+    let (sent, kept) = (cookies(seen.headers.get("cookie")), cookies(ours.headers.get("cookie")));
+    // Those of the rule that accepts; of a preflight, those of all.
+    let mut names: Vec<Vec<&str>> =
+        keeping(case).map(|rule| strings(rule, "fromCookies")).collect();
+    if is_preflight(case) {
+        names = vec![names.concat()];
+    }
+    let fits = names.iter().any(|names| {
+        let is_token =
+            |part: &String| part.split_once('=').is_some_and(|(name, _)| names.contains(&name));
+        sent.iter().any(is_token) && sent.iter().filter(|part| !is_token(part)).eq(&kept)
+    });
+    if fits {
+        match ours.headers.get("cookie") {
+            Some(lines) => seen.headers.insert("cookie".into(), lines.clone()),
+            None => seen.headers.remove("cookie"),
+        };
+    }
+    fits
 }
 
 fn no_other_spelling(case: &Case, native: &mut Answer) -> bool {

@@ -111,6 +111,16 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     let tried = rule(json!({"fromHeaders": [{"name": "x-token"}]}));
     let two = vec![elsewhere, token(&[])];
     cases.push((TRIED_AGAIN, set(vec![other, tried]), ask("/", &lines, two)));
+    let cookie = json!({"fromCookies": ["session"]});
+    let lines = [("cookie", "a=1; session=<0>; b")];
+    cases.push((COOKIE, set(vec![rule(cookie)]), ask("/", &lines, vec![token(&[])])));
+    let preflight = [
+        ("authorization", "Bearer <0>"),
+        ("origin", "https://web.example.com"),
+        ("access-control-request-method", "POST"),
+    ];
+    let preflight = ask("/?a&access_token=<0>", &preflight, vec![token(&[])]);
+    cases.push((PREFLIGHT, plain(), Ask { method: "OPTIONS".into(), ..preflight }));
     let mut mesh = set(Vec::new());
     mesh.tls = true;
     mesh.policies = vec![json!({"name": "p", "namespace": "prod", "action": "DENY",
