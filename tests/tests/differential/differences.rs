@@ -93,6 +93,7 @@ pub const QUERY: &str = "what is left of a query when a token is taken out";
 pub const NUMBERS: &str = "whole numbers above 2^53 in claim headers";
 pub const UNDERSCORE: &str = "a client's header that differs from an output header by `_` for `-`";
 pub const TRIED_AGAIN: &str = "a good token and a bad one, under several rules";
+pub const DOT: &str = "**A host with a dot at its end**";
 pub const COOKIE: &str = "`forwardOriginalToken: false`, and a token in a cookie";
 pub const PREFLIGHT: &str = "tokens and API keys of a preflight";
 pub const NAMES: &str = "**Certificates with several SANs.**";
@@ -101,6 +102,7 @@ pub const NAMES: &str = "**Certificates with several SANs.**";
 type Prediction = fn(&Case, &mut Answer) -> bool;
 
 const PREDICTIONS: &[(&str, Prediction)] = &[
+    (DOT, refused_for_its_host),
     (SEVERAL, only_the_identitys_headers),
     (SPELLING, no_space_before_the_token),
     (NUMBERS, exact_numbers),
@@ -621,6 +623,35 @@ fn no_credentials_of_a_preflight(case: &Case, native: &mut Answer) -> bool {
         }
     }
     changed
+}
+
+/// Whatever else the request holds.
+fn refused_for_its_host(case: &Case, native: &mut Answer) -> bool {
+    let host = case.ask.host.as_str();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    if !host.ends_with('.') {
+        return false;
+    }
+    let body = if case.ask.method == "HEAD" { "" } else { "the host ends with a dot" };
+    let is_grpc =
+        |value: &str| value == "application/grpc" || value.starts_with("application/grpc+");
+    let mut types = case.ask.headers.iter().filter(|(name, _)| name == "content-type");
+    let is_grpc = types.any(|(_, value)| is_grpc(value));
+    let mut headers = vec![(DETAILS, "modelgate_refused_address")];
+    if is_grpc {
+        headers.extend([("content-type", "application/grpc"), ("grpc-status", "3")]);
+        headers.extend((!body.is_empty()).then_some(("grpc-message", body)));
+    } else {
+        headers.push(("content-type", "text/plain"));
+    }
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    *native = Answer {
+        status: if is_grpc { 200 } else { 400 },
+        headers: headers.into_iter().map(owned).collect(),
+        body: if is_grpc { String::new() } else { body.to_owned() },
+        seen: None,
+    };
+    true
 }
 
 /// Envoy removes tokens from headers and queries only.

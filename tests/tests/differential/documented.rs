@@ -132,6 +132,8 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
         certificate: SEVERAL_NAMES.into(),
         sni: "models.example.com".into(),
     };
+    let dotted = Ask { host: "models.example.com.:80".into(), ..bearer(token(&[])) };
+    cases.push((DOT, plain(), dotted));
     cases.push((NAMES, mesh, named));
     cases
 }
