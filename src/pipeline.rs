@@ -9,7 +9,8 @@ use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
-use crate::sanitise::Sanitiser;
+use crate::sanitise::{Sanitiser, is_no_trailer};
+use crate::shadow::names::folded;
 use crate::shadow::{self, CopyHead, Outcome, Shadows};
 use crate::split::Splits;
 use crate::target::host::{Host, Hosts};
@@ -312,8 +313,8 @@ impl Plan {
     /// Drops client copies of headers that only the gateway may set, unless the peer is a gateway.
     fn sanitise(&self, request: &Request<'_>, edits: &mut Edits) {
         let trusted = !self.trusted_peers.is_empty()
-            && request.attributes().peer().and_then(|peer| peer.uri_san.as_deref()).is_some_and(
-                |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == id),
+            && request.attributes().peer().and_then(|peer| peer.uri_sans.first()).is_some_and(
+                |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
             );
         if !trusted {
             self.sanitiser.apply(request, edits);
@@ -325,6 +326,19 @@ impl Plan {
         if let Some(path) = self.authenticator.strip(request, edits) {
             edits.set(b":path", path);
         }
+    }
+
+    /// Whether a request's trailer of this name goes: servers that merge trailers into the headers would
+    /// take it for what was decided about. Trailers carry no identity and select no route, so what does
+    /// goes on every way but to an `excluded` host, which keeps its own.
+    pub fn drops_trailer(&self, name: &[u8], excluded: bool) -> bool {
+        self.mode != Mode::Report
+            && (self.sanitiser.owns(name) || (!excluded && self.is_no_trailer(&folded(name))))
+    }
+
+    fn is_no_trailer(&self, plain: &[u8]) -> bool {
+        let credentials = self.authenticator.credential_headers();
+        is_no_trailer(plain) || credentials.iter().any(|name| *folded(name) == *plain)
     }
 
     /// The shadows that get a copy.

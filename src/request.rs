@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
 ///
@@ -13,6 +14,11 @@ pub trait Host {
     fn is_inbound(&self) -> bool;
     /// `x-forwarded-for`'s client, as Envoy derived it (`source.address`).
     fn remote_ip(&self) -> Option<IpAddr> {
+        None
+    }
+    /// The direct peer's address where `source.address` is just that: an address that was read from
+    /// `x-forwarded-for` has port 0 there.
+    fn peer_ip(&self) -> Option<IpAddr> {
         None
     }
     /// The local address of the downstream socket.
@@ -28,7 +34,7 @@ pub trait Host {
         None
     }
     /// The client certificate's identities, if there was one that Envoy validated.
-    fn peer(&self) -> Option<Peer> {
+    fn peer(&self) -> Option<Rc<Peer>> {
         None
     }
     /// Whether it checks signatures, as far as is known: they are cheaper there.
@@ -56,15 +62,33 @@ impl Host for NoHost {
     }
 }
 
-/// Identities of a client certificate. A filter sees the first name of each kind only.
+/// Identities of a client certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// First URI SAN, as `spiffe://cluster.local/ns/prod/sa/iris`.
-    pub uri_san: Option<Vec<u8>>,
-    /// First DNS SAN.
-    pub dns_san: Option<Vec<u8>>,
+    /// URI SANs in their order, as `spiffe://cluster.local/ns/prod/sa/iris`.
+    pub uri_sans: Vec<Vec<u8>>,
+    /// DNS SANs in their order.
+    pub dns_sans: Vec<Vec<u8>>,
     /// Subject, RFC 2253.
     pub subject: Option<Vec<u8>>,
+    /// Whether there is no other name. Where there may be one, a name that is looked for and not found
+    /// cannot be had.
+    pub all_known: bool,
+}
+
+impl Peer {
+    /// Every name, in the order in which Envoy tries them.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let sans = self.uri_sans.iter().chain(&self.dns_sans);
+        sans.chain(&self.subject).map(Vec::as_slice)
+    }
+
+    /// A peer with these URI SANs.
+    #[cfg(test)]
+    pub(crate) fn named<const N: usize>(uris: [&str; N]) -> Self {
+        let uri_sans = uris.iter().map(|uri| uri.as_bytes().to_vec()).collect();
+        Self { uri_sans, all_known: true, ..Self::default() }
+    }
 }
 
 /// A signature to be checked by the host: RSA PKCS#1 v1.5, or ECDSA with a DER signature.
@@ -185,11 +209,12 @@ pub struct Attributes<'a> {
     host: &'a dyn Host,
     now: OnceCell<u64>,
     remote_ip: OnceCell<Option<IpAddr>>,
+    peer_ip: OnceCell<Option<IpAddr>>,
     destination_ip: OnceCell<Option<IpAddr>>,
     destination_port: OnceCell<Option<u16>>,
     inbound: OnceCell<bool>,
     sni: OnceCell<Option<Vec<u8>>>,
-    peer: OnceCell<Option<Peer>>,
+    peer: OnceCell<Option<Rc<Peer>>>,
 }
 
 impl std::fmt::Debug for Attributes<'_> {
@@ -205,6 +230,7 @@ impl<'a> Attributes<'a> {
             host,
             now: OnceCell::new(),
             remote_ip: OnceCell::new(),
+            peer_ip: OnceCell::new(),
             destination_ip: OnceCell::new(),
             destination_port: OnceCell::new(),
             inbound: OnceCell::new(),
@@ -225,6 +251,10 @@ impl<'a> Attributes<'a> {
     pub fn remote_ip(&self) -> Option<IpAddr> {
         *self.remote_ip.get_or_init(|| self.host.remote_ip())
     }
+    /// See [`Host::peer_ip`].
+    pub fn peer_ip(&self) -> Option<IpAddr> {
+        *self.peer_ip.get_or_init(|| self.host.peer_ip())
+    }
     /// See [`Host::destination_ip`].
     pub fn destination_ip(&self) -> Option<IpAddr> {
         *self.destination_ip.get_or_init(|| self.host.destination_ip())
@@ -243,7 +273,7 @@ impl<'a> Attributes<'a> {
     }
     /// See [`Host::peer`].
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.get_or_init(|| self.host.peer()).as_ref()
+        self.peer.get_or_init(|| self.host.peer()).as_deref()
     }
 }
 

@@ -44,6 +44,12 @@ pub fn is_reserved(folded: &[u8]) -> bool {
     folded.starts_with(b"x-envoy-") || RESERVED.iter().any(|name| name.as_bytes() == folded)
 }
 
+/// Whether no request may carry this as a trailer: what belongs to the connection, the proxy or the
+/// route, and credentials (RFC 9110 §6.5.1). The name is folded.
+pub fn is_no_trailer(folded: &[u8]) -> bool {
+    is_reserved(folded) || matches!(folded, b"authorization" | b"proxy-authorization")
+}
+
 /// Whether a client says this about itself or about the answer that it can read, whatever a rule
 /// says in its stead on another address. The name is folded.
 fn is_clients(folded: &[u8]) -> bool {

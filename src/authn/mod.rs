@@ -46,6 +46,7 @@ mod tests;
 
 pub use authenticator::{Authentication, Authenticator, Lack, TokenResults, Verdict};
 pub use cache::TokenCache;
+pub use certificate::{Names as CertificateNames, names_in_certificate};
 pub use failure::{Failure, TokenResult};
 
 /// Who is calling, as a verified token or API key says.

@@ -1,6 +1,6 @@
 //! IP addresses: which one a field means, and the blocks it is compared with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -26,12 +26,26 @@ impl Whose {
             Self::Source(SourceAddress::Unavailable) => None,
             // An inbound listener does not append its peer: the last element is the sender's word.
             Self::Source(SourceAddress::Auto) if attributes.is_inbound() => None,
-            Self::Source(SourceAddress::Auto | SourceAddress::LastForwardedFor) => {
-                last_forwarded_for(subject)
+            Self::Source(SourceAddress::Auto) => {
+                attributes.peer_ip().or_else(|| behind_trusted(subject))
             }
+            Self::Source(SourceAddress::LastForwardedFor) => last_forwarded_for(subject),
             Self::Remote => attributes.remote_ip(),
             Self::Destination => attributes.destination_ip(),
         }
+    }
+}
+
+/// The peer where `source.address` is what it says of its client: what Envoy appended. In place of
+/// 127.0.0.1 and ::1 it appends its own address; only from inside can a loopback address be reached.
+fn behind_trusted(subject: &Subject<'_>) -> Option<IpAddr> {
+    let appended = last_forwarded_for(subject)?;
+    match subject.request.attributes().destination_ip() {
+        Some(IpAddr::V4(at)) if at.is_loopback() && !appended.is_loopback() => {
+            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        }
+        Some(IpAddr::V6(at)) if at.is_loopback() => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        _ => Some(appended),
     }
 }
 

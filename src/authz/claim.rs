@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::values::Values;
+use super::values::{Star, Values};
 
 /// Names of nested objects, from the outside in.
 pub(super) type ClaimPath = Box<[Box<str>]>;
@@ -23,6 +23,7 @@ pub(super) fn claim_matches(
     claims: &Map<String, Value>,
     path: &[Box<str>],
     values: &Values,
+    star: Star,
 ) -> bool {
     let Some((last, outer)) = path.split_last() else { return false };
     let mut object = claims;
@@ -32,7 +33,8 @@ pub(super) fn claim_matches(
             _ => return false,
         }
     }
-    let text = |value: &Value| value.as_str().is_some_and(|s| values.match_text(s.as_bytes()));
+    let text =
+        |value: &Value| value.as_str().is_some_and(|s| values.match_text(s.as_bytes(), star));
     match object.get(&**last) {
         Some(Value::Array(list)) => list.iter().any(text),
         Some(value) => text(value),
@@ -97,7 +99,7 @@ mod tests {
             ("[group][x]", "ds", false),
         ] {
             let values = Values::new([StringMatch::new(value)]);
-            let found = claim_matches(&claims, &claim_path(path).unwrap(), &values);
+            let found = claim_matches(&claims, &claim_path(path).unwrap(), &values, Star::Text);
             assert_eq!(found, fits, "{path} {value}");
         }
     }

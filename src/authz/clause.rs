@@ -9,7 +9,7 @@ use super::models::Operations;
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
 use super::template::Template;
-use super::values::Values;
+use super::values::{Star, Values};
 
 /// A test, or its negation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +42,14 @@ impl Clause {
     /// Whether the request fits. `undecided` is the answer where what is asked for cannot be had, for
     /// the negated form as well; nothing above a clause negates, so one answer does for the whole rule.
     pub(super) fn matches(&self, subject: &Subject<'_>, undecided: bool) -> bool {
-        self.test.fits(subject).map_or(undecided, |fits| fits != self.negated)
+        let star = if undecided || self.negated { Star::Bytes } else { Star::Text };
+        self.test.fits(subject, star).map_or(undecided, |fits| fits != self.negated)
     }
 }
 
 impl Test {
     /// `None` if what is asked for cannot be had.
-    fn fits(&self, subject: &Subject<'_>) -> Option<bool> {
+    fn fits(&self, subject: &Subject<'_>, star: Star) -> Option<bool> {
         let request = subject.request;
         Some(match self {
             Self::Operations(set) => subject.address.is_some_and(|a| set.contains(a.operation)),
@@ -59,29 +60,32 @@ impl Test {
             Self::Methods(values) => values.match_header(request.method),
             Self::Paths(values, templates) => {
                 let path = request.path_only();
-                values.match_text(path) || templates.iter().any(|t| t.matches(path))
+                values.match_text(path, star) || templates.iter().any(|t| t.matches(path))
             }
             Self::Hosts(values) => request.authority.is_some_and(|a| values.match_ignoring_case(a)),
             // Line by line: joined lines would let a second one hide the first (CVE-2026-26308).
             Self::Header(name, values) => {
                 subject.edits.lines(request, name).any(|line| values.match_header(line))
             }
-            Self::RequestPrincipals(values) => {
-                subject.identity.is_some_and(|identity| values.iter().any(|v| v.matches(identity)))
-            }
+            Self::RequestPrincipals(values) => subject
+                .identity
+                .is_some_and(|identity| values.iter().any(|v| v.matches(identity, star))),
             Self::Claim(path, values) => subject
                 .identity
-                .is_some_and(|identity| claim_matches(&identity.claims, path, values)),
+                .is_some_and(|identity| claim_matches(&identity.claims, path, values, star)),
             Self::Ports(ports) => ports.contains(&request.attributes().destination_port()?),
             Self::Address(whose, blocks) => {
                 let address = whose.of(subject)?;
                 blocks.iter().any(|block| block.contains(&address))
             }
-            Self::Sni(values) => values.match_text(request.attributes().sni().unwrap_or_default()),
-            Self::Peer(values) => request
-                .attributes()
-                .peer()
-                .is_some_and(|peer| values.iter().any(|v| v.matches(peer))),
+            Self::Sni(values) => {
+                values.match_text(request.attributes().sni().unwrap_or_default(), star)
+            }
+            Self::Peer(values) => match request.attributes().peer() {
+                None => false,
+                Some(peer) if values.iter().any(|v| v.matches(peer, star)) => true,
+                Some(peer) => peer.all_known.then_some(false)?,
+            },
         })
     }
 

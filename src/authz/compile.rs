@@ -203,6 +203,23 @@ pub(super) fn namespaces(
     Some(Test::Peer(values.into()))
 }
 
+/// Istio 1.31: one `*` at either end, and no `/`.
+pub(super) fn trust_domains(
+    c: &mut Compiler<'_, '_>,
+    values: &[String],
+    path: &Path<'_>,
+) -> Option<Test> {
+    let values = c.each(values, path, |c, value, path| {
+        let read = PeerMatch::trust_domain(value).filter(|_| !value.contains('/'));
+        if read.is_none() {
+            let fix = "as cluster.local, with a * at one end or alone; principals take the rest of an identity";
+            c.errors.add_value(path, "is not a trust domain", value, fix);
+        }
+        read
+    })?;
+    Some(Test::Peer(values.into()))
+}
+
 /// Istio's limits: 16 values of at most 320 characters.
 pub(super) fn service_accounts(
     c: &mut Compiler<'_, '_>,

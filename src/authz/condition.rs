@@ -34,7 +34,7 @@ impl Conditions {
 }
 
 const KEYS: &str = "source.ip, remote.ip, source.principal, source.namespace, \
-    source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, \
+    source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, \
     request.auth.claims[name], request.headers[name], destination.ip, destination.port, \
     or connection.sni";
 
@@ -95,6 +95,7 @@ fn attribute(key: &str, path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Att
         "destination.ip" => Attribute::Address(Whose::Destination),
         "source.principal" => Attribute::Field(compile::principals),
         "source.namespace" => Attribute::Field(compile::namespaces),
+        "source.trustDomain" => Attribute::Field(compile::trust_domains),
         "source.serviceAccount" => Attribute::Field(compile::service_accounts),
         "request.auth.principal" => Attribute::Field(compile::request_principals),
         "request.auth.audiences" => claim("aud"),
@@ -119,8 +120,6 @@ fn bracketed(key: &str, path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Att
     } else if key.starts_with("experimental.envoy.filters.") {
         let fix = "keep this policy in Istio's own AuthorizationPolicy";
         ("asks for what other filters said, which is not supported by this version", fix)
-    } else if key == "source.trustDomain" {
-        ("is not supported by this version", "source.principal with trust-domain/*")
     } else if key.starts_with("destination.") {
         ("is no longer a key of Istio's", "destination.ip or destination.port")
     } else {

@@ -81,8 +81,14 @@ fn mistake(value: &str) -> Option<&'static str> {
 pub(super) struct Operations(u16);
 
 impl Operations {
-    /// `*`
+    /// `*` where it refuses, counts, or is negated.
     pub(super) const ALL: Self = Self(u16::MAX);
+
+    /// `*` where it opens: closed operations are opened by their names only.
+    pub(super) fn open() -> Self {
+        let words = Operation::WORDS.iter().filter_map(|word| Operation::from_word(word));
+        words.filter(|operation| !operation.is_closed()).fold(Self::default(), Self::with)
+    }
 
     pub(super) fn with(self, operation: Operation) -> Self {
         Self(self.0 | Self::bit(operation))

@@ -14,8 +14,12 @@ pub(super) fn compile(
 ) -> Option<Box<[Clause]>> {
     let mut clauses = Clauses::default();
     let o = operation;
-    let named = [("operations", &*o.operations), ("notOperations", &*o.not_operations)];
-    clauses.pair(c, path, named, operations);
+    let opens = matches!(c.purpose, Purpose::Allow | Purpose::Bypass);
+    let star = if opens { Operations::open() } else { Operations::ALL };
+    let named = [("operations", &*o.operations), ("notOperations", &[])];
+    clauses.pair(c, path, named, |c, values, path| operations(c, values, path, star));
+    let named = [("operations", &[][..]), ("notOperations", &*o.not_operations)];
+    clauses.pair(c, path, named, |c, values, path| operations(c, values, path, Operations::ALL));
     clauses.pair(c, path, [("models", &*o.models), ("notModels", &*o.not_models)], models);
     let methods = [("methods", &*o.methods), ("notMethods", &*o.not_methods)];
     clauses.pair(c, path, methods, compile::methods);
@@ -35,13 +39,27 @@ pub(super) fn compile(
     clauses.finish()
 }
 
-fn operations(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>) -> Option<Test> {
+fn operations(
+    c: &mut Compiler<'_, '_>,
+    values: &[String],
+    path: &Path<'_>,
+    star: Operations,
+) -> Option<Test> {
+    // Whoever names one of them beside it knows.
+    let named = values.iter().filter_map(|value| Operation::from_word(value));
+    let names_closed = named.into_iter().any(Operation::is_closed);
     let read: Vec<Option<Operations>> = values
         .iter()
         .enumerate()
         .map(|(i, value)| {
             if value == "*" {
-                return Some(Operations::ALL);
+                if star != Operations::ALL && !names_closed {
+                    let what = "does not open metrics, admin and other";
+                    let fix =
+                        "name those that are meant beside it: they are opened by their names only";
+                    c.errors.warn(&path.index(i), what, fix);
+                }
+                return Some(star);
             }
             let operation = Operation::from_word(value);
             if operation.is_none() {

@@ -1,6 +1,6 @@
-//! `principals`, `namespaces`, `serviceAccounts`: who the client's certificate names.
+//! `principals`, `namespaces`, `serviceAccounts`, `trustDomains`: who the client's certificate names.
 
-use super::values::is_text;
+use super::values::Star;
 use crate::matcher::StringMatch;
 use crate::request::Peer;
 
@@ -22,6 +22,8 @@ pub(super) enum PeerMatch {
     Namespace(Box<[Box<[u8]>]>),
     /// `/ns/<namespace>/`, and `sa/<service account>`.
     ServiceAccount(Box<[u8]>, Box<[u8]>),
+    /// What a trust domain begins and ends with.
+    TrustDomain(Box<[u8]>, Box<[u8]>),
 }
 
 impl PeerMatch {
@@ -55,19 +57,31 @@ impl PeerMatch {
         )
     }
 
-    /// Envoy tries the URI SANs, the DNS SANs and the subject, and any of them may fit.
-    pub(super) fn matches(&self, peer: &Peer) -> bool {
-        let names = [&peer.uri_san, &peer.dns_san, &peer.subject];
-        names.into_iter().flatten().any(|name| self.matches_name(name))
+    /// A value of `trustDomains`: `spiffe://<value>/.*` where a `*` is `[^/]*`. `None` if it has another
+    /// `*` than one at an end.
+    pub(super) fn trust_domain(value: &str) -> Option<Self> {
+        if value == "*" {
+            return Some(Self::Prefix(SCHEME.as_bytes().into()));
+        }
+        let Some((start, end)) = value.split_once('*') else {
+            return Some(Self::Prefix([SCHEME, value, "/"].concat().into_bytes().into()));
+        };
+        let is_right = !end.contains('*') && (start.is_empty() || end.is_empty());
+        is_right.then(|| Self::TrustDomain(start.as_bytes().into(), end.as_bytes().into()))
     }
 
-    fn matches_name(&self, name: &[u8]) -> bool {
+    /// Envoy tries the URI SANs, the DNS SANs and the subject, and any of them may fit.
+    pub(super) fn matches(&self, peer: &Peer, star: Star) -> bool {
+        peer.names().any(|name| self.matches_name(name, star))
+    }
+
+    fn matches_name(&self, name: &[u8], star: Star) -> bool {
         match self {
-            Self::Any => is_text(name),
+            Self::Any => star.takes(name),
             Self::Exact(v) => **v == *name,
             Self::Prefix(v) => name.starts_with(v),
             Self::Suffix(v) => {
-                is_text(name)
+                star.takes(name)
                     && name.strip_prefix(SCHEME.as_bytes()).is_some_and(|rest| rest.ends_with(v))
             }
             Self::Namespace(pieces) => {
@@ -75,14 +89,25 @@ impl PeerMatch {
                 for piece in pieces {
                     rest = rest.and_then(|rest| behind(rest, piece));
                 }
-                rest.is_some() && is_text(name)
+                rest.is_some() && star.takes(name)
             }
             Self::ServiceAccount(namespace, account) => {
-                is_text(name)
+                star.takes(name)
                     && name.strip_prefix(SCHEME.as_bytes()).is_some_and(|rest| {
                         // `.+` before `/ns/`: at least one character of trust domain.
                         let tail = rest.get(1..).and_then(|rest| behind(rest, namespace));
                         tail.is_some_and(|tail| holds_account(tail, account))
+                    })
+            }
+            Self::TrustDomain(start, end) => {
+                star.takes(name)
+                    && name.strip_prefix(SCHEME.as_bytes()).is_some_and(|rest| {
+                        let domain = rest.iter().position(|c| *c == b'/');
+                        domain.and_then(|slash| rest.get(..slash)).is_some_and(|domain| {
+                            domain.len() >= start.len().saturating_add(end.len())
+                                && domain.starts_with(start)
+                                && domain.ends_with(end)
+                        })
                     })
             }
         }
@@ -111,7 +136,7 @@ mod tests {
     use super::*;
 
     fn uri(name: &str) -> Peer {
-        Peer { uri_san: Some(name.into()), ..Peer::default() }
+        Peer::named([name])
     }
 
     #[test]
@@ -130,7 +155,11 @@ mod tests {
             ("*", "CN=somebody", true),
             ("*", "", false),
         ] {
-            assert_eq!(PeerMatch::principal(value).matches(&uri(name)), fits, "{value} {name}");
+            assert_eq!(
+                PeerMatch::principal(value).matches(&uri(name), Star::Text),
+                fits,
+                "{value} {name}"
+            );
         }
     }
 
@@ -150,7 +179,11 @@ mod tests {
             ("*", "spiffe://td/sa/b", false),
             ("prod", "spiffe://td/ns/prod/\nx", false),
         ] {
-            assert_eq!(PeerMatch::namespace(value).matches(&uri(name)), fits, "{value} {name}");
+            assert_eq!(
+                PeerMatch::namespace(value).matches(&uri(name), Star::Text),
+                fits,
+                "{value} {name}"
+            );
         }
     }
 
@@ -172,20 +205,71 @@ mod tests {
             ("td/ns/n/sa/s", false),
             ("spiffe://td/ns/n/sa/sx/sa/s", true),
         ] {
-            assert_eq!(PeerMatch::service_account("n", "s").matches(&uri(name)), fits, "{name}");
+            assert_eq!(
+                PeerMatch::service_account("n", "s").matches(&uri(name), Star::Text),
+                fits,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn any_kind_of_name_may_fit() {
         let peer = Peer {
-            uri_san: Some(b"spiffe://td/ns/a/sa/b".into()),
-            dns_san: Some(b"spiffe://dns".into()),
+            dns_sans: vec![b"x".into(), b"spiffe://dns".into()],
             subject: Some(b"spiffe://subject".into()),
+            ..Peer::named(["spiffe://td/ns/c/sa/d", "spiffe://td/ns/a/sa/b"])
         };
-        for value in ["td/ns/a/sa/b", "dns", "subject", "*"] {
-            assert!(PeerMatch::principal(value).matches(&peer), "{value}");
+        for value in ["td/ns/a/sa/b", "td/ns/c/sa/d", "dns", "subject", "*"] {
+            assert!(PeerMatch::principal(value).matches(&peer, Star::Text), "{value}");
         }
-        assert!(!PeerMatch::principal("*").matches(&Peer::default()));
+        assert!(!PeerMatch::principal("*").matches(&Peer::default(), Star::Bytes));
+    }
+
+    #[test]
+    fn no_byte_hides_a_name_from_what_refuses() {
+        for odd in [b'\n', 0xff] {
+            let name = [b"spiffe://td/ns/a/sa/b/".as_slice(), &[odd], b"/end"].concat();
+            let peer = Peer { uri_sans: vec![name], ..Peer::named([]) };
+            for value in [
+                PeerMatch::principal("*"),
+                PeerMatch::principal("*end"),
+                PeerMatch::namespace("a"),
+                PeerMatch::service_account("a", "b"),
+                PeerMatch::trust_domain("t*").unwrap(),
+            ] {
+                assert!(value.matches(&peer, Star::Bytes), "{value:?}");
+                assert!(!value.matches(&peer, Star::Text), "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn trust_domains_are_matched_up_to_the_slash() {
+        for (value, name, fits) in [
+            ("td", "spiffe://td/ns/a/sa/b", true),
+            ("td", "spiffe://td/", true),
+            ("td", "spiffe://td", false),
+            ("td", "spiffe://tds/ns/a/sa/b", false),
+            ("td", "td/ns/a/sa/b", false),
+            ("t.d", "spiffe://txd/ns/a/sa/b", false),
+            ("t*", "spiffe://td/ns/a/sa/b", true),
+            ("t*", "spiffe://t/x", true),
+            ("t*", "spiffe://td", false),
+            ("t*", "spiffe://xtd/t/b", false),
+            ("*d", "spiffe://td/ns/a/sa/b", true),
+            ("*d", "spiffe://d/ns/a/sa/b", true),
+            ("*d", "spiffe://tdx/ns/a/sa/d", false),
+            ("*.d", "spiffe://txd/ns", false),
+            ("*", "spiffe://td", true),
+            ("*", "spiffe://", true),
+            ("*", "CN=somebody", false),
+        ] {
+            let found = PeerMatch::trust_domain(value).unwrap().matches(&uri(name), Star::Text);
+            assert_eq!(found, fits, "{value} {name}");
+        }
+        for value in ["t*d", "*t*", "**"] {
+            assert_eq!(PeerMatch::trust_domain(value), None, "{value}");
+        }
     }
 }

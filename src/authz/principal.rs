@@ -1,6 +1,6 @@
 //! `requestPrincipals`: who a token names, as `<issuer>/<subject>`, split as Istio splits it.
 
-use super::values::is_text;
+use super::values::Star;
 use crate::authn::Identity;
 use crate::matcher::StringMatch;
 
@@ -67,9 +67,9 @@ impl RequestPrincipal {
     }
 
     /// An identity without a string for issuer or subject fits nothing, not even `*`.
-    pub(super) fn matches(&self, identity: &Identity) -> bool {
+    pub(super) fn matches(&self, identity: &Identity, star: Star) -> bool {
         let fits = |pattern: &StringMatch, value: &str| match pattern {
-            StringMatch::Present => is_text(value.as_bytes()),
+            StringMatch::Present => star.takes(value.as_bytes()),
             pattern => pattern.matches(value.as_bytes()),
         };
         let (Some(issuer), Some(subject)) = (&identity.issuer, &identity.subject) else {
@@ -125,7 +125,7 @@ mod tests {
                 claims: serde_json::Map::new(),
             };
             assert_eq!(
-                RequestPrincipal::new(value).matches(&identity),
+                RequestPrincipal::new(value).matches(&identity, Star::Text),
                 fits,
                 "{value} {iss} {sub}"
             );
@@ -141,7 +141,7 @@ mod tests {
                 claims: serde_json::Map::new(),
             };
             for value in ["*", "i/*", "*s", "i", "i/s"] {
-                assert!(!RequestPrincipal::new(value).matches(&identity), "{value}");
+                assert!(!RequestPrincipal::new(value).matches(&identity, Star::Bytes), "{value}");
             }
         }
     }

@@ -50,6 +50,9 @@ pub(super) fn compile(
         ],
         compile::service_accounts,
     );
+    let domains =
+        [("trustDomains", &*source.trust_domains), ("notTrustDomains", &*source.not_trust_domains)];
+    clauses.pair(c, path, domains, compile::trust_domains);
     clauses.pair(c, path, tokens, compile::request_principals);
     let whose = Whose::Source(c.source_address);
     let blocks = [("ipBlocks", &*source.ip_blocks), ("notIpBlocks", &*source.not_ip_blocks)];

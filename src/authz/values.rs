@@ -31,9 +31,9 @@ impl Values {
         self.any || self.fits(value)
     }
 
-    /// A text: `*` is Istio's `.+`.
-    pub(super) fn match_text(&self, value: &[u8]) -> bool {
-        (self.any && is_text(value)) || self.fits(value)
+    /// A text; see [`Star`] for what `*` takes.
+    pub(super) fn match_text(&self, value: &[u8], star: Star) -> bool {
+        (self.any && star.takes(value)) || self.fits(value)
     }
 
     /// A header's value without regard to ASCII case; these values must be in lower case.
@@ -75,9 +75,21 @@ impl Values {
     }
 }
 
-/// What RE2's `.+` takes, which is what Istio makes of `*`: UTF-8, not empty, without a line feed.
-pub(super) fn is_text(value: &[u8]) -> bool {
-    !value.is_empty() && !value.contains(&b'\n') && std::str::from_utf8(value).is_ok()
+/// What `*` takes of a text. What refuses must not miss a value for the bytes in it (CVE-2026-73552),
+/// what opens need not take more than Istio's `.+` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Star {
+    /// Whatever is not empty: in DENY and AUDIT, and in `not` forms.
+    Bytes,
+    /// What RE2's `.+` takes: UTF-8, not empty, without a line feed.
+    Text,
+}
+
+impl Star {
+    pub(super) fn takes(self, value: &[u8]) -> bool {
+        let is_text = || !value.contains(&b'\n') && std::str::from_utf8(value).is_ok();
+        !value.is_empty() && (self == Self::Bytes || is_text())
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +111,7 @@ mod tests {
             ("x-post", true),
             ("", false),
         ] {
-            assert_eq!(some.match_text(value.as_bytes()), fits, "{value}");
+            assert_eq!(some.match_text(value.as_bytes(), Star::Text), fits, "{value}");
             assert_eq!(some.match_header(value.as_bytes()), fits, "{value}");
         }
     }
@@ -116,7 +128,8 @@ mod tests {
         ] {
             assert!(any.match_header(value));
             assert!(any.match_ignoring_case(value));
-            assert_eq!(any.match_text(value), text, "{value:?}");
+            assert_eq!(any.match_text(value, Star::Text), text, "{value:?}");
+            assert_eq!(any.match_text(value, Star::Bytes), !value.is_empty(), "{value:?}");
         }
     }
 

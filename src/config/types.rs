@@ -221,6 +221,10 @@ settings! {
         service_accounts: Vec<String>,
         /// None of these service accounts.
         not_service_accounts: Vec<String>,
+        /// Trust domains of the peer, as `cluster.local`, with a `*` at one end or alone.
+        trust_domains: Vec<String>,
+        /// None of these trust domains.
+        not_trust_domains: Vec<String>,
         /// Addresses of the caller, IPv4 and IPv6, single or as CIDR; see `sourceAddress`.
         ip_blocks: Vec<String>,
         /// None of these addresses.
@@ -261,7 +265,7 @@ settings! {
         /// None of these.
         not_models: Vec<String>,
         /// What is done with the model: `predict`, `feedback`, `explain`, `metadata`, `status`, `docs`,
-        /// `metrics`, `admin` or `other`. The last three stay closed unless a rule names them.
+        /// `metrics`, `admin` or `other`. The last three stay closed unless a rule names them; `*` does not.
         operations: Vec<String>,
         /// None of these.
         not_operations: Vec<String>,
@@ -270,7 +274,7 @@ settings! {
     /// Istio's `Condition`.
     pub struct Condition {
         /// The attribute: `source.ip`, `remote.ip`, `source.principal`, `source.namespace`,
-        /// `source.serviceAccount`, `request.auth.principal`, `request.auth.audiences`,
+        /// `source.serviceAccount`, `source.trustDomain`, `request.auth.principal`, `request.auth.audiences`,
         /// `request.auth.presenter`, `request.auth.claims[name]`, `request.headers[name]`,
         /// `destination.ip`, `destination.port` or `connection.sni`. A claim within another is named by a bracket
         /// for each: `request.auth.claims[realm_access][roles]`.

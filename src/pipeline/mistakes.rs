@@ -329,8 +329,8 @@ authorization.policies[0].rules[0].from[0].source.serviceAccounts = ["prod/batch
     authorization.policies[0].rules[0].from[0].source.serviceAccounts[0]: has a * (prod/batch*): name one service account; principals and namespaces take *
 authorization.policies[0].rules[0].from[0].source = {}
     authorization.policies[0].rules[0].from[0].source: names nobody: at least one field; leave `from` out if anybody may call
-authorization.policies[0].rules[0].from[0].source.trustDomains = ["cluster.local"]
-    authorization.policies[0].rules[0].from[0].source.trustDomains: is not a field here: known fields are principals, notPrincipals, requestPrincipals, notRequestPrincipals, namespaces, notNamespaces, serviceAccounts, notServiceAccounts, ipBlocks, notIpBlocks, remoteIpBlocks, notRemoteIpBlocks
+authorization.policies[0].rules[0].from[0].source.trustDomains = ["cluster*local"]
+    authorization.policies[0].rules[0].from[0].source.trustDomains[0]: is not a trust domain (cluster*local): as cluster.local, with a * at one end or alone; principals take the rest of an identity
 authorization.policies[0].rules[0].from[0].source = {"serviceAccounts": ["batch"], "namespaces": ["prod"]}
     authorization.policies[0].rules[0].from[0].source.namespaces: stands beside serviceAccounts or notServiceAccounts: one or the other, as in Istio
 authorization.policies[0].rules[0].from[0] = {"requestPrincipals": ["*"]}
@@ -367,15 +367,13 @@ authorization.policies[0].rules[0].to[0].operation.hosts = [""]
 authorization.policies[0].rules[0].when[0].key absent
     authorization.policies[0].rules[0].when[0].key: is missing: it must be given
 authorization.policies[0].rules[0].when[0].key = "request.header[x]"
-    authorization.policies[0].rules[0].when[0].key: is no key (request.header[x]): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
+    authorization.policies[0].rules[0].when[0].key: is no key (request.header[x]): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
 authorization.policies[0].rules[0].when[0].key = "request.headers[x y]"
     authorization.policies[0].rules[0].when[0].key: names no header (request.headers[x y]): request.headers[name]
 authorization.policies[0].rules[0].when[0].key = "request.auth.claims"
     authorization.policies[0].rules[0].when[0].key: names no claim (request.auth.claims): request.auth.claims[name], or [outer][inner]
 authorization.policies[0].rules[0].when[0].key = "experimental.envoy.filters.x[k]"
     authorization.policies[0].rules[0].when[0].key: asks for what other filters said, which is not supported by this version (experimental.envoy.filters.x[k]): keep this policy in Istio's own AuthorizationPolicy
-authorization.policies[0].rules[0].when[0].key = "source.trustDomain"
-    authorization.policies[0].rules[0].when[0].key: is not supported by this version (source.trustDomain): source.principal with trust-domain/*
 authorization.policies[0].rules[0].when[0].key = "destination.labels[app]"
     authorization.policies[0].rules[0].when[0].key: is no longer a key of Istio's (destination.labels[app]): destination.ip or destination.port
 authorization.policies[0].rules[0].when[0].key = "source.ip"
@@ -547,7 +545,7 @@ shadows[0].compare.maxDifferences = 1000
 shadows[0].compare.baselineCluster = "outbound|x||y"
     shadows[0].compare.baselineCluster: is not the name of a cluster (outbound|x||y): the live model's Envoy cluster, as outbound|8000||iris.prod.svc.cluster.local
 shadows[0].when = [{"key": "user", "values": ["x"]}]
-    shadows[0].when[0].key: is no key (user): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
+    shadows[0].when[0].key: is no key (user): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
 shadows[1] = {"name": "iris-v2", "models": ["prod/iris"], "cluster": "c"}
     shadows[1].name: is used before (iris-v2): a name of its own for each shadow
 shadowLimits.bufferedBytes = "0B"

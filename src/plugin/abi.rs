@@ -25,6 +25,7 @@ pub enum Level {
 #[repr(u32)]
 pub enum Map {
     RequestHeaders = 0,
+    RequestTrailers = 1,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
     CalloutHeaders = 6,
@@ -281,7 +282,16 @@ fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Status> {
 
 /// Removes every line of a request header.
 pub fn remove_request_header(name: &[u8]) -> Result<(), Status> {
-    let map = Map::RequestHeaders as u32;
+    remove_header(Map::RequestHeaders, name)
+}
+
+/// Removes every line of a request trailer.
+pub fn remove_request_trailer(name: &[u8]) -> Result<(), Status> {
+    remove_header(Map::RequestTrailers, name)
+}
+
+fn remove_header(map: Map, name: &[u8]) -> Result<(), Status> {
+    let map = map as u32;
     // SAFETY: the host reads the name before it returns.
     check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }

@@ -149,7 +149,7 @@ extern "C" fn proxy_on_request_body(id: u32, size: usize, end_of_stream: u32) ->
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_trailers(id: u32, _trailers: usize) -> u32 {
-    with_stream(id, Action::Continue, |stream| stream.request_body(0, true)) as u32
+    with_stream(id, Action::Stop, Stream::request_trailers) as u32
 }
 
 #[unsafe(no_mangle)]

@@ -1,9 +1,12 @@
 //! The proxy as the engine sees it, and changes to a request written back to the proxy.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use super::abi::{self, Status};
+use crate::authn::{self, names_in_certificate};
 use crate::pipeline::Answer;
 use crate::request::{Edits, Host, Peer, SignatureCheck};
 
@@ -14,6 +17,7 @@ const INBOUND: i64 = 1;
 #[derive(Debug, Default)]
 pub struct Proxy {
     lacks_verify_signature: Cell<bool>,
+    peers: RefCell<Peers>,
 }
 
 impl Host for Proxy {
@@ -23,6 +27,12 @@ impl Host for Proxy {
 
     fn remote_ip(&self) -> Option<IpAddr> {
         ip(&text("source\0address")?)
+    }
+
+    fn peer_ip(&self) -> Option<IpAddr> {
+        let address = text("source\0address")?;
+        let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
+        (address.port() != 0).then(|| address.ip())
     }
 
     fn destination_ip(&self) -> Option<IpAddr> {
@@ -41,13 +51,16 @@ impl Host for Proxy {
         text("connection\0requested_server_name")
     }
 
-    fn peer(&self) -> Option<Peer> {
-        let peer = Peer {
-            uri_san: text("connection\0uri_san_peer_certificate"),
-            dns_san: text("connection\0dns_san_peer_certificate"),
-            subject: text("connection\0subject_peer_certificate"),
-        };
-        (peer != Peer::default()).then_some(peer)
+    fn peer(&self) -> Option<Rc<Peer>> {
+        let connection = integer("connection\0id");
+        if let Some(peer) = connection.and_then(|id| self.peers.borrow().get(id)) {
+            return peer;
+        }
+        let peer = peer().map(Rc::new);
+        if let Some(id) = connection {
+            self.peers.borrow_mut().add(id, peer.clone());
+        }
+        peer
     }
 
     fn checks_signatures(&self) -> bool {
@@ -68,6 +81,49 @@ impl Host for Proxy {
             Err(_) => None,
         }
     }
+}
+
+/// Who is behind the connections that were last asked about. Envoy never uses a connection's number
+/// again, and a connection keeps its certificate.
+#[derive(Debug, Default)]
+struct Peers(BTreeMap<i64, Option<Rc<Peer>>>);
+
+/// Connections in memory, with names of some kilobytes at most.
+const MOST_PEERS: usize = 256;
+
+impl Peers {
+    fn get(&self, connection: i64) -> Option<Option<Rc<Peer>>> {
+        self.0.get(&connection).cloned()
+    }
+
+    /// Numbers only grow: the smallest belongs to the oldest connection.
+    fn add(&mut self, connection: i64, peer: Option<Rc<Peer>>) {
+        if self.0.len() >= MOST_PEERS {
+            self.0.pop_first();
+        }
+        self.0.insert(connection, peer);
+    }
+}
+
+/// The client certificate's names. Envoy 1.38 and later show the certificate itself, and so all of
+/// them; else only the first of each kind is to be had.
+fn peer() -> Option<Peer> {
+    let subject = text("connection\0subject_peer_certificate");
+    if let Some(certificate) = text("connection\0peer_certificate") {
+        let names = names_in_certificate(&certificate);
+        let all_known = names.is_some();
+        let (uri_sans, dns_sans) = names.unwrap_or_else(first_names);
+        return Some(Peer { uri_sans, dns_sans, subject, all_known });
+    }
+    let (uri_sans, dns_sans) = first_names();
+    let peer = Peer { uri_sans, dns_sans, subject, all_known: true };
+    let has_names = peer.names().next().is_some();
+    has_names.then_some(peer)
+}
+
+fn first_names() -> authn::CertificateNames {
+    let first = |path| text(path).into_iter().collect();
+    (first("connection\0uri_san_peer_certificate"), first("connection\0dns_san_peer_certificate"))
 }
 
 /// Envoy's `VerifySignatureArguments`: hash_function = 1, public_key = 2, signature = 3, text = 4.

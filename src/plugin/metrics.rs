@@ -32,14 +32,10 @@ impl Meter {
         self.counters.add(count);
     }
 
-    /// The label of a model. `answered` is asked only for a model that could get a label: whether
-    /// an upstream has just answered for it with 2xx.
+    /// The label of a model. `answered` is asked only for a model that could earn one: whether an
+    /// upstream has just answered for it with 2xx.
     pub fn model(&mut self, id: &str, answered: impl FnOnce() -> bool) -> ModelLabel {
-        match self.models.of(id) {
-            Some(label) => label,
-            None if answered() => self.models.learn(id),
-            None => ModelLabel::OTHER,
-        }
+        self.models.of(id, || answered().then(abi::now))
     }
 
     /// Records an observation of a shadow's pair.

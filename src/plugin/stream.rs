@@ -124,6 +124,27 @@ impl Stream {
         }
     }
 
+    /// The end of a request with trailers, which lose what only headers may say. The upstream has the
+    /// rest of the request already: what cannot be cleaned ends the stream.
+    pub fn request_trailers(&mut self) -> Action {
+        if self.clean_trailers().is_none() {
+            return refuse("modelgate_unwritable_trailers");
+        }
+        self.request_body(0, true)
+    }
+
+    fn clean_trailers(&self) -> Option<()> {
+        let gate = self.gate.as_ref()?;
+        let excluded = self.request.as_ref().is_some_and(|r| r.verdict == Verdict::Excluded);
+        let map = abi::header_map(Map::RequestTrailers).ok()?;
+        for (name, _) in abi::lines(&map) {
+            if gate.plan.drops_trailer(name, excluded) {
+                abi::remove_request_trailer(name).ok()?;
+            }
+        }
+        Some(())
+    }
+
     /// A body that comes while its request is held would take the headers along past this filter.
     pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if let Some(held) = &mut self.held {

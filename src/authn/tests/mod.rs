@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::read::{Read, Size};
 use crate::config::{Errors, Path, types};
-use crate::request::{Attributes, Edits, Header, Host, Peer, Request, SignatureCheck};
+use crate::request::{Attributes, Edits, Header, Host, Request, SignatureCheck};
 
 /// RFC 7515 appendix A.3.1.
 pub const EC_X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
@@ -100,9 +100,6 @@ impl Host for TestHost {
         false
     }
     fn sni(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn peer(&self) -> Option<Peer> {
         None
     }
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool> {

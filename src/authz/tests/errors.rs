@@ -106,9 +106,11 @@ fn mistakes_are_refused_at_their_path() {
             at(S, ".remoteIpBlocks[1]: is no IP block"),
         ),
         (
-            source(json!({"principals": ["a"], "trustDomains": ["td"]})),
-            at(S, ".trustDomains: is not a field here"),
+            source(json!({"trustDomains": ["td/ns"]})),
+            at(S, ".trustDomains[0]: is not a trust domain"),
         ),
+        (source(json!({"trustDomains": [""]})), at(S, ".trustDomains[0]: is empty")),
+        (source(json!({"notTrustDomains": ["*d*"]})), at(S, ".notTrustDomains[0]: is not a trust")),
         // Operations.
         (operation(json!({})), at(O, ": names nothing")),
         (operation(json!({"ports": ["http"]})), at(O, ".ports[0]: is no port (http)")),
@@ -157,8 +159,8 @@ fn mistakes_are_refused_at_their_path() {
             at(W, ".key: asks for what other filters said"),
         ),
         (
-            when("source.trustDomain", json!(["td"])),
-            at(W, ".key: is not supported by this version"),
+            when("source.trustDomain", json!(["t*d"])),
+            at(W, ".values[0]: is not a trust domain (t*d)"),
         ),
         (
             when("destination.labels[app]", json!(["a"])),

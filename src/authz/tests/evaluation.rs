@@ -153,6 +153,7 @@ fn dry_run_policies_are_only_counted() {
 
 #[test]
 fn closed_operations_are_opened_by_name_only() {
+    const CLOSED: [&str; 3] = ["metrics", "admin", "other"];
     let open = |to: Value| policies(json!([{"rules": [{"to": to}]}]));
     let named = |list: &[&str]| open(json!([{"operation": {"operations": list}}]));
     let (default_allow, _) = compile(json!({"authorization": {"defaultAction": "ALLOW"}}));
@@ -163,24 +164,32 @@ fn closed_operations_are_opened_by_name_only() {
         (open(json!([{"operation": {"notOperations": ["predict"]}}])), false),
         (open(json!([{"operation": {"models": ["*"]}}])), false),
         (named(&["predict"]), false),
-        (named(&["*"]), true),
+        (named(&["*"]), false),
+        (named(&["*", "predict"]), false),
         (named(&["metrics", "admin", "other"]), true),
+        (named(&["*", "metrics", "admin", "other"]), true),
         // The element that names the operation must be the one that matches.
         (
             open(json!([{"operation": {"paths": ["/"]}},
-            {"operation": {"operations": ["*"], "methods": ["POST"]}}])),
+            {"operation": {"operations": CLOSED, "methods": ["POST"]}}])),
             false,
         ),
         (
-            open(json!([{"operation": {"operations": ["*"], "methods": ["POST"]}},
-            {"operation": {"operations": ["*"], "methods": ["GET"]}}])),
+            open(json!([{"operation": {"operations": CLOSED, "methods": ["POST"]}},
+            {"operation": {"operations": CLOSED, "methods": ["GET"]}}])),
             true,
         ),
         // A rule that does not name it hides no later one that does.
-        (policies(json!([{"rules": [{}, {"to": [{"operation": {"operations": ["*"]}}]}]}])), true),
+        (policies(json!([{"rules": [{}, {"to": [{"operation": {"operations": CLOSED}}]}]}])), true),
         (
             policies(
-                json!([{"dryRun": true, "rules": [{"to": [{"operation": {"operations": ["*"]}}]}]}]),
+                json!([{"rules": [{"to": [{"operation": {"operations": ["*"]}}]}, {"to": [{"operation": {"operations": CLOSED}}]}]}]),
+            ),
+            true,
+        ),
+        (
+            policies(
+                json!([{"dryRun": true, "rules": [{"to": [{"operation": {"operations": CLOSED}}]}]}]),
             ),
             false,
         ),
@@ -205,6 +214,25 @@ fn closed_operations_are_opened_by_name_only() {
     for operation in [Operation::Predict, Operation::Status, Operation::Docs] {
         let scene = Scene::get("/").address(Some("prod/iris"), operation);
         assert!(scene.decide(&policies(json!([{"rules": ANY()}]))).allowed);
+    }
+    // What refuses means every operation by `*`, and so does a negation.
+    for to in [json!({"operations": ["*"]}), json!({"notOperations": ["predict"]})] {
+        let scene = Scene::get("/").address(Some("prod/iris"), Operation::Admin);
+        let deny = json!([{"action": "DENY", "rules": [{"to": [{"operation": to}]}]}]);
+        let decision = scene.decide(&policies(deny));
+        assert!(decision.policy.is_some(), "{to}");
+    }
+    let not = json!([{"rules": [{"to": [{"operation": {"operations": ["admin"]}},
+        {"operation": {"operations": ["admin"], "notOperations": ["*"]}}]}]}]);
+    assert!(Scene::get("/").address(None, Operation::Admin).decide(&policies(not)).allowed);
+    let (bypass, _) =
+        compile(json!({"bypass": [{"name": "all", "to": [{"operation": {"operations": ["*"]}}]}]}));
+    let bypass = bypass.unwrap();
+    for (word, operation) in Operation::WORDS.iter().map(|w| (w, Operation::from_word(w).unwrap()))
+    {
+        let scene = Scene::get("/").address(Some("prod/iris"), operation);
+        let open = scene.ask(|subject| bypass.bypass(subject).is_some());
+        assert_eq!(open, !operation.is_closed(), "{word}");
     }
     // A DENY that matches is why, not the closed operation.
     let denied = Scene::get("/")

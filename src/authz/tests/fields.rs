@@ -318,3 +318,133 @@ fn fields_are_anded_and_lists_ored() {
     }
     assert!(matches(json!({}), &Scene::get("/")));
 }
+
+#[test]
+fn trust_domains() {
+    let iris = &Scene::get("/").peer("spiffe://td/ns/prod/sa/iris");
+    let nobody = &Scene::get("/");
+    let rows = [
+        ("td", iris, true),
+        ("t*", iris, true),
+        ("*d", iris, true),
+        ("*", iris, true),
+        ("tda", iris, false),
+        ("td", nobody, false),
+        ("*", nobody, false),
+    ];
+    from("trustDomains", "notTrustDomains", &rows);
+    when("source.trustDomain", &rows);
+    // Beside service accounts, as in Istio.
+    let both =
+        json!({"from": [{"source": {"trustDomains": ["td"], "serviceAccounts": ["prod/iris"]}}]});
+    assert!(matches(both, iris));
+}
+
+/// A certificate of which not all names are known: what is looked for may be there.
+#[test]
+fn names_that_cannot_be_had_are_found_by_what_refuses() {
+    let mut scene = Scene::get("/").peer("spiffe://td/ns/prod/sa/iris");
+    scene.peer.as_mut().unwrap().all_known = false;
+    for (field, value, allow, deny) in [
+        ("principals", "td/ns/prod/sa/iris", true, true),
+        ("principals", "td/ns/prod/sa/other", false, true),
+        ("notPrincipals", "td/ns/prod/sa/other", false, true),
+        ("notPrincipals", "td/ns/prod/sa/iris", false, false),
+    ] {
+        let rule = json!({"from": [{"source": {field: [value]}}]});
+        let decide = |action: &str| {
+            let policy = json!([{"action": action, "rules": [rule]}]);
+            scene.decide(&policies(policy)).policy.is_some()
+        };
+        assert_eq!((decide("ALLOW"), decide("DENY")), (allow, deny), "{field} {value}");
+    }
+}
+
+/// Where `source.address` is the peer itself, nothing that stands in `x-forwarded-for` counts; where it
+/// is the client, what Envoy appended does, and it appends its own address for 127.0.0.1.
+#[test]
+fn the_peer_is_found_behind_what_envoy_appends_for_it() {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    for (peer, forwarded, destination, source) in [
+        (Some("127.0.0.1"), "10.0.0.9", "127.0.0.1", "127.0.0.1"),
+        (Some("10.1.2.3"), "10.1.2.3", "10.0.0.9", "10.1.2.3"),
+        (None, "192.0.2.1, 10.0.0.9", "127.0.0.1", "127.0.0.1"),
+        (None, "192.0.2.1, 127.0.0.2", "127.0.0.1", "127.0.0.2"),
+        (None, "192.0.2.1, 10.0.0.9", "::1", "::1"),
+        (None, "192.0.2.1, 10.1.2.3", "10.0.0.9", "10.1.2.3"),
+    ] {
+        let mut scene = Scene::get("/").header("x-forwarded-for", forwarded);
+        scene.peer_ip = peer.map(ip);
+        scene.destination_ip = Some(ip(destination));
+        for value in ["127.0.0.1", "127.0.0.2", "10.0.0.9", "10.1.2.3", "::1"] {
+            let rule = json!({"from": [{"source": {"ipBlocks": [value]}}]});
+            assert_eq!(matches(rule, &scene), value == source, "{forwarded} {destination} {value}");
+        }
+        scene.inbound = true;
+        let rule = json!([{"rules": [{"from": [{"source": {"ipBlocks": [source]}}]}]}]);
+        assert!(!scene.decide(&policies(rule)).allowed, "inbound");
+    }
+}
+
+/// With one byte more at its end, each of these is still something, and `*` in a DENY finds it.
+#[test]
+fn a_star_finds_any_bytes_where_it_refuses() {
+    let deny = |rule: Value| policies(json!([{"action": "DENY", "rules": [rule]}]));
+    let not = policies(json!([{"rules": [{"to": [{"operation": {"notPaths": ["*"]}}]}]}]));
+    let rules = [
+        json!({"to": [{"operation": {"paths": ["*"]}}]}),
+        json!({"to": [{"operation": {"hosts": ["*"]}}]}),
+        json!({"to": [{"operation": {"methods": ["*"]}}]}),
+        json!({"when": [{"key": "request.headers[x]", "values": ["*"]}]}),
+        json!({"when": [{"key": "connection.sni", "values": ["*"]}]}),
+        json!({"from": [{"source": {"principals": ["*"]}}]}),
+    ];
+    let rules: Vec<_> = rules.into_iter().map(deny).collect();
+    for byte in 1..=255u8 {
+        let value = [b"/x", &[byte][..]].concat();
+        let odd = Odd { value: value.clone() };
+        let attributes = Attributes::new(&odd);
+        let names: [&[u8]; 4] = [b":path", b":authority", b":method", b"x"];
+        let headers = names.map(|name| (name, value.as_slice()));
+        let request = Request::new(&headers, &attributes);
+        let edits = Edits::default();
+        let subject = Subject { request: &request, edits: &edits, address: None, identity: None };
+        for (i, rule) in rules.iter().enumerate() {
+            assert!(rule.decide(&subject, false).policy.is_some(), "{i} {byte:#x}");
+        }
+        assert!(!not.decide(&subject, false).allowed, "{byte:#x}");
+    }
+}
+
+/// A connection whose names are these bytes.
+struct Odd {
+    value: Vec<u8>,
+}
+
+impl Host for Odd {
+    fn now(&self) -> u64 {
+        0
+    }
+    fn is_inbound(&self) -> bool {
+        false
+    }
+    fn sni(&self) -> Option<Vec<u8>> {
+        Some(self.value.clone())
+    }
+    fn peer(&self) -> Option<Rc<Peer>> {
+        let uri_sans = vec![self.value.clone()];
+        Some(Rc::new(Peer { uri_sans, ..Peer::named([]) }))
+    }
+}
+
+#[test]
+fn a_star_finds_any_text_of_a_token_where_it_refuses() {
+    let scene = Scene::get("/").identity("a\nb", "c\n", json!({"team": "\n"}));
+    for rule in [
+        json!({"from": [{"source": {"requestPrincipals": ["*"]}}]}),
+        json!({"when": [{"key": "request.auth.claims[team]", "values": ["*"]}]}),
+    ] {
+        let deny = policies(json!([{"action": "DENY", "rules": [rule]}]));
+        assert!(scene.decide(&deny).policy.is_some(), "{rule}");
+    }
+}

@@ -7,6 +7,7 @@ mod fields;
 mod scan;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ pub(super) struct Scene {
     pub(super) headers: Vec<(String, String)>,
     pub(super) edits: Edits,
     pub(super) remote_ip: Option<IpAddr>,
+    pub(super) peer_ip: Option<IpAddr>,
     pub(super) destination_ip: Option<IpAddr>,
     pub(super) destination_port: Option<u16>,
     pub(super) inbound: bool,
@@ -39,6 +41,9 @@ impl Host for Scene {
     fn remote_ip(&self) -> Option<IpAddr> {
         self.remote_ip
     }
+    fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer_ip
+    }
     fn destination_ip(&self) -> Option<IpAddr> {
         self.destination_ip
     }
@@ -51,8 +56,8 @@ impl Host for Scene {
     fn sni(&self) -> Option<Vec<u8>> {
         self.sni.clone().map(String::into_bytes)
     }
-    fn peer(&self) -> Option<Peer> {
-        self.peer.clone()
+    fn peer(&self) -> Option<Rc<Peer>> {
+        self.peer.clone().map(Rc::new)
     }
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
         None
@@ -93,7 +98,7 @@ impl Scene {
     }
 
     pub(super) fn peer(mut self, uri: &str) -> Self {
-        self.peer = Some(Peer { uri_san: Some(uri.into()), ..Peer::default() });
+        self.peer = Some(Peer::named([uri]));
         self
     }
 

@@ -149,7 +149,7 @@ impl Reading<'_> {
         field(&o.models, &o.not_models, self.model())
             && field(&o.operations, &o.not_operations, word)
             && field(&o.paths, &o.not_paths, self.header(":path"))
-            && (!naming || any_fits(&o.operations, word))
+            && (!naming || word.is_some_and(|word| o.operations.iter().any(|o| o == word)))
     }
 
     fn rule(&self, policy: &types::Policy, naming: bool) -> Option<usize> {

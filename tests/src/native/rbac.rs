@@ -82,6 +82,7 @@ fn translate(rule: &Value, namespace: &str) -> Result<Value> {
             ("requestPrincipals", "notRequestPrincipals"),
             ("namespaces", "notNamespaces"),
             ("serviceAccounts", "notServiceAccounts"),
+            ("trustDomains", "notTrustDomains"),
             ("ipBlocks", "notIpBlocks"),
             ("remoteIpBlocks", "notRemoteIpBlocks"),
         ] {
@@ -147,6 +148,13 @@ fn matcher(name: &str, value: &str, namespace: &str) -> Result<Value> {
             let (namespace, account) = (quoted(namespace), quoted(account));
             identity(&regex(&format!("spiffe://.+/ns/{namespace}/(.+/|)sa/{account}(/.+)?")))
         }
+        "trustDomains" | "source.trustDomain" => identity(&if value == "*" {
+            json!({"prefix": "spiffe://"})
+        } else if value.contains('*') {
+            regex(&format!("spiffe://{}/.*", quoted(value).replace("\\*", "[^/]*")))
+        } else {
+            json!({"prefix": format!("spiffe://{value}/")})
+        }),
         "requestPrincipals" | "request.auth.principal" => {
             let (issuer, subject) = request_principal(value);
             json!({"and_ids": {"ids": [

@@ -130,10 +130,13 @@ impl Arena {
     }
 }
 
-/// Never 127.0.0.1: that very peer appears in `x-forwarded-for` as Envoy's own address.
+/// From 127.77.0.x, or from 127.0.0.1, which appears in `x-forwarded-for` as Envoy's own address.
 async fn connect(client: &Client, to: SocketAddr) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    let from = IpAddr::from([127, 77, 0, client.address]);
+    let from = match client.address {
+        0 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        last => IpAddr::from([127, 77, 0, last]),
+    };
     socket.bind(SocketAddr::new(from, 0))?;
     let stream = socket.connect(to).await.with_context(|| format!("cannot connect to {to}"))?;
     stream.set_nodelay(true)?;

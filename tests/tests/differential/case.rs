@@ -35,7 +35,7 @@ pub struct Ask {
 /// Who opens the connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Client {
-    /// The last byte of its address.
+    /// The last byte of its address; 0 is 127.0.0.1.
     pub address: u8,
     pub tls: bool,
     /// Its certificate, by name, if it shows one.

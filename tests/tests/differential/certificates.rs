@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
 /// Name, URI SANs, DNS SANs, common name.
-const CLIENTS: [(&str, &[&str], &[&str], &str); 7] = [
+const CLIENTS: [(&str, &[&str], &[&str], &str); 6] = [
     ("web", &["spiffe://cluster.local/ns/prod/sa/web"], &[], ""),
     ("batch", &["spiffe://cluster.local/ns/prod/sa/batch-job"], &[], ""),
     ("dev", &["spiffe://other.domain/ns/dev/sa/web"], &[], "somebody"),
@@ -22,14 +22,10 @@ const CLIENTS: [(&str, &[&str], &[&str], &str); 7] = [
         &[],
         "",
     ),
-    ("first", &["spiffe://cluster.local/ns/dev/sa/first"], &[], ""),
 ];
 
-/// Who has more names than a filter sees.
+/// Who has two names.
 pub const SEVERAL_NAMES: &str = "two";
-
-/// Who has only the first of them.
-pub const ITS_FIRST_NAME: &str = "first";
 
 pub struct Certificates {
     server: (String, String),

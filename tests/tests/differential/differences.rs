@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, DETAILS};
 use crate::arena::{Arena, Side};
 use crate::case::{Ask, Set, filled};
-use crate::certificates::{Certificates, ITS_FIRST_NAME, SEVERAL_NAMES};
+use crate::certificates::Certificates;
 use crate::keys::{ALGORITHMS, encode};
 use crate::token::Token;
 
@@ -96,7 +96,6 @@ pub const TRIED_AGAIN: &str = "a good token and a bad one, under several rules";
 pub const DOT: &str = "**A host with a dot at its end**";
 pub const COOKIE: &str = "`forwardOriginalToken: false`, and a token in a cookie";
 pub const PREFLIGHT: &str = "tokens and API keys of a preflight";
-pub const NAMES: &str = "**Certificates with several SANs.**";
 
 /// Has the answer of Envoy become what this difference makes of it; whether it changes anything.
 type Prediction = fn(&Case, &mut Answer) -> bool;
@@ -118,12 +117,6 @@ const PREDICTIONS: &[(&str, Prediction)] = &[
 pub async fn explain(arena: &Arena, set: usize, case: &Case) -> Result<Option<Vec<&'static str>>> {
     if let Some(rows) = predicted(case, case.native.clone(), Vec::new()) {
         return Ok(Some(rows));
-    }
-    if case.ask.client.certificate == SEVERAL_NAMES {
-        let native = with_its_first_name(case).native(arena, set, case).await?;
-        if let Some(rows) = predicted(case, native, vec![NAMES]) {
-            return Ok(Some(rows));
-        }
     }
     let stricter = stricter(case)?;
     if !stricter.rows.is_empty() {
@@ -245,13 +238,6 @@ impl Stricter {
     }
 }
 
-/// With nothing else changed: tokens that only look stricter may have to stay.
-fn with_its_first_name(case: &Case) -> Stricter {
-    let mut ask = case.ask.clone();
-    ask.client.certificate = ITS_FIRST_NAME.into();
-    Stricter { ask, rows: vec![NAMES], replaced: Vec::new() }
-}
-
 fn stricter(case: &Case) -> Result<Stricter> {
     let mut ask = case.ask.clone();
     let (mut rows, mut spaces, mut replaced) = (Vec::new(), false, Vec::new());
@@ -291,10 +277,6 @@ fn stricter(case: &Case) -> Result<Stricter> {
     }
     if spaces {
         rows.push(SPELLING);
-    }
-    if ask.client.certificate == SEVERAL_NAMES {
-        ask.client.certificate = ITS_FIRST_NAME.into();
-        rows.push(NAMES);
     }
     rows.sort_unstable();
     rows.dedup();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::arena::{Arena, Side};
 use crate::case::{Ask, Client, Set};
-use crate::certificates::{Certificates, SEVERAL_NAMES};
+use crate::certificates::Certificates;
 use crate::differences::*;
 use crate::token::{Spelling, Token};
 
@@ -121,20 +121,8 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     ];
     let preflight = ask("/?a&access_token=<0>", &preflight, vec![token(&[])]);
     cases.push((PREFLIGHT, plain(), Ask { method: "OPTIONS".into(), ..preflight }));
-    let mut mesh = set(Vec::new());
-    mesh.tls = true;
-    mesh.policies = vec![json!({"name": "p", "namespace": "prod", "action": "DENY",
-        "rules": [{"from": [{"source": {"principals": ["cluster.local/ns/prod/*"]}}]}]})];
-    let mut named = ask("/", &[], vec![]);
-    named.client = Client {
-        address: 1,
-        tls: true,
-        certificate: SEVERAL_NAMES.into(),
-        sni: "models.example.com".into(),
-    };
     let dotted = Ask { host: "models.example.com.:80".into(), ..bearer(token(&[])) };
     cases.push((DOT, plain(), dotted));
-    cases.push((NAMES, mesh, named));
     cases
 }
 

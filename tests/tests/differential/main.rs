@@ -9,6 +9,7 @@ mod answer;
 mod arena;
 mod case;
 mod certificates;
+mod connections;
 mod dice;
 mod differences;
 mod documented;

@@ -38,7 +38,7 @@ async fn ten_thousand_spellings_reach_no_other_model() -> Result<()> {
     let mut spellings = Spellings::new(seed);
     for own in CALLERS {
         site.update(&json!([
-            {"name": "own", "models": [own], "rules": [{"to": [{"operation": {"operations": ["*"]}}]}]},
+            {"name": "own", "models": [own], "rules": [{"to": [{"operation": {"operations": ["*", "metrics", "admin", "other"]}}]}]},
             {"name": "no-model", "rules": [{"to": [{"operation": {"notModels": ["*"]}}]}]},
         ]))
         .await?;
@@ -55,7 +55,7 @@ async fn ten_thousand_spellings_reach_no_other_model() -> Result<()> {
     }
     // The same spellings do reach other models where the gateway lets them.
     site.update(
-        &json!([{"name": "all", "rules": [{"to": [{"operation": {"operations": ["*"]}}]}]}]),
+        &json!([{"name": "all", "rules": [{"to": [{"operation": {"operations": ["*", "metrics", "admin", "other"]}}]}]}]),
     )
     .await?;
     let answers = site.send(Spellings::new(seed).take(SPELLINGS).collect()).await?;

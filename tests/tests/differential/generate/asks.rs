@@ -118,7 +118,7 @@ fn client(dice: &mut Dice, set: &Set) -> Client {
             sni: sni.copied().unwrap_or_default().to_owned(),
         }
     } else {
-        let address = dice.pick(&[1, 2, 3]);
+        let address = dice.pick(&[0, 1, 2, 3]);
         Client { address, tls: false, certificate: String::new(), sni: String::new() }
     }
 }

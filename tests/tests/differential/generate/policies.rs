@@ -40,6 +40,7 @@ pub const PATHS: &[&str] = &[
     "/V1*",
 ];
 const BLOCKS: &[&str] = &[
+    "127.0.0.1",
     "127.77.0.1",
     "127.77.0.2/31",
     "127.0.0.0/8",
@@ -82,6 +83,8 @@ const PRINCIPALS: &[&str] = &[
 const NAMESPACES: &[&str] = &["prod", "dev", "pr*", "*d", "p*d", "*", "pr.d"];
 const ACCOUNTS: &[&str] =
     &["web", "prod/web", "prod/batch-job", "dev/web", "prod/batch", "batch-job"];
+const TRUST_DOMAINS: &[&str] =
+    &["cluster.local", "*", "cluster*", "*.domain", "*local", "cluster.loca", "other.domain", "o*"];
 const SNI: &[&str] =
     &["models.example.com", "*.example.com", "models.*", "*", "Models.example.com"];
 const GROUPS: &[&str] =
@@ -176,6 +179,10 @@ fn source(dice: &mut Dice, tls: bool, tokens: bool) -> Value {
     for _ in 0..if tokens { 3 } else { 1 } {
         choices.push(("requestPrincipals", "notRequestPrincipals", REQUEST_PRINCIPALS));
     }
+    if tls && dice.percent(40) {
+        choices.insert(0, ("trustDomains", "notTrustDomains", TRUST_DOMAINS));
+        choices.truncate(1);
+    }
     // Service accounts do not stand beside the others, in Istio neither.
     if dice.percent(70) {
         choices.push(("principals", "notPrincipals", PRINCIPALS));
@@ -206,7 +213,7 @@ fn operation(dice: &mut Dice) -> Value {
 }
 
 fn condition(dice: &mut Dice, tls: bool) -> Value {
-    let tls_keys = if tls { 4 } else { 1 };
+    let tls_keys = if tls { 5 } else { 1 };
     let (key, values): (String, &[&str]) = match dice.below(14 + tls_keys) {
         0 => ("source.ip".into(), BLOCKS),
         1 => ("remote.ip".into(), BLOCKS),
@@ -224,6 +231,7 @@ fn condition(dice: &mut Dice, tls: bool) -> Value {
         14 => ("connection.sni".into(), SNI),
         15 => ("source.namespace".into(), NAMESPACES),
         16 => ("source.serviceAccount".into(), ACCOUNTS),
+        17 => ("source.trustDomain".into(), TRUST_DOMAINS),
         _ => ("source.principal".into(), PRINCIPALS),
     };
     let mut condition = json!({"key": key});
