@@ -106,8 +106,9 @@ impl<'e> Compiler<'_, 'e> {
             self.errors.warn(
                 Warning::PeerNames,
                 path,
-                "sees only the first URI name, the first DNS name and the subject of a client's \
-                 certificate, and no trust domain aliases (said once, for every such field)",
+                "sees no trust domain aliases, and of a client's certificate only the first URI name, \
+                 the first DNS name and the subject where Envoy is older than 1.38 (said once, for \
+                 every such field)",
                 "keep a policy that refuses peers in Istio's own AuthorizationPolicy as well",
             );
         }

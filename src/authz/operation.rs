@@ -45,20 +45,11 @@ fn operations(
     path: &Path<'_>,
     star: Operations,
 ) -> Option<Test> {
-    // Whoever names one of them beside it knows.
-    let named = values.iter().filter_map(|value| Operation::from_word(value));
-    let names_closed = named.into_iter().any(Operation::is_closed);
     let read: Vec<Option<Operations>> = values
         .iter()
         .enumerate()
         .map(|(i, value)| {
             if value == "*" {
-                if star != Operations::ALL && !names_closed {
-                    let what = "does not open metrics, admin and other";
-                    let fix =
-                        "name those that are meant beside it: they are opened by their names only";
-                    c.errors.warn(&path.index(i), what, fix);
-                }
                 return Some(star);
             }
             let operation = Operation::from_word(value);

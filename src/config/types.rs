@@ -530,7 +530,10 @@ settings! {
 
     /// Metrics and access-log fields.
     pub struct Telemetry {
-        /// How many models get a label value of their own.
+        /// How many models get a label value of their own. Names of the configuration have theirs for good.
+        /// Others earn one by three answers with 2xx, a second apart or more; when all are taken, the
+        /// least used of these makes room, at most once in ten minutes for each worker. Its series stay as
+        /// they are, and it counts as `other` from then on.
         model_labels: Labels,
         /// How many policies get a label value of their own.
         policy_labels: Labels,
@@ -585,8 +588,8 @@ words! {
 
     /// Where `source.ip` comes from.
     pub enum SourceAddress {
-        /// The last element of `x-forwarded-for`, which a gateway appends itself; not available at a
-        /// sidecar's inbound listener.
+        /// The direct peer: `source.address` where it is just that, else the last element of
+        /// `x-forwarded-for`, which a gateway appends itself; not available at a sidecar's inbound listener.
         Auto = "AUTO",
         /// The last element of `x-forwarded-for`.
         LastForwardedFor = "LAST_FORWARDED_FOR",

@@ -478,3 +478,41 @@ fn no_rewrite_is_chosen_by_what_only_the_gateway_sets() {
     // What comes from another gateway is its own.
     plan(config(json!(["spiffe://cluster.local/ns/istio-system/sa/gateway"])));
 }
+
+#[test]
+fn trailers_carry_nothing_that_was_decided_about() {
+    let settings = json!({
+        "authentication": {
+            "apiKeys": {"header": "x-key", "keys": [{"name": "batch", "sha256": ABC}]},
+        },
+        "authorization": {"defaultAction": "ALLOW"},
+        "splits": [{"name": "s", "models": ["*"], "variants": [{"name": "a", "weight": 1}]}],
+    });
+    let own =
+        ["x-modelgate-variant", "x_modelgate_variant", "seldon-internal-model", "kserve-isvc-name"];
+    let others = [
+        "x-key",
+        "X_Key",
+        "seldon-model",
+        "seldon",
+        "namespace",
+        "authorization",
+        "cookie",
+        "x-envoy-x",
+    ];
+    let enforcing = plan(settings.clone());
+    let mut reporting = settings;
+    reporting["mode"] = json!("REPORT");
+    let reporting = plan(reporting);
+    for (names, excluded) in [(own.as_slice(), true), (others.as_slice(), false)] {
+        for name in names {
+            let name = name.as_bytes();
+            assert!(enforcing.drops_trailer(name, false), "{}", name.escape_ascii());
+            assert_eq!(enforcing.drops_trailer(name, true), excluded, "{}", name.escape_ascii());
+            assert!(!reporting.drops_trailer(name, false));
+        }
+    }
+    for name in ["x-checksum", "grpc-status", "seldon-puid"] {
+        assert!(!enforcing.drops_trailer(name.as_bytes(), false), "{name}");
+    }
+}
