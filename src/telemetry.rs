@@ -1,7 +1,5 @@
 //! Which counters exist, what they are called, and how many label values there may be.
 
-use std::collections::BTreeMap;
-
 use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
@@ -60,7 +58,8 @@ pub fn metric_name(metric: &str, tags: &[(&str, &str)]) -> String {
 #[derive(Debug)]
 pub struct ModelLabels {
     max: usize,
-    known: BTreeMap<Box<str>, Known>,
+    /// Sorted by their names.
+    known: Vec<Known>,
     names: Vec<Box<str>>,
     candidates: Vec<Candidate>,
     /// Chooses which answers for models without a label are looked at while there is no room.
@@ -74,6 +73,7 @@ pub struct ModelLabels {
 
 #[derive(Debug)]
 struct Known {
+    id: Box<str>,
     label: u32,
     /// Requests lately; of no interest for names of the configuration.
     used: u64,
@@ -123,7 +123,7 @@ impl ModelLabels {
     pub fn new<'a>(max: u32, literal: impl Iterator<Item = &'a str>) -> Self {
         let mut labels = Self {
             max: usize::try_from(max).unwrap_or(usize::MAX),
-            known: BTreeMap::new(),
+            known: Vec::new(),
             names: vec![NONE.into(), OTHER.into()],
             candidates: Vec::new(),
             dice: 0,
@@ -142,7 +142,7 @@ impl ModelLabels {
     /// The label of a model that has just been asked for. `answered` is asked only for one that has none
     /// and could earn it: the time in nanoseconds if an upstream has answered with 2xx.
     pub fn of(&mut self, id: &str, answered: impl FnOnce() -> Option<u64>) -> ModelLabel {
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.place(id).ok().and_then(|at| self.known.get_mut(at)) {
             known.used = known.used.saturating_add(1);
             return ModelLabel(known.label);
         }
@@ -206,23 +206,26 @@ impl ModelLabels {
         }
         if now >= self.aged.saturating_add(AGES) {
             self.aged = now;
-            self.known.values_mut().for_each(|known| known.used /= 2);
+            self.known.iter_mut().for_each(|known| known.used /= 2);
         }
-        let learned = self.known.iter().filter(|(_, known)| known.learned);
+        let learned = self.known.iter().enumerate().filter(|(_, known)| known.learned);
         let least = learned.min_by_key(|(_, known)| known.used);
-        let least = least.filter(|(_, known)| known.used < answers).map(|(id, _)| id.clone());
-        if let Some(id) = &least {
-            self.known.remove(id);
-            self.replaced = Some(now);
-        }
-        least.is_some()
+        let Some((at, _)) = least.filter(|(_, known)| known.used < answers) else { return false };
+        self.known.remove(at);
+        self.replaced = Some(now);
+        true
     }
 
     fn add(&mut self, id: &str, learned: bool, used: u64) -> ModelLabel {
         let label = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(id.into());
-        self.known.insert(id.into(), Known { label, used, learned });
+        let (Ok(at) | Err(at)) = self.place(id);
+        self.known.insert(at, Known { id: id.into(), label, used, learned });
         ModelLabel(label)
+    }
+
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        self.known.binary_search_by(|known| (*known.id).cmp(id))
     }
 
     fn name(&self, label: ModelLabel) -> &str {

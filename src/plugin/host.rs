@@ -1,7 +1,6 @@
 //! The proxy as the engine sees it, and changes to a request written back to the proxy.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -86,22 +85,22 @@ impl Host for Proxy {
 /// Who is behind the connections that were last asked about. Envoy never uses a connection's number
 /// again, and a connection keeps its certificate.
 #[derive(Debug, Default)]
-struct Peers(BTreeMap<i64, Option<Rc<Peer>>>);
+struct Peers(Vec<(i64, Option<Rc<Peer>>)>);
 
 /// Connections in memory, with names of some kilobytes at most.
-const MOST_PEERS: usize = 256;
+const MOST_PEERS: usize = 64;
 
 impl Peers {
     fn get(&self, connection: i64) -> Option<Option<Rc<Peer>>> {
-        self.0.get(&connection).cloned()
+        let found = self.0.iter().find(|(id, _)| *id == connection);
+        found.map(|(_, peer)| peer.clone())
     }
 
-    /// Numbers only grow: the smallest belongs to the oldest connection.
     fn add(&mut self, connection: i64, peer: Option<Rc<Peer>>) {
         if self.0.len() >= MOST_PEERS {
-            self.0.pop_first();
+            self.0.remove(0);
         }
-        self.0.insert(connection, peer);
+        self.0.push((connection, peer));
     }
 }
 
