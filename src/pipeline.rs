@@ -14,7 +14,7 @@ use crate::shadow::names::folded;
 use crate::shadow::{self, CopyHead, Outcome, Shadows};
 use crate::split::Splits;
 use crate::target::host::{Host, Hosts};
-use crate::target::{Address, Location, Operation, Refusal, Targets};
+use crate::target::{Address, Location, Operation, Refusal, Targets, is_stream};
 use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
 
 mod compile;
@@ -312,11 +312,7 @@ impl Plan {
 
     /// Drops client copies of headers that only the gateway may set, unless the peer is a gateway.
     fn sanitise(&self, request: &Request<'_>, edits: &mut Edits) {
-        let trusted = !self.trusted_peers.is_empty()
-            && request.attributes().peer().and_then(|peer| peer.uri_sans.first()).is_some_and(
-                |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
-            );
-        if !trusted {
+        if !self.is_trusted(request) {
             self.sanitiser.apply(request, edits);
         }
     }
@@ -341,6 +337,14 @@ impl Plan {
         is_no_trailer(plain) || credentials.iter().any(|name| *folded(name) == *plain)
     }
 
+    /// Whether the peer is another gateway.
+    fn is_trusted(&self, request: &Request<'_>) -> bool {
+        !self.trusted_peers.is_empty()
+            && request.attributes().peer().and_then(|peer| peer.uri_sans.first()).is_some_and(
+                |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
+            )
+    }
+
     /// The shadows that get a copy.
     fn select(&self, subject: &Subject<'_>) -> Vec<usize> {
         let Some(address) = subject.address.filter(|_| !self.shadows.is_empty()) else {
@@ -351,6 +355,7 @@ impl Plan {
             subject.request,
             address,
             principal.as_deref().map(str::as_bytes),
+            || self.is_trusted(subject.request),
             |i| self.when.get(i).is_some_and(|when| when.matches(subject)),
         )
     }
@@ -367,8 +372,15 @@ impl Plan {
         let Some(address) = address else { return };
         let Some(model) = &address.model else { return };
         let lines = shadow::upstream(request, &decision.edits, address.routed);
+        // Where a rewrite leads to one, too.
+        let path = lines.iter().find(|(name, _)| *name == b":path").map(|(_, path)| *path);
+        let path = path.and_then(|path| path.split(|c| *c == b'?').next());
+        if path.is_some_and(is_stream) {
+            return;
+        }
+        let now = request.attributes().now();
         let draft = |shadow| match admits(shadow) {
-            Ok(()) => self.shadows.copy(shadow, &lines, model).map(Ok),
+            Ok(()) => self.shadows.copy(shadow, &lines, model, now).map(Ok),
             Err(outcome) => Some(Err(outcome)),
         };
         for shadow in shadows {

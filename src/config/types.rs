@@ -449,12 +449,14 @@ settings! {
         /// Default: the host in the cluster's name.
         authority: Option<String>,
         /// Template with `{namespace}`, `{model}` and `{predictor}`; default: the path that goes upstream,
-        /// without what the live model's route takes off.
+        /// without what the live model's route takes off. What else a route rewrites is not known here.
         path: Option<String>,
         /// How long the shadow may take, up to 10m.
         timeout: Duration = Duration::from_secs(2),
         /// Headers of the copy.
         headers: ShadowHeaders,
+        /// Query of the copy.
+        query: ShadowQuery,
         /// What this shadow may hold, for each worker.
         limits: Limits,
         /// When to leave a failing shadow alone.
@@ -466,13 +468,24 @@ settings! {
         log_values: bool = false,
     }
 
-    /// Headers of the copy.
+    /// Headers of the copy. By itself it carries what the model needs (`content-type`, `accept` and
+    /// their kin), trace and request ids (W3C without `baggage`, B3, `x-request-id`, `seldon-puid`) and
+    /// what chooses a model (`seldon`, `namespace`, `seldon-model`), and nothing else of the request.
     pub struct ShadowHeaders {
-        /// Headers to set, each with its value.
+        /// Headers to set, each with its value; `authorization` too, if the shadow asks for a credential
+        /// of its own. That stands here in plain text, and the baseline does not get it.
         set: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove: Vec<String>,
-        /// Identity headers that the shadow may see; it sees none by default.
+        /// Headers of the request that the shadow may see besides; `*` at the end stands for any end. An
+        /// identity header, as `outputClaimToHeaders` makes them, has to be named in full. Those of
+        /// tokens and API keys, `authorization` and `cookie` never reach a shadow.
+        keep: Vec<String>,
+    }
+
+    /// Query of the copy.
+    pub struct ShadowQuery {
+        /// Parameters that the shadow may see, by their decoded names; it sees none by default.
         keep: Vec<String>,
     }
 
@@ -482,10 +495,10 @@ settings! {
         request_bytes: Size = Size::mib(1),
         /// Largest answer that is kept for comparison.
         response_bytes: Size = Size::mib(1),
-        /// Copies under way at once. Envoy holds the bodies of these: `inFlight` times `requestBytes`
-        /// at most, besides what the filter holds.
+        /// Copies under way at once. Four times as many requests may arrive at once.
         in_flight: u32 = 64,
-        /// Bytes held at once.
+        /// Bytes held at once: requests and answers that the filter collects, and copies under way,
+        /// which the proxy holds until they are answered or too late.
         buffered_bytes: Size = Size::mib(8),
     }
 
@@ -520,11 +533,14 @@ settings! {
         /// The live model's cluster, which then gets a second copy: whatever differs between the live
         /// model's two answers is noise. Empty: no second copy.
         baseline_cluster: String = String::new(),
+        /// The path of that copy, a template as `path`; default: the path that goes upstream. Needed where
+        /// the live model's route rewrites.
+        baseline_path: Option<String>,
     }
 
     /// What all shadows together may hold, for each worker.
     pub struct ShadowLimits {
-        /// Bytes held at once.
+        /// Bytes held at once, copies under way with them.
         buffered_bytes: Size = Size::mib(32),
     }
 

@@ -63,6 +63,11 @@ words! {
         SharedSecret = "shared-secret",
         /// A claim that `outputClaimToHeaders` cannot name.
         ClaimOutOfReach = "claim-out-of-reach",
+        /// A header that copies for a shadow get may hold a credential, which then stands in plain text: whoever
+        /// reads the WasmPlugin or the proxy's configuration has it. Give the shadow one that opens nothing else.
+        PlainSecret = "plain-secret",
+        /// `headers.keep` of a shadow names so many headers that credentials such as `x-api-key` are among them.
+        CopiedCredentials = "copied-credentials",
         /// A key of a set is not used.
         KeyLeftOut = "key-left-out",
         /// A rule without `issuer`: its keys vouch for tokens of any issuer.

@@ -22,7 +22,10 @@ impl Plan {
     /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.
     pub fn read(text: &[u8], errors: &mut Errors) -> Option<Self> {
         let settings = config::read(text, errors)?;
-        let plan = Self::compile(&settings, errors).filter(|_| errors.is_empty())?;
+        let mut plan = Self::compile(&settings, errors).filter(|_| errors.is_empty())?;
+        if let Some(shadows) = Rc::get_mut(&mut plan.shadows) {
+            shadows.seal_with(text);
+        }
         advise(&settings, &plan, errors);
         Some(plan)
     }

@@ -117,6 +117,7 @@ const RIGHT: &str = r#"
       "timeout": "2s",
       "path": "/api/v1.0/predictions",
       "headers": {"set": {"x-copy": "yes"}, "remove": ["x-internal"], "keep": ["x-user"]},
+      "query": {"keep": ["version"]},
       "limits": {"requestBytes": "1MiB", "inFlight": 64, "bufferedBytes": "8MiB"},
       "breaker": {"failures": 20, "retryAfter": "30s"},
       "compare": {"relativeTolerance": 1e-06, "ignore": ["/meta"], "maxDifferences": 8}
@@ -213,10 +214,8 @@ authentication.jwtRules[0].outputClaimToHeaders[0].claim = ""
     authentication.jwtRules[0].outputClaimToHeaders[0].claim: is empty: the name of a claim, as sub or realm_access.roles
 authentication.jwtRules[0].outputClaimToHeaders[0].header = "seldon-model"
     authentication.jwtRules[0].outputClaimToHeaders[0].header: is not a header for claims (seldon-model): a name of its own, as x-user
-    shadows[0].headers.keep[0]: is not an identity header (x-user): a header of outputClaimToHeaders or outputPayloadToHeader; others go anyway
 authentication.jwtRules[0].outputClaimToHeaders[0].header = "x-token"
     authentication: has a header that both carries credentials and receives claims (x-token): another header for the claims
-    shadows[0].headers.keep[0]: is not an identity header (x-user): a header of outputClaimToHeaders or outputPayloadToHeader; others go anyway
 authentication.jwtRules[0].forwardOriginalToken = "yes"
     authentication.jwtRules[0].forwardOriginalToken: is a string (yes): true or false
 authentication.jwtRules[0].spaceDelimitedClaims = ["c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c", "c"]
@@ -518,12 +517,14 @@ shadows[0].timeout = "0s"
     shadows[0].timeout: is out of range (0ms): 1ms to 10m
 shadows[0].timeout = "11m"
     shadows[0].timeout: is out of range (660000ms): 1ms to 10m
-shadows[0].headers.set.authorization = "x"
-    shadows[0].headers.set.authorization: cannot be set on a copy: a header that is neither a credential nor set by the proxy
+shadows[0].headers.set.cookie = "x"
+    shadows[0].headers.set.cookie: cannot be set on a copy: a header that the proxy does not set
 shadows[0].headers.remove[0] = ""
     shadows[0].headers.remove[0]: is not a header (): a header's name, as x-internal
-shadows[0].headers.keep[0] = "x-other"
-    shadows[0].headers.keep[0]: is not an identity header (x-other): a header of outputClaimToHeaders or outputPayloadToHeader; others go anyway
+shadows[0].headers.keep[0] = "x-*-id"
+    shadows[0].headers.keep[0]: is not a header (x-*-id): a header's name, or its first letters and *, as x-shop-*
+shadows[0].query.keep[0] = ""
+    shadows[0].query.keep[0]: is empty: a parameter's name, decoded, as version
 shadows[0].limits.requestBytes = "1M"
     shadows[0].limits.requestBytes: is not a size (1M): a number with B, KiB or MiB, at most 1024MiB, as 64KiB
 shadows[0].limits.inFlight = 0

@@ -307,7 +307,19 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
     // The route takes the prefix off for the live model, and the shadow is asked the same.
     assert!(lines.contains(&(":path", "/api/v1.0/predictions")), "{lines:?}");
     assert!(lines.contains(&("seldon-puid", "1-2-3")), "{lines:?}");
-    assert!(lines.contains(&("x-modelgate-shadow", "s")), "{lines:?}");
+    let mark = lines.iter().find(|(name, _)| *name == "x-modelgate-shadow").unwrap().1;
+    assert!(mark.starts_with("s;"), "{lines:?}");
+    // The mark turns copying off, and only the true one, which a client cannot make.
+    for (mark, copies) in [(mark, 0), ("s", 1), ("s;0", 1)] {
+        let marked = [&headers[..], &[("x-modelgate-shadow", mark)]].concat();
+        assert_eq!(decide(&plan, "POST /m/iris", &marked).copies.len(), copies, "{mark}");
+    }
+    // Where the rewrite leads to a stream there is none either.
+    let plan = with_keys(json!({
+        "rewrites": [{"name": "friendly", "match": {"path": "/m/{m}"},
+            "path": "/seldon/prod/{m}/v2/models/{m}/infer_stream/chat"}],
+        "shadows": [{"name": "s", "models": ["prod/iris"], "cluster": "c"}]}));
+    assert_eq!(decide(&plan, "POST /m/iris", &headers).copies.len(), 0);
     assert!(lines.iter().all(|(name, _)| !["x-api-key", "cookie"].contains(name)), "{lines:?}");
 }
 

@@ -97,6 +97,12 @@ impl Shadowing {
         pairs.iter().any(|id| desk.awaits_live(*id))
     }
 
+    /// Whether a pair of the stream has all bytes that were announced of the request.
+    pub fn is_whole(&self, pairs: &[Id]) -> bool {
+        let desk = self.desk.borrow();
+        pairs.iter().any(|id| desk.is_whole(*id))
+    }
+
     /// Lets the desk hear of each pair of a stream.
     pub fn each(
         &self,
@@ -186,4 +192,9 @@ pub fn live_head() -> Option<Head> {
     let details = super::host::text("response\0code_details")?;
     let headers = abi::header_map(Map::ResponseHeaders).ok()?;
     (details == b"via_upstream").then(|| Head::of(&abi::lines(&headers)))
+}
+
+/// The cluster by which the live model is reached, once the route is chosen.
+pub fn live_cluster() -> Option<Vec<u8>> {
+    super::host::text("xds\0cluster_name")
 }

@@ -6,7 +6,7 @@ use super::abi::{self, Buffer, Map};
 use super::exports::Action;
 use super::held::{self, Held};
 use super::host;
-use super::shadows::live_head;
+use super::shadows::{live_cluster, live_head};
 use super::worker::Gate;
 use crate::authn::Identity;
 use crate::pipeline::{Answer, Decision};
@@ -105,7 +105,7 @@ impl Stream {
             self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies, now);
         }
         if end_of_stream {
-            self.each_pair(|desk, id, sink| desk.request_complete(id, sink));
+            self.request_complete();
         }
         Action::Continue
     }
@@ -154,8 +154,9 @@ impl Stream {
         if let Some(chunk) = self.chunk(Buffer::RequestBody, size) {
             self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, sink));
         }
-        if end_of_stream {
-            self.each_pair(|desk, id, sink| desk.request_complete(id, sink));
+        let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
+        if !self.pairs.is_empty() && (end_of_stream || self.gate.as_ref().is_some_and(is_whole)) {
+            self.request_complete();
         }
         Action::Continue
     }
@@ -169,7 +170,10 @@ impl Stream {
             return;
         }
         match live_head() {
-            Some(head) => self.each_pair(|desk, id, sink| desk.live_head(id, &head, sink)),
+            Some(head) => {
+                let now = abi::now();
+                self.each_pair(|desk, id, sink| desk.live_head(id, &head, now, sink));
+            }
             None => self.each_pair(|desk, id, sink| desk.live_failed(id, sink)),
         }
         if end_of_stream {
@@ -223,6 +227,13 @@ impl Stream {
         drop(meter);
         if gate.is_retired() {
             gate.flush();
+        }
+    }
+
+    fn request_complete(&mut self) {
+        if self.collects() {
+            let live = live_cluster();
+            self.each_pair(|desk, id, sink| desk.request_complete(id, live.as_deref(), sink));
         }
     }
 

@@ -28,16 +28,14 @@ impl Budget {
     }
 
     /// Takes all of the bytes or none.
-    fn take(&self, bytes: usize) -> bool {
-        let Some(used) = self.used.get().checked_add(bytes).filter(|used| *used <= self.limit)
-        else {
-            return false;
-        };
-        if self.whole.as_ref().is_some_and(|whole| !whole.take(bytes)) {
-            return false;
+    fn take(&self, bytes: usize) -> Result<(), Full> {
+        let used = self.used.get().checked_add(bytes).filter(|used| *used <= self.limit);
+        let used = used.ok_or(Full::Own)?;
+        if let Some(whole) = &self.whole {
+            whole.take(bytes).map_err(|_| Full::Whole)?;
         }
         self.used.set(used);
-        true
+        Ok(())
     }
 
     fn give_back(&self, bytes: usize) {
@@ -46,6 +44,15 @@ impl Budget {
             whole.give_back(bytes);
         }
     }
+}
+
+/// Which limit is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The account's own.
+    Own,
+    /// The one of all accounts together.
+    Whole,
 }
 
 /// Bytes taken from a [`Budget`]; dropping it gives them back.
@@ -61,13 +68,20 @@ impl Share {
         Self { budget: Rc::clone(budget), bytes: 0 }
     }
 
-    /// Takes more; `false`, and nothing taken, when a limit is in the way.
-    pub fn take(&mut self, bytes: usize) -> bool {
-        let taken = self.budget.take(bytes);
-        if taken {
-            self.bytes = self.bytes.saturating_add(bytes);
-        }
-        taken
+    /// Takes more.
+    ///
+    /// # Errors
+    /// Nothing was taken: this limit is in the way.
+    pub fn take(&mut self, bytes: usize) -> Result<(), Full> {
+        self.budget.take(bytes)?;
+        self.bytes = self.bytes.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Gives back all but so many bytes.
+    pub fn keep(&mut self, bytes: usize) {
+        self.budget.give_back(self.bytes.saturating_sub(bytes));
+        self.bytes = self.bytes.min(bytes);
     }
 }
 
@@ -86,14 +100,18 @@ mod tests {
         let all = Budget::new(10);
         let (a, b) = (Budget::part_of(&all, 8), Budget::part_of(&all, 8));
         let (mut of_a, mut of_b) = (Share::new(&a), Share::new(&b));
-        assert!(of_a.take(7));
-        assert!(!of_a.take(2), "its own limit");
-        assert!(!of_b.take(4), "the limit of all");
-        assert!(of_b.take(3));
+        assert_eq!(of_a.take(7), Ok(()));
+        assert_eq!(of_a.take(2), Err(Full::Own));
+        assert_eq!(of_b.take(4), Err(Full::Whole));
+        assert_eq!(of_b.take(3), Ok(()));
         assert_eq!((a.used(), b.used(), all.used()), (7, 3, 10));
+        of_a.keep(9);
+        assert_eq!((a.used(), all.used()), (7, 10));
+        of_a.keep(2);
+        assert_eq!((a.used(), all.used()), (2, 5));
         drop(of_a);
         assert_eq!((a.used(), all.used()), (0, 3));
-        assert!(!of_b.take(usize::MAX));
+        assert_eq!(of_b.take(usize::MAX), Err(Full::Own));
         drop(of_b);
         assert_eq!(all.used(), 0);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Full, Share};
 use super::event::Outcome;
 
 /// The bytes so far. What is accounted for is what is allocated.
@@ -20,6 +20,35 @@ impl fmt::Debug for Capture {
     }
 }
 
+/// Why a body can no longer be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// It is over its limit.
+    TooLarge,
+    /// The shadow may hold no more bytes.
+    Own,
+    /// All shadows together may hold no more bytes.
+    Whole,
+}
+
+impl From<Full> for Missed {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Own => Self::Own,
+            Full::Whole => Self::Whole,
+        }
+    }
+}
+
+impl From<Missed> for Outcome {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::TooLarge => Self::TooLarge,
+            Missed::Own | Missed::Whole => Self::OverBudget,
+        }
+    }
+}
+
 impl Capture {
     /// An empty body of at most `limit` bytes.
     pub fn new(budget: &Rc<Budget>, limit: usize) -> Self {
@@ -29,22 +58,21 @@ impl Capture {
     /// Adds a chunk, or says why the body can no longer be complete.
     ///
     /// # Errors
-    /// [`Outcome::TooLarge`] over the limit of the body, [`Outcome::OverBudget`] where no bytes are
-    /// left for it.
-    pub fn append(&mut self, chunk: &[u8]) -> Result<(), Outcome> {
+    /// Nothing was added.
+    pub fn append(&mut self, chunk: &[u8]) -> Result<(), Missed> {
         let len = self.bytes.len();
         let wanted = len.saturating_add(chunk.len());
         if wanted > self.limit {
-            return Err(Outcome::TooLarge);
+            return Err(Missed::TooLarge);
         }
         let capacity = self.bytes.capacity();
         if wanted > capacity {
             // Doubling keeps the cost of many small chunks linear; the exact need is the fallback.
-            let doubled = capacity.saturating_mul(2).clamp(wanted, self.limit);
-            let grown = [doubled, wanted]
-                .into_iter()
-                .find(|size| self.share.take(size.saturating_sub(capacity)))
-                .ok_or(Outcome::OverBudget)?;
+            let mut grown = capacity.saturating_mul(2).clamp(wanted, self.limit);
+            if self.share.take(grown.saturating_sub(capacity)).is_err() {
+                grown = wanted;
+                self.share.take(grown.saturating_sub(capacity))?;
+            }
             self.bytes.reserve_exact(grown.saturating_sub(len));
         }
         self.bytes.extend_from_slice(chunk);
@@ -54,6 +82,13 @@ impl Capture {
     /// Whether a body of this announced length fits.
     pub fn admits(&self, announced: Option<usize>) -> bool {
         announced.is_none_or(|len| len <= self.limit)
+    }
+
+    /// Frees the body and keeps the account of its bytes, for whoever holds them from now on.
+    pub fn hand_over(self) -> Share {
+        let Self { bytes, mut share, .. } = self;
+        share.keep(bytes.len());
+        share
     }
 
     /// What was collected.
@@ -72,9 +107,21 @@ mod tests {
         let mut body = Capture::new(&budget, 10);
         assert_eq!(body.append(b"12345"), Ok(()));
         assert_eq!(body.append(b"67890"), Ok(()));
-        assert_eq!(body.append(b"!"), Err(Outcome::TooLarge));
+        assert_eq!(body.append(b"!"), Err(Missed::TooLarge));
         assert_eq!((body.bytes(), budget.used()), (&b"1234567890"[..], 10));
         drop(body);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn whoever_takes_a_body_over_holds_its_bytes() {
+        let budget = Budget::new(100);
+        let mut body = Capture::new(&budget, 100);
+        assert_eq!((body.append(b"1234"), body.append(b"5")), (Ok(()), Ok(())));
+        assert_eq!(budget.used(), 8, "as much as is allocated");
+        let share = body.hand_over();
+        assert_eq!(budget.used(), 5);
+        drop(share);
         assert_eq!(budget.used(), 0);
     }
 
@@ -84,7 +131,7 @@ mod tests {
         let mut body = Capture::new(&budget, 100);
         assert_eq!(body.append(b"1234"), Ok(()));
         assert_eq!(body.append(b"567"), Ok(()));
-        assert_eq!(body.append(b"8"), Err(Outcome::OverBudget));
+        assert_eq!(body.append(b"8"), Err(Missed::Own));
         assert_eq!(body.bytes(), b"1234567");
     }
 }

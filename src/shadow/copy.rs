@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::compare::{Message, escaped};
-use super::names::{MARK, folded, never_copied};
+use super::names::{MARK, folded, is_carried, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
 use crate::request::{Edits, Header, Request};
@@ -71,47 +71,51 @@ pub fn upstream<'a>(request: &Request<'a>, edits: &'a Edits, routed: usize) -> V
 impl Shadows {
     /// The head of the copy for a shadow, from the lines that go upstream ([`upstream`]). `None`
     /// where none can be had: such a request is not selected.
-    pub fn copy(&self, shadow: usize, lines: &[Header<'_>], model: &Model<'_>) -> Option<CopyHead> {
-        self.get(shadow)?.copy(lines, model)
+    pub fn copy(
+        &self,
+        shadow: usize,
+        lines: &[Header<'_>],
+        model: &Model<'_>,
+        now: u64,
+    ) -> Option<CopyHead> {
+        let shadow = self.get(shadow)?;
+        shadow.copy(lines, model, &self.seal.mark(&shadow.name, now))
     }
 }
 
 impl Shadow {
-    fn copy(&self, lines: &[Header<'_>], model: &Model<'_>) -> Option<CopyHead> {
+    fn copy(&self, lines: &[Header<'_>], model: &Model<'_>, mark: &[u8]) -> Option<CopyHead> {
         let first = |name: &[u8]| lines.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-        let path = path::of_copy(self.path.as_ref(), model, first(b":path")?, &self.params)?;
+        let path = path::of_copy(self.path.as_ref(), model, first(b":path")?, &self.query)?;
         let grpc = first(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));
         let length = first(b"content-length");
         let request = escaped(first(b"x-request-id").unwrap_or_default());
+        let hops = hop_by_hop(lines);
+        let carried = lines.iter().copied().filter(|(name, value)| {
+            let folded = folded(name);
+            // Servers of gRPC insist on it, and it says nothing about the caller.
+            let trailers = grpc && *name == b"te" && *value == b"trailers";
+            let wanted = is_carried(name) || self.keep.holds(&folded) && !never_copied(&folded);
+            (trailers || wanted) && !hops.contains(&*folded) && !self.strip.contains(&*folded)
+        });
+        let mut copied: Vec<Header<'_>> = vec![
+            (b":method", first(b":method")?),
+            (b":path", &path),
+            (b":authority", self.authority.as_bytes()),
+            (b":scheme", first(b":scheme").unwrap_or(b"http")),
+        ];
+        copied.extend(carried);
+        copied.extend([(&b"accept-encoding"[..], &b"identity"[..]), (MARK, mark)]);
+        copied.extend(self.set.iter().map(|(name, value)| (&**name, &**value)));
         let size = |(name, value): &Header<'_>| name.len().saturating_add(value.len());
         let mut copy = CopyHead {
-            text: Vec::with_capacity(lines.iter().map(size).fold(0, usize::saturating_add)),
-            ends: Vec::with_capacity(lines.len()),
+            text: Vec::with_capacity(copied.iter().map(size).fold(0, usize::saturating_add)),
+            ends: Vec::with_capacity(copied.len()),
             length: length.and_then(|v| std::str::from_utf8(v).ok()?.trim().parse().ok()),
             message: Message::of_path(first(b":path")?).filter(|_| grpc),
             about: format!("model {}, request \"{request}\"", escaped(model.id.as_bytes())),
         };
-        copy.push((b":method", first(b":method")?));
-        copy.push((b":path", &path));
-        copy.push((b":authority", self.authority.as_bytes()));
-        copy.push((b":scheme", first(b":scheme").unwrap_or(b"http")));
-        let hops = hop_by_hop(lines);
-        for &(name, value) in lines {
-            let folded = folded(name);
-            // Servers of gRPC insist on it, and it says nothing about the caller.
-            let trailers = grpc && name == b"te" && value == b"trailers";
-            if (trailers || !never_copied(&folded))
-                && !hops.contains(&*folded)
-                && !self.strip.contains(&*folded)
-            {
-                copy.push((name, value));
-            }
-        }
-        copy.push((b"accept-encoding", b"identity"));
-        copy.push((MARK, self.name.as_bytes()));
-        for (name, value) in &self.set {
-            copy.push((name, value));
-        }
+        copied.into_iter().for_each(|line| copy.push(line));
         Some(copy)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Whoever drives it calls, for each pair, in any order that a proxy brings about:
 //!
-//! - [`Desk::request_chunk`] and [`Desk::request_complete`];
+//! - [`Desk::request_chunk`] and, as soon as [`Desk::is_whole`] says so or the stream ends,
+//!   [`Desk::request_complete`];
 //! - [`Desk::live_head`], [`Desk::live_chunk`], [`Desk::live_trailers`] and [`Desk::live_complete`], or
 //!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
 //! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
@@ -12,6 +13,8 @@
 
 mod live;
 mod reply;
+mod request;
+mod room;
 
 pub use reply::Answer;
 
@@ -27,13 +30,20 @@ use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
 use super::lines::Allowance;
-use super::pair::{Heard, Open, Pair, Stage, Stored};
+use super::pair::{Copied, Heard, Open, Pair, Stage, Stored};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::request::Header;
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
+
+/// How long a request may take to arrive, in nanoseconds, where the shadow's timeout is not longer.
+const ARRIVAL: u64 = 10_000_000_000;
+
+/// Answers in a row, each 4xx where the live model's is 2xx, after which the remedy is told. A model
+/// refuses a request now and then; one that is not reached rightly refuses them all.
+const REFUSALS: u32 = 10;
 
 /// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
 /// that grows with the square of those in flight.
@@ -49,6 +59,8 @@ pub struct Desk {
     /// Handed out, but neither dispatched nor failed.
     handed: Option<Id>,
     tokens: BTreeMap<u32, Id>,
+    /// The time, in nanoseconds, as far as it was told.
+    clock: u64,
     /// When it was last looked for lost answers.
     looked: u64,
     lines: Allowance,
@@ -58,10 +70,21 @@ pub struct Desk {
 struct State {
     budget: Rc<Budget>,
     breaker: Breaker,
+    receiving: usize,
     queued: usize,
     in_flight: usize,
-    told_refused: bool,
-    told_unreachable: bool,
+    /// Answers of 4xx in a row to what the live model answered with 2xx.
+    refusals: u32,
+    told: Told,
+}
+
+/// What the log says once.
+#[derive(Debug, Default)]
+struct Told {
+    refused: bool,
+    unreachable: bool,
+    stream: bool,
+    elsewhere: bool,
 }
 
 /// A copy, as it is to be sent.
@@ -93,10 +116,11 @@ impl Desk {
         let state = |shadow: &Shadow| State {
             budget: Budget::part_of(&all, shadow.buffered_bytes),
             breaker: Breaker::Closed(0),
+            receiving: 0,
             queued: 0,
             in_flight: 0,
-            told_refused: false,
-            told_unreachable: false,
+            refusals: 0,
+            told: Told::default(),
         };
         Self {
             states: shadows.iter().map(state).collect(),
@@ -105,6 +129,7 @@ impl Desk {
             queue: VecDeque::new(),
             handed: None,
             tokens: BTreeMap::new(),
+            clock: 0,
             looked: 0,
             lines: Allowance::default(),
         }
@@ -159,57 +184,42 @@ impl Desk {
         now: u64,
         sink: &mut dyn Sink,
     ) -> Option<Id> {
-        let rules = self.shadows.get(shadow)?;
-        let state = self.states.get(shadow)?;
+        self.clock = now;
+        let shadows = Rc::clone(&self.shadows);
+        let rules = shadows.get(shadow)?;
+        let budget = self.budget(shadow)?;
         sink.selected(shadow);
         let opened = self.admits(shadow, now).and(head).and_then(|head| {
             if head.length.is_some_and(|len| len > rules.request_bytes) {
                 return Err(Outcome::TooLarge);
             }
-            Open::new(head, rules, &state.budget).ok_or(Outcome::OverBudget)
+            if !self.has_place(shadow, sink) {
+                return Err(Outcome::OverBudget);
+            }
+            let reserve = |_: &mut Self| Ok(Open::reserve(&head, &budget)?);
+            let shares = self.with_room(shadow, None, sink, reserve)?;
+            Ok(Open::new(head, shares, rules, &budget))
         });
-        let stage = Stage::Receiving;
-        let pair =
-            |open| Pair { shadow, stage, began: now, sent: 0, serves: None, open: Some(open) };
+        let pair = |open| Pair {
+            shadow,
+            stage: Stage::Receiving,
+            began: now,
+            sent: 0,
+            carried: None,
+            serves: None,
+            open: Some(open),
+        };
         let inserted =
             opened.and_then(|open| self.pairs.insert(pair(open)).ok_or(Outcome::OverBudget));
+        if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow)) {
+            state.receiving = state.receiving.saturating_add(1);
+        }
         inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
     }
 
     /// Whether the pair still collects: what streams by need not be read otherwise.
     pub fn is_open(&self, id: Id) -> bool {
         self.pairs.get(id).is_some_and(|pair| pair.open.is_some())
-    }
-
-    /// More of the request's body. With all bytes that were announced it is complete: the end of an
-    /// HTTP/2 stream may come in a frame of its own, after the live answer.
-    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
-        let Some(copy) = self.open(id).and_then(|open| open.copy.as_mut()) else { return };
-        match copy.body.append(chunk) {
-            Err(outcome) => self.settle(id, outcome, sink),
-            Ok(()) if copy.head.length == Some(copy.body.bytes().len()) => {
-                self.request_complete(id, sink);
-            }
-            Ok(()) => {}
-        }
-    }
-
-    /// The request is complete: the copy is queued, if there is room.
-    pub fn request_complete(&mut self, id: Id, sink: &mut dyn Sink) {
-        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Receiving) else {
-            return;
-        };
-        let (Some(state), Some(rules)) =
-            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
-        else {
-            return;
-        };
-        if state.is_full(rules) {
-            return self.settle(id, Outcome::OverBudget, sink);
-        }
-        pair.stage = Stage::Queued;
-        state.queued = state.queued.saturating_add(1);
-        self.queue.push_back(id);
     }
 
     /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
@@ -224,6 +234,7 @@ impl Desk {
             self.done(forgotten, false, now);
             self.settle(forgotten, Outcome::ShadowFailed, sink);
         }
+        self.clock = now;
         if now.abs_diff(self.looked) >= LOOK {
             self.looked = now;
             self.give_up(now, sink);
@@ -264,8 +275,9 @@ impl Desk {
     pub fn dispatched(&mut self, id: Id, token: u32) {
         if self.handed.take_if(|handed| *handed == id).is_some() {
             self.tokens.insert(token, id);
-            if let Some(open) = self.open(id) {
-                open.copy = None;
+            if let Some(pair) = self.pairs.get_mut(id) {
+                let copy = pair.open.as_mut().and_then(|open| open.copy.take());
+                pair.carried = copy.map(Copied::hand_over);
             }
         }
     }
@@ -279,7 +291,7 @@ impl Desk {
         self.settle(id, Outcome::ShadowFailed, sink);
         self.tell_once(
             shadow,
-            |state| &mut state.told_unreachable,
+            |told| &mut told.unreachable,
             now,
             sink,
             "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
@@ -296,6 +308,7 @@ impl Desk {
 
     /// The shadow's answer, or the news that there is none.
     pub fn answer(&mut self, token: u32, answer: &Answer<'_>, now: u64, sink: &mut dyn Sink) {
+        self.clock = now;
         let Some(id) = self.tokens.remove(&token) else { return };
         let Some(pair) = self.pairs.get(id) else { return };
         let Some(rules) = self.shadows.get(pair.shadow) else { return };
@@ -313,7 +326,7 @@ impl Desk {
                 "refuses its copies with {status}: allow the gateway's principal there; the \
                  caller's credentials never reach a shadow"
             );
-            self.tell_once(shadow, |state| &mut state.told_refused, now, sink, &text);
+            self.tell_once(shadow, |told| &mut told.refused, now, sink, &text);
         }
         if let Some(outcome) = failed {
             self.settle(id, outcome, sink);
@@ -338,7 +351,7 @@ impl Desk {
         self.tokens.clear();
         self.handed = None;
         for state in &mut self.states {
-            (state.queued, state.in_flight) = (0, 0);
+            (state.receiving, state.queued, state.in_flight) = (0, 0, 0);
         }
     }
 
@@ -346,6 +359,10 @@ impl Desk {
     pub fn gauges(&self, shadow: usize) -> Option<Gauges> {
         let state = self.states.get(shadow)?;
         Some(Gauges { in_flight: state.in_flight, buffered_bytes: state.budget.used() })
+    }
+
+    fn budget(&self, shadow: usize) -> Option<Rc<Budget>> {
+        self.states.get(shadow).map(|state| Rc::clone(&state.budget))
     }
 
     fn open(&mut self, id: Id) -> Option<&mut Open> {
@@ -360,18 +377,23 @@ impl Desk {
             sink.outcome(pair.shadow, outcome);
             serves = pair.serves;
         }
+        let state = self.states.get_mut(pair.shadow);
         match pair.stage {
-            Stage::InFlight => {}
-            Stage::Receiving | Stage::Answered => {
-                self.pairs.remove(id);
+            Stage::Receiving => {
+                if let Some(state) = state {
+                    state.receiving = state.receiving.saturating_sub(1);
+                }
             }
             Stage::Queued => {
                 self.queue.retain(|queued| *queued != id);
-                if let Some(state) = self.states.get_mut(pair.shadow) {
+                if let Some(state) = state {
                     state.queued = state.queued.saturating_sub(1);
                 }
-                self.pairs.remove(id);
             }
+            Stage::Complete | Stage::InFlight | Stage::Answered => {}
+        }
+        if pair.stage != Stage::InFlight {
+            self.pairs.remove(id);
         }
         if let Some(served) = serves {
             self.hear_nothing(served, sink);
@@ -380,14 +402,14 @@ impl Desk {
 
     /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
     fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        let (Some(open), Some(state)) = (&mut pair.open, self.states.get(pair.shadow)) else {
-            return;
-        };
-        let mut share = Share::new(&state.budget);
-        if !share.take(noise.bytes()) {
-            return self.settle(id, Outcome::OverBudget, sink);
+        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        let Some(budget) = self.budget(shadow) else { return };
+        let mut share = Share::new(&budget);
+        let taken = self.with_room(shadow, Some(id), sink, |_| Ok(share.take(noise.bytes())?));
+        if let Err(outcome) = taken {
+            return self.settle(id, outcome, sink);
         }
+        let Some(open) = self.open(id) else { return };
         open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
         if open.live_took.is_some()
             && let Some(Stored { head, body, took }) = open.answer.take()
@@ -411,13 +433,14 @@ impl Desk {
     fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
         let pair = self.pairs.get_mut(id)?;
         pair.stage = Stage::Answered;
+        pair.carried = None;
         let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
         state.in_flight = state.in_flight.saturating_sub(1);
         state.breaker.answered(id, well, now, rules.breaker);
         Some(pair.shadow)
     }
 
-    /// Gives up copies whose answers got lost on the way.
+    /// Gives up copies whose answers got lost on the way, and requests that do not come to an end.
     fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
         let overdue = |id: &Id| {
             let pair = self.pairs.get(*id)?;
@@ -435,6 +458,15 @@ impl Desk {
             self.done(id, false, now);
             self.settle(id, Outcome::Timeout, sink);
         }
+        let idle = |(id, pair): (Id, &Pair)| {
+            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
+            let is_idle = pair.stage == Stage::Receiving && now.abs_diff(pair.began) > timeout;
+            is_idle.then_some(id)
+        };
+        let idle: Vec<Id> = self.pairs.ids().filter_map(idle).collect();
+        for id in idle {
+            self.settle(id, Outcome::Orphaned, sink);
+        }
     }
 
     /// A shadow's complete answer: compared, or kept until the live one is complete.
@@ -447,23 +479,26 @@ impl Desk {
         now: u64,
         sink: &mut dyn Sink,
     ) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        let (Some(state), Some(rules)) =
-            (self.states.get(pair.shadow), self.shadows.get(pair.shadow))
-        else {
+        let Some(Pair { shadow, open, .. }) = self.pairs.get(id) else { return };
+        let shadow = *shadow;
+        let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
             return;
         };
-        match &mut pair.open {
+        match open {
             None => {
                 self.pairs.remove(id);
             }
             Some(open) if open.live_took.is_some() && !open.waits_for_noise() => {
                 self.compare(id, Whole { head: &head, body }, took, now, sink);
             }
-            Some(open) => {
-                let mut kept = Capture::new(&state.budget, rules.response_bytes);
-                match kept.append(body) {
-                    Ok(()) => open.answer = Some(Stored { head, body: kept, took }),
+            Some(_) => {
+                let mut kept = Capture::new(&budget, rules.response_bytes);
+                match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
+                    Ok(()) => {
+                        if let Some(open) = self.open(id) {
+                            open.answer = Some(Stored { head, body: kept, took });
+                        }
+                    }
                     Err(outcome) => self.settle(id, outcome, sink),
                 }
             }
@@ -472,7 +507,11 @@ impl Desk {
 
     fn compare(&mut self, id: Id, answer: Whole<'_>, took: u64, now: u64, sink: &mut dyn Sink) {
         let Some(Pair { shadow, serves, open, .. }) = self.pairs.remove(id) else { return };
-        let (Some(open), Some(rules)) = (open, self.shadows.get(shadow)) else { return };
+        let Some(open) = open else { return };
+        if let Some(live) = &open.live_head {
+            self.note_refusal(shadow, live, answer.head, now, sink);
+        }
+        let Some(rules) = self.shadows.get(shadow) else { return };
         if matches!(open.noise, Heard::Nothing) {
             return sink.outcome(shadow, Outcome::Uncomparable);
         }
@@ -520,17 +559,18 @@ impl Desk {
     fn tell_once(
         &mut self,
         shadow: Option<usize>,
-        told: fn(&mut State) -> &mut bool,
+        told: fn(&mut Told) -> &mut bool,
         now: u64,
         sink: &mut dyn Sink,
         text: &str,
     ) {
-        let is_told = shadow.and_then(|i| self.states.get_mut(i)).is_none_or(|state| *told(state));
+        let state = shadow.and_then(|i| self.states.get_mut(i));
+        let is_told = state.is_none_or(|state| *told(&mut state.told));
         if !is_told
             && self.log(shadow, now, sink, text)
             && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
         {
-            *told(state) = true;
+            *told(&mut state.told) = true;
         }
     }
 

@@ -10,7 +10,7 @@ words! {
         Matched = "matched",
         /// Both answered, and the answers differ.
         Mismatched = "mismatched",
-        /// Both answered, but the answers cannot be read.
+        /// Both answered, but the answers cannot be read; or a stream of events was asked for.
         Uncomparable = "uncomparable",
         /// The live model gave no answer of its own, or a 5xx.
         LiveFailed = "live_failed",
@@ -20,11 +20,11 @@ words! {
         Timeout = "timeout",
         /// The request or an answer is larger than the shadow's limits.
         TooLarge = "too_large",
-        /// Too many copies or bytes at once.
+        /// Too many copies or bytes at once, or a client that was too slow while others needed them.
         OverBudget = "over_budget",
         /// The shadow failed before, and is left alone for a while.
         BreakerOpen = "breaker_open",
-        /// The client or the whole filter went away first.
+        /// The client or the whole filter went away first, or the request came to no end.
         Orphaned = "orphaned",
     }
 }

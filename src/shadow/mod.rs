@@ -16,8 +16,8 @@
 //! | file | what |
 //! |---|---|
 //! | `settings` | what an operator writes -> [`Shadows`] |
-//! | `select`, `sample` | which shadows a request gets |
-//! | `copy`, `names`, `path` | what a copy carries |
+//! | `select`, `sample`, `stream` | which shadows a request gets |
+//! | `copy`, `names`, `path`, `seal` | what a copy carries |
 //! | `budget`, `capture` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
 //! | `slab`, `pair`, `desk` | the life of a pair |
@@ -37,9 +37,11 @@ pub(crate) mod names;
 mod pair;
 mod path;
 mod sample;
+mod seal;
 mod select;
 mod settings;
 mod slab;
+mod stream;
 
 pub use copy::{CopyHead, upstream};
 pub use desk::{Answer, Call, Desk, Gauges};

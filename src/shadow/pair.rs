@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Full, Share};
 use super::capture::Capture;
 use super::compare::{Message, Noise};
 use super::copy::CopyHead;
@@ -21,6 +21,8 @@ pub struct Pair {
     pub began: u64,
     /// When the copy was handed out, in nanoseconds.
     pub sent: u64,
+    /// The bytes of the copy, which the proxy holds from its dispatch until the shadow is done.
+    pub carried: Option<[Share; 2]>,
     /// The pair that waits to hear what is noise, where this is the baseline's.
     pub serves: Option<Id>,
     /// What is collected; absent once there is an outcome. A copy that is still with the shadow
@@ -33,6 +35,8 @@ pub struct Pair {
 pub enum Stage {
     /// The request is not complete.
     Receiving,
+    /// The request is complete, and the live answer has to be before the copy leaves.
+    Complete,
     /// It waits to be handed out.
     Queued,
     /// It was handed out.
@@ -52,6 +56,8 @@ pub struct Open {
     pub copy: Option<Copied>,
     /// As soon as it is known.
     pub live_head: Option<Head>,
+    /// When the live answer began, in nanoseconds.
+    pub live_since: u64,
     /// So far.
     pub live_body: Capture,
     /// How long the complete live answer took, in nanoseconds.
@@ -83,7 +89,14 @@ pub struct Copied {
     pub head: CopyHead,
     /// Its body so far.
     pub body: Capture,
-    _share: Share,
+    share: Share,
+}
+
+impl Copied {
+    /// Frees the copy and keeps the account of its bytes, for the proxy that holds them now.
+    pub fn hand_over(self) -> [Share; 2] {
+        [self.share, self.body.hand_over()]
+    }
 }
 
 /// A shadow's answer.
@@ -97,32 +110,51 @@ pub struct Stored {
     pub took: u64,
 }
 
+impl Pair {
+    /// Since when, in nanoseconds, there is nothing to wait for but that a client sends its request,
+    /// or takes an answer that has begun.
+    pub fn waits_for_client_since(&self) -> Option<u64> {
+        let open = self.open.as_ref()?;
+        if self.stage == Stage::Receiving {
+            return Some(self.began);
+        }
+        let flows = open.live_head.is_some() && open.live_took.is_none();
+        flows.then_some(open.live_since)
+    }
+}
+
 impl Open {
     /// Whether the baseline has still to say what is noise.
     pub fn waits_for_noise(&self) -> bool {
         matches!(self.noise, Heard::Waiting)
     }
 
-    /// Begins to collect; `None` where no bytes are left.
-    pub fn new(mut head: CopyHead, shadow: &Shadow, budget: &Rc<Budget>) -> Option<Self> {
+    /// The bytes that a pair takes before its bodies: its own, and those of the copy's head.
+    pub fn reserve(head: &CopyHead, budget: &Rc<Budget>) -> Result<[Share; 2], Full> {
         let (mut own, mut share) = (Share::new(budget), Share::new(budget));
-        if !own.take(size_of::<Pair>()) || !share.take(head.bytes()) {
-            return None;
-        }
-        Some(Self {
+        own.take(size_of::<Pair>())?;
+        share.take(head.bytes())?;
+        Ok([own, share])
+    }
+
+    /// Begins to collect.
+    pub fn new(
+        mut head: CopyHead,
+        [own, share]: [Share; 2],
+        shadow: &Shadow,
+        budget: &Rc<Budget>,
+    ) -> Self {
+        Self {
             about: std::mem::take(&mut head.about),
             message: head.message,
-            copy: Some(Copied {
-                head,
-                body: Capture::new(budget, shadow.request_bytes),
-                _share: share,
-            }),
+            copy: Some(Copied { head, body: Capture::new(budget, shadow.request_bytes), share }),
             live_head: None,
+            live_since: 0,
             live_body: Capture::new(budget, shadow.response_bytes),
             live_took: None,
             noise: Heard::NotAsked,
             answer: None,
             _share: own,
-        })
+        }
     }
 }

@@ -1,6 +1,4 @@
-//! The path of a copy: the one that goes upstream without credentials, or one of its own.
-
-use std::borrow::Cow;
+//! The path of a copy: the one that goes upstream, or one of its own; of the query what is to be kept.
 
 use percent_encoding::percent_decode;
 
@@ -53,9 +51,8 @@ impl Template {
         self.0.contains(&Part::Predictor)
     }
 
-    /// The path for this model, followed by the query of the upstream path unless the template has
-    /// one; `None` where it needs a predictor and the address names none.
-    fn expand(&self, model: &Model<'_>, upstream: &[u8]) -> Option<Vec<u8>> {
+    /// The path for this model; `None` where it needs a predictor and the address names none.
+    fn expand(&self, model: &Model<'_>) -> Option<Vec<u8>> {
         let mut path = Vec::new();
         for part in &self.0 {
             let text = match part {
@@ -66,49 +63,39 @@ impl Template {
             };
             path.extend_from_slice(text.as_bytes());
         }
-        let query = upstream.iter().position(|c| *c == b'?').and_then(|at| upstream.get(at..));
-        if let Some(query) = query.filter(|_| !path.contains(&b'?')) {
-            path.extend_from_slice(query);
-        }
         Some(path)
     }
 }
 
-/// The path of a copy, without the query parameters that carry credentials; `None` where it cannot
-/// be had.
+/// The path of a copy, with these parameters of the upstream path's query, unless the template has a
+/// query of its own; `None` where it cannot be had. Names are compared decoded, as Envoy decodes them
+/// where it looks for tokens.
 pub fn of_copy(
     template: Option<&Template>,
     model: &Model<'_>,
     upstream: &[u8],
-    credentials: &[Box<[u8]>],
+    keep: &[Box<[u8]>],
 ) -> Option<Vec<u8>> {
-    let upstream = without(upstream, credentials);
-    match template {
-        Some(template) => template.expand(model, &upstream),
-        None => Some(upstream.into_owned()),
-    }
-}
-
-/// The path without its fragment and without these parameters. Names are compared decoded, as Envoy
-/// decodes them where it looks for tokens.
-fn without<'p>(path: &'p [u8], names: &[Box<[u8]>]) -> Cow<'p, [u8]> {
-    let path = path.split(|c| *c == b'#').next().unwrap_or_default();
-    let Some(at) = path.iter().position(|c| *c == b'?').filter(|_| !names.is_empty()) else {
-        return Cow::Borrowed(path);
+    let upstream = upstream.split(|c| *c == b'#').next().unwrap_or_default();
+    let mut parts = upstream.splitn(2, |c| *c == b'?');
+    let target = parts.next().unwrap_or_default();
+    let mut path = match template {
+        Some(template) => template.expand(model)?,
+        None => target.to_vec(),
     };
-    let (target, query) = path.split_at_checked(at).unwrap_or((path, b""));
-    let secret = |pair: &&[u8]| {
+    if path.contains(&b'?') {
+        return Some(path);
+    }
+    let is_kept = |pair: &&[u8]| {
         let name = pair.split(|c| *c == b'=').next().unwrap_or_default();
-        names.iter().any(|n| percent_decode(name).eq(n.iter().copied()))
+        keep.iter().any(|n| percent_decode(name).eq(n.iter().copied()))
     };
-    let query = query.get(1..).unwrap_or_default();
-    let kept: Vec<&[u8]> = query.split(|c| *c == b'&').filter(|pair| !secret(pair)).collect();
-    let mut out = target.to_vec();
-    for (i, pair) in kept.into_iter().enumerate() {
-        out.push(if i == 0 { b'?' } else { b'&' });
-        out.extend_from_slice(pair);
+    let query = parts.next().filter(|_| !keep.is_empty()).unwrap_or_default();
+    for (i, pair) in query.split(|c| *c == b'&').filter(is_kept).enumerate() {
+        path.push(if i == 0 { b'?' } else { b'&' });
+        path.extend_from_slice(pair);
     }
-    Cow::Owned(out)
+    Some(path)
 }
 
 #[cfg(test)]
@@ -124,29 +111,33 @@ mod tests {
     }
 
     #[test]
-    fn credentials_leave_the_query() {
+    fn of_the_query_only_what_is_kept() {
         for (upstream, expected) in [
             ("/p", "/p"),
-            ("/p?", "/p?"),
+            ("/p?", "/p"),
             ("/p?a=1&b=2", "/p?a=1&b=2"),
             ("/p?token=x", "/p"),
             ("/p?token=x&a=1", "/p?a=1"),
-            ("/p?a=1&token=x&b=2&token=y", "/p?a=1&b=2"),
-            ("/p?to%6ben=x&a", "/p?a"),
-            ("/p?token&a", "/p?a"),
-            ("/p?TOKEN=x", "/p?TOKEN=x"),
-            ("/p?a=1#token=x", "/p?a=1"),
+            ("/p?a=1&token=x&b=2&token=y&a=3", "/p?a=1&b=2&a=3"),
+            ("/p?%61=x&a%", "/p?%61=x"),
+            ("/p?c&a", "/p?a"),
+            ("/p?A=x", "/p"),
+            ("/p?a=1#b=x", "/p?a=1"),
             ("/p?a=1?token=x", "/p?a=1?token=x"),
+            ("/p?&&a", "/p?a"),
         ] {
-            assert_eq!(of(None, upstream, &["token"]).as_deref(), Some(expected), "{upstream}");
+            let kept = of(None, upstream, &["a", "b"]);
+            assert_eq!(kept.as_deref(), Some(expected), "{upstream}");
+            let path = upstream.split('?').next();
+            assert_eq!(of(None, upstream, &[]).as_deref(), path, "{upstream}");
         }
     }
 
     #[test]
     fn templates_name_the_model() {
         let all = "/seldon/{namespace}/{model}/api";
-        assert_eq!(of(Some(all), "/x?a&t=1", &["t"]).as_deref(), Some("/seldon/prod/iris/api?a"));
-        assert_eq!(of(Some("/p?raw"), "/x?a", &[]).as_deref(), Some("/p?raw"));
+        assert_eq!(of(Some(all), "/x?a&t=1", &["a"]).as_deref(), Some("/seldon/prod/iris/api?a"));
+        assert_eq!(of(Some("/p?raw"), "/x?a", &["a"]).as_deref(), Some("/p?raw"));
         assert_eq!(of(Some("/{predictor}"), "/x", &[]), None);
         for (text, what) in [
             ("p", "does not begin with /"),

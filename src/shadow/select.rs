@@ -1,8 +1,10 @@
 //! Which shadows a request gets.
 
 use super::names::{MARK, folded};
+use super::path::Template;
 use super::sample::chosen;
 use super::settings::Shadows;
+use super::stream;
 use crate::config::types::SampleBy;
 use crate::request::Request;
 use crate::target::{Address, is_stream};
@@ -11,26 +13,31 @@ impl Shadows {
     /// The shadows of a request, in the order of the configuration.
     ///
     /// `request` is the request as it came. `principal` is the caller's, where there is one; without
-    /// one the choice is made by request id, as for splits. `when` says whether the conditions of
+    /// one the choice is made by request id, as for splits. `trusted` says whether the request comes
+    /// from another gateway, whose copies are known by any mark. `when` says whether the conditions of
     /// the shadow with this index hold, and is asked last.
     pub fn select(
         &self,
         request: &Request<'_>,
         address: &Address<'_>,
         principal: Option<&[u8]>,
+        trusted: impl Fn() -> bool,
         mut when: impl FnMut(usize) -> bool,
     ) -> Vec<usize> {
         let Some(model) = address.model.as_ref().filter(|_| !self.is_empty()) else {
             return Vec::new();
         };
         let mut found = self.of_model(&model.id);
-        if found.is_empty() || is_never_copied(request) {
+        let is_copy =
+            |mark: &[u8]| self.seal.is_mark(mark, request.attributes().now()) || trusted();
+        if found.is_empty() || is_never_copied(request, is_copy) {
             return Vec::new();
         }
         let id = request.header(b"x-request-id").filter(|id| !id.is_empty());
         found.retain(|i| {
             self.get(*i).is_some_and(|shadow| {
-                let needs_predictor = shadow.path.as_ref().is_some_and(|p| p.needs_predictor());
+                let needs_predictor = self.needs_predictor(*i)
+                    || shadow.baseline.is_some_and(|baseline| self.needs_predictor(baseline));
                 let key = match shadow.sample_by {
                     SampleBy::Request => id,
                     SampleBy::Principal => principal.or(id),
@@ -43,23 +50,23 @@ impl Shadows {
         });
         found
     }
+
+    fn needs_predictor(&self, shadow: usize) -> bool {
+        let path = self.get(shadow).and_then(|shadow| shadow.path.as_ref());
+        path.is_some_and(Template::needs_predictor)
+    }
 }
 
 /// Copies, preflights, and what goes on for as long as both sides please.
-fn is_never_copied(request: &Request<'_>) -> bool {
+fn is_never_copied(request: &Request<'_>, is_copy: impl Fn(&[u8]) -> bool) -> bool {
     request.method == b"CONNECT"
         || is_stream(request.path_only())
         || request.is_preflight()
         || request.headers().iter().any(|(name, value)| match *name {
             b":protocol" | b"upgrade" => true,
-            b"accept" => names_event_stream(value),
-            name => *folded(name) == *MARK,
+            b"accept" => stream::is_accepted(value),
+            name => *folded(name) == *MARK && is_copy(value),
         })
-}
-
-fn names_event_stream(accept: &[u8]) -> bool {
-    const STREAM: &[u8] = b"text/event-stream";
-    accept.windows(STREAM.len()).any(|w| w.eq_ignore_ascii_case(STREAM))
 }
 
 #[cfg(test)]
@@ -84,7 +91,7 @@ mod tests {
         let request = Request::new(&headers, &attributes);
         let model = model.map(|id| Model { id: id.into(), predictor: None });
         let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
-        shadows.select(&request, &address, principal, |_| true)
+        shadows.select(&request, &address, principal, || false, |_| true)
     }
 
     const THREE: &str = r#"[
@@ -115,9 +122,7 @@ mod tests {
         let some = |extra| select(THREE, Some("prod/iris"), Operation::Predict, extra, None).len();
         assert_eq!(some(plain), 2);
         for extra in [
-            &[(&b"x-modelgate-shadow"[..], &b""[..])][..],
-            &[(b"x_modelgate_shadow", b"a")],
-            &[(b":method", b"CONNECT")],
+            &[(&b":method"[..], &b"CONNECT"[..])][..],
             &[(b":protocol", b"websocket")],
             &[(b"upgrade", b"websocket")],
             &[(b"accept", b"Text/Event-Stream")],
@@ -133,6 +138,35 @@ mod tests {
             ],
         ] {
             assert_eq!(some(extra), 0, "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn only_true_marks_turn_shadowing_off() {
+        let shadows = shadows(THREE);
+        let own = shadows.seal.mark("a", 0);
+        let model = || Some(Model { id: "prod/iris".into(), predictor: None });
+        for (name, mark, trusted, copies) in [
+            ("x-modelgate-shadow", &own[..], false, 0),
+            ("x_modelgate_shadow", &own, false, 0),
+            ("x-modelgate-shadow", b"", false, 2),
+            ("x-modelgate-shadow", b"a", false, 2),
+            ("x_modelgate_shadow", b"a", false, 2),
+            ("x-modelgate-shadow", b"a", true, 0),
+            ("x-other", &own, true, 2),
+        ] {
+            let headers: [Header<'_>; 3] =
+                [(name.as_bytes(), mark), (b":method", b"POST"), (b":path", b"/predict")];
+            let attributes = Attributes::new(&NoHost);
+            let request = Request::new(&headers, &attributes);
+            let address = Address {
+                family: Family::SeldonV1,
+                operation: Operation::Predict,
+                model: model(),
+                routed: 0,
+            };
+            let selected = shadows.select(&request, &address, None, || trusted, |_| true);
+            assert_eq!(selected.len(), copies, "{name}: {mark:?}, {trusted}");
         }
     }
 

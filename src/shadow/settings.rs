@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance};
-use super::names::{Line, folded, is_name, is_value, never_copied};
+use super::names::{AUTHORIZATION, Line, folded, is_name, is_secret, is_value, never_copied};
 use super::path::Template;
+use super::seal::Seal;
 use crate::authz::{ModelMatch, compile_models};
 use crate::config::types::{self, SampleBy};
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::order;
 use crate::target::Operation;
 
@@ -32,6 +33,7 @@ pub struct Shadows {
     exact: BTreeMap<Box<[u8]>, Vec<usize>>,
     patterns: Vec<(ModelMatch, usize)>,
     buffered_bytes: usize,
+    pub(super) seal: Seal,
 }
 
 /// One shadow.
@@ -48,10 +50,12 @@ pub struct Shadow {
     pub(super) sample_by: SampleBy,
     pub(super) authority: Box<str>,
     pub(super) path: Option<Template>,
+    /// Headers that the copy gets besides those that each does.
+    pub(super) keep: Keep,
     /// Headers that the copy does not get, folded.
     pub(super) strip: BTreeSet<Vec<u8>>,
-    /// Query parameters that the copy does not get.
-    pub(super) params: Vec<Box<[u8]>>,
+    /// Query parameters that the copy gets.
+    pub(super) query: Vec<Box<[u8]>>,
     pub(super) set: Vec<Line>,
     pub(super) request_bytes: usize,
     pub(super) response_bytes: usize,
@@ -63,6 +67,21 @@ pub struct Shadow {
     pub(super) baseline: Option<usize>,
     /// The index of the shadow whose baseline it is.
     pub(super) baseline_of: Option<usize>,
+}
+
+/// Headers that are named, folded.
+#[derive(Debug, Default)]
+pub(super) struct Keep {
+    whole: BTreeSet<Vec<u8>>,
+    /// Their first letters.
+    begun: Vec<Vec<u8>>,
+}
+
+impl Keep {
+    /// Whether this header, folded, is one of them.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        self.whole.contains(name) || self.begun.iter().any(|begun| name.starts_with(begun))
+    }
 }
 
 /// Longest `timeout`: an answer that comes later tells little about the present.
@@ -124,17 +143,23 @@ impl Shadows {
             return;
         }
         shadow.baseline = Some(index);
-        let setting = types::Shadow {
+        let mut setting = types::Shadow {
             name: format!("{}/baseline", setting.name),
             cluster: cluster.clone(),
-            // As the live model got it.
             authority: None,
-            path: None,
+            path: setting.compare.baseline_path.clone(),
             ..setting.clone()
         };
+        // The shadow's own credentials are nothing to the live model.
+        setting.headers.set.0.retain(|(name, _)| !is_credential(name, credentials));
         // What is wrong with the setting was told of the shadow itself.
         let baseline = Shadow::compile(&setting, credentials, &Path::ROOT, &mut Errors::default());
         self.list.push(Shadow { baseline_of: Some(i), ..baseline });
+    }
+
+    /// Lets copies be known by a seal of the configuration with this text.
+    pub fn seal_with(&mut self, configuration: &[u8]) {
+        self.seal = Seal::of(configuration);
     }
 
     /// The index of a shadow's baseline.
@@ -217,15 +242,10 @@ impl Shadow {
             percent: setting.percent,
             sample_by: setting.sample_by,
             authority,
-            path: setting.path.as_deref().and_then(|text| {
-                let compiled = Template::compile(text).map_err(|what| {
-                    let fix = "a path over {namespace}, {model} and {predictor}";
-                    errors.add_value(&path.field("path"), what, text, fix);
-                });
-                compiled.ok()
-            }),
+            path: template(setting.path.as_deref(), &path.field("path"), errors),
+            keep: keep(&setting.headers.keep, credentials, &path.field("headers"), errors),
             strip: strip(&setting.headers, credentials, &path.field("headers"), errors),
-            params: credentials.params.iter().map(|name| name.as_bytes().into()).collect(),
+            query: query(&setting.query.keep, credentials, &path.field("query"), errors),
             set: set(&setting.headers, credentials, &path.field("headers"), errors),
             request_bytes: setting.limits.request_bytes.0,
             response_bytes: setting.limits.response_bytes.0,
@@ -270,6 +290,17 @@ fn host_of(cluster: &str) -> Option<&str> {
         },
     };
     host.filter(|host| visible(cluster) && !host.is_empty())
+}
+
+/// Whether two clusters may lead to the same pods: the same host, as far as their subsets go, for
+/// any port. A service without a subset is all of them.
+pub(super) fn share_pods(a: &str, b: &str) -> bool {
+    let parts = |cluster| {
+        let istio = str::strip_prefix(cluster, "outbound|").and_then(|rest| rest.split_once('|'));
+        istio.and_then(|(_, rest)| rest.split_once('|')).unwrap_or(("", cluster))
+    };
+    let ((a, of_a), (b, of_b)) = (parts(a), parts(b));
+    of_a == of_b && (a == b || a.is_empty() || b.is_empty())
 }
 
 /// The authority that is set, or the host in the cluster's name.
@@ -338,45 +369,92 @@ fn check_limits(limits: &types::Limits, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
+/// A path over the model, where there is one.
+fn template(text: Option<&str>, path: &Path<'_>, errors: &mut Errors) -> Option<Template> {
+    let text = text?;
+    let compiled = Template::compile(text).map_err(|what| {
+        let fix = "a path over {namespace}, {model} and {predictor}";
+        errors.add_value(path, what, text, fix);
+    });
+    compiled.ok()
+}
+
+fn fold(name: &String) -> Vec<u8> {
+    folded(name.as_bytes()).into_owned()
+}
+
+/// Whether a header, however it is spelt, is one by which credentials travel.
+fn is_credential(name: &str, credentials: &Credentials) -> bool {
+    let key = folded(name.as_bytes());
+    is_secret(&key) || credentials.headers.iter().any(|n| *folded(n.as_bytes()) == *key)
+}
+
+/// The headers that a copy gets besides those that each does.
+fn keep(names: &[String], credentials: &Credentials, path: &Path<'_>, errors: &mut Errors) -> Keep {
+    let path = path.field("keep");
+    let mut keep = Keep::default();
+    for (i, name) in names.iter().enumerate() {
+        let begun = name.strip_suffix('*');
+        let key = folded(begun.unwrap_or(name).as_bytes()).into_owned();
+        let secret = credentials.headers.iter().any(|n| *folded(n.as_bytes()) == *key);
+        if !is_name(begun.unwrap_or(name)) || key.contains(&b'*') {
+            let fix = "a header's name, or its first letters and *, as x-shop-*";
+            errors.add_value(&path.index(i), "is not a header", name, fix);
+        } else if begun.is_none() && (never_copied(&key) || secret) {
+            let fix = "a header that is neither a credential nor set by the proxy";
+            errors.add_value(&path.index(i), "never reaches a shadow", name, fix);
+        } else if begun.is_some() && b"x-api-key".starts_with(&key) {
+            let fix = "longer first letters; x-api-key and others would be kept";
+            errors.warn(Warning::CopiedCredentials, &path.index(i), "hands credentials on", fix);
+        }
+        match begun {
+            Some(_) => keep.begun.push(key),
+            None => {
+                keep.whole.insert(key);
+            }
+        }
+    }
+    keep
+}
+
+/// The parameters of the query that a copy gets.
+fn query(
+    names: &[String],
+    credentials: &Credentials,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Vec<Box<[u8]>> {
+    let path = path.field("keep");
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            errors.add(&path.index(i), "is empty", "a parameter's name, decoded, as version");
+        } else if credentials.params.contains(name) {
+            let fix = "a parameter that carries no token";
+            errors.add_value(&path.index(i), "never reaches a shadow", name, fix);
+        }
+    }
+    names.iter().map(|name| name.as_bytes().into()).collect()
+}
+
 /// The request's headers that a copy does not get, folded: `remove`, those that `set` replaces,
-/// credentials, and identities that are not in `keep`.
+/// credentials, and identities that `keep` does not name in full.
 fn strip(
     headers: &types::ShadowHeaders,
     credentials: &Credentials,
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> BTreeSet<Vec<u8>> {
-    let fold = |name: &String| folded(name.as_bytes()).into_owned();
     for (i, name) in headers.remove.iter().enumerate() {
         if !is_name(name) {
             let fix = "a header's name, as x-internal";
             errors.add_value(&path.field("remove").index(i), "is not a header", name, fix);
         }
     }
-    let secret: BTreeSet<Vec<u8>> = credentials.headers.iter().map(fold).collect();
-    let identity: BTreeSet<Vec<u8>> = credentials.identity.iter().map(fold).collect();
+    let kept: BTreeSet<Vec<u8>> = headers.keep.iter().map(fold).collect();
+    let identity = credentials.identity.iter().map(fold).filter(|name| !kept.contains(name));
     let replaced = headers.set.0.iter().map(|(name, _)| name);
-    let mut strip: BTreeSet<Vec<u8>> = headers.remove.iter().chain(replaced).map(fold).collect();
-    if !credentials.params.is_empty() {
-        // The page that the caller came from may carry the token in its query.
-        strip.insert(b"referer".to_vec());
-    }
-    let mut keep = BTreeSet::new();
-    for (i, name) in headers.keep.iter().enumerate() {
-        let key = fold(name);
-        let path = path.field("keep");
-        if never_copied(&key) || secret.contains(&key) {
-            let fix = "only headers that authentication sets from claims can be kept";
-            errors.add_value(&path.index(i), "never reaches a shadow", name, fix);
-        } else if !identity.contains(&key) {
-            let fix = "a header of outputClaimToHeaders or outputPayloadToHeader; others go anyway";
-            errors.add_value(&path.index(i), "is not an identity header", name, fix);
-        }
-        keep.insert(key);
-    }
-    strip.extend(identity.into_iter().filter(|name| !keep.contains(name)));
-    strip.extend(secret);
-    strip
+    let named = headers.remove.iter().chain(replaced).chain(&credentials.headers);
+    named.map(fold).chain(identity).collect()
 }
 
 /// The headers that a copy gets besides.
@@ -392,12 +470,13 @@ fn set(
     for (name, value) in &headers.set.0 {
         let at = path.field(name);
         let key = folded(name.as_bytes()).into_owned();
-        let secret = credentials.headers.iter().any(|n| *folded(n.as_bytes()) == *key);
-        if never_copied(&key) || secret {
-            let fix = "a header that is neither a credential nor set by the proxy";
-            errors.add(&at, "cannot be set on a copy", fix);
+        if never_copied(&key) && key != AUTHORIZATION {
+            errors.add(&at, "cannot be set on a copy", "a header that the proxy does not set");
         } else if !is_name(name) {
             errors.add(&at, "is not a header", "a header's name, as x-shadow");
+        } else if is_credential(name, credentials) {
+            let fix = "give the shadow one that opens nothing else, or none";
+            errors.warn(Warning::PlainSecret, &at, "may hold a secret in plain text", fix);
         }
         if !is_value(value) {
             errors.add(&at, "is not a header's value", "visible ASCII, without spaces around it");
@@ -432,6 +511,11 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
             fix,
         );
     }
+    let at = path.field("baselinePath");
+    if compare.baseline_path.is_some() && baseline.is_empty() {
+        errors.add(&at, "is the path of no copy", "baselineCluster besides, or leave it out");
+    }
+    template(compare.baseline_path.as_deref(), &at, errors);
     let ignore = path.field("ignore");
     for (i, pointer) in compare.ignore.iter().enumerate() {
         if pointer.is_empty() {

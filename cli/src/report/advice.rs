@@ -63,16 +63,17 @@ fn remedy(outcome: Outcome) -> Option<&'static str> {
              Raise them, and limits.bufferedBytes with them.",
         ),
         Outcome::OverBudget => Some(
-            "too many copies or bytes at once in a worker. Raise limits.inFlight, \
-             limits.bufferedBytes or shadowLimits.bufferedBytes, or lower `percent`.",
+            "too many copies or bytes at once in a worker; copies under way count until they are \
+             answered. Raise limits.inFlight, limits.bufferedBytes or shadowLimits.bufferedBytes, or \
+             lower `percent`.",
         ),
         Outcome::BreakerOpen => Some(
             "the shadow failed breaker.failures times in a row and was left alone for \
              breaker.retryAfter. Its failures are the cause; requests were not harmed.",
         ),
         Outcome::Orphaned => Some(
-            "the client hung up before the live answer, or the filter was replaced by a new \
-             configuration. A few are normal.",
+            "the client hung up before the live answer, or did not come to an end with its request, or \
+             the filter was replaced by a new configuration. A few are normal.",
         ),
     }
 }

@@ -4,22 +4,28 @@ use super::{Desk, Head, Header, Id, Outcome, Pair, Sink, Stage, Stored, Whole};
 
 impl Desk {
     /// The live model's headers.
-    pub fn live_head(&mut self, id: Id, head: &Head, sink: &mut dyn Sink) {
+    pub fn live_head(&mut self, id: Id, head: &Head, now: u64, sink: &mut dyn Sink) {
         let Some(open) = self.open(id) else { return };
         if head.effective_status() >= 500 {
             self.settle(id, Outcome::LiveFailed, sink);
+        } else if head.is_stream() {
+            self.leave_stream(id, sink);
         } else if !open.live_body.admits(head.length) {
             self.settle(id, Outcome::TooLarge, sink);
         } else {
+            open.live_since = now;
             open.live_head = Some(head.clone());
         }
     }
 
     /// More of the live model's body.
     pub fn live_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
-        if let Some(open) = self.open(id).filter(|open| open.live_took.is_none())
-            && let Err(outcome) = open.live_body.append(chunk)
-        {
+        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        let appended = self.with_room(shadow, Some(id), sink, |desk| {
+            let open = desk.open(id).filter(|open| open.live_took.is_none());
+            open.map_or(Ok(()), |open| open.live_body.append(chunk))
+        });
+        if let Err(outcome) = appended {
             self.settle(id, outcome, sink);
         }
     }
@@ -31,8 +37,9 @@ impl Desk {
         }
     }
 
-    /// The live answer is complete.
+    /// The live answer is complete. A copy that waited for it is queued.
     pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+        self.clock = now;
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let took = now.saturating_sub(pair.began);
         let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
@@ -46,6 +53,7 @@ impl Desk {
         {
             self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
         }
+        self.enqueue(id, sink);
     }
 
     /// Whether the live answer has yet to become complete.

@@ -1,6 +1,6 @@
 //! What came back for a copy, and whether it is an answer.
 
-use super::{Head, Header, Outcome};
+use super::{Desk, Head, Header, Outcome, REFUSALS, Sink};
 
 /// What came back for a copy.
 #[derive(Clone, Copy)]
@@ -19,6 +19,42 @@ impl std::fmt::Debug for Answer<'_> {
     /// Never shows what a model said.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("body_len", &self.body_len).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Tells the remedy where a shadow, or the live model itself, refuses what the live model answers:
+    /// more likely it is not reached rightly than that it knows better.
+    pub(super) fn note_refusal(
+        &mut self,
+        shadow: usize,
+        live: &Head,
+        answer: &Head,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
+        let (Some(state), Some(rules)) = (self.states.get_mut(shadow), self.shadows.get(shadow))
+        else {
+            return;
+        };
+        let status = answer.effective_status();
+        let is_refusal =
+            (200..300).contains(&live.effective_status()) && (400..500).contains(&status);
+        state.refusals = if is_refusal { state.refusals.saturating_add(1) } else { 0 };
+        let text = if rules.baseline_of.is_some() && status == 404 && is_refusal {
+            "answered 404 to what the live model has answered: copies do not follow what a route \
+             rewrites, the path of this one belongs into compare.baselinePath"
+                .to_owned()
+        } else if state.refusals >= REFUSALS {
+            format!(
+                "answered {REFUSALS} copies in a row with 4xx, the last one with {status}, that the \
+                 live model answered with 2xx: is its path another one behind the route, its model's \
+                 name (gRPC has it in the message), or does it ask for a credential of its own?"
+            )
+        } else {
+            return;
+        };
+        self.tell_once(Some(shadow), |told| &mut told.elsewhere, now, sink, &text);
     }
 }
 

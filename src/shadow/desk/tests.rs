@@ -64,7 +64,7 @@ impl Bench {
             vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
         lines.extend(extra);
         let model = Model { id: "prod/iris".into(), predictor: None };
-        let head = self.desk.shadows.copy(shadow, &lines, &model).unwrap();
+        let head = self.desk.shadows.copy(shadow, &lines, &model, 0).unwrap();
         self.desk.begin(shadow, Ok(head), self.now, &mut self.seen)
     }
 
@@ -72,7 +72,7 @@ impl Bench {
     fn request(&mut self) -> Id {
         let id = self.begin(0, &[]).unwrap();
         self.desk.request_chunk(id, b"body", &mut self.seen);
-        self.desk.request_complete(id, &mut self.seen);
+        self.desk.request_complete(id, None, &mut self.seen);
         id
     }
 
@@ -87,7 +87,7 @@ impl Bench {
 
     fn live(&mut self, id: Id, status: &str, body: &[u8]) {
         let head = Head::of(&[(b":status", status.as_bytes()), JSON]);
-        self.desk.live_head(id, &head, &mut self.seen);
+        self.desk.live_head(id, &head, self.now, &mut self.seen);
         self.desk.live_chunk(id, body, &mut self.seen);
         self.desk.live_complete(id, self.now, &mut self.seen);
         self.desk.closed(id, &mut self.seen);
@@ -106,7 +106,7 @@ impl Bench {
             && self.desk.pairs.ids().next().is_none()
             && self.desk.queue.is_empty()
             && self.desk.tokens.is_empty()
-            && self.desk.states.iter().all(|s| s.queued == 0)
+            && self.desk.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
     }
 }
 
@@ -162,7 +162,7 @@ fn live_failures_withdraw_the_copy() {
         (
             |b, id| {
                 let head = Head::of(&[(b":status", b"200"), (b"content-length", b"65")]);
-                b.desk.live_head(id, &head, &mut b.seen);
+                b.desk.live_head(id, &head, 0, &mut b.seen);
             },
             Outcome::TooLarge,
         ),
@@ -181,8 +181,9 @@ fn live_failures_withdraw_the_copy() {
         let token = bench.dispatch().unwrap();
         fail(&mut bench, id);
         assert_eq!(bench.seen.outcomes, [outcome]);
-        let held = Gauges { in_flight: 1, buffered_bytes: 0 };
-        assert_eq!(bench.desk.gauges(0), Some(held));
+        let held = bench.desk.gauges(0).unwrap();
+        assert_eq!(held.in_flight, 1);
+        assert!(held.buffered_bytes >= b"body".len(), "the proxy holds the copy");
         assert_eq!(bench.desk.wanted(token), 0);
         bench.answer(token, &status("200"), b"");
         assert_eq!(bench.seen.outcomes, [outcome]);
@@ -195,9 +196,9 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[]).unwrap();
     let head = Head::of(&status("200"));
-    bench.desk.live_head(id, &head, &mut bench.seen);
+    bench.desk.live_head(id, &head, 0, &mut bench.seen);
     bench.desk.live_complete(id, 1, &mut bench.seen);
-    bench.desk.request_complete(id, &mut bench.seen);
+    bench.desk.request_complete(id, None, &mut bench.seen);
     bench.desk.closed(id, &mut bench.seen);
     let token = bench.dispatch().unwrap();
     bench.answer(token, &status("200"), b"");
@@ -209,12 +210,14 @@ fn a_request_is_complete_with_all_announced_bytes() {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[(b"content-length", b"4")]).unwrap();
     bench.desk.request_chunk(id, b"bo", &mut bench.seen);
-    assert_eq!(bench.dispatch(), None);
+    assert!(!bench.desk.is_whole(id));
     bench.desk.request_chunk(id, b"dy", &mut bench.seen);
+    assert!(bench.desk.is_whole(id));
+    bench.desk.request_complete(id, None, &mut bench.seen);
     bench.live(id, "200", b"[1]");
     let token = bench.dispatch().unwrap();
     // An end that comes later after all says nothing new.
-    bench.desk.request_complete(id, &mut bench.seen);
+    bench.desk.request_complete(id, None, &mut bench.seen);
     assert_eq!(bench.dispatch(), None);
     bench.answer(token, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
@@ -295,7 +298,7 @@ fn limits_hold() {
     let late = bench.begin(0, &[]).unwrap();
     bench.request();
     assert_eq!(bench.begin(0, &[]), None, "two are under way");
-    bench.desk.request_complete(late, &mut bench.seen);
+    bench.desk.request_complete(late, None, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[2..], [Outcome::OverBudget, Outcome::OverBudget]);
     let token = bench.dispatch().unwrap();
     let (body, body_len) = (&[b'x'; 64][..], 65);
@@ -356,29 +359,40 @@ fn lost_answers_are_given_up() {
 const WITH_BASELINE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca",
   "limits": {"responseBytes": "1KiB"}, "compare": {"baselineCluster": "outbound|80||live"}}]"#;
 
-/// A request with a shadow and its baseline, both sent: the token of each.
-fn with_baseline() -> (Bench, Vec<Id>, [u32; 2]) {
+/// A request with a shadow and its baseline, complete; the shadow's copy is sent, with token 1.
+fn with_baseline() -> (Bench, Vec<Id>) {
     let desk = Desk::new(Rc::new(shadows(WITH_BASELINE)));
     let mut bench = Bench { desk, seen: Seen::default(), now: 0, token: 0 };
     let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, &lines, &model).ok_or(Outcome::Orphaned))
+        (shadow, bench.desk.shadows.copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned))
     });
     let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
     for id in &ids {
-        bench.desk.request_complete(*id, &mut bench.seen);
+        bench.desk.request_complete(*id, None, &mut bench.seen);
     }
     let first = bench.desk.next(0, &mut bench.seen).unwrap();
     assert_eq!(bench.desk.call(first).unwrap().cluster, "ca");
-    bench.desk.dispatched(first, 1);
-    let second = bench.desk.next(0, &mut bench.seen).unwrap();
-    let call = bench.desk.call(second).unwrap();
-    assert_eq!(call.cluster, "outbound|80||live");
-    let authority = call.head.lines().find(|(name, _)| *name == b":authority");
-    assert_eq!(authority, Some((&b":authority"[..], &b"live"[..])));
-    bench.desk.dispatched(second, 2);
-    (bench, ids, [1, 2])
+    bench.desk.dispatched(first, OF_SHADOW);
+    assert_eq!(bench.desk.next(0, &mut bench.seen), None, "the live answer is not there");
+    (bench, ids)
+}
+
+const OF_SHADOW: u32 = 1;
+const OF_BASELINE: u32 = 2;
+
+impl Bench {
+    /// The live answer, after which the baseline's copy leaves.
+    fn live_and_baseline(&mut self, ids: &[Id], body: &[u8]) {
+        ids.iter().for_each(|id| self.live(*id, "200", body));
+        let second = self.desk.next(self.now, &mut self.seen).unwrap();
+        let call = self.desk.call(second).unwrap();
+        assert_eq!(call.cluster, "outbound|80||live");
+        let authority = call.head.lines().find(|(name, _)| *name == b":authority");
+        assert_eq!(authority, Some((&b":authority"[..], &b"live"[..])));
+        self.desk.dispatched(second, OF_BASELINE);
+    }
 }
 
 #[test]
@@ -398,13 +412,14 @@ fn what_the_live_model_differs_in_itself_is_noise() {
         (moved, decided, [Mismatched, Mismatched], &[Kind::Value, Kind::Score, Kind::Class]),
         (decided, moved, [Mismatched, Matched], &[Kind::Value, Kind::Class]),
     ] {
-        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+        // The baseline's answer is never the first: its question waits for the live one.
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2]] {
+            let (mut bench, ids) = with_baseline();
             for step in order {
                 match step {
-                    0 => ids.iter().for_each(|id| bench.live(*id, "200", LIVE)),
-                    1 => bench.answer(of_shadow, &status("200"), shadow),
-                    _ => bench.answer(of_baseline, &status("200"), baseline),
+                    0 => bench.live_and_baseline(&ids, LIVE),
+                    1 => bench.answer(OF_SHADOW, &status("200"), shadow),
+                    _ => bench.answer(OF_BASELINE, &status("200"), baseline),
                 }
             }
             assert_eq!(bench.seen.outcomes, outcomes, "{order:?}");
@@ -416,13 +431,13 @@ fn what_the_live_model_differs_in_itself_is_noise() {
 
 #[test]
 fn without_its_baseline_a_pair_is_uncomparable() {
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2]] {
+        let (mut bench, ids) = with_baseline();
         for step in order {
             match step {
-                0 => ids.iter().for_each(|id| bench.live(*id, "200", b"[1]")),
-                1 => bench.answer(of_shadow, &status("200"), b"[1]"),
-                _ => bench.answer(of_baseline, &status("403"), b""),
+                0 => bench.live_and_baseline(&ids, b"[1]"),
+                1 => bench.answer(OF_SHADOW, &status("200"), b"[1]"),
+                _ => bench.answer(OF_BASELINE, &status("403"), b""),
             }
         }
         let mut outcomes = bench.seen.outcomes.clone();
@@ -434,21 +449,209 @@ fn without_its_baseline_a_pair_is_uncomparable() {
 
 #[test]
 fn a_baseline_is_no_copy_without_its_shadow() {
-    let (mut bench, ids, [of_shadow, of_baseline]) = with_baseline();
+    let (mut bench, ids) = with_baseline();
     bench.desk.live_failed(ids[0], &mut bench.seen);
     bench.desk.live_failed(ids[1], &mut bench.seen);
-    bench.answer(of_shadow, &status("200"), b"[1]");
-    bench.answer(of_baseline, &status("200"), b"[1]");
+    assert!(!bench.desk.needs_tick(), "the baseline's copy is withdrawn");
+    bench.answer(OF_SHADOW, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::LiveFailed; 2]);
     assert!(bench.is_at_rest());
     let lines: [Header<'_>; 3] =
         [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, &lines, &model).ok_or(Outcome::Orphaned))
+        (shadow, bench.desk.shadows.copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned))
     });
     assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
     assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
+}
+
+#[test]
+fn copies_under_way_are_held() {
+    // 16 copies of 512 bytes are too many for 3 KiB, whoever holds them.
+    let mut bench = Bench::new();
+    let mut tokens = Vec::new();
+    for _ in 0..16 {
+        let Some(id) = bench.begin(1, &[]) else { continue };
+        bench.desk.request_chunk(id, &[0; 512], &mut bench.seen);
+        bench.desk.request_complete(id, None, &mut bench.seen);
+        tokens.extend(bench.dispatch());
+    }
+    let held = bench.desk.gauges(1).unwrap();
+    assert!((512 * tokens.len()..=3 << 10).contains(&held.buffered_bytes), "{held:?}");
+    assert!(tokens.len() < 3, "{} were sent", tokens.len());
+    assert_eq!(bench.seen.outcomes, vec![Outcome::OverBudget; 16 - tokens.len()]);
+    for token in tokens.drain(..) {
+        bench.answer(token, &[], b"");
+    }
+    let answered = bench.desk.gauges(1).unwrap();
+    assert_eq!(answered.buffered_bytes, 0);
+    assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn the_bytes_of_a_lost_answer_come_back() {
+    let mut bench = Bench::new();
+    bench.request();
+    bench.dispatch().unwrap();
+    assert!(bench.desk.gauges(0).unwrap().buffered_bytes > 0);
+    bench.now = 5_101 * MS;
+    assert_eq!(bench.dispatch(), None);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn clients_that_wait_make_room() {
+    // A little and then nothing: the first few hold what the shadow may hold.
+    let mut bench = Bench::new();
+    let idle = |bench: &mut Bench| {
+        let id = bench.begin(1, &[])?;
+        bench.desk.request_chunk(id, &[0; 200], &mut bench.seen);
+        bench.desk.is_open(id).then_some(id)
+    };
+    let first: Vec<Id> = (0..8).filter_map(|_| idle(&mut bench)).collect();
+    let dropped = bench.seen.outcomes.len();
+    assert!((2..8).contains(&first.len()) && dropped == 8 - first.len(), "none is slow yet");
+    bench.now = 1001 * MS;
+    let id = idle(&mut bench).unwrap();
+    assert!(!bench.desk.is_open(first[0]), "the one that waited longest");
+    assert!(first[1..].iter().all(|id| bench.desk.is_open(*id)), "and no more than needed");
+    bench.desk.request_complete(id, None, &mut bench.seen);
+    let token = bench.dispatch().unwrap();
+    bench.live(id, "200", b"[1]");
+    bench.answer(token, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Matched));
+    assert!(
+        bench.seen.outcomes[..bench.seen.outcomes.len() - 1]
+            .iter()
+            .all(|o| *o == Outcome::OverBudget)
+    );
+}
+
+#[test]
+fn clients_that_do_not_read_make_room() {
+    let mut bench = Bench::new();
+    let head = Head::of(&[(b":status", b"200"), JSON]);
+    let ids: Vec<Id> = (0..2)
+        .map(|_| {
+            let id = bench.begin(1, &[]).unwrap();
+            bench.desk.request_complete(id, None, &mut bench.seen);
+            let token = bench.dispatch().unwrap();
+            bench.answer(token, &status("200"), &[b' '; 600]);
+            bench.desk.live_head(id, &head, 0, &mut bench.seen);
+            bench.desk.live_chunk(id, &[b' '; 10], &mut bench.seen);
+            id
+        })
+        .collect();
+    bench.now = 1001 * MS;
+    let id = bench.begin(1, &[]).unwrap();
+    bench.desk.request_chunk(id, &[0; 900], &mut bench.seen);
+    assert!(bench.desk.is_open(id) && !bench.desk.is_open(ids[0]));
+    bench.desk.drain(&mut bench.seen);
+    assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
+}
+
+#[test]
+fn requests_that_arrive_are_bounded_and_given_up() {
+    let mut bench = Bench::new();
+    let arriving = |bench: &mut Bench| (0..20).filter_map(|_| bench.begin(0, &[])).count();
+    let places = 4 * 2;
+    let bytes = 4096 / size_of::<Pair>();
+    assert!(arriving(&mut bench) <= places.min(bytes));
+    assert!(bench.seen.outcomes.iter().all(|outcome| *outcome == Outcome::OverBudget));
+    // They make room for others, and in the end they go by themselves.
+    bench.now = 1001 * MS;
+    assert!(bench.begin(0, &[]).is_some());
+    let before = bench.seen.outcomes.len();
+    bench.now = 9_000 * MS;
+    bench.dispatch();
+    assert_eq!(bench.seen.outcomes.len(), before);
+    bench.now = 12_000 * MS;
+    bench.dispatch();
+    assert!(bench.seen.outcomes[before..].iter().all(|outcome| *outcome == Outcome::Orphaned));
+    assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
+    for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
+        let mut bench = Bench::new();
+        let id = bench.begin(0, &[]).unwrap();
+        bench.desk.request_complete(id, live, &mut bench.seen);
+        assert_eq!(bench.desk.needs_tick(), !waits, "{live:?}");
+        bench.live(id, "200", b"[1]");
+        let token = bench.dispatch().unwrap();
+        bench.answer(token, &status("200"), b"[1]");
+        assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+        assert!(bench.is_at_rest());
+    }
+    // Withdrawn with the live answer, and never sent for a client that went away.
+    let mut bench = Bench::new();
+    for outcome in [Outcome::LiveFailed, Outcome::Orphaned] {
+        let id = bench.begin(0, &[]).unwrap();
+        bench.desk.request_complete(id, Some(b"ca"), &mut bench.seen);
+        match outcome {
+            Outcome::LiveFailed => bench.live(id, "503", b""),
+            _ => bench.desk.closed(id, &mut bench.seen),
+        }
+        assert_eq!(bench.dispatch(), None);
+        assert_eq!(bench.seen.outcomes.last(), Some(&outcome));
+    }
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn streams_are_not_asked_for_twice() {
+    let mut bench = Bench::new();
+    let asks = bench.begin(1, &[]).unwrap();
+    bench.desk.request_chunk(asks, br#"{"stream": true}"#, &mut bench.seen);
+    bench.desk.request_complete(asks, None, &mut bench.seen);
+    // An answer that turns out to be a stream: its copy is withdrawn if that is still possible.
+    let events = Head::of(&[(b":status", b"200"), (b"content-type", b"text/event-stream; x=y")]);
+    let answered = bench.begin(1, &[]).unwrap();
+    bench.desk.request_complete(answered, None, &mut bench.seen);
+    bench.desk.live_head(answered, &events, 0, &mut bench.seen);
+    assert_eq!(bench.dispatch(), None);
+    assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
+    assert_eq!(bench.seen.lines.len(), 1, "said once: {:?}", bench.seen.lines);
+    assert!(bench.is_at_rest());
+
+    let (mut bench, ids) = with_baseline();
+    ids.iter().for_each(|id| bench.desk.live_head(*id, &events, 0, &mut bench.seen));
+    assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
+    assert!(!bench.desk.needs_tick(), "the live model is not asked again");
+}
+
+#[test]
+fn what_refuses_all_copies_is_told_with_a_remedy() {
+    let mut bench = Bench::new();
+    let refused = |bench: &mut Bench, answer: &'static str| {
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.live(id, "200", b"[1]");
+        // Each in a second of its own: other lines are not in the way.
+        bench.now += 1000 * MS;
+        bench.answer(token, &status(answer), b"[1]");
+        bench.seen.lines.iter().filter(|line| line.contains("in a row")).count()
+    };
+    (0..9).for_each(|_| assert_eq!(refused(&mut bench, "400"), 0));
+    assert_eq!(refused(&mut bench, "200"), 0, "not in a row");
+    (0..9).for_each(|_| assert_eq!(refused(&mut bench, "400"), 0));
+    assert_eq!(refused(&mut bench, "404"), 1);
+    assert_eq!(refused(&mut bench, "404"), 1, "once");
+
+    let (mut bench, ids) = with_baseline();
+    bench.answer(OF_SHADOW, &status("200"), b"[1]");
+    bench.live_and_baseline(&ids, b"[1]");
+    bench.answer(OF_BASELINE, &status("404"), b"");
+    let told = bench.seen.lines.iter().find(|line| line.contains("compare.baselinePath"));
+    assert!(
+        told.is_some_and(|line| line.starts_with("shadow a/baseline")),
+        "{:?}",
+        bench.seen.lines
+    );
 }
 
 #[derive(Debug, Clone)]
@@ -503,11 +706,11 @@ proptest! {
                     bench.desk.request_chunk(id, &vec![b'x'; n.into()], seen);
                 },
                 Event::Complete(p) => if let Some(id) = pair(p) {
-                    bench.desk.request_complete(id, seen);
+                    bench.desk.request_complete(id, None, seen);
                 },
                 Event::LiveHead(p, status) => if let Some(id) = pair(p) {
                     let head = Head::of(&[(b":status", status.as_bytes())]);
-                    bench.desk.live_head(id, &head, seen);
+                    bench.desk.live_head(id, &head, now, seen);
                 },
                 Event::LiveChunk(p, n) => if let Some(id) = pair(p) {
                     bench.desk.live_chunk(id, &vec![b'x'; n.into()], seen);

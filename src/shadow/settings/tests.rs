@@ -50,17 +50,20 @@ fn what_is_wrong_is_said_where_it_is() {
         (r#""limits": {"requestBytes": "9MiB"}"#, "limits.requestBytes: is more than buffered"),
         (r#""limits": {"bufferedBytes": "33MiB"}"#, "bufferedBytes: is more than all may hold"),
         (r#""breaker": {"failures": 0}"#, "shadows[0].breaker.failures: is 0"),
-        (
-            r#""headers": {"set": {"Authorization": "x"}}"#,
-            "headers.set.Authorization: cannot be set",
-        ),
-        (r#""headers": {"set": {"x_api_key": "x"}}"#, "headers.set.x_api_key: cannot be set"),
+        (r#""headers": {"set": {"Cookie": "x"}}"#, "headers.set.Cookie: cannot be set"),
+        (r#""headers": {"set": {"x_envoy_a": "x"}}"#, "headers.set.x_envoy_a: cannot be set"),
         (r#""headers": {"set": {"a b": "x"}}"#, "headers.set.a b: is not a header"),
         (r#""headers": {"set": {"a": "x\n"}}"#, "headers.set.a: is not a header's value"),
         (r#""headers": {"set": {"a": "x", "A": "y"}}"#, "headers.set.a: is set before"),
         (r#""headers": {"remove": [":path"]}"#, "headers.remove[0]: is not a header (:path)"),
         (r#""headers": {"keep": ["x-api-key"]}"#, "headers.keep[0]: never reaches a shadow"),
-        (r#""headers": {"keep": ["x-foo"]}"#, "headers.keep[0]: is not an identity header"),
+        (r#""headers": {"keep": ["Authorization"]}"#, "headers.keep[0]: never reaches a shadow"),
+        (r#""headers": {"keep": ["*"]}"#, "headers.keep[0]: is not a header (*)"),
+        (r#""headers": {"keep": ["x-*-y"]}"#, "headers.keep[0]: is not a header (x-*-y)"),
+        (r#""headers": {"keep": ["x-y**"]}"#, "headers.keep[0]: is not a header (x-y**)"),
+        (r#""headers": {"keep": ["x y"]}"#, "headers.keep[0]: is not a header (x y)"),
+        (r#""query": {"keep": [""]}"#, "shadows[0].query.keep[0]: is empty"),
+        (r#""query": {"keep": ["t"]}"#, "shadows[0].query.keep[0]: never reaches a shadow (t)"),
         (r#""compare": {"relativeTolerance": 1}"#, "relativeTolerance: lets any number pass (1)"),
         (r#""compare": {"maxDifferences": 0}"#, "compare.maxDifferences: is out of range"),
         (r#""compare": {"ignore": ["meta"]}"#, "compare.ignore[0]: is not a JSON pointer"),
@@ -69,13 +72,18 @@ fn what_is_wrong_is_said_where_it_is() {
             r#""compare": {"baselineCluster": "outbound|b"}"#,
             "compare.baselineCluster: is not the name",
         ),
+        (r#""compare": {"baselinePath": "/p"}"#, "compare.baselinePath: is the path of no copy"),
+        (
+            r#""compare": {"baselineCluster": "b", "baselinePath": "p"}"#,
+            "compare.baselinePath: does not begin with / (p)",
+        ),
     ] {
         let mut fields = serde_json::json!({"name": "a", "models": ["*"], "cluster": "c"});
         let given: serde_json::Value = serde_json::from_str(&format!("{{{field}}}")).unwrap();
         fields.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
         let credentials = Credentials {
             headers: vec!["X-Api-Key".into()],
-            params: vec![],
+            params: vec!["t".into()],
             identity: vec!["x-user".into()],
         };
         let errors = compile(&format!("[{fields}]"), &credentials).unwrap_err();
@@ -86,6 +94,54 @@ fn what_is_wrong_is_said_where_it_is() {
                     {"name": "a", "models": ["*"], "cluster": "c"}]"#;
     let errors = compile(twice, &Credentials::default()).unwrap_err();
     assert_eq!(errors, "shadows[1].name: is used before (a): a name of its own for each shadow");
+}
+
+#[test]
+fn secrets_in_plain_text_and_wide_names_are_warned_of() {
+    for (headers, warning) in [
+        (r#"{"set": {"Authorization": "s3cret"}}"#, Some("headers.set.Authorization: may hold a")),
+        (r#"{"set": {"x_api_key": "s3cret"}}"#, Some("headers.set.x_api_key: may hold a secret")),
+        (r#"{"set": {"x-machine": "s3cret"}}"#, Some("headers.set.x-machine: may hold a secret")),
+        (r#"{"set": {"x-shadow": "s3cret"}}"#, None),
+        (r#"{"keep": ["x-*"]}"#, Some("headers.keep[0]: hands credentials on")),
+        (r#"{"keep": ["x-shop-*"]}"#, None),
+    ] {
+        let shadow =
+            format!(r#"[{{"name": "a", "models": ["*"], "cluster": "c", "headers": {headers}}}]"#);
+        let json = serde_json::from_str(&shadow).unwrap();
+        let mut errors = Errors::default();
+        let list = Vec::<types::Shadow>::read(&json, &Path::ROOT, &mut errors).unwrap();
+        let limits = types::ShadowLimits::absent().unwrap();
+        let credentials =
+            Credentials { headers: vec!["X-Machine".into()], ..Credentials::default() };
+        let compiled = Shadows::compile(&list, &limits, &credentials, &Path::ROOT, &mut errors);
+        assert!(compiled.is_some() && errors.is_empty(), "{headers}: {errors}");
+        let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), usize::from(warning.is_some()), "{headers}: {warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .all(|w| w.contains(warning.unwrap_or_default()) && !w.contains("s3cret"))
+        );
+    }
+}
+
+#[test]
+fn clusters_that_lead_to_the_same_pods() {
+    for (a, b, expected) in [
+        ("live", "live", true),
+        ("live", "live-2", false),
+        ("outbound|8000||iris.prod", "outbound|8000||iris.prod", true),
+        ("outbound|8000|default|iris.prod", "outbound|8000||iris.prod", true),
+        ("outbound|8000||iris.prod", "outbound|5001|v1|iris.prod", true),
+        ("outbound|8000|v1|iris.prod", "outbound|8000|v1|iris.prod", true),
+        ("outbound|8000|v1|iris.prod", "outbound|8000|v2|iris.prod", false),
+        ("outbound|8000||iris.prod", "outbound|8000||iris.test", false),
+        ("outbound|8000", "outbound|8000", true),
+        ("outbound|8000||iris.prod", "iris.prod", true),
+    ] {
+        assert_eq!((share_pods(a, b), share_pods(b, a)), (expected, expected), "{a} {b}");
+    }
 }
 
 #[test]

@@ -90,7 +90,9 @@ async fn copies_carry_no_credentials() -> Result<()> {
     rule["outputClaimToHeaders"] =
         json!([{"header": "x-user", "claim": "sub"}, {"header": "x-team", "claim": "team"}]);
     let mut settings = shadow(json!({
-        "headers": {"set": {"x-shadow": "true"}, "remove": ["x-internal"], "keep": ["x-team"]},
+        "headers": {
+            "set": {"x-shadow": "true"}, "remove": ["x-note-internal"], "keep": ["x-team", "x-note*"],
+        },
     }));
     settings["authentication"] = json!({"jwtRules": [rule]});
     let site = Site::start(open(settings)?).await?;
@@ -99,7 +101,7 @@ async fn copies_carry_no_credentials() -> Result<()> {
     let request = predict()
         .bearer(&token)
         .header("cookie", "session=secret")
-        .header("x-internal", "secret")
+        .header("x-note-internal", "secret")
         .header("x-forwarded-client-cert", "secret")
         .header("proxy-authorization", "Basic secret")
         .header("accept-encoding", "gzip")
@@ -109,7 +111,7 @@ async fn copies_carry_no_credentials() -> Result<()> {
     for name in [
         "authorization",
         "cookie",
-        "x-internal",
+        "x-note-internal",
         "x-user",
         "x-forwarded-client-cert",
         "proxy-authorization",
@@ -122,7 +124,8 @@ async fn copies_carry_no_credentials() -> Result<()> {
     assert_eq!(copy.header("x-note").as_deref(), Some("kept"));
     assert_eq!(copy.header("accept-encoding").as_deref(), Some("identity"));
     assert_eq!(copy.header("content-type").as_deref(), Some("application/json"));
-    assert!(copy.header("x-modelgate-shadow").is_some());
+    let mark = copy.header("x-modelgate-shadow").context("no mark")?;
+    assert!(mark.starts_with("iris-v2;"), "{mark}");
     let live = &site.live.received()[0];
     assert_eq!(live.header("x-shadow"), None);
     assert_eq!(live.header("x-modelgate-shadow"), None);
@@ -130,6 +133,114 @@ async fn copies_carry_no_credentials() -> Result<()> {
     // Both answers can be joined by one id.
     assert_eq!(copy.header("seldon-puid"), live.header("seldon-puid"));
     site.settled(1.0).await?;
+    site.check_healthy().await
+}
+
+/// Credentials and identities that no rule names, at the shadow and at the live model's second copy.
+#[tokio::test]
+async fn copies_carry_no_credentials_that_no_rule_names() -> Result<()> {
+    const SECRETS: [&str; 27] = [
+        "x-api-key",
+        "api-key",
+        "ocp-apim-subscription-key",
+        "x-goog-api-key",
+        "x-auth-token",
+        "x-access-token",
+        "x-id-token",
+        "x-forwarded-access-token",
+        "x-forwarded-authorization",
+        "x-auth-request-access-token",
+        "x-amzn-oidc-accesstoken",
+        "x-amzn-oidc-data",
+        "x-amz-security-token",
+        "x-goog-iap-jwt-assertion",
+        "cf-access-jwt-assertion",
+        "x-ms-token-aad-access-token",
+        "dpop",
+        "private-token",
+        "x-vault-token",
+        "x-client-cert",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "kubeflow-userid",
+        "x-forwarded-path",
+        "x-original-path",
+        "authorization",
+        "baggage",
+    ];
+    const QUERY: &str = "access_token=secret&api_key=secret&key=secret&token=secret&sig=secret";
+    let mut settings = shadow(json!({
+        "query": {"keep": ["version"]},
+        "compare": {"baselineCluster": "outbound|8000||iris-default.prod.svc.cluster.local"},
+    }));
+    settings["authentication"] = json!({"jwtRules": []});
+    let site = Site::start(open(settings)?).await?;
+    let path = format!("/seldon/prod/iris/api/v1.0/predictions?{QUERY}&version=2");
+    let question = Request::post_json(path, &flower()).header("traceparent", "00-1-2-01");
+    let question = SECRETS.iter().fold(question, |question, name| question.header(name, "secret"));
+    site.expect(question, 200, "ndarray").await?;
+    site.settled(2.0).await?;
+    let is_copy = |r: &&testbed::upstream::Received| r.header("x-modelgate-shadow").is_some();
+    let (live, shadow) = (site.live.received(), site.retrained.received());
+    // The live model itself gets what it always got.
+    let whole = live.iter().find(|r| !is_copy(r)).context("no live request")?;
+    assert!(SECRETS.iter().all(|name| whole.header(name).is_some()), "{whole:?}");
+    let copies: Vec<_> = live.iter().chain(&shadow).filter(is_copy).collect();
+    assert_eq!(copies.len(), 2);
+    for copy in copies {
+        assert!(!format!("{copy:?}").contains("secret"), "{copy:?}");
+        assert!(SECRETS.iter().all(|name| copy.header(name).is_none()), "{copy:?}");
+        assert_eq!(copy.path, "/api/v1.0/predictions?version=2");
+        assert_eq!(copy.header("traceparent").as_deref(), Some("00-1-2-01"));
+        assert_eq!(copy.header("content-type").as_deref(), Some("application/json"));
+    }
+    site.check_healthy().await
+}
+
+/// Whoever could turn copying off could keep what a new model fails at out of its verdict.
+#[tokio::test]
+async fn clients_do_not_turn_copying_off() -> Result<()> {
+    let site = Site::start(open(shadow(json!({})))?).await?;
+    for (n, request) in [
+        predict().header("x-modelgate-shadow", "1"),
+        predict().header("x_modelgate_shadow", "iris-v2"),
+        predict().header("accept", "application/json, text/event-stream;q=0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        site.expect(request, 200, "ndarray").await?;
+        let last = site.live.received().into_iter().last().context("none")?;
+        assert_eq!(
+            (last.header("x-modelgate-shadow"), last.header("x_modelgate_shadow")),
+            (None, None)
+        );
+        site.settled(n as f64 + 1.0).await?;
+    }
+    assert_eq!(site.retrained.received().len(), 3);
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn a_shadow_may_have_a_credential_of_its_own() -> Result<()> {
+    let settings = shadow(json!({
+        "headers": {"set": {"authorization": "Bearer own"}},
+        "compare": {"baselineCluster": "outbound|8000||iris-default.prod.svc.cluster.local"},
+    }));
+    let site = Site::start(open(settings)?).await?;
+    let token = Issuer::shared()?.token("alice", &[])?;
+    let question = Request::post_json("/seldon/prod/iris/api/v1.0/predictions", &flower());
+    site.expect(question.bearer(&token), 200, "ndarray").await?;
+    site.settled(2.0).await?;
+    let copy = &site.retrained.received()[0];
+    assert_eq!(copy.header("authorization").as_deref(), Some("Bearer own"));
+    let live = site.live.received();
+    assert!(
+        live.len() == 2 && live.iter().all(|r| r.header("authorization").is_none()),
+        "{live:?}"
+    );
+    let log = site.gateway.envoy.logged("may hold a secret in plain text").await?;
+    assert!(!log.contains("Bearer own"));
     site.check_healthy().await
 }
 
@@ -275,10 +386,6 @@ async fn only_selected_requests_are_copied() -> Result<()> {
     site.expect(feedback.bearer(&beta), 200, "").await?;
     let fraud = Request::post_json("/models/prod/fraud:predict", &flower());
     site.expect(fraud.bearer(&beta), 200, "fraud").await?;
-    // A mark from outside only ever turns shadowing off.
-    let marked = predict().bearer(&beta).header("x-modelgate-shadow", "1");
-    site.expect(marked, 200, "").await?;
-    assert_eq!(site.live.received().last().context("none")?.header("x-modelgate-shadow"), None);
     site.expect(predict().bearer(&beta), 200, "").await?;
     site.settled(1.0).await?;
     assert_eq!(site.retrained.received().len(), 1);
@@ -346,5 +453,81 @@ async fn a_baseline_tells_noise_from_change() -> Result<()> {
     let marked = received.iter().filter(|r| r.header("x-modelgate-shadow").is_some());
     assert_eq!((received.len(), marked.count()), (2, 1));
     site.counted("modelgate_shadow_score_difference_millionths_count", &[], 2.0).await?;
+    site.check_healthy().await
+}
+
+/// A server may break off its answer as soon as another request waits.
+#[tokio::test]
+async fn the_live_model_is_not_asked_again_before_it_has_answered() -> Result<()> {
+    let live = "outbound|8000||iris-default.prod.svc.cluster.local";
+    let question = || Request::post_json("/seldon/prod/iris/api/v1.0/predictions", &flower());
+    // Its second copy, and a shadow in the same server.
+    for (settings, copies) in
+        [(json!({"compare": {"baselineCluster": live}}), 2.0), (json!({"cluster": live}), 1.0)]
+    {
+        let site = Site::with_same_shadow(open(shadow(settings))?).await?;
+        site.live.hold();
+        let waiting = async {
+            site.counted("modelgate_shadow_selected_total", &[], copies).await?;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(site.live.received().len(), 1, "the live answer is not there");
+            site.live.release();
+            Ok(())
+        };
+        tokio::try_join!(site.expect(question(), 200, "ndarray"), waiting)?;
+        let stats = site.settled(copies).await?;
+        assert_eq!(stats.sum(OUTCOMES, &[("outcome", "matched")]), copies);
+        assert_eq!(site.live.received().len(), 2);
+        // Where the live model fails there is nothing to ask it again.
+        site.live.set_fault(Some(Fault::Status(500)));
+        site.expect(question(), 500, "").await?;
+        let stats = site.settled(2.0 * copies).await?;
+        assert_eq!(stats.sum(OUTCOMES, &[("outcome", "live_failed")]), copies);
+        assert_eq!(site.live.received().len(), 3);
+        site.check_healthy().await?;
+    }
+    Ok(())
+}
+
+/// As OpenAI's clients ask for a stream: in the body, and with an `accept` of JSON.
+#[tokio::test]
+async fn streams_are_not_copied() -> Result<()> {
+    let site = Site::start(open(shadow(json!({})))?).await?;
+    let mut body = flower();
+    body["stream"] = json!(true);
+    let asks = Request::post_json(FRIENDLY, &body).header("accept", "application/json");
+    site.expect(asks, 200, "ndarray").await?;
+    let stats = site.settled(1.0).await?;
+    assert_eq!(outcomes(&stats, "uncomparable"), 1.0);
+    for tail in ["infer_stream", "infer_stream/chat/completions", "generate_stream/embeddings"] {
+        let path = format!("/seldon/prod/iris/v2/models/iris/{tail}");
+        site.send(Request::post_json(path, &flower())).await?;
+    }
+    site.settled(1.0).await?;
+    assert!(site.retrained.received().is_empty());
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn a_baseline_at_another_path_is_told_with_a_remedy() -> Result<()> {
+    let live = "outbound|8000||iris-default.prod.svc.cluster.local";
+    // The path that goes upstream, unless said otherwise, and this server does not know it.
+    let compare = json!({"baselineCluster": live, "baselinePath": "/nowhere"});
+    let site = Site::with_same_shadow(open(shadow(json!({"compare": compare})))?).await?;
+    for n in 1..=2 {
+        site.expect(predict(), 200, "ndarray").await?;
+        site.settled(2.0 * f64::from(n)).await?;
+    }
+    let log = site.gateway.envoy.logged("compare.baselinePath").await?;
+    assert_eq!(log.matches("compare.baselinePath").count(), 1, "{log}");
+    let compare = json!({"baselineCluster": live, "baselinePath": "/api/v1.0/predictions"});
+    assert_eq!(site.update(open(shadow(json!({"compare": compare})))?).await?, Taken::Yes);
+    site.live.forget();
+    site.expect(predict(), 200, "ndarray").await?;
+    let stats = site.settled(6.0).await?;
+    let baseline = |outcome| [("shadow", "iris-v2/baseline"), ("outcome", outcome)];
+    assert_eq!(stats.sum(OUTCOMES, &baseline("mismatched")), 2.0);
+    assert_eq!(stats.sum(OUTCOMES, &baseline("matched")), 1.0);
+    assert!(site.live.received().iter().all(|r| r.path == "/api/v1.0/predictions"));
     site.check_healthy().await
 }

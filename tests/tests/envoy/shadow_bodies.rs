@@ -153,7 +153,10 @@ async fn exchanges_stay_the_same(
     let without = gateway(json!({}), cluster, &live, &retrained).await?;
     let kib = |bytes: usize| format!("{}KiB", bytes >> 10);
     let limits = json!({"requestBytes": kib(REQUEST), "responseBytes": kib(RESPONSE)});
-    let settings = shadow(json!({"cluster": "shadow", "path": PREDICTIONS, "limits": limits}));
+    // The mirror is told by headers what to answer, in a copy as well.
+    let settings = shadow(json!({
+        "cluster": "shadow", "path": PREDICTIONS, "limits": limits, "headers": {"keep": ["mirror-*"]},
+    }));
     let with = gateway(settings, cluster, &live, &retrained).await?;
 
     let kinds = kinds();

@@ -1,5 +1,6 @@
 //! Many requests with a shadow: every one has its outcome, and what is held stays bounded.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -7,9 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use testbed::client::Request;
-use testbed::upstream::Fault;
+use testbed::gateway::{Cluster, Gateway, route_to};
+use testbed::upstream::{Answer, Fault, Upstream};
+use testbed::wait::until;
+use testbed::wasmplugin::WasmPlugin;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::site::{FRIENDLY, Site, open, predict, shadow};
+use crate::site::{FRIENDLY, Site, open, predict, resident_of, shadow};
 
 const SELECTED: &str = "modelgate_shadow_selected_total";
 const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
@@ -148,5 +154,136 @@ async fn a_black_hole_is_bounded() -> Result<()> {
     assert!(most_held > BOUND / 2.0, "only {most_held} bytes were held: nothing met the bound");
     // What the shadow may hold, once in the module and once in the proxy, and what an allocator wastes.
     assert!(most - first <= 8.0 * BOUND, "from {first} to {most} bytes");
+    site.check_healthy().await
+}
+
+/// Accepts connections and reads nothing. A peer that speaks HTTP/2 sends no more than the 64 KiB of
+/// its first window, and keeps the rest; HTTP/1.1 would leave it to the kernel.
+struct Unread {
+    address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Unread {
+    async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            let mut connections = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                connections.push(connection);
+            }
+        });
+        Ok(Self { address, task })
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_no_shadow_takes_are_bounded() -> Result<()> {
+    const SHADOWS: usize = 6;
+    const ALL: f64 = 8.0 * MIB;
+    let live = Upstream::start(|_| Answer::new(200, "application/json", "[1]")).await?;
+    let unread = Unread::start().await?;
+    let shadows: Vec<_> = (0..SHADOWS)
+        .map(|n| {
+            json!({
+                "name": format!("s{n}"), "models": ["prod/iris"], "cluster": "shadow",
+                "timeout": "60s", "limits": {"bufferedBytes": "4MiB"},
+            })
+        })
+        .collect();
+    let config = open(json!({"shadows": shadows, "shadowLimits": {"bufferedBytes": "8MiB"}}))?;
+    let gateway = Gateway::new()
+        .extension(&WasmPlugin::with_config(config)?.under_test()?)
+        .route(route_to(json!({"prefix": "/"}), &[("live".to_owned(), 100)]))
+        .cluster(Cluster::http1("live", live.address()))
+        .cluster(Cluster::http2("shadow", unread.address))
+        .start()
+        .await?;
+    let resident = || resident_of(gateway.envoy.process_id());
+    let send = async |size: usize| {
+        let body = vec![b'1'; size];
+        let request = Request::new("POST", "/seldon/prod/iris/api/v1.0/predictions").body(body);
+        let answer = gateway.send(request).await?;
+        ensure!(answer.status == 200, "the live answer is {answer:?}");
+        Ok(())
+    };
+    // What the proxy and the module need anyway for bodies of this size: larger than is copied.
+    for _ in 0..20 {
+        send(1_100_000).await?;
+    }
+    live.forget();
+    let first = resident()?;
+    for _ in 0..60 {
+        send(1_000_000).await?;
+        live.forget();
+    }
+    let most = resident()?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let stats = gateway.envoy.stats().await?;
+    let of = |outcome: &str| stats.sum(OUTCOMES, &[("outcome", outcome)]);
+    let (held, in_flight) = (
+        stats.sum("modelgate_shadow_buffered_bytes", &[]),
+        stats.sum("modelgate_shadow_in_flight", &[]),
+    );
+    println!(
+        "held {:.1} MiB for {in_flight} copies under way, {} over_budget; resident {:.1} MiB, then {:.1} MiB",
+        held / MIB,
+        of("over_budget"),
+        first / MIB,
+        most / MIB,
+    );
+    assert!((ALL / 2.0..=ALL).contains(&held), "{held} bytes are held");
+    assert_eq!(stats.sum(SELECTED, &[]), 80.0 * SHADOWS as f64);
+    assert_eq!(stats.sum(SELECTED, &[]), stats.sum(OUTCOMES, &[]) + in_flight);
+    assert_eq!(of("over_budget"), 60.0 * SHADOWS as f64 - in_flight);
+    // Once in the module, whose memory never shrinks, and once in the proxy.
+    assert!(most - first <= 3.0 * ALL, "from {first} to {most} bytes");
+    Ok(())
+}
+
+/// Clients that send a part of their request and then nothing, as many as hold all that a shadow may
+/// hold, do not keep the requests of others from being copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_clients_do_not_switch_a_shadow_off() -> Result<()> {
+    let site = Site::with_same_shadow(open(shadow(json!({"timeout": "12s"})))?).await?;
+    let mut idle = Vec::new();
+    let sizes = (0..7).map(|_| 1_048_000).chain((0..18).map(|n| (64 << (n % 14)) - 1));
+    for size in sizes {
+        let head = format!(
+            "POST {FRIENDLY} HTTP/1.1\r\nhost: models.example.com\r\ncontent-type: application/json\r\n\
+             content-length: 1048576\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(site.gateway.address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&vec![b' '; size]).await?;
+        idle.push(stream);
+    }
+    site.counted(SELECTED, &[], 25.0).await?;
+    let held = site.gateway.envoy.stats().await?.sum("modelgate_shadow_buffered_bytes", &[]);
+    assert!(held > 7.0 * 1_048_000.0, "{held} bytes are held");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let rows = vec![[6.0, 2.7, 4.2, 1.3]; 5_000];
+    let large = Request::post_json(FRIENDLY, &json!({"data": {"ndarray": rows}}));
+    for request in (0..10).flat_map(|_| [predict(), large.clone()]) {
+        site.expect(request, 200, "ndarray").await?;
+    }
+    let stats = site.counted(OUTCOMES, &[("outcome", "matched")], 20.0).await?;
+    println!("{} of the idle ones made room", stats.sum(OUTCOMES, &[("outcome", "over_budget")]));
+    // By themselves they go, too, before the clients do.
+    until("the idle requests to be given up", Duration::from_secs(40), async || {
+        let stats = site.gateway.envoy.stats().await?;
+        Ok((stats.sum(OUTCOMES, &[]) == 45.0).then_some(()))
+    })
+    .await?;
+    let stats = site.settled(45.0).await?;
+    assert!(stats.sum(OUTCOMES, &[("outcome", "orphaned")]) > 0.0);
+    drop(idle);
     site.check_healthy().await
 }

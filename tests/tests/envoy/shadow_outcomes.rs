@@ -163,14 +163,15 @@ async fn tensors_behind_the_json_of_an_answer_are_compared_by_value() -> Result<
 #[tokio::test]
 async fn streams_of_events_are_not_compared() -> Result<()> {
     let events = |id: u8| format!("data: {{\"id\":{id}}}\n\ndata: [DONE]\n\n");
-    for (id, outcome) in [(1, "matched"), (2, "uncomparable")] {
+    // Equal ones neither: to count only those would make the shadow better than it is.
+    for id in [1, 2] {
         let (a, b) = (events(1), events(id));
         let [a, b] = [a, b].map(|text| Answer::new(200, "text/event-stream", text));
         let live = Upstream::start(move |_| a.clone()).await?;
         let shadow = Upstream::start(move |_| b.clone()).await?;
         let gateway = gateway(&live, shadow.address())?.start().await?;
         gateway.send(predict()).await?;
-        one_outcome(&gateway, outcome).await?;
+        one_outcome(&gateway, "uncomparable").await?;
     }
     Ok(())
 }

@@ -133,11 +133,7 @@ impl Site {
 
     /// Bytes of memory that the gateway has.
     pub fn resident(&self) -> Result<f64> {
-        let process = self.gateway.envoy.process_id();
-        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024.0)
+        resident_of(self.gateway.envoy.process_id())
     }
 
     /// The module has not failed, and the next request is served.
@@ -150,6 +146,14 @@ impl Site {
         ensure!(!log.contains("panicked"), "the module panicked: {log}");
         Ok(())
     }
+}
+
+/// Bytes of memory that a process has.
+pub fn resident_of(process: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024.0)
 }
 
 /// Tokens of [`Issuer::shared`], the friendly address, and these further settings.

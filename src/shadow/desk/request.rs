@@ -1,0 +1,80 @@
+//! What the desk is told about the request.
+
+use super::super::settings::share_pods;
+use super::super::stream;
+use super::{Desk, Id, Outcome, Sink, Stage};
+
+impl Desk {
+    /// More of the request's body.
+    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
+        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        let appended = self.with_room(shadow, Some(id), sink, |desk| {
+            let copy = desk.open(id).and_then(|open| open.copy.as_mut());
+            copy.map_or(Ok(()), |copy| copy.body.append(chunk))
+        });
+        if let Err(outcome) = appended {
+            self.settle(id, outcome, sink);
+        }
+    }
+
+    /// Whether all bytes that were announced are there: the end of an HTTP/2 stream may come in a
+    /// frame of its own, after the live answer.
+    pub fn is_whole(&self, id: Id) -> bool {
+        let pair = self.pairs.get(id).filter(|pair| pair.stage == Stage::Receiving);
+        let copy = pair.and_then(|pair| pair.open.as_ref()?.copy.as_ref());
+        copy.is_some_and(|copy| copy.head.length == Some(copy.body.bytes().len()))
+    }
+
+    /// The request is complete: the copy is queued, if there is room. `live` is the cluster that the
+    /// live model is reached by, where that is known.
+    ///
+    /// A copy for the live model itself waits until its answer is complete: many servers work on
+    /// one request at a time, and some break a stream off as soon as another request comes.
+    pub fn request_complete(&mut self, id: Id, live: Option<&[u8]>, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Receiving) else {
+            return;
+        };
+        let (Some(state), Some(rules), Some(open)) =
+            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow), &pair.open)
+        else {
+            return;
+        };
+        if open.copy.as_ref().is_some_and(|copy| stream::is_asked_for(copy.body.bytes())) {
+            return self.leave_stream(id, sink);
+        }
+        state.receiving = state.receiving.saturating_sub(1);
+        pair.stage = Stage::Complete;
+        let live = live.and_then(|live| std::str::from_utf8(live).ok());
+        let is_live = rules.baseline_of.is_some()
+            || live.is_some_and(|live| share_pods(live, &rules.cluster));
+        if !is_live || open.live_took.is_some() {
+            self.enqueue(id, sink);
+        }
+    }
+
+    /// Queues a copy whose request is complete.
+    pub(super) fn enqueue(&mut self, id: Id, sink: &mut dyn Sink) {
+        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Complete) else {
+            return;
+        };
+        let (Some(state), Some(rules)) =
+            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
+        else {
+            return;
+        };
+        if state.is_full(rules) {
+            return self.settle(id, Outcome::OverBudget, sink);
+        }
+        pair.stage = Stage::Queued;
+        state.queued = state.queued.saturating_add(1);
+        self.queue.push_back(id);
+    }
+
+    /// A stream of events has no answer that could be compared, and is not asked for twice.
+    pub(super) fn leave_stream(&mut self, id: Id, sink: &mut dyn Sink) {
+        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        self.settle(id, Outcome::Uncomparable, sink);
+        let text = "is not asked for streams of events: such requests are uncomparable";
+        self.tell_once(Some(shadow), |told| &mut told.stream, self.clock, sink, text);
+    }
+}

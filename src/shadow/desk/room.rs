@@ -1,0 +1,71 @@
+//! Who makes room for another pair: those that a client keeps waiting.
+//!
+//! A client may take as long as it likes to send a request, or to read an answer. Its pair keeps its
+//! bytes meanwhile, but only as long as nobody else needs them: a few idle connections would else
+//! switch a shadow off.
+
+use super::super::capture::Missed;
+use super::{Desk, Id, Outcome, Pair, Sink, Stage};
+
+/// How long a client may take before its pair makes room for others, in nanoseconds. To drop pairs at
+/// once, whenever there are more than fit, would let none of them become complete.
+pub(super) const PATIENCE: u64 = 1_000_000_000;
+
+/// Requests that may arrive at once, for each copy that may be under way: most arrive in an instant,
+/// some take a while.
+pub(super) const ARRIVING: usize = 4;
+
+impl Desk {
+    /// Tries until there is room, as long as others can make some; `except` stays.
+    pub(super) fn with_room<T>(
+        &mut self,
+        shadow: usize,
+        except: Option<Id>,
+        sink: &mut dyn Sink,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, Missed>,
+    ) -> Result<T, Outcome> {
+        loop {
+            let missed = match attempt(self) {
+                Ok(done) => return Ok(done),
+                Err(missed) => missed,
+            };
+            let made = match missed {
+                Missed::TooLarge => false,
+                Missed::Own => self.make_room(except, sink, |pair| pair.shadow == shadow),
+                Missed::Whole => self.make_room(except, sink, |_| true),
+            };
+            if !made {
+                return Err(missed.into());
+            }
+        }
+    }
+
+    /// Whether one more request may arrive.
+    pub(super) fn has_place(&mut self, shadow: usize, sink: &mut dyn Sink) -> bool {
+        let most = self.shadows.get(shadow).map_or(0, |rules| rules.in_flight);
+        let most = most.saturating_mul(ARRIVING);
+        let is_arriving = |pair: &Pair| pair.shadow == shadow && pair.stage == Stage::Receiving;
+        self.states.get(shadow).is_some_and(|state| state.receiving < most)
+            || self.make_room(None, sink, is_arriving)
+    }
+
+    /// Drops the pair that has waited longest for its client, among these and for long enough.
+    fn make_room(
+        &mut self,
+        except: Option<Id>,
+        sink: &mut dyn Sink,
+        among: impl Fn(&Pair) -> bool,
+    ) -> bool {
+        let now = self.clock;
+        let slow = |(id, pair): (Id, &Pair)| {
+            let since =
+                pair.waits_for_client_since().filter(|_| among(pair) && Some(id) != except)?;
+            // After a clock that was set back, too.
+            (now.abs_diff(since) > PATIENCE).then_some((since, id))
+        };
+        let slowest = self.pairs.ids().filter_map(slow).min();
+        let Some((_, id)) = slowest else { return false };
+        self.settle(id, Outcome::OverBudget, sink);
+        true
+    }
+}

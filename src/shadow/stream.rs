@@ -1,0 +1,130 @@
+//! Which requests ask for a stream of events.
+
+/// Whether an `accept` header asks for events (RFC 9110 §12.5.1): `q=0` says the reverse.
+pub fn is_accepted(accept: &[u8]) -> bool {
+    accept.split(|c| *c == b',').any(|range| {
+        let mut parts = range.split(|c| *c == b';').map(<[u8]>::trim_ascii);
+        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+            && !parts.any(is_unwanted)
+    })
+}
+
+/// `q=0`, `q=0.0` and so on.
+fn is_unwanted(parameter: &[u8]) -> bool {
+    let weight = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
+    weight.is_some_and(|w| w.starts_with(b"0") && w.iter().all(|c| matches!(c, b'0' | b'.')))
+}
+
+/// Whether a body is a JSON object whose own member `stream` is `true`: so the OpenAI API, and
+/// KServe's and others after it, ask for a stream, whatever the headers say. One pass; what is not
+/// JSON asks for nothing.
+pub fn is_asked_for(body: &[u8]) -> bool {
+    let mut rest = body.trim_ascii_start();
+    if rest.first() != Some(&b'{') {
+        return false;
+    }
+    let mut depth = 0usize;
+    let mut asked = false;
+    // The string before, where it stands in the object itself.
+    let mut before: Option<&[u8]> = None;
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let (text, tail) = string(rest);
+                (before, rest) = (Some(text).filter(|_| depth == 1), tail);
+                continue;
+            }
+            // The last of several counts, as for most readers.
+            b':' if before.is_some_and(is_stream) => {
+                asked = rest.trim_ascii_start().starts_with(b"true");
+            }
+            _ => {}
+        }
+        if !first.is_ascii_whitespace() {
+            before = None;
+        }
+    }
+    asked
+}
+
+/// The text of a string up to its closing quote, as it is written, and what follows.
+fn string(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut escaped = false;
+    let end = text.iter().position(|c| {
+        let closes = *c == b'"' && !escaped;
+        escaped = *c == b'\\' && !escaped;
+        closes
+    });
+    let (text, tail) = end.and_then(|end| text.split_at_checked(end)).unwrap_or((text, b""));
+    (text, tail.get(1..).unwrap_or_default())
+}
+
+/// Whether the name of a member, as it is written, says `stream`: with escapes it does as well.
+fn is_stream(name: &[u8]) -> bool {
+    name == b"stream"
+        || (name.contains(&b'\\')
+            && name.len() <= "stream".len().saturating_mul("\\u0000".len())
+            && {
+                let quoted = [b"\"", name, b"\""].concat();
+                serde_json::from_slice::<String>(&quoted).is_ok_and(|name| name == "stream")
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_that_ask_for_a_stream() {
+        for (body, expected) in [
+            (r#"{"stream":true}"#, true),
+            (" \n{ \"model\" : \"m\" , \"stream\" : true , \"n\": 1}", true),
+            (r#"{"messages":[{"role":"user","content":"}]\"{\\"}],"stream":true}"#, true),
+            (r#"{"s\u0074ream":true}"#, true),
+            (r#"{"stream":false,"stream":true}"#, true),
+            (r#"{"stream":true,"stream":false}"#, false),
+            (r#"{"stream":false}"#, false),
+            (r#"{"stream":null}"#, false),
+            (r#"{"stream":"true"}"#, false),
+            (r#"{"stream":1}"#, false),
+            (r#"{"Stream":true}"#, false),
+            (r#"{"stream_options":true}"#, false),
+            (r#"{"options":{"stream":true}}"#, false),
+            (r#"{"a":["stream",true],"b":"stream"}"#, false),
+            (r#"{"text":"\"stream\":true"}"#, false),
+            (r#"[{"stream":true}]"#, false),
+            (r#""stream":true"#, false),
+            (r#"{"stream"#, false),
+            (r#"{"stream":"#, false),
+            (r#"{"\"#, false),
+            ("", false),
+            ("stream=true", false),
+        ] {
+            assert_eq!(is_asked_for(body.as_bytes()), expected, "{body}");
+        }
+        assert!(!is_asked_for(&[b'{'; 1 << 16]));
+    }
+
+    #[test]
+    fn what_is_accepted() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream", true),
+            ("application/json, text/event-stream", true),
+            ("text/event-stream;q=0.5", true),
+            ("text/event-stream; charset=utf-8 ; q=0.001", true),
+            ("application/json, text/event-stream;q=0", false),
+            ("text/event-stream ; q=0", false),
+            ("text/event-stream;Q=0.000, */*", false),
+            ("text/event-stream2", false),
+            ("application/json;x=text/event-stream", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            assert_eq!(is_accepted(accept.as_bytes()), expected, "{accept}");
+        }
+    }
+}
