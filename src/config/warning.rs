@@ -49,8 +49,8 @@ words! {
         NoEffect = "no-effect",
         /// Every ALLOW policy is a dry run while `defaultAction` is DENY: nobody is let through.
         DryRunOnly = "dry-run-only",
-        /// A policy or bypass asks for a peer's certificate, of which a filter sees the first URI name, the first DNS
-        /// name and the subject only.
+        /// A policy or bypass asks for a peer's certificate. A filter knows no trust domain aliases, and before Envoy
+        /// 1.38 it sees the first URI name, the first DNS name and the subject only.
         PeerNames = "peer-names",
         /// A condition on the peer's address, where that cannot be had: it always holds in DENY and AUDIT, and
         /// never elsewhere.
