@@ -2,6 +2,7 @@
 //! kibibytes of them into the module, made for long lists in a hurry; what is put in order here is
 //! short, or done once for each configuration.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// Sorts by heapsort: never slower than n log n, without allocation. Equal items may change places.
@@ -59,6 +60,11 @@ pub fn distinct<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     items
 }
 
+/// Whether an item is among those of a list in order ([`distinct`]).
+pub fn holds<T: Borrow<Q>, Q: Ord + ?Sized>(items: &[T], item: &Q) -> bool {
+    items.binary_search_by(|other| other.borrow().cmp(item)).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +77,7 @@ mod tests {
             expected.sort_unstable();
             let mut unique = expected.clone();
             unique.dedup();
+            prop_assert!((0..=u8::MAX).all(|n| holds(&unique, &n) == items.contains(&n)));
             prop_assert_eq!(distinct(items.iter().copied()), unique);
             sort(&mut items);
             prop_assert_eq!(&items, &expected);

@@ -1,12 +1,12 @@
 //! The head of a copy: what goes to the shadow, and what never does.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::compare::{Message, escaped};
 use super::names::{MARK, folded, is_carried, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
+use crate::order;
 use crate::request::{Edits, Header, Request};
 use crate::target::{Model, behind_route};
 
@@ -59,8 +59,8 @@ impl CopyHead {
 /// The lines that the live model receives: the request's, after the edits, and the path behind the
 /// route that takes off so many segments ([`crate::target::Address::routed`]).
 pub fn upstream<'a>(request: &Request<'a>, edits: &'a Edits, routed: usize) -> Vec<Header<'a>> {
-    let gone: BTreeSet<&[u8]> = edits.removed().collect();
-    let kept = request.headers().iter().copied().filter(|(name, _)| !gone.contains(name));
+    let gone = order::distinct(edits.removed());
+    let kept = request.headers().iter().copied().filter(|(name, _)| !order::holds(&gone, *name));
     let routed = |(name, value): Header<'a>| match name {
         b":path" => (name, behind_route(value, routed)),
         _ => (name, value),
@@ -96,7 +96,9 @@ impl Shadow {
             // Servers of gRPC insist on it, and it says nothing about the caller.
             let trailers = grpc && *name == b"te" && *value == b"trailers";
             let wanted = is_carried(name) || self.keep.holds(&folded) && !never_copied(&folded);
-            (trailers || wanted) && !hops.contains(&*folded) && !self.strip.contains(&*folded)
+            (trailers || wanted)
+                && !order::holds(&hops, &*folded)
+                && !order::holds(&self.strip, &*folded)
         });
         let mut copied: Vec<Header<'_>> = vec![
             (b":method", first(b":method")?),
@@ -120,14 +122,13 @@ impl Shadow {
     }
 }
 
-/// Headers that `connection` names (RFC 9110 §7.6.1), folded.
-fn hop_by_hop(lines: &[Header<'_>]) -> BTreeSet<Vec<u8>> {
-    lines
+/// Headers that `connection` names (RFC 9110 §7.6.1), folded, in order.
+fn hop_by_hop(lines: &[Header<'_>]) -> Vec<Vec<u8>> {
+    let names = lines
         .iter()
         .filter(|(name, _)| *name == b"connection")
-        .flat_map(|(_, value)| value.split(|c| *c == b','))
-        .map(|name| folded(name.trim_ascii()).into_owned())
-        .collect()
+        .flat_map(|(_, value)| value.split(|c| *c == b','));
+    order::distinct(names.map(|name| folded(name.trim_ascii()).into_owned()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod room;
 
 pub use reply::Answer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use super::lines::Allowance;
 use super::pair::{Copied, Heard, Open, Pair, Stage, Stored};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
+use crate::few::FewMap;
 use crate::request::Header;
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
@@ -58,7 +59,7 @@ pub struct Desk {
     queue: VecDeque<Id>,
     /// Handed out, but neither dispatched nor failed.
     handed: Option<Id>,
-    tokens: BTreeMap<u32, Id>,
+    tokens: FewMap<u32, Id>,
     /// The time, in nanoseconds, as far as it was told.
     clock: u64,
     /// When it was last looked for lost answers.
@@ -128,7 +129,7 @@ impl Desk {
             pairs: Slab::default(),
             queue: VecDeque::new(),
             handed: None,
-            tokens: BTreeMap::new(),
+            tokens: FewMap::default(),
             clock: 0,
             looked: 0,
             lines: Allowance::default(),
@@ -348,7 +349,7 @@ impl Desk {
             }
         }
         self.queue.clear();
-        self.tokens.clear();
+        self.tokens = FewMap::default();
         self.handed = None;
         for state in &mut self.states {
             (state.receiving, state.queued, state.in_flight) = (0, 0, 0);

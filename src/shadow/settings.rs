@@ -1,6 +1,6 @@
 //! The shadows that an operator wrote, checked and compiled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::breaker;
@@ -11,6 +11,7 @@ use super::seal::Seal;
 use crate::authz::{ModelMatch, compile_models};
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path, Warning};
+use crate::few::FewMap;
 use crate::order;
 use crate::target::Operation;
 
@@ -30,7 +31,7 @@ pub struct Credentials {
 #[derive(Debug, Default)]
 pub struct Shadows {
     list: Vec<Shadow>,
-    exact: BTreeMap<Box<[u8]>, Vec<usize>>,
+    exact: FewMap<Box<[u8]>, Vec<usize>>,
     patterns: Vec<(ModelMatch, usize)>,
     buffered_bytes: usize,
     pub(super) seal: Seal,
@@ -52,8 +53,8 @@ pub struct Shadow {
     pub(super) path: Option<Template>,
     /// Headers that the copy gets besides those that each does.
     pub(super) keep: Keep,
-    /// Headers that the copy does not get, folded.
-    pub(super) strip: BTreeSet<Vec<u8>>,
+    /// Headers that the copy does not get, folded, in order.
+    pub(super) strip: Vec<Vec<u8>>,
     /// Query parameters that the copy gets.
     pub(super) query: Vec<Box<[u8]>>,
     pub(super) set: Vec<Line>,
@@ -205,7 +206,10 @@ impl Shadows {
         }
         for model in compile_models(models, path, errors).into_iter().flatten() {
             match model.exact() {
-                Some(id) => self.exact.entry(id.as_bytes().into()).or_default().push(shadow),
+                Some(id) => {
+                    let shadows = self.exact.entry(id.as_bytes().into(), Vec::new);
+                    shadows.into_iter().for_each(|shadows| shadows.push(shadow));
+                }
                 None => self.patterns.push((model, shadow)),
             }
         }
@@ -443,18 +447,19 @@ fn strip(
     credentials: &Credentials,
     path: &Path<'_>,
     errors: &mut Errors,
-) -> BTreeSet<Vec<u8>> {
+) -> Vec<Vec<u8>> {
     for (i, name) in headers.remove.iter().enumerate() {
         if !is_name(name) {
             let fix = "a header's name, as x-internal";
             errors.add_value(&path.field("remove").index(i), "is not a header", name, fix);
         }
     }
-    let kept: BTreeSet<Vec<u8>> = headers.keep.iter().map(fold).collect();
-    let identity = credentials.identity.iter().map(fold).filter(|name| !kept.contains(name));
+    let kept = order::distinct(headers.keep.iter().map(fold));
+    let identity = credentials.identity.iter().map(fold);
+    let identity = identity.filter(|name| !order::holds(&kept, name));
     let replaced = headers.set.0.iter().map(|(name, _)| name);
     let named = headers.remove.iter().chain(replaced).chain(&credentials.headers);
-    named.map(fold).chain(identity).collect()
+    order::distinct(named.map(fold).chain(identity))
 }
 
 /// The headers that a copy gets besides.
