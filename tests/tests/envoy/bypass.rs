@@ -123,7 +123,7 @@ async fn a_bypassed_request_is_anonymous() -> Result<()> {
     let site = Site::start(config(json!({
         "bypass": [{"name": "ready", "to": [{"operation": {"paths": ["/seldon/prod/iris/ready"]}}]}],
         "authorization": {"defaultAction": "DENY", "policies": [
-            {"name": "no-alice", "action": "DENY", "rules": [
+            {"name": "no-alice", "models": ["prod/iris"], "action": "DENY", "rules": [
                 {"from": [{"source": {"requestPrincipals": ["*/alice"]}}]},
             ]},
             {"name": "all-others", "models": ["prod/fraud"], "rules": anybody()},
