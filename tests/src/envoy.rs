@@ -169,7 +169,18 @@ impl Envoy {
     pub fn access_log(&self) -> Result<Vec<Value>> {
         let path = self.directory.path().join(crate::gateway::ACCESS_LOG);
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        // The last line may not be there as a whole yet.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// The access log as soon as it holds so many lines.
+    pub async fn access_log_of(&self, lines: usize) -> Result<Vec<Value>> {
+        until(&format!("{lines} lines in the access log"), READY, async || {
+            let log = self.access_log()?;
+            Ok((log.len() >= lines).then_some(log))
+        })
+        .await
     }
 
     /// Hands a new configuration of an extension to the running proxy, and says whether it was taken.

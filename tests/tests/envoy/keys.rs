@@ -318,7 +318,7 @@ async fn held_calls_of_grpc_get_answers_of_grpc() -> Result<()> {
         Ok((!site.live.received().is_empty()).then_some(()))
     })
     .await?;
-    let lines = site.gateway.envoy.access_log()?;
+    let lines = site.gateway.envoy.access_log_of(1).await?;
     let first = lines.first().context("no line in the access log")?;
     assert_eq!(first["modelgate.decision"], "unauthenticated");
     assert_eq!(first["details"], "jwt_authn_access_denied{Jwks_remote_fetch_is_failed}");
