@@ -615,10 +615,11 @@ fn refused_for_its_host(case: &Case, native: &mut Answer) -> bool {
         return false;
     }
     let body = if case.ask.method == "HEAD" { "" } else { "the host ends with a dot" };
-    let is_grpc =
-        |value: &str| value == "application/grpc" || value.starts_with("application/grpc+");
-    let mut types = case.ask.headers.iter().filter(|(name, _)| name == "content-type");
-    let is_grpc = types.any(|(_, value)| is_grpc(value));
+    // Envoy joins the lines of this header.
+    let types = case.ask.headers.iter().filter(|(name, _)| name == "content-type");
+    let types: Vec<&str> = types.map(|(_, value)| value.as_str()).collect();
+    let types = types.join(",");
+    let is_grpc = types == "application/grpc" || types.starts_with("application/grpc+");
     let mut headers = vec![(DETAILS, "modelgate_refused_address")];
     if is_grpc {
         headers.extend([("content-type", "application/grpc"), ("grpc-status", "3")]);
