@@ -22,3 +22,4 @@ mod site;
 mod split;
 mod telemetry;
 mod testbed_itself;
+mod trailers;
