@@ -320,6 +320,34 @@ fn names_from_the_metrics_are_escaped_in_the_page() {
     }
 }
 
+#[test]
+fn what_has_no_upper_bound_is_shown_and_judged_as_that() {
+    let page = "modelgate_shadow_selected_total{shadow=\"a\"} 50\n\
+        modelgate_shadow_outcomes_total{shadow=\"a\",outcome=\"mismatched\"} 50\n\
+        modelgate_shadow_score_difference_millionths_bucket{shadow=\"a\",le=\"3600000\"} 0\n\
+        modelgate_shadow_score_difference_millionths_bucket{shadow=\"a\",le=\"+Inf\"} 50\n";
+    let file = std::env::temp_dir().join(format!("modelgate-open-{}.html", std::process::id()));
+    let html = format!("--html={}", file.display());
+    let judged = modelgate(&["report", "-", "--require=score-p99<=5,score-p99>=3", &html], page);
+    let shown = std::fs::read_to_string(&file).expect("the page");
+    std::fs::remove_file(&file).expect("the page");
+    assert_eq!(judged.status, 1, "{}{}", judged.stdout, judged.stderr);
+    for line in [
+        "NOT met  a: score-p99<=5 (it is at least 3.6, with no upper bound)",
+        "met      a: score-p99>=3 (it is at least 3.6, with no upper bound)",
+        "> 3.6 (3.6 or more)",
+    ] {
+        assert!(judged.stdout.contains(line), "{line}: {}", judged.stdout);
+    }
+    let cell = "<data data-figure=\"score-p99\" value=\"3.6\" data-at-least>&gt; 3.6</data>";
+    assert!(shown.contains(cell), "{shown}");
+    assert!(shown.contains("<td>at least 3.6, with no upper bound</td>"), "{shown}");
+    let value = json(&["-", "--require=score-p99>=3"], page);
+    let p99 = &value["shadows"][0]["scoreDifference"]["p99"];
+    assert_eq!((&p99["value"], &p99["atLeast"]), (&3.6.into(), &true.into()), "{p99}");
+    assert_eq!(value["verdict"]["requirements"][0]["atLeast"], true, "{value}");
+}
+
 /// Commands of a Markdown file's console blocks, and what they print.
 fn sessions(markdown: &str) -> Vec<(Vec<String>, String)> {
     let blocks = markdown.split("```console\n").skip(1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 pub use modelgate::shadow::Outcome;
 pub use modelgate::shadow::compare::Kind;
 
@@ -78,7 +78,11 @@ pub fn count(sources: &[Vec<Sample>]) -> Result<BTreeMap<String, Counted>> {
             "the shadows' metrics have no labels: list the tags of modelgate in the gateway's \
              meshConfig.defaultConfig.extraStatTags, and restart it"
         );
-        for (name, counts) in one_source(samples) {
+        for sample in samples.iter().filter(|sample| is_read(&sample.name)) {
+            let Sample { name, value, .. } = sample;
+            ensure!(value.is_finite() && *value >= 0.0, "{name} cannot be {value}: it counts");
+        }
+        for (name, counts) in one_source(samples)? {
             all.entry(name).or_default().add(&counts)?;
         }
     }
@@ -92,12 +96,19 @@ pub fn count(sources: &[Vec<Sample>]) -> Result<BTreeMap<String, Counted>> {
     Ok(shadows)
 }
 
+/// Whether a metric of this name is read: a counter, or a part of a histogram.
+fn is_read(name: &str) -> bool {
+    let histogram = name.strip_suffix("_bucket");
+    matches!(name, SELECTED | OUTCOMES | DIFFERENCES)
+        || histogram.is_some_and(|name| matches!(name, LIVE | SHADOW | MOVED))
+}
+
 /// Without `extraStatTags` Envoy leaves the tags in the name.
 fn untagged(sample: &Sample) -> bool {
     sample.name.ends_with(SELECTED) && sample.label("shadow").is_empty()
 }
 
-fn one_source(samples: &[Sample]) -> BTreeMap<String, Counts> {
+fn one_source(samples: &[Sample]) -> Result<BTreeMap<String, Counts>> {
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
     let mut buckets: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
     for sample in samples {
@@ -113,9 +124,10 @@ fn one_source(samples: &[Sample]) -> BTreeMap<String, Counts> {
                 *kinds.entry(sample.label("kind").to_owned()).or_default() += sample.value;
             }
             name => {
-                if let Some(metric @ (LIVE | SHADOW | MOVED)) = name.strip_suffix("_bucket")
-                    && let Ok(bound) = sample.label("le").parse()
-                {
+                if let Some(metric @ (LIVE | SHADOW | MOVED)) = name.strip_suffix("_bucket") {
+                    let le = sample.label("le");
+                    let bound = le.parse().ok().filter(|bound: &f64| !bound.is_nan());
+                    let bound = bound.with_context(|| format!("{name}: {le:?} is not a bound"))?;
                     buckets.entry((shadow, metric)).or_default().push((bound, sample.value));
                 }
             }
@@ -130,7 +142,7 @@ fn one_source(samples: &[Sample]) -> BTreeMap<String, Counts> {
         };
         *histogram = Histogram::new(pairs);
     }
-    counts
+    Ok(counts)
 }
 
 impl Counts {
@@ -182,7 +194,7 @@ impl Counts {
     /// What was counted since an earlier time.
     pub fn since(&self, before: &Self) -> Self {
         Self {
-            selected: self.selected - before.selected,
+            selected: added(self.selected, before.selected),
             outcomes: minus(&self.outcomes, &before.outcomes),
             differences: minus(&self.differences, &before.differences),
             live: self.live.since(&before.live),
@@ -199,9 +211,14 @@ fn in_order<'c>(counts: &'c BTreeMap<String, f64>, words: &[&str]) -> Vec<(&'c s
     all
 }
 
+/// What was added to a counter; one that fell began anew with its proxy.
+fn added(now: f64, before: f64) -> f64 {
+    if now < before { now } else { now - before }
+}
+
 fn minus(now: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let earlier = |name: &String| before.get(name).copied().unwrap_or_default();
-    now.iter().map(|(name, value)| (name.clone(), value - earlier(name))).collect()
+    now.iter().map(|(name, value)| (name.clone(), added(*value, earlier(name)))).collect()
 }
 
 #[cfg(test)]
@@ -247,6 +264,26 @@ modelgate_shadow_outcomes_total{shadow="other",outcome="lost_in_space"} 1
         let (one, two) = (&one["iris-v2"].shadow, &two["iris-v2"].shadow);
         assert_eq!((two.selected, two.compared(), two.shadow.count()), (20.0, 18.0, 18.0));
         assert_eq!(&two.since(one), one);
+    }
+
+    #[test]
+    fn what_cannot_be_a_count_is_refused() {
+        let (shadow, bucket) = ("{shadow=\"a\"}", "modelgate_shadow_milliseconds_bucket");
+        for (line, refused) in [
+            (format!("{SELECTED}{shadow} 3"), false),
+            (format!("{SELECTED}{shadow} -3"), true),
+            (format!("{SELECTED}{shadow} NaN"), true),
+            (format!("{OUTCOMES}{shadow} +Inf"), true),
+            (format!("{DIFFERENCES}{shadow} -0.5"), true),
+            (format!("{bucket}{{shadow=\"a\",le=\"5\"}} NaN"), true),
+            (format!("{bucket}{{shadow=\"a\",le=\"NaN\"}} 3"), true),
+            (format!("{bucket}{{shadow=\"a\",le=\"x\"}} 3"), true),
+            (format!("{bucket}{shadow} 3"), true),
+            ("envoy_something{quantile=\"0.5\"} NaN".to_owned(), false),
+            ("modelgate_shadow_milliseconds_sum{shadow=\"a\"} NaN".to_owned(), false),
+        ] {
+            assert_eq!(count(&sources(&[&line])).is_err(), refused, "{line}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Figures {
         let moved = quantiles(&counts.moved, confidence).map(|q| q.map(from_millionths));
         let mut ratio = live;
         for (live, shadow) in ratio.iter_mut().zip(&shadow) {
-            *live = live.zip(*shadow).map(|(live, shadow)| quotient(shadow, live));
+            *live = live.zip(*shadow).and_then(|(live, shadow)| quotient(shadow, live));
         }
         Self {
             in_flight: (counts.selected - ended).max(0.0),
@@ -90,17 +90,20 @@ fn quantiles(histogram: &Histogram, confidence: Confidence) -> Quantiles {
 
 /// The gateway counts scores in millionths.
 fn from_millionths(estimate: Estimate) -> Estimate {
-    let Estimate { value, lower, upper } = estimate;
-    Estimate { value: value / 1e6, lower: lower / 1e6, upper: upper.map(|upper| upper / 1e6) }
+    let Estimate { value, lower, upper, at_least } = estimate;
+    let upper = upper.map(|upper| upper / 1e6);
+    Estimate { value: value / 1e6, lower: lower / 1e6, upper, at_least }
 }
 
-/// Ends so far apart as both intervals allow.
-fn quotient(a: Estimate, b: Estimate) -> Estimate {
-    Estimate {
+/// Ends so far apart as both intervals allow. Nothing is known of it where the divisor is 0, or only
+/// known to be at least something.
+fn quotient(a: Estimate, b: Estimate) -> Option<Estimate> {
+    (b.value > 0.0 && !b.at_least).then(|| Estimate {
         value: a.value / b.value,
         lower: b.upper.map_or(0.0, |upper| a.lower / upper),
         upper: a.upper.filter(|_| b.lower > 0.0).map(|upper| upper / b.lower),
-    }
+        at_least: a.at_least,
+    })
 }
 
 #[cfg(test)]

@@ -66,11 +66,14 @@ impl Histogram {
         Ok(())
     }
 
-    /// What was observed since an earlier time.
+    /// What was observed since an earlier time: everything, if the proxy began anew in between.
     pub fn since(&self, before: &Self) -> Self {
         let earlier = |bound: f64| {
             before.buckets.iter().find(|(b, _)| *b == bound).map_or(0.0, |(_, count)| *count)
         };
+        if self.buckets.iter().any(|(bound, count)| *count < earlier(*bound)) {
+            return self.clone();
+        }
         Self { buckets: self.buckets.iter().map(|(b, count)| (*b, count - earlier(*b))).collect() }
     }
 
@@ -90,9 +93,13 @@ impl Histogram {
     /// observations by rank (W. J. Conover, Practical Nonparametric Statistics, §3.2), and these lie
     /// somewhere in their buckets. So the interval runs from bound to bound, and also covers
     /// what interpolation gets wrong. It has no end if too few observations lie above.
+    ///
+    /// Where Prometheus would answer with the last bound, because the quantile lies above it, this is
+    /// what the quantile is at least. Without the bucket that has no upper bound nothing is known:
+    /// how many observations there were is not, either.
     pub fn quantile(&self, q: f64, confidence: Confidence) -> Option<Estimate> {
         let n = self.count();
-        if n <= 0.0 {
+        if n <= 0.0 || self.buckets.last()?.0 != f64::INFINITY {
             return None;
         }
         let rank = n * q;
@@ -101,17 +108,16 @@ impl Histogram {
         let last = (rank + half).ceil();
         let upper = if last > n { None } else { self.bucket(last) };
         let upper = upper.map(|bucket| bucket.upper).filter(|bound| bound.is_finite());
-        Some(Estimate { value: self.interpolated(rank)?, lower, upper })
+        let bucket = self.bucket(rank)?;
+        let at_least = bucket.upper.is_infinite();
+        let value = if at_least { bucket.lower } else { self.interpolated(rank, bucket) };
+        Some(Estimate { value, lower, upper, at_least })
     }
 
-    fn interpolated(&self, rank: f64) -> Option<f64> {
-        let bucket = self.bucket(rank)?;
-        if bucket.upper.is_infinite() {
-            return Some(bucket.lower);
-        }
+    fn interpolated(&self, rank: f64, bucket: Bucket) -> f64 {
         let below: f64 =
             self.buckets().take_while(|b| b.upper < bucket.upper).map(|b| b.count).sum();
-        Some(bucket.lower + (bucket.upper - bucket.lower) * (rank - below) / bucket.count)
+        bucket.lower + (bucket.upper - bucket.lower) * (rank - below) / bucket.count
     }
 
     /// The bucket that holds the observation of this rank; the first that holds any for a rank below 1.
@@ -147,10 +153,42 @@ mod tests {
         for (q, value) in [(0.05, 2.5), (0.1, 5.0), (0.3, 7.5), (0.5, 10.0), (0.7, 17.5)] {
             assert!((quantile(q).value - value).abs() < 1e-12, "{q}: {:?}", quantile(q));
         }
-        assert_eq!(quantile(0.99).value, 25.0, "the last bound that is known");
         assert_eq!(Histogram::default().quantile(0.5, Confidence::Ninety5), None);
         let empty = Histogram::new(vec![(1.0, 0.0), (f64::INFINITY, 0.0)]);
         assert_eq!(empty.quantile(0.5, Confidence::Ninety5), None);
+    }
+
+    #[test]
+    fn what_lies_above_the_last_bound_is_at_least_that() {
+        const ALL: f64 = f64::INFINITY;
+        // Buckets, quantile, value, and whether it is at least that.
+        let known = |buckets: &[(f64, f64)], q| {
+            let estimate = Histogram::new(buckets.to_vec()).quantile(q, Confidence::Ninety5);
+            estimate.map(|q| (q.value, q.at_least))
+        };
+        for (buckets, q, expected) in [
+            (&[(5.0, 10.0), (25.0, 90.0), (ALL, 100.0)][..], 0.99, Some((25.0, true))),
+            (&[(5.0, 10.0), (25.0, 90.0), (ALL, 100.0)], 0.9, Some((25.0, false))),
+            (&[(5.0, 0.0), (ALL, 100.0)], 0.5, Some((5.0, true))),
+            (&[(5.0, 100.0), (ALL, 100.0)], 0.5, Some((2.5, false))),
+            (&[(5.0, 100.0), (ALL, 100.0)], 0.01, Some((0.05, false))),
+            (&[(0.0, 100.0), (ALL, 100.0)], 0.99, Some((0.0, false))),
+            (&[(0.0, 0.0), (1.0, 0.0), (2.0, 100.0), (ALL, 100.0)], 0.5, Some((1.5, false))),
+            // Nothing but the last bucket, no last bucket, nothing observed, no buckets.
+            (&[(ALL, 100.0)], 0.5, Some((0.0, true))),
+            (&[(5.0, 10.0), (25.0, 90.0)], 0.5, None),
+            (&[(5.0, 0.0), (ALL, 0.0)], 0.5, None),
+            (&[], 0.5, None),
+        ] {
+            assert_eq!(known(buckets, q), expected, "{buckets:?} {q}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_began_anew_has_no_negative_counts() {
+        let anew = Histogram::new(vec![(10.0, 3.0), (f64::INFINITY, 4.0)]);
+        let before = Histogram::new(vec![(10.0, 1.0), (f64::INFINITY, 100.0)]);
+        assert_eq!(anew.since(&before), anew);
     }
 
     #[test]

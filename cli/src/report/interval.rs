@@ -45,6 +45,8 @@ pub struct Estimate {
     pub lower: f64,
     /// Its upper end; none if the observations set none.
     pub upper: Option<f64>,
+    /// Whether the figure is at least `value`, and nothing says how much more.
+    pub at_least: bool,
 }
 
 /// So many of so many.
@@ -72,7 +74,7 @@ impl Share {
         // At 0 and 1 the ends are those, but for rounding.
         let lower = if p == 0.0 { 0.0 } else { centre - half };
         let upper = if p == 1.0 { 1.0 } else { centre + half };
-        Some(Estimate { value: p, lower, upper: Some(upper) })
+        Some(Estimate { value: p, lower, upper: Some(upper), at_least: false })
     }
 }
 

@@ -18,12 +18,13 @@ pub fn report(report: &Report) -> Value {
         Value::Object(value)
     });
     let requirements = report.verdict.iter().map(|judgement| {
-        json!({
+        let value = json!({
             "shadow": judgement.shadow,
             "requirement": judgement.requirement,
-            "value": judgement.value,
+            "value": judgement.found.map(|found| found.value),
             "met": judgement.met,
-        })
+        });
+        open(value, judgement.found.is_some_and(|found| found.at_least))
     });
     json!({
         "sources": report.sources,
@@ -79,8 +80,16 @@ fn quantiles(quantiles: &Quantiles) -> Map<String, Value> {
 }
 
 fn estimate(estimate: Estimate) -> Value {
-    let Estimate { value, lower, upper } = estimate;
-    json!({"value": value, "lower": lower, "upper": upper})
+    let Estimate { value, lower, upper, at_least } = estimate;
+    open(json!({"value": value, "lower": lower, "upper": upper}), at_least)
+}
+
+/// `atLeast` where the value is that and nothing says how much more.
+fn open(mut value: Value, at_least: bool) -> Value {
+    if at_least && let Value::Object(map) = &mut value {
+        map.insert("atLeast".to_owned(), json!(true));
+    }
+    value
 }
 
 /// Observations by the bucket's upper bound, null for the last, of those that hold any.

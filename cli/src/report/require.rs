@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::figures::Figures;
 use super::interval::{Confidence, Estimate};
+use super::text::short;
 
 /// What a requirement can be about, its name and what it means.
 pub const QUANTITIES: [(Quantity, &str, &str); 10] = [
@@ -43,17 +44,20 @@ pub enum Quantity {
 
 impl Quantity {
     /// Its value, if there is anything to know it from.
-    fn of(self, figures: &Figures, confidence: Confidence) -> Option<f64> {
-        let value = |estimate: Option<Estimate>| estimate.map(|estimate| estimate.value);
+    fn of(self, figures: &Figures, confidence: Confidence) -> Option<Found> {
+        let found = |e: Estimate| Found { value: e.value, at_least: e.at_least };
+        let exactly = |value: f64| Found { value, at_least: false };
         match self {
-            Self::Agreement => value(figures.agreement.estimate(confidence)),
-            Self::AgreementLower => figures.agreement.estimate(confidence).map(|e| e.lower),
-            Self::ClassChanges => value(figures.class_changes.estimate(confidence)),
-            Self::Ratio(at) => value(figures.ratio.get(at).copied().flatten()),
-            Self::ScoreP99 => value(figures.moved.last().copied().flatten()),
-            Self::Failures => value(figures.failures.estimate(confidence)),
-            Self::Drops => value(figures.drops.estimate(confidence)),
-            Self::Compared => Some(figures.agreement.of),
+            Self::Agreement => figures.agreement.estimate(confidence).map(found),
+            Self::AgreementLower => {
+                figures.agreement.estimate(confidence).map(|e| exactly(e.lower))
+            }
+            Self::ClassChanges => figures.class_changes.estimate(confidence).map(found),
+            Self::Ratio(at) => figures.ratio.get(at).copied().flatten().map(found),
+            Self::ScoreP99 => figures.moved.last().copied().flatten().map(found),
+            Self::Failures => figures.failures.estimate(confidence).map(found),
+            Self::Drops => figures.drops.estimate(confidence).map(found),
+            Self::Compared => Some(exactly(figures.agreement.of)),
         }
     }
 }
@@ -129,6 +133,28 @@ impl fmt::Display for Requirement {
     }
 }
 
+/// The value of a quantity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// It is this, or at least this.
+    pub value: f64,
+    /// Whether nothing says how much more it is.
+    pub at_least: bool,
+}
+
+impl Found {
+    /// For people.
+    pub fn shown(found: Option<Self>) -> String {
+        match found {
+            None => "unknown".to_owned(),
+            Some(Self { value, at_least: false }) => short(value),
+            Some(Self { value, at_least: true }) => {
+                format!("at least {}, with no upper bound", short(value))
+            }
+        }
+    }
+}
+
 /// What became of a requirement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
@@ -137,7 +163,7 @@ pub struct Judgement {
     /// As it was asked for.
     pub requirement: String,
     /// What was found; none if there is nothing to know it from.
-    pub value: Option<f64>,
+    pub found: Option<Found>,
     /// Whether that is enough. What is not known is not.
     pub met: bool,
 }
@@ -145,15 +171,15 @@ pub struct Judgement {
 impl Requirement {
     /// Of this shadow, or of none at all.
     pub fn judge(&self, shadow: Option<(&str, &Figures)>, confidence: Confidence) -> Judgement {
-        let value = shadow.and_then(|(_, figures)| self.quantity.of(figures, confidence));
-        let met = value.is_some_and(|value| match self.operator {
+        let found = shadow.and_then(|(_, figures)| self.quantity.of(figures, confidence));
+        let met = found.is_some_and(|Found { value, at_least }| match self.operator {
             Operator::AtLeast => value >= self.limit,
-            Operator::AtMost => value <= self.limit,
+            Operator::AtMost => value <= self.limit && !at_least,
             Operator::Above => value > self.limit,
-            Operator::Below => value < self.limit,
+            Operator::Below => value < self.limit && !at_least,
         });
         let shadow = shadow.map(|(name, _)| name.to_owned());
-        Judgement { shadow, requirement: self.to_string(), value, met }
+        Judgement { shadow, requirement: self.to_string(), found, met }
     }
 }
 
@@ -212,6 +238,44 @@ mod tests {
         assert!(met("agreement-lower>0.81", &figures) && met("agreement-lower<0.82", &figures));
         assert!(met("compared>=80", &figures) && !met("compared>80", &figures));
         assert!(met("compared<=80", &figures) && !met("compared<80", &figures));
+    }
+
+    #[test]
+    fn what_has_no_upper_bound_is_below_nothing() {
+        let all = |buckets: &[(f64, f64)]| Histogram::new(buckets.to_vec());
+        let within = || all(&[(10.0, 0.0), (20.0, 80.0), (f64::INFINITY, 80.0)]);
+        let beyond = || all(&[(10.0, 0.0), (20.0, 0.0), (f64::INFINITY, 80.0)]);
+        let zero = || all(&[(0.0, 80.0), (20.0, 80.0), (f64::INFINITY, 80.0)]);
+        let cut_off = || all(&[(10.0, 0.0), (20.0, 80.0)]);
+        let figures = |live, shadow| {
+            let counts =
+                Counts { live, moved: Histogram::clone(&shadow), shadow, ..Counts::default() };
+            Figures::new(counts, Confidence::Ninety5)
+        };
+        // The median of the live model is 15, or at least 20; a score moved by at least 20 millionths.
+        for (live, shadow, requirement, expected) in [
+            (within(), beyond(), "score-p99<=5", false),
+            (within(), beyond(), "score-p99<5", false),
+            (within(), beyond(), "score-p99>=0.00002", true),
+            (within(), beyond(), "score-p99>0.00001", true),
+            (within(), beyond(), "score-p99>0.00003", false),
+            (within(), within(), "score-p99<=5", true),
+            (within(), cut_off(), "score-p99<=5", false),
+            (within(), cut_off(), "score-p99>=0", false),
+            (within(), beyond(), "p50-ratio<=1000", false),
+            (within(), beyond(), "p50-ratio>=1.3", true),
+            (within(), beyond(), "p50-ratio>=1.4", false),
+            (beyond(), within(), "p50-ratio<=1000", false),
+            (beyond(), within(), "p50-ratio>=0", false),
+            (beyond(), beyond(), "p50-ratio<=1000", false),
+            (beyond(), beyond(), "p50-ratio>=0", false),
+            (zero(), within(), "p50-ratio>=0", false),
+            (zero(), zero(), "p50-ratio<=1", false),
+            (within(), zero(), "p50-ratio<=0", true),
+        ] {
+            let figures = figures(live, shadow);
+            assert_eq!(met(requirement, &figures), expected, "{requirement}: {figures:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Report;
 use super::figures::{Figures, QUANTILES, Quantiles};
 use super::interval::{Confidence, Estimate, Share};
-use super::require::Judgement;
+use super::require::{Found, Judgement};
 
 /// What is said of conditions where the figures may be of a part of the gateways only.
 pub const UNKNOWN: &str =
@@ -88,7 +88,7 @@ pub fn table(figures: &Figures, confidence: Confidence) -> Vec<String> {
 }
 
 fn share_line(name: &str, share: Share, confidence: Confidence) -> String {
-    let Some(Estimate { value, lower, upper }) = share.estimate(confidence) else {
+    let Some(Estimate { value, lower, upper, .. }) = share.estimate(confidence) else {
         return format!("{name:<18}{:>10}", "-");
     };
     let interval = format!("{:.2} - {:.2} %", lower * 100.0, upper.unwrap_or(1.0) * 100.0);
@@ -133,7 +133,8 @@ fn quantile_line(name: &str, quantiles: &Quantiles, digits: usize) -> String {
                 Some(upper) => format!("({} - {})", short(q.lower), short(upper)),
                 None => format!("({} or more)", short(q.lower)),
             };
-            format!("{} {interval}", rounded(q.value, digits))
+            let above = if q.at_least { "> " } else { "" };
+            format!("{above}{} {interval}", rounded(q.value, digits))
         });
         line.push_str(&format!("  {shown:<24}"));
     }
@@ -141,9 +142,9 @@ fn quantile_line(name: &str, quantiles: &Quantiles, digits: usize) -> String {
 }
 
 fn judgement(judgement: &Judgement) -> String {
-    let Judgement { shadow, requirement, value, met } = judgement;
+    let Judgement { shadow, requirement, found, met } = judgement;
     let shadow = printable(shadow.as_deref().unwrap_or("no shadow"));
-    let found = value.map_or("unknown".to_owned(), short);
+    let found = Found::shown(*found);
     let mark = if *met { "met" } else { "NOT met" };
     format!("{mark:<9}{shadow}: {requirement} (it is {found})")
 }

@@ -11,7 +11,7 @@ use self::plot::{Interval, Series, bars, columns, intervals};
 use super::figures::{Figures, QUANTILES, Quantiles};
 use super::histogram::{Bucket, Histogram};
 use super::interval::{Confidence, Share};
-use super::require::Judgement;
+use super::require::{Found, Judgement};
 use super::text::{number, short};
 use super::{Report, Shadow};
 
@@ -58,7 +58,7 @@ fn verdict(report: &Report) -> Markup {
             tr {
                 td { (judgement.shadow.as_deref().unwrap_or("no shadow")) }
                 td { (judgement.requirement) }
-                td { (judgement.value.map_or("unknown".to_owned(), short)) }
+                td { (Found::shown(judgement.found)) }
                 td class=(met(judgement.met).0) { (met(judgement.met).1) }
             }
         }
@@ -255,7 +255,9 @@ fn quantiles(caption: &str, rows: &[(&str, &str, &Quantiles)]) -> Markup {
         html! {
             td {
                 @if let Some(quantile) = quantile {
-                    data data-figure={ (name) "-" (at) } value=(quantile.value) {
+                    data data-figure={ (name) "-" (at) } value=(quantile.value)
+                        data-at-least[quantile.at_least] {
+                        @if quantile.at_least { "> " }
                         (short((quantile.value * 1e4).round() / 1e4))
                     }
                     span.faint {
