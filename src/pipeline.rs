@@ -379,7 +379,8 @@ impl Plan {
             return;
         }
         let now = request.attributes().now();
-        let draft = |shadow| match admits(shadow) {
+        let stream = shadow::is_wanted(&lines).then_some(Outcome::Uncomparable);
+        let draft = |shadow| match stream.map_or_else(|| admits(shadow), Err) {
             Ok(()) => self.shadows.copy(shadow, &lines, model, now).map(Ok),
             Err(outcome) => Some(Err(outcome)),
         };

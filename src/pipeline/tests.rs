@@ -324,6 +324,23 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
 }
 
 #[test]
+fn who_accepts_a_stream_is_selected_and_gets_no_copy() {
+    let plan = with_keys(json!({"shadows": [
+        {"name": "s", "models": ["prod/iris"], "cluster": "c",
+         "compare": {"baselineCluster": "live"}}]}));
+    let outcomes = |accept| {
+        let headers = [("x-api-key", "abc"), ("accept", "*/*"), ("accept", accept)];
+        let copies = decide(&plan, "POST /seldon/prod/iris/api/v1.0/predictions", &headers).copies;
+        copies.into_iter().map(|(_, head)| head.err()).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes("application/json"), [None, None], "the shadow's and its baseline's");
+    assert_eq!(outcomes("text/event-stream;q=0"), [None, None]);
+    for accept in ["text/event-stream", "application/json, Text/Event-Stream;q=0.5"] {
+        assert_eq!(outcomes(accept), [Some(Outcome::Uncomparable)], "{accept}");
+    }
+}
+
+#[test]
 fn a_copy_that_cannot_leave_is_not_made() {
     let plan = with_keys(json!({"shadows": [
         {"name": "s", "models": ["prod/iris"], "cluster": "c",

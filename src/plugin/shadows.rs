@@ -103,19 +103,15 @@ impl Shadowing {
         pairs.iter().any(|id| desk.is_whole(*id))
     }
 
-    /// Lets the desk hear of each pair of a stream.
-    pub fn each(
+    /// Lets the desk hear of the pairs of a stream.
+    pub fn tell(
         &self,
         plan: &Plan,
         meter: &RefCell<Meter>,
-        pairs: &[Id],
-        mut event: impl FnMut(&mut Desk, Id, &mut dyn Sink),
+        event: impl FnOnce(&mut Desk, &mut dyn Sink),
     ) {
-        let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
-        for id in pairs {
-            event(&mut desk, *id, &mut sink);
-        }
+        event(&mut desk, &mut Counting { plan, meter });
         if desk.needs_tick() && !self.ticking.replace(true) {
             abi::set_tick_period(SOON);
         }

@@ -152,7 +152,8 @@ impl Stream {
             return Action::Stop;
         }
         if let Some(chunk) = self.chunk(Buffer::RequestBody, size) {
-            self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, sink));
+            let now = abi::now();
+            self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, now, sink));
         }
         let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
         if !self.pairs.is_empty() && (end_of_stream || self.gate.as_ref().is_some_and(is_whole)) {
@@ -232,8 +233,10 @@ impl Stream {
 
     fn request_complete(&mut self) {
         if self.collects() {
-            let live = live_cluster();
-            self.each_pair(|desk, id, sink| desk.request_complete(id, live.as_deref(), sink));
+            let (live, now) = (live_cluster(), abi::now());
+            self.tell(|desk, sink| {
+                desk.request_complete(&self.pairs, live.as_deref(), now, sink);
+            });
         }
     }
 
@@ -258,9 +261,13 @@ impl Stream {
         abi::buffer(buffer, size).ok()
     }
 
-    fn each_pair(&self, event: impl FnMut(&mut Desk, Id, &mut dyn Sink)) {
+    fn each_pair(&self, mut event: impl FnMut(&mut Desk, Id, &mut dyn Sink)) {
+        self.tell(|desk, sink| self.pairs.iter().for_each(|id| event(desk, *id, sink)));
+    }
+
+    fn tell(&self, event: impl FnOnce(&mut Desk, &mut dyn Sink)) {
         if let Some(gate) = self.gate.as_ref().filter(|_| !self.pairs.is_empty()) {
-            gate.shadowing.each(&gate.plan, &gate.meter, &self.pairs, event);
+            gate.shadowing.tell(&gate.plan, &gate.meter, event);
         }
     }
 }

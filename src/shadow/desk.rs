@@ -3,7 +3,7 @@
 //! Whoever drives it calls, for each pair, in any order that a proxy brings about:
 //!
 //! - [`Desk::request_chunk`] and, as soon as [`Desk::is_whole`] says so or the stream ends,
-//!   [`Desk::request_complete`];
+//!   [`Desk::request_complete`], for all pairs of the request at once;
 //! - [`Desk::live_head`], [`Desk::live_chunk`], [`Desk::live_trailers`] and [`Desk::live_complete`], or
 //!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
 //! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
@@ -205,6 +205,7 @@ impl Desk {
             shadow,
             stage: Stage::Receiving,
             began: now,
+            received: now,
             sent: 0,
             carried: None,
             serves: None,
@@ -214,6 +215,9 @@ impl Desk {
             opened.and_then(|open| self.pairs.insert(pair(open)).ok_or(Outcome::OverBudget));
         if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow)) {
             state.receiving = state.receiving.saturating_add(1);
+        }
+        if matches!(inserted, Err(Outcome::Uncomparable)) {
+            self.tell_of_stream(shadow, sink);
         }
         inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
     }

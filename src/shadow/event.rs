@@ -10,7 +10,8 @@ words! {
         Matched = "matched",
         /// Both answered, and the answers differ.
         Mismatched = "mismatched",
-        /// Both answered, but the answers cannot be read; or a stream of events was asked for.
+        /// Both answered, but the answers cannot be read; or a stream of events was asked for, and
+        /// the request was not copied.
         Uncomparable = "uncomparable",
         /// The live model gave no answer of its own, or a 5xx.
         LiveFailed = "live_failed",
@@ -37,8 +38,9 @@ pub trait Sink {
     fn outcome(&mut self, shadow: usize, outcome: Outcome);
     /// The answers differ in this way; each kind at most once for a pair.
     fn difference(&mut self, shadow: usize, kind: Kind);
-    /// How long both took, for a pair that was compared. The live time runs from the request's
-    /// headers, the shadow's from the dispatch of the copy, each to the end of the answer.
+    /// How long both took, for a pair that was compared. The live time runs from the last byte of the
+    /// request that came before the answer, the shadow's from the dispatch of the copy, each to the
+    /// end of the answer.
     fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64);
     /// The largest difference of two scores at the same place, in millionths, tolerated or not, for
     /// a pair whose values were compared.

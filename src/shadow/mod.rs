@@ -49,3 +49,4 @@ pub use event::{Outcome, Sink};
 pub use head::Head;
 pub use settings::{Credentials, Shadow, Shadows};
 pub use slab::Id;
+pub use stream::is_wanted;

@@ -19,6 +19,9 @@ pub struct Pair {
     pub stage: Stage,
     /// When the request began, in nanoseconds.
     pub began: u64,
+    /// When the last byte of the request came, or its end, before the live answer began, in
+    /// nanoseconds: since then the live model has had it.
+    pub received: u64,
     /// When the copy was handed out, in nanoseconds.
     pub sent: u64,
     /// The bytes of the copy, which the proxy holds from its dispatch until the shadow is done.
@@ -111,6 +114,13 @@ pub struct Stored {
 }
 
 impl Pair {
+    /// More of the request came, or its end.
+    pub fn receives(&mut self, now: u64) {
+        if self.open.as_ref().is_some_and(|open| open.live_head.is_none()) {
+            self.received = now;
+        }
+    }
+
     /// Since when, in nanoseconds, there is nothing to wait for but that a client sends its request,
     /// or takes an answer that has begun.
     pub fn waits_for_client_since(&self) -> Option<u64> {

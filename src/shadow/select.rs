@@ -4,7 +4,6 @@ use super::names::{MARK, folded};
 use super::path::Template;
 use super::sample::chosen;
 use super::settings::Shadows;
-use super::stream;
 use crate::config::types::SampleBy;
 use crate::request::Request;
 use crate::target::{Address, is_stream};
@@ -64,7 +63,6 @@ fn is_never_copied(request: &Request<'_>, is_copy: impl Fn(&[u8]) -> bool) -> bo
         || request.is_preflight()
         || request.headers().iter().any(|(name, value)| match *name {
             b":protocol" | b"upgrade" => true,
-            b"accept" => stream::is_accepted(value),
             name => *folded(name) == *MARK && is_copy(value),
         })
 }
@@ -125,7 +123,6 @@ mod tests {
             &[(&b":method"[..], &b"CONNECT"[..])][..],
             &[(b":protocol", b"websocket")],
             &[(b"upgrade", b"websocket")],
-            &[(b"accept", b"Text/Event-Stream")],
             &[(b":path", b"/inference.GRPCInferenceService/ModelStreamInfer")],
             &[(b":path", b"/v2/models/m/infer_stream?x")],
             &[(b":path", b"/v2/models/m/infer_stream/chat/completions")],

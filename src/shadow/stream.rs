@@ -1,7 +1,14 @@
 //! Which requests ask for a stream of events.
 
+use crate::request::Header;
+
+/// Whether these header lines ask for a stream of events.
+pub fn is_wanted(lines: &[Header<'_>]) -> bool {
+    lines.iter().any(|(name, value)| *name == b"accept" && is_accepted(value))
+}
+
 /// Whether an `accept` header asks for events (RFC 9110 §12.5.1): `q=0` says the reverse.
-pub fn is_accepted(accept: &[u8]) -> bool {
+fn is_accepted(accept: &[u8]) -> bool {
     accept.split(|c| *c == b',').any(|range| {
         let mut parts = range.split(|c| *c == b';').map(<[u8]>::trim_ascii);
         parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
@@ -64,13 +71,28 @@ fn string(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether the name of a member, as it is written, says `stream`: with escapes it does as well.
 fn is_stream(name: &[u8]) -> bool {
-    name == b"stream"
-        || (name.contains(&b'\\')
-            && name.len() <= "stream".len().saturating_mul("\\u0000".len())
-            && {
-                let quoted = [b"\"", name, b"\""].concat();
-                serde_json::from_slice::<String>(&quoted).is_ok_and(|name| name == "stream")
-            })
+    let mut rest = name;
+    let mut spelled = b"stream".iter();
+    spelled.all(|letter| take_letter(&mut rest, *letter)) && rest.is_empty()
+}
+
+/// Takes this letter from the front, as it is or as `\u` and its number: JSON has no other way to write one.
+fn take_letter(text: &mut &[u8], letter: u8) -> bool {
+    let after = match text {
+        [first, rest @ ..] if *first == letter => rest,
+        [b'\\', b'u', b'0', b'0', high, low, rest @ ..]
+            if [*high, *low].map(digit) == [Some(letter >> 4), Some(letter & 15)] =>
+        {
+            rest
+        }
+        _ => return false,
+    };
+    *text = after;
+    true
+}
+
+fn digit(hex: u8) -> Option<u8> {
+    char::from(hex).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -84,6 +106,12 @@ mod tests {
             (" \n{ \"model\" : \"m\" , \"stream\" : true , \"n\": 1}", true),
             (r#"{"messages":[{"role":"user","content":"}]\"{\\"}],"stream":true}"#, true),
             (r#"{"s\u0074ream":true}"#, true),
+            (r#"{"\u0073\u0074\u0072\u0065\u0061\u006d":true}"#, true),
+            (r#"{"strea\u006D":true}"#, true),
+            (r#"{"strea\u016d":true}"#, false),
+            (r#"{"strea\u006":true}"#, false),
+            (r#"{"strea\n":true}"#, false),
+            (r#"{"streamm":true}"#, false),
             (r#"{"stream":false,"stream":true}"#, true),
             (r#"{"stream":true,"stream":false}"#, false),
             (r#"{"stream":false}"#, false),

@@ -41,7 +41,7 @@ impl Desk {
     pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
         self.clock = now;
         let Some(pair) = self.pairs.get_mut(id) else { return };
-        let took = now.saturating_sub(pair.began);
+        let took = now.saturating_sub(pair.received);
         let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
         // What is known of gRPC may have come with the trailers.
         if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {

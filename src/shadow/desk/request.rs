@@ -6,8 +6,11 @@ use super::{Desk, Id, Outcome, Sink, Stage};
 
 impl Desk {
     /// More of the request's body.
-    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
-        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], now: u64, sink: &mut dyn Sink) {
+        self.clock = now;
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        pair.receives(now);
+        let shadow = pair.shadow;
         let appended = self.with_room(shadow, Some(id), sink, |desk| {
             let copy = desk.open(id).and_then(|open| open.copy.as_mut());
             copy.map_or(Ok(()), |copy| copy.body.append(chunk))
@@ -25,21 +28,49 @@ impl Desk {
         copy.is_some_and(|copy| copy.head.length == Some(copy.body.bytes().len()))
     }
 
-    /// The request is complete: the copy is queued, if there is room. `live` is the cluster that the
-    /// live model is reached by, where that is known.
+    /// The request is complete, whose pairs these are: the copies are queued, if there is room.
+    /// `live` is the cluster that the live model is reached by, where that is known.
     ///
     /// A copy for the live model itself waits until its answer is complete: many servers work on
     /// one request at a time, and some break a stream off as soon as another request comes.
-    pub fn request_complete(&mut self, id: Id, live: Option<&[u8]>, sink: &mut dyn Sink) {
+    pub fn request_complete(
+        &mut self,
+        ids: &[Id],
+        live: Option<&[u8]>,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
+        self.clock = now;
+        let receiving = |id: &Id| {
+            let pair = self.pairs.get(*id).filter(|pair| pair.stage == Stage::Receiving)?;
+            pair.open.as_ref()?.copy.as_ref()
+        };
+        // What is left to be copied is the same for each.
+        let body = ids.iter().find_map(receiving).map(|copy| copy.body.bytes());
+        let is_stream = body.is_some_and(stream::is_asked_for);
+        for id in ids {
+            self.received(*id, is_stream, live, now, sink);
+        }
+    }
+
+    fn received(
+        &mut self,
+        id: Id,
+        is_stream: bool,
+        live: Option<&[u8]>,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
         let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Receiving) else {
             return;
         };
+        pair.receives(now);
         let (Some(state), Some(rules), Some(open)) =
             (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow), &pair.open)
         else {
             return;
         };
-        if open.copy.as_ref().is_some_and(|copy| stream::is_asked_for(copy.body.bytes())) {
+        if is_stream {
             return self.leave_stream(id, sink);
         }
         state.receiving = state.receiving.saturating_sub(1);
@@ -74,6 +105,10 @@ impl Desk {
     pub(super) fn leave_stream(&mut self, id: Id, sink: &mut dyn Sink) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
         self.settle(id, Outcome::Uncomparable, sink);
+        self.tell_of_stream(shadow, sink);
+    }
+
+    pub(super) fn tell_of_stream(&mut self, shadow: usize, sink: &mut dyn Sink) {
         let text = "is not asked for streams of events: such requests are uncomparable";
         self.tell_once(Some(shadow), |told| &mut told.stream, self.clock, sink, text);
     }

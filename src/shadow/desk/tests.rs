@@ -71,8 +71,8 @@ impl Bench {
     /// A request with a complete body, not yet answered.
     fn request(&mut self) -> Id {
         let id = self.begin(0, &[]).unwrap();
-        self.desk.request_chunk(id, b"body", &mut self.seen);
-        self.desk.request_complete(id, None, &mut self.seen);
+        self.desk.request_chunk(id, b"body", self.now, &mut self.seen);
+        self.desk.request_complete(&[id], None, self.now, &mut self.seen);
         id
     }
 
@@ -198,7 +198,7 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
     let head = Head::of(&status("200"));
     bench.desk.live_head(id, &head, 0, &mut bench.seen);
     bench.desk.live_complete(id, 1, &mut bench.seen);
-    bench.desk.request_complete(id, None, &mut bench.seen);
+    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
     bench.desk.closed(id, &mut bench.seen);
     let token = bench.dispatch().unwrap();
     bench.answer(token, &status("200"), b"");
@@ -209,15 +209,15 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
 fn a_request_is_complete_with_all_announced_bytes() {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[(b"content-length", b"4")]).unwrap();
-    bench.desk.request_chunk(id, b"bo", &mut bench.seen);
+    bench.desk.request_chunk(id, b"bo", bench.now, &mut bench.seen);
     assert!(!bench.desk.is_whole(id));
-    bench.desk.request_chunk(id, b"dy", &mut bench.seen);
+    bench.desk.request_chunk(id, b"dy", bench.now, &mut bench.seen);
     assert!(bench.desk.is_whole(id));
-    bench.desk.request_complete(id, None, &mut bench.seen);
+    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
     bench.live(id, "200", b"[1]");
     let token = bench.dispatch().unwrap();
     // An end that comes later after all says nothing new.
-    bench.desk.request_complete(id, None, &mut bench.seen);
+    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
     assert_eq!(bench.dispatch(), None);
     bench.answer(token, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
@@ -290,15 +290,15 @@ fn limits_hold() {
     let mut bench = Bench::new();
     assert_eq!(bench.begin(0, &[(b"content-length", b"17")]), None);
     let id = bench.begin(0, &[(b"content-length", b"16")]).unwrap();
-    bench.desk.request_chunk(id, &[0; 16], &mut bench.seen);
-    bench.desk.request_chunk(id, &[0; 1], &mut bench.seen);
+    bench.desk.request_chunk(id, &[0; 16], bench.now, &mut bench.seen);
+    bench.desk.request_chunk(id, &[0; 1], bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes, [Outcome::TooLarge, Outcome::TooLarge]);
 
     bench.request();
     let late = bench.begin(0, &[]).unwrap();
     bench.request();
     assert_eq!(bench.begin(0, &[]), None, "two are under way");
-    bench.desk.request_complete(late, None, &mut bench.seen);
+    bench.desk.request_complete(&[late], None, bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[2..], [Outcome::OverBudget, Outcome::OverBudget]);
     let token = bench.dispatch().unwrap();
     let (body, body_len) = (&[b'x'; 64][..], 65);
@@ -307,9 +307,9 @@ fn limits_hold() {
     assert_eq!(bench.seen.outcomes[4..], [Outcome::TooLarge]);
 
     let id = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(id, &[0; 1000], &mut bench.seen);
+    bench.desk.request_chunk(id, &[0; 1000], bench.now, &mut bench.seen);
     let other = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(other, &[0; 1000], &mut bench.seen);
+    bench.desk.request_chunk(other, &[0; 1000], bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[5..], [Outcome::OverBudget]);
     bench.desk.drain(&mut bench.seen);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
@@ -370,7 +370,7 @@ fn with_baseline() -> (Bench, Vec<Id>) {
     });
     let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
     for id in &ids {
-        bench.desk.request_complete(*id, None, &mut bench.seen);
+        bench.desk.request_complete(&[*id], None, bench.now, &mut bench.seen);
     }
     let first = bench.desk.next(0, &mut bench.seen).unwrap();
     assert_eq!(bench.desk.call(first).unwrap().cluster, "ca");
@@ -473,8 +473,8 @@ fn copies_under_way_are_held() {
     let mut tokens = Vec::new();
     for _ in 0..16 {
         let Some(id) = bench.begin(1, &[]) else { continue };
-        bench.desk.request_chunk(id, &[0; 512], &mut bench.seen);
-        bench.desk.request_complete(id, None, &mut bench.seen);
+        bench.desk.request_chunk(id, &[0; 512], bench.now, &mut bench.seen);
+        bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
         tokens.extend(bench.dispatch());
     }
     let held = bench.desk.gauges(1).unwrap();
@@ -507,7 +507,7 @@ fn clients_that_wait_make_room() {
     let mut bench = Bench::new();
     let idle = |bench: &mut Bench| {
         let id = bench.begin(1, &[])?;
-        bench.desk.request_chunk(id, &[0; 200], &mut bench.seen);
+        bench.desk.request_chunk(id, &[0; 200], bench.now, &mut bench.seen);
         bench.desk.is_open(id).then_some(id)
     };
     let first: Vec<Id> = (0..8).filter_map(|_| idle(&mut bench)).collect();
@@ -517,7 +517,7 @@ fn clients_that_wait_make_room() {
     let id = idle(&mut bench).unwrap();
     assert!(!bench.desk.is_open(first[0]), "the one that waited longest");
     assert!(first[1..].iter().all(|id| bench.desk.is_open(*id)), "and no more than needed");
-    bench.desk.request_complete(id, None, &mut bench.seen);
+    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
     bench.answer(token, &status("200"), b"[1]");
@@ -536,7 +536,7 @@ fn clients_that_do_not_read_make_room() {
     let ids: Vec<Id> = (0..2)
         .map(|_| {
             let id = bench.begin(1, &[]).unwrap();
-            bench.desk.request_complete(id, None, &mut bench.seen);
+            bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
             let token = bench.dispatch().unwrap();
             bench.answer(token, &status("200"), &[b' '; 600]);
             bench.desk.live_head(id, &head, 0, &mut bench.seen);
@@ -546,7 +546,7 @@ fn clients_that_do_not_read_make_room() {
         .collect();
     bench.now = 1001 * MS;
     let id = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(id, &[0; 900], &mut bench.seen);
+    bench.desk.request_chunk(id, &[0; 900], bench.now, &mut bench.seen);
     assert!(bench.desk.is_open(id) && !bench.desk.is_open(ids[0]));
     bench.desk.drain(&mut bench.seen);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
@@ -579,7 +579,7 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
     for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
         let mut bench = Bench::new();
         let id = bench.begin(0, &[]).unwrap();
-        bench.desk.request_complete(id, live, &mut bench.seen);
+        bench.desk.request_complete(&[id], live, bench.now, &mut bench.seen);
         assert_eq!(bench.desk.needs_tick(), !waits, "{live:?}");
         bench.live(id, "200", b"[1]");
         let token = bench.dispatch().unwrap();
@@ -591,7 +591,7 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
     let mut bench = Bench::new();
     for outcome in [Outcome::LiveFailed, Outcome::Orphaned] {
         let id = bench.begin(0, &[]).unwrap();
-        bench.desk.request_complete(id, Some(b"ca"), &mut bench.seen);
+        bench.desk.request_complete(&[id], Some(b"ca"), bench.now, &mut bench.seen);
         match outcome {
             Outcome::LiveFailed => bench.live(id, "503", b""),
             _ => bench.desk.closed(id, &mut bench.seen),
@@ -603,15 +603,68 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
 }
 
 #[test]
+fn what_a_client_takes_to_send_its_request_is_not_the_live_models_time() {
+    // When the rest of the body comes, when the request ends, when the answer begins and ends; and
+    // what the live model took.
+    for (rest, end, begins, ends, took) in [
+        (2000, 2000, 2003, 2007, 7),
+        // The end of a stream in a frame of its own, and late.
+        (0, 2000, 2003, 2007, 7),
+        // An answer that does not wait for the whole request.
+        (2000, 3000, 1500, 3500, 3500),
+    ] {
+        let mut bench = Bench::new();
+        let id = bench.begin(0, &[]).unwrap();
+        let head = Head::of(&[(b":status", b"200"), JSON]);
+        let mut events = [(rest, 0), (end, 1), (begins, 2), (ends, 3)];
+        events.sort_by_key(|(at, _)| *at);
+        bench.desk.request_chunk(id, b"bo", 0, &mut bench.seen);
+        for (at, event) in events {
+            bench.now = at * MS;
+            match event {
+                0 => bench.desk.request_chunk(id, b"dy", bench.now, &mut bench.seen),
+                1 => bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen),
+                2 => bench.desk.live_head(id, &head, bench.now, &mut bench.seen),
+                _ => bench.desk.live_complete(id, bench.now, &mut bench.seen),
+            }
+        }
+        let token = bench.dispatch().unwrap();
+        bench.now += 5 * MS;
+        bench.answer(token, &status("200"), b"");
+        assert_eq!(bench.seen.latencies, [(took, 5)]);
+    }
+}
+
+#[test]
+fn all_copies_of_a_request_hear_at_once_that_it_asks_for_a_stream() {
+    let mut bench = Bench::new();
+    let ids = [0, 1, 1].map(|shadow| bench.begin(shadow, &[]).unwrap());
+    // One of them has lost its body before: the others have it.
+    bench.desk.request_chunk(ids[0], &[b' '; 17], bench.now, &mut bench.seen);
+    for id in &ids[1..] {
+        bench.desk.request_chunk(*id, br#"{"stream": true}"#, bench.now, &mut bench.seen);
+    }
+    bench.desk.request_complete(&ids, None, bench.now, &mut bench.seen);
+    let expected = [Outcome::TooLarge, Outcome::Uncomparable, Outcome::Uncomparable];
+    assert_eq!(bench.seen.outcomes, expected);
+    // Who only says so in `accept` is told of likewise.
+    let head = Err(Outcome::Uncomparable);
+    assert_eq!(bench.desk.begin(0, head, bench.now, &mut bench.seen), None);
+    assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Uncomparable));
+    assert_eq!(bench.seen.lines.len(), 2, "once for each shadow: {:?}", bench.seen.lines);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
 fn streams_are_not_asked_for_twice() {
     let mut bench = Bench::new();
     let asks = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(asks, br#"{"stream": true}"#, &mut bench.seen);
-    bench.desk.request_complete(asks, None, &mut bench.seen);
+    bench.desk.request_chunk(asks, br#"{"stream": true}"#, bench.now, &mut bench.seen);
+    bench.desk.request_complete(&[asks], None, bench.now, &mut bench.seen);
     // An answer that turns out to be a stream: its copy is withdrawn if that is still possible.
     let events = Head::of(&[(b":status", b"200"), (b"content-type", b"text/event-stream; x=y")]);
     let answered = bench.begin(1, &[]).unwrap();
-    bench.desk.request_complete(answered, None, &mut bench.seen);
+    bench.desk.request_complete(&[answered], None, bench.now, &mut bench.seen);
     bench.desk.live_head(answered, &events, 0, &mut bench.seen);
     assert_eq!(bench.dispatch(), None);
     assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
@@ -703,10 +756,10 @@ proptest! {
             match event {
                 Event::Begin(shadow) => ids.extend(bench.begin(shadow, &[])),
                 Event::Chunk(p, n) => if let Some(id) = pair(p) {
-                    bench.desk.request_chunk(id, &vec![b'x'; n.into()], seen);
+                    bench.desk.request_chunk(id, &vec![b'x'; n.into()], now, seen);
                 },
                 Event::Complete(p) => if let Some(id) = pair(p) {
-                    bench.desk.request_complete(id, None, seen);
+                    bench.desk.request_complete(&[id], None, now, seen);
                 },
                 Event::LiveHead(p, status) => if let Some(id) = pair(p) {
                     let head = Head::of(&[(b":status", status.as_bytes())]);

@@ -11,6 +11,8 @@ use testbed::stats::Stats;
 use testbed::tokens::Issuer;
 use testbed::upstream::Fault;
 use testbed::wait::until;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::site::{FRIENDLY, PREDICTIONS, Site, flower, open, predict, shadow};
 
@@ -505,6 +507,54 @@ async fn streams_are_not_copied() -> Result<()> {
     }
     site.settled(1.0).await?;
     assert!(site.retrained.received().is_empty());
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn who_accepts_a_stream_is_counted_and_not_copied() -> Result<()> {
+    let site = Site::start(open(shadow(json!({})))?).await?;
+    for n in 1..=3 {
+        let asks = predict().header("accept", "application/json, text/event-stream");
+        site.expect(asks, 200, "ndarray").await?;
+        let stats = site.settled(f64::from(n)).await?;
+        assert_eq!(outcomes(&stats, "uncomparable"), f64::from(n));
+    }
+    let log = site.gateway.envoy.logged("streams of events").await?;
+    assert_eq!(log.matches("streams of events").count(), 1, "{log}");
+    assert!(site.retrained.received().is_empty());
+    site.check_healthy().await
+}
+
+/// A client that takes its time to send a request does not make the live model slow, and so the shadow
+/// fast beside it.
+#[tokio::test]
+async fn what_a_client_takes_to_send_a_request_is_not_the_live_models_time() -> Result<()> {
+    const LIVE: &str = "modelgate_shadow_live_milliseconds";
+    let site = Site::with_same_shadow(open(shadow(json!({})))?).await?;
+    let body = flower().to_string();
+    let (begin, rest) = body.split_at(body.len() / 2);
+    let (length, size) = (format!("content-length: {}", body.len()), body.len());
+    // The rest of the body comes late, or only what says that there is no more of it.
+    for (framing, first, late) in [
+        (&*length, begin.to_owned(), rest.to_owned()),
+        ("transfer-encoding: chunked", format!("{size:x}\r\n{body}\r\n"), "0\r\n\r\n".into()),
+    ] {
+        let mut stream = TcpStream::connect(site.gateway.address).await?;
+        let head = format!(
+            "POST {FRIENDLY} HTTP/1.1\r\nhost: models.example.com\r\nconnection: close\r\n\
+             content-type: application/json\r\n{framing}\r\n\r\n{first}"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stream.write_all(late.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("ndarray"), "{answer}");
+    }
+    site.settled(2.0).await?;
+    let stats = site.counted(&format!("{LIVE}_count"), &[], 2.0).await?;
+    let within = stats.sum(&format!("{LIVE}_bucket"), &[("le", "1000")]);
+    assert_eq!(within, 2.0, "of the live model's answers took at most a second");
     site.check_healthy().await
 }
 
