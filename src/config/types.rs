@@ -526,12 +526,12 @@ settings! {
         values: Vec<String>,
         /// Members that name the answer and not the prediction, so that they differ between two answers of
         /// one model: `/id`, `/model_name` and `/model_version` of the Open Inference Protocol, `/meta` of
-        /// Seldon, `/id`, `/created`, `/model`, `/system_fingerprint` and `/usage` of OpenAI.
+        /// Seldon, `/id`, `/created`, `/model`, `/system_fingerprint`, `/usage` and such of OpenAI.
         volatile: Volatile = Volatile::Ignore,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,
-        /// The live model's cluster, which then gets a second copy: whatever differs between the live
-        /// model's two answers is noise. Empty: no second copy.
+        /// The live model's cluster, which then gets a second copy: what differs between the live model's
+        /// two answers excuses differences of that size. Empty: no second copy.
         baseline_cluster: String = String::new(),
         /// The path of that copy, a template as `path`; default: the path that goes upstream. Needed where
         /// the live model's route rewrites.

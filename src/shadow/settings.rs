@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::breaker;
-use super::compare::{Pointers, Rules, Tolerance};
+use super::compare::{Pointers, Rules, Tolerance, Volatile};
 use super::names::{AUTHORIZATION, Line, folded, is_name, is_secret, is_value, never_copied};
 use super::path::Template;
 use super::seal::Seal;
@@ -545,7 +545,7 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
             &path.field("values"),
             errors,
         ),
-        volatile: compare.volatile == types::Volatile::Ignore,
+        volatile: (compare.volatile == types::Volatile::Ignore).then(Volatile::default),
         max_differences: compare.max_differences,
         show_values: setting.log_values,
         max_bytes: setting.limits.response_bytes.0,

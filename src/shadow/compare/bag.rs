@@ -5,7 +5,7 @@
 use super::json::Json;
 use super::noise;
 use super::number::Number;
-use super::place::{Labels, Place, names_values};
+use super::place::{Labels, Place};
 use super::pointer::Step;
 use super::walk::{At, Walk, embedded};
 use crate::order;
@@ -21,10 +21,16 @@ struct Digest {
     reach: f64,
 }
 
-#[derive(Debug)]
-struct Entry {
-    index: usize,
-    digest: Digest,
+/// A value in both ways in which it may agree with another.
+#[derive(Debug, Clone, Copy)]
+struct Digests {
+    /// With whole numbers that are names: they have to be equal. So values agree that have such numbers
+    /// at the same places.
+    named: Digest,
+    /// With all numbers by their size: a name also agrees with a number with a fraction.
+    measured: Digest,
+    /// Where the names are.
+    names: u64,
 }
 
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -39,6 +45,47 @@ fn weight(seed: u64) -> f64 {
     0.5 + (seed >> 33) as f64 / (1u64 << 32) as f64
 }
 
+/// The shadow's values in the order of their digests.
+struct Candidates {
+    entries: Vec<(Digest, usize)>,
+    /// Behind entry `i` the first one that is free is `next[i]`, perhaps through others.
+    next: Vec<usize>,
+}
+
+impl Candidates {
+    fn new(digests: &[(usize, Digests)], by: fn(&Digests) -> Digest) -> Self {
+        let mut entries: Vec<_> = digests.iter().map(|(i, digests)| (by(digests), *i)).collect();
+        order::sort_by(&mut entries, |(a, i), (b, j)| {
+            a.hash.cmp(&b.hash).then(a.sum.total_cmp(&b.sum)).then(i.cmp(j))
+        });
+        let next = (0..=entries.len()).collect();
+        Self { entries, next }
+    }
+
+    /// The first entry that is free and near.
+    fn first(&mut self, near: &Digest) -> usize {
+        let low = near.sum - near.reach;
+        let lower = |(e, _): &(Digest, usize)| (e.hash, e.sum) < (near.hash, low);
+        free(&mut self.next, self.entries.partition_point(lower))
+    }
+
+    /// The value of this entry, if it is near.
+    fn get(&self, i: usize, near: &Digest) -> Option<usize> {
+        let (digest, index) = self.entries.get(i)?;
+        (digest.hash == near.hash && digest.sum - near.sum <= near.reach).then_some(*index)
+    }
+
+    fn after(&mut self, i: usize) -> usize {
+        free(&mut self.next, i.saturating_add(1))
+    }
+
+    fn take(&mut self, i: usize) {
+        if let Some(slot) = self.next.get_mut(i) {
+            *slot = i.saturating_add(1);
+        }
+    }
+}
+
 impl<'a> Walk<'_, 'a> {
     /// Each live value takes the first equal one that is left.
     pub(super) fn bags(
@@ -51,44 +98,54 @@ impl<'a> Walk<'_, 'a> {
         let before = self.steps.left();
         let a = self.digests(at, place, live);
         let b = self.digests(at, place, shadow);
+        self.steps.sort(b.len().saturating_mul(2), 0);
         // Values whose digests and sums are alike, and which differ, are compared in vain.
         let mut vain = before.saturating_sub(self.steps.left()).saturating_mul(4);
-        // Behind entry `i` the first one that is free is `next[i]`, perhaps through others.
-        let mut next: Vec<usize> = (0..=b.len()).collect();
-        let mut matched = (vec![false; live.len()], vec![false; shadow.len()]);
-        for Entry { index, digest } in &a {
-            let low = digest.sum - digest.reach;
-            let lower = |e: &Entry| (e.digest.hash, e.digest.sum) < (digest.hash, low);
-            let mut i = free(&mut next, b.partition_point(lower));
-            while let Some(entry) = b.get(i).filter(|e| {
-                e.digest.hash == digest.hash && e.digest.sum - digest.sum <= digest.reach
-            }) {
-                let (Some(x), Some(y)) = (live.get(*index), shadow.get(entry.index)) else { break };
-                let paid = self.steps.left();
-                if self.same(at, *index, place.element(), x, y) {
-                    if let Some(slot) = next.get_mut(i) {
-                        *slot = i.saturating_add(1);
-                    }
-                    for (matched, i) in [(&mut matched.0, *index), (&mut matched.1, entry.index)] {
-                        if let Some(slot) = matched.get_mut(i) {
-                            *slot = true;
+        let mut ways = [
+            Candidates::new(&b, |digests| digests.named),
+            Candidates::new(&b, |digests| digests.measured),
+        ];
+        let names = a.first().or(b.first()).map(|(_, digests)| digests.names);
+        let alike = a.iter().chain(&b).all(|(_, digests)| Some(digests.names) == names);
+        let mut partners = (vec![false; live.len()], vec![false; shadow.len()]);
+        for (index, digests) in &a {
+            for (near, way) in [digests.named, digests.measured].iter().zip(&mut ways) {
+                let mut i = way.first(near);
+                while let Some(other) = way.get(i, near) {
+                    let (Some(x), Some(y)) = (live.get(*index), shadow.get(other)) else { break };
+                    let paid = self.steps.left();
+                    if partners.1.get(other) == Some(&true) {
+                        way.take(i);
+                    } else if self.same(at, *index, place.element(), x, y) {
+                        way.take(i);
+                        for (partners, i) in [(&mut partners.0, *index), (&mut partners.1, other)] {
+                            if let Some(slot) = partners.get_mut(i) {
+                                *slot = true;
+                            }
                         }
+                        break;
                     }
+                    vain = vain.saturating_sub(paid.saturating_sub(self.steps.left()));
+                    if vain == 0 {
+                        return self.steps.give_up();
+                    }
+                    i = way.after(i);
+                }
+                if alike || partners.0.get(*index) == Some(&true) {
                     break;
                 }
-                vain = vain.saturating_sub(paid.saturating_sub(self.steps.left()));
-                if vain == 0 {
-                    return self.steps.give_up();
-                }
-                i = free(&mut next, i.saturating_add(1));
             }
         }
-        for (i, (value, matched)) in live.iter().zip(matched.0).enumerate() {
+        if partners.0.contains(&false) || partners.1.contains(&false) {
+            // What else is in it may be in other places each time.
+            self.report.unsettle(self.place);
+        }
+        for (i, (value, matched)) in live.iter().zip(partners.0).enumerate() {
             if !matched {
                 self.missing(at, Step::Index(i), value);
             }
         }
-        for (i, (value, matched)) in shadow.iter().zip(matched.1).enumerate() {
+        for (i, (value, matched)) in shadow.iter().zip(partners.1).enumerate() {
             if !matched {
                 self.extra(at, Step::Index(i), value);
             }
@@ -111,39 +168,37 @@ impl<'a> Walk<'_, 'a> {
         std::mem::replace(&mut self.report, report).kinds.is_empty()
     }
 
-    /// In the order of hash, sum and index.
-    fn digests(&mut self, at: At, place: Place, values: &[Json<'_>]) -> Vec<Entry> {
-        let mut entries = Vec::new();
+    fn digests(&mut self, at: At, place: Place, values: &[Json<'_>]) -> Vec<(usize, Digests)> {
+        let mut digests = Vec::new();
         for (index, value) in values.iter().enumerate() {
             // Where an index is ignored or named, the place counts and not the value alone.
             let Some(at) = self.follow(at, Step::Index(index)) else { continue };
-            entries.push(Entry { index, digest: self.digest(at, place.element(), value, 1) });
+            digests.push((index, self.digest(at, place.element(), value, 1)));
         }
-        self.steps.sort(entries.len(), 0);
-        order::sort_by(&mut entries, |a, b| {
-            let by_sum = a.digest.sum.total_cmp(&b.digest.sum);
-            a.digest.hash.cmp(&b.digest.hash).then(by_sum).then(a.index.cmp(&b.index))
-        });
-        entries
+        digests
     }
 
-    /// The digest of a value at this place. What [`Walk::pair`] finds equal has the same hash, and sums
-    /// within reach. `seed` stands for the way from the list to the value.
-    fn digest(&mut self, at: At, place: Place, value: &Json<'_>, seed: u64) -> Digest {
-        let mut all = Digest { hash: seed, sum: 0.0, reach: 0.0 };
+    /// The digests of a value at this place. What [`Walk::pair`] finds equal has the same hash in one of
+    /// the two ways, and sums within reach. `seed` stands for the way from the list to the value.
+    fn digest(&mut self, at: At, place: Place, value: &Json<'_>, seed: u64) -> Digests {
+        let mut all = Digests::of(seed);
         if !self.steps.take(1) {
             return all;
         }
         match value {
-            Json::Null => all.hash = mix(seed, 1),
-            Json::Bool(set) => all.hash = mix(seed, 2 + u64::from(*set)),
-            Json::Number(number) => self.number(&mut all, *number, seed),
+            Json::Null => all = Digests::of(mix(seed, 1)),
+            Json::Bool(set) => all = Digests::of(mix(seed, 2 + u64::from(*set))),
+            Json::Number(number) => {
+                let exact = place.is_exact(at.values, *number, self.rules.tolerance.absolute);
+                all = self.number(*number, exact, seed);
+            }
             Json::String(text) => {
                 self.steps.take(text.len() / 32);
                 let predicts = matches!(place, Place::Predictions { .. });
                 let written = matches!(place, Place::Predictions { labels: Labels::Written, .. });
-                if let Some(number) = Number::fraction(text).filter(|_| written) {
-                    self.number(&mut all, number, mix(seed, 4));
+                let number = Number::fraction(text, self.steps).filter(|_| written);
+                if let Some(number) = number {
+                    all = self.number(number, false, mix(seed, 4));
                 } else if predicts
                     && !self.embedded
                     && let Some(inner) = embedded(text, self.steps)
@@ -152,14 +207,17 @@ impl<'a> Walk<'_, 'a> {
                     all = self.digest(at, Place::PREDICTION, &inner, mix(seed, 5));
                     self.embedded = false;
                 } else {
-                    all.hash = mix(seed, noise::Place::WHOLE.step(Step::Name(text)).bits());
+                    let text = noise::Place::WHOLE.step(Step::Name(text)).bits();
+                    all = Digests::of(mix(seed, text));
                 }
             }
             // Flat and nested data are the same: they are compared, not put in order.
-            Json::Array(_) if matches!(place, Place::Flat { .. }) => all.hash = mix(seed, 6),
+            Json::Array(_) if matches!(place, Place::Flat { .. }) => {
+                all = Digests::of(mix(seed, 6))
+            }
             Json::Array(items) => {
                 let bag = self.rules.unordered.ends(at.unordered);
-                all.hash = mix(seed, 7);
+                all = Digests::of(mix(seed, 7));
                 for (i, item) in items.iter().enumerate() {
                     let Some(at) = self.follow(at, Step::Index(i)) else { continue };
                     let seed = mix(seed, if bag { 0 } else { i as u64 });
@@ -167,11 +225,11 @@ impl<'a> Walk<'_, 'a> {
                 }
             }
             Json::Object(members) => {
-                all.hash = mix(seed, 8);
+                all = Digests::of(mix(seed, 8));
                 for (name, value) in members {
                     self.steps.take(name.len() / 32);
                     let Some(mut at) = self.follow(at, Step::Name(name)) else { continue };
-                    at.values |= matches!(place, Place::Predictions { .. }) && names_values(name);
+                    at.values |= place.names_values(name, value);
                     let seed = mix(seed, noise::Place::WHOLE.step(Step::Name(name)).bits());
                     all.add(self.digest(at, place.member(name, value), value, seed));
                 }
@@ -180,21 +238,45 @@ impl<'a> Walk<'_, 'a> {
         all
     }
 
-    fn number(&mut self, all: &mut Digest, number: Number<'_>, seed: u64) {
+    /// `exact`: no other whole number agrees with it.
+    fn number(&mut self, number: Number<'_>, exact: bool, seed: u64) -> Digests {
         self.steps.take(number.len() / 32);
         let value = number.value();
         if !value.is_finite() {
             // Equal to itself alone.
-            all.hash = mix(seed, 10 + u64::from(value.is_nan()) + 2 * u64::from(value > 0.0));
-            return;
+            let kind = 10 + u64::from(value.is_nan()) + 2 * u64::from(value > 0.0);
+            return Digests::of(mix(seed, kind));
         }
-        all.hash = mix(seed, 14);
+        let mut all = Digests::of(mix(seed, 14));
         // Larger ones are alike here; sums of them stay finite.
         let value = value.clamp(-1e300, 1e300);
         let weight = weight(seed);
-        all.sum = value * weight;
+        all.measured.sum = value * weight;
         // A sum of doubles is not exact.
-        all.reach = (self.rules.tolerance.reach(value) + value.abs() * 1e-9).min(2e300) * weight;
+        let reach = self.rules.tolerance.reach(value) + value.abs() * 1e-9;
+        all.measured.reach = reach.min(2e300) * weight;
+        match number.whole().filter(|_| exact) {
+            Some(whole) => {
+                let whole = mix(whole as u64, (whole >> 64) as u64);
+                all.named.hash = mix(all.named.hash, whole);
+                all.names = seed;
+            }
+            None => all.named = all.measured,
+        }
+        all
+    }
+}
+
+impl Digests {
+    fn of(hash: u64) -> Self {
+        let digest = Digest { hash, sum: 0.0, reach: 0.0 };
+        Self { named: digest, measured: digest, names: 0 }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.named.add(other.named);
+        self.measured.add(other.measured);
+        self.names = self.names.wrapping_add(other.names);
     }
 }
 

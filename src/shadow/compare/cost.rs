@@ -121,6 +121,24 @@ fn shapes() -> Vec<Shape> {
                 format!("{{\"predictions\":{}}}", digits(2)),
             )
         }),
+        one("digits that lie between two doubles", |n| {
+            let digits = |end| {
+                let text = format!("9007199254740993.{}{end}", "0".repeat(20));
+                list(0, n / 38, |_| text.clone())
+            };
+            json(
+                format!("{{\"predictions\":[{}]}}", digits(1)),
+                format!("{{\"predictions\":[{}]}}", digits(2)),
+            )
+        }),
+        noisy("members that the shadow has more", |n| {
+            let extra = list(0, n / 8, |i| format!("{i}.5"));
+            json("{\"a\":1}".to_owned(), format!("{{\"a\":1,\"b\":{extra}}}"))
+        }),
+        bag("ids of which none is the same", |n| {
+            let bag = |m: usize| list(0, n / 20, |i| ((1 << 60) + 2 * i + m).to_string());
+            json(format!("{{\"bag\":{}}}", bag(0)), format!("{{\"bag\":{}}}", bag(1)))
+        }),
         one("JSON in strings", |n| {
             let text = |v| format!("\"[{}{v}]\"", "0,".repeat(n / 2));
             json(format!("[{}]", text(1)), format!("[{}]", text(2)))
@@ -207,7 +225,7 @@ impl Shape {
             message: self.message,
             noise: self.noise.then(|| {
                 let mut noise = Noise::default();
-                noise.add(Place::WHOLE.step(pointer::Step::Name(b"a")), Kind::Value);
+                noise.add(Place::WHOLE.step(pointer::Step::Name(b"a")), Kind::Value, Seen::By(1.0));
                 Rc::new(noise)
             }),
             is_baseline: false,

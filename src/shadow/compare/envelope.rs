@@ -2,62 +2,134 @@
 //! there by nature. Whose answer it is is known by its other members.
 
 use super::json::{Json, Members};
+use super::place::{member, text};
+use super::pointer::Pointers;
 
-/// The names of such members.
-type Volatile = &'static [&'static [u8]];
-
-/// Open Inference Protocol: the id of the request, and the name under which the model was asked.
-const INFERENCE: Volatile = &[b"id", b"model_name", b"model_version"];
-
-/// Seldon v1: tags, metrics and the images on the way.
-const SELDON: Volatile = &[b"meta"];
-
-/// OpenAI: chat, completions, embeddings, responses, rerank and score.
-const OPENAI: Volatile = &[b"id", b"created", b"system_fingerprint", b"model", b"usage"];
-
-/// Refusals of a model that is not there name it.
-const REFUSAL: Volatile = &[b"error"];
-
-/// What does not count at the top of these two answers. `not_found`: both have that status.
-pub fn volatile(live: &Members<'_>, shadow: &Members<'_>, not_found: bool) -> Volatile {
-    let (live, shadow) = (of(live, not_found), of(shadow, not_found));
-    if live == shadow { live } else { &[] }
+/// A form of answers, by the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    /// Open Inference Protocol.
+    Inference,
+    /// Seldon v1, with a prediction.
+    Seldon,
+    /// Seldon v1, with nothing but `meta`, whose tags may be what the model has to say.
+    SeldonMeta,
+    /// OpenAI: chat, completions, embeddings, responses, rerank, score and classify.
+    OpenAi,
+    /// A refusal of a model that is not there, which names it.
+    Refusal,
 }
 
-fn of(members: &Members<'_>, not_found: bool) -> Volatile {
-    let find = |name: &[u8]| {
-        let i = members.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-        members.get(i).map(|(_, value)| value)
+impl Envelope {
+    const ALL: [(Self, &[&str]); 5] = [
+        // The id of the request, and the name under which the model was asked.
+        (Self::Inference, &["/id", "/model_name", "/model_version"]),
+        // Tags, metrics and the images on the way.
+        (Self::Seldon, &["/meta"]),
+        (Self::SeldonMeta, &["/meta/puid", "/meta/requestPath", "/meta/routing", "/meta/metrics"]),
+        (
+            Self::OpenAi,
+            &[
+                "/id",
+                "/created",
+                "/created_at",
+                "/completed_at",
+                "/system_fingerprint",
+                "/model",
+                "/usage",
+                "/choices/*/message/tool_calls/*/id",
+                "/output/*/id",
+                "/output/*/call_id",
+            ],
+        ),
+        (Self::Refusal, &["/error", "/message"]),
+    ];
+}
+
+/// What is left out of each form of answers.
+#[derive(Debug, PartialEq)]
+pub struct Volatile {
+    forms: Vec<(Envelope, Pointers)>,
+    none: Pointers,
+}
+
+impl Default for Volatile {
+    fn default() -> Self {
+        let forms = Envelope::ALL.map(|(form, pointers)| (form, Pointers::of(pointers)));
+        Self { forms: forms.into(), none: Pointers::default() }
+    }
+}
+
+impl Volatile {
+    /// What does not count in these two answers. `not_found`: both have that status.
+    pub fn of(&self, live: &Json<'_>, shadow: &Json<'_>, not_found: bool) -> &Pointers {
+        let (live, shadow) = (form(live, not_found), form(shadow, not_found));
+        let known = self.forms.iter().find(|(form, _)| Some(*form) == live && live == shadow);
+        known.map_or(&self.none, |(_, pointers)| pointers)
+    }
+}
+
+fn form(answer: &Json<'_>, not_found: bool) -> Option<Envelope> {
+    let Json::Object(members) = answer else { return None };
+    let find = |name| member(answer, name);
+    let is_text = |name| text(answer, name).is_some();
+    let list = |name| match find(name) {
+        Some(Json::Array(items)) => Some(items.as_slice()),
+        _ => None,
     };
-    let is_list = |name| matches!(find(name), Some(Json::Array(_)));
-    let is_object = |name| matches!(find(name), Some(Json::Object(_)));
-    let is_text = |name| matches!(find(name), Some(Json::String(_)));
-    let has = |name| find(name).is_some();
+    // Objects all of them, and at least one.
+    let are = |name, is: fn(&Json<'_>) -> bool| {
+        list(name).is_some_and(|items| !items.is_empty() && items.iter().all(is))
+    };
+    if not_found && is_refusal(answer, members) {
+        return Some(Envelope::Refusal);
+    }
+    let is_output =
+        |item: &Json<'_>| text(item, b"name").is_some() && text(item, b"datatype").is_some();
     let only = |names: &[&[u8]]| members.iter().all(|(name, _)| names.contains(&&**name));
-    if not_found && is_text(b"error") && members.len() == 1 {
-        return REFUSAL;
+    let inference: &[&[u8]] = &[b"id", b"model_name", b"model_version", b"parameters", b"outputs"];
+    if are(b"outputs", is_output) || is_text(b"model_name") && only(inference) {
+        return Some(Envelope::Inference);
     }
-    let inference: &[&[u8]] = &[b"id", b"model_name", b"model_version", b"parameters"];
-    if is_list(b"outputs") || is_text(b"model_name") && only(inference) {
-        return INFERENCE;
-    }
-    let lists = is_list(b"choices") || is_list(b"data") || is_list(b"output");
-    if is_text(b"object") && lists
-        || is_list(b"choices")
-        || is_list(b"results") && has(b"id") && is_text(b"model")
-    {
-        return OPENAI;
-    }
-    let content: &[&[u8]] = &[b"binData", b"customData", b"jsonData", b"strData"];
-    let is_seldon = match find(b"data") {
-        Some(Json::Object(data)) => data
-            .iter()
-            .any(|(name, _)| matches!(&**name, b"names" | b"ndarray" | b"tensor" | b"tftensor")),
+    let of_openai = match text(answer, b"object") {
+        Some(b"chat.completion" | b"text_completion") => list(b"choices").is_some(),
+        Some(b"response") => list(b"output").is_some(),
+        Some(b"list") => are(b"data", is_indexed),
         Some(_) => false,
         None => {
-            content.iter().any(|name| has(name))
-                || is_object(b"meta") && only(&[b"meta", b"status"])
+            are(b"choices", |item| matches!(item, Json::Object(_)))
+                || is_text(b"model")
+                    && are(b"results", |item| member(item, b"relevance_score").is_some())
         }
     };
-    if is_seldon { SELDON } else { &[] }
+    if of_openai {
+        return Some(Envelope::OpenAi);
+    }
+    let content: &[&[u8]] = &[b"binData", b"customData", b"jsonData", b"strData"];
+    let is_data = |name: &[u8]| matches!(name, b"names" | b"ndarray" | b"tensor" | b"tftensor");
+    match find(b"data") {
+        Some(Json::Object(data)) if data.iter().any(|(name, _)| is_data(name)) => {
+            Some(Envelope::Seldon)
+        }
+        Some(_) => None,
+        None if content.iter().any(|name| find(name).is_some()) => Some(Envelope::Seldon),
+        None => (matches!(find(b"meta"), Some(Json::Object(_))) && only(&[b"meta", b"status"]))
+            .then_some(Envelope::SeldonMeta),
+    }
+}
+
+/// `{"error": "..."}` of most servers, `{"error": {"message": "..."}}` of OpenAI, and vLLM's form of it
+/// with the same members at the top.
+fn is_refusal(answer: &Json<'_>, members: &Members<'_>) -> bool {
+    match member(answer, b"error") {
+        Some(Json::String(_)) => members.len() == 1,
+        Some(error @ Json::Object(_)) => members.len() == 1 && text(error, b"message").is_some(),
+        _ => text(answer, b"object") == Some(b"error"),
+    }
+}
+
+/// Whether this is one of the items of a list as OpenAI answers it.
+pub fn is_indexed(item: &Json<'_>) -> bool {
+    matches!(member(item, b"index"), Some(Json::Number(_)))
+        || matches!(member(item, b"embedding"), Some(Json::Array(_) | Json::String(_)))
 }

@@ -35,6 +35,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 pub use encoding::Encoding;
+pub use envelope::Volatile;
 pub use message::Message;
 pub use noise::Noise;
 pub use number::Tolerance;
@@ -43,7 +44,8 @@ pub use report::{Difference, Kind, Report, escaped};
 
 use super::head::Head;
 use json::{Json, Unread};
-use noise::Place;
+use noise::{Place, Seen};
+use report::Found;
 use steps::Steps;
 
 /// How answers are compared.
@@ -57,8 +59,8 @@ pub struct Rules {
     pub unordered: Pointers,
     /// Whose numbers are values: no scores of classes, and no labels.
     pub values: Pointers,
-    /// Whether members that name the answer and not the prediction are left out.
-    pub volatile: bool,
+    /// Members that name the answer and not the prediction, if they are left out.
+    pub volatile: Option<Volatile>,
     /// How many differences are described.
     pub max_differences: u32,
     /// Whether values are described.
@@ -75,7 +77,7 @@ pub enum Verdict {
     /// They differ.
     Mismatched(Report),
     /// They cannot be read, for this reason.
-    Uncomparable(&'static str),
+    Uncomparable(Cow<'static, str>),
 }
 
 /// The verdict on a pair, and how far its scores are apart.
@@ -123,14 +125,15 @@ impl Rules {
         about: &About,
         steps: &mut Steps,
     ) -> Comparison {
-        let unknown = |reason| Comparison {
+        let unknown = |reason: Cow<'static, str>| Comparison {
             verdict: Verdict::Uncomparable(reason),
             moved: None,
             noise: None,
         };
         match self.report(live, shadow, about, steps) {
-            Ok(report) if report.kinds.is_empty() && report.hidden => {
-                unknown("they differ where the live model's own two answers do as a whole")
+            Ok(Report { kinds, unsettled: Some(path), .. }) if kinds.is_empty() => {
+                let at = if path.is_empty() { String::new() } else { format!(" at {path},") };
+                unknown(format!("they differ{at} where the live model differs from itself").into())
             }
             Ok(mut report) => Comparison {
                 moved: report.moved,
@@ -140,7 +143,7 @@ impl Rules {
                     false => Verdict::Mismatched(report),
                 },
             },
-            Err(reason) => unknown(reason),
+            Err(reason) => unknown(reason.into()),
         }
     }
 
@@ -279,7 +282,8 @@ impl Rules {
         values: Option<(&[u8], &[u8])>,
     ) {
         let hidden = report.hides(Place::WHOLE);
-        report.add(kind, Place::WHOLE, hidden, self.max_differences, &mut || Difference {
+        let found = Found { kind, place: Place::WHOLE, seen: Seen::Unsettled, hidden };
+        report.add(found, self.max_differences, &mut || Difference {
             kind,
             path: path.clone(),
             magnitude: None,

@@ -1,5 +1,6 @@
 //! What a place in an answer means, by the protocols.
 
+use super::envelope::is_indexed;
 use super::json::Json;
 use super::number::{Measure, Number};
 use super::report::Kind;
@@ -67,19 +68,39 @@ impl Place {
     /// The place of a member of the object at this place.
     pub fn member(self, name: &[u8], value: &Json<'_>) -> Self {
         match (self, name) {
+            // OpenAI's embeddings, scores and classes; and what its kind of servers ranks.
+            (Self::Document, b"data" | b"results") if are_indexed(value) => Self::PREDICTIONS,
             (Self::Document, b"data") => Self::Data,
             (Self::Document, b"outputs") => Self::Outputs,
             (Self::Document, b"predictions" | b"jsonData" | b"strData")
             | (Self::Data, b"ndarray") => Self::PREDICTIONS,
             (Self::Data, b"tensor") => Self::Tensor { columns: columns(value) },
             (Self::Tensor { .. } | Self::Output { .. }, b"shape") => Self::Shape,
-            (Self::Tensor { columns }, b"values") => Self::Flat { columns, labels: Labels::Text },
+            (Self::Tensor { columns }, b"values") => {
+                Self::Flat { columns, labels: Labels::Written }
+            }
             (Self::Output { columns, labels }, b"data") => Self::Flat { columns, labels },
             // The column format of TensorFlow, a list for each output.
             (Self::Outputs, _) => Self::PREDICTIONS,
+            // In base64.
+            (Self::Predictions { .. }, b"embedding") if matches!(value, Json::String(_)) => {
+                Self::Plain
+            }
             (Self::Predictions { labels, .. }, _) => Self::Predictions { nested: true, labels },
             _ => Self::Plain,
         }
+    }
+
+    /// Whether the numbers here are values by this name of theirs. An integer type says otherwise, and
+    /// a single number is no coordinate.
+    pub fn names_values(self, name: &[u8], value: &Json<'_>) -> bool {
+        let labels = match self {
+            Self::Output { labels, .. } | Self::Predictions { labels, .. } => labels,
+            _ => return false,
+        };
+        labels != Labels::All
+            && matches!(value, Json::Array(_) | Json::Object(_))
+            && names_values(name)
     }
 
     /// The place of an element of the list at this place.
@@ -124,6 +145,16 @@ impl Place {
         }
     }
 
+    /// Whether this number stands for itself alone here, however near others are. `absolute`: the
+    /// tolerance.
+    pub fn is_exact(self, values: bool, number: Number<'_>, absolute: f64) -> bool {
+        match self.measure(values, number, number).1 {
+            Measure::Exact => true,
+            Measure::Counted => number.is_whole() && absolute < 1.0,
+            Measure::Measured => false,
+        }
+    }
+
     /// What a difference of two scalars that are neither numbers nor text is here.
     pub fn kind(self, live: &Json<'_>, shadow: &Json<'_>) -> Kind {
         match (self, live, shadow) {
@@ -134,10 +165,24 @@ impl Place {
     }
 }
 
-/// Whether what is called so holds coordinates: no decision, whichever of them is the largest.
-pub fn names_values(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    [&b"box"[..], b"boxes", b"embedding", b"embeddings"].iter().any(|end| name.ends_with(end))
+/// Whether what is called so holds coordinates: no decision, whichever of them is the largest. The last
+/// word of the name says so, whatever parts the words.
+fn names_values(name: &[u8]) -> bool {
+    let words = name.iter().rposition(|c| !c.is_ascii_alphanumeric());
+    let last = name.get(words.map_or(0, |i| i.saturating_add(1))..).unwrap_or_default();
+    // `boundingBox`: the word begins with the last capital behind a small letter.
+    let humps = last.windows(2).rposition(|pair| match pair {
+        [before, letter] => !before.is_ascii_uppercase() && letter.is_ascii_uppercase(),
+        _ => false,
+    });
+    let last = last.get(humps.map_or(0, |i| i.saturating_add(1))..).unwrap_or_default();
+    [&b"box"[..], b"boxes", b"bbox", b"bboxes", b"embedding", b"embeddings"]
+        .iter()
+        .any(|word| last.eq_ignore_ascii_case(word))
+}
+
+fn are_indexed(list: &Json<'_>) -> bool {
+    matches!(list, Json::Array(items) if !items.is_empty() && items.iter().all(is_indexed))
 }
 
 /// A member of an object.

@@ -48,6 +48,11 @@ impl Pointers {
         Self(read.collect())
     }
 
+    /// Of texts that are known to be pointers.
+    pub fn of(texts: &[&str]) -> Self {
+        Self(texts.iter().filter_map(|text| tokens(text)).collect())
+    }
+
     /// At the document itself.
     pub fn start(&self) -> Followed {
         let alive = self.0.iter().enumerate().fold(0, |bits, (i, _)| bits | bit(i));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::json::Json;
-use super::noise::{Noise, Place};
+use super::noise::{Excuse, Noise, Place, Seen};
 use super::pointer::Step;
 use crate::config::read::words;
 
@@ -61,7 +61,21 @@ pub struct Report {
     pub known: Option<Rc<Noise>>,
     /// Where differences were, if that is asked for.
     pub places: Option<Noise>,
-    /// Whether there are differences where the live model does not agree with itself as a whole.
+    /// The first place, as a JSON pointer, where there is no saying whether they differ: the live model
+    /// does not agree with itself there.
+    pub unsettled: Option<String>,
+}
+
+/// A difference as noise sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Which way.
+    pub kind: Kind,
+    /// Where.
+    pub place: Place,
+    /// How.
+    pub seen: Seen,
+    /// Whether noise of a whole answer or list lies over the place.
     pub hidden: bool,
 }
 
@@ -82,30 +96,30 @@ impl Report {
         self.known.as_ref().is_some_and(|noise| noise.hides(place))
     }
 
-    /// Whether a difference of this kind is noise there.
-    pub fn covers(&self, place: Place, kind: Kind) -> bool {
-        self.known.as_ref().is_some_and(|noise| noise.covers(place, kind))
+    /// Takes note of a place below which the live model does not agree with itself, if that is asked for.
+    pub fn unsettle(&mut self, place: Place) {
+        if let Some(places) = &mut self.places {
+            places.add(place, Kind::Shape, Seen::Unsettled);
+        }
     }
 
     /// Takes note of a difference that is no noise; describes it while there are fewer than `max`.
-    /// `hidden`: the noise of a whole answer or list lies over the place.
-    pub fn add(
-        &mut self,
-        kind: Kind,
-        place: Place,
-        hidden: bool,
-        max: u32,
-        describe: &mut dyn FnMut() -> Difference,
-    ) {
+    pub fn add(&mut self, found: Found, max: u32, describe: &mut dyn FnMut() -> Difference) {
+        let Found { kind, place, seen, hidden } = found;
         if let Some(places) = &mut self.places {
-            places.add(place, kind);
+            places.add(place, kind, seen);
         }
-        if hidden {
-            self.hidden = true;
-            return;
-        }
-        if self.covers(place, kind) {
-            return;
+        let excuse =
+            self.known.as_ref().map_or(Excuse::None, |noise| noise.excuse(place, kind, seen));
+        match excuse {
+            Excuse::Full => return,
+            Excuse::None if !hidden => {}
+            Excuse::None | Excuse::Unknown => {
+                if self.unsettled.is_none() {
+                    self.unsettled = Some(describe().path);
+                }
+                return;
+            }
         }
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);

@@ -55,6 +55,56 @@ fn labels_are_names_and_have_no_tolerance() {
         (tf("[1, 1]"), tf("[0, 2]"), "class at /predictions/0 by 1; class at /predictions/1 by 1"),
         (seldon("[1,0]"), seldon("[0,0]"), "class at /data/ndarray/0 by 1"),
         (seldon("[[1]]"), seldon("[[2]]"), "class at /data/ndarray/0/0 by 1"),
+        // Rows that hold labels beside scores, as detectors and recommenders write them.
+        (tf("[[1234567,0.93]]"), tf("[[1234568,0.93]]"), "class at /predictions/0/0 by 1"),
+        (tf("[[1234567,0.93]]"), tf("[[1234567,0.90]]"), "score at /predictions/0/1 by 0.03"),
+        (
+            tf("[[null,1234567,0.93]]"),
+            tf("[[null,1234568,0.93]]"),
+            "class at /predictions/0/1 by 1",
+        ),
+        (
+            tf("[[10.5,20.5,30.5,40.5,0.9,4]]"),
+            tf("[[10.5,20.5,30.5,40.5,0.9,5]]"),
+            "class at /predictions/0/5 by 1",
+        ),
+        (
+            tf("[[40.5,40.50000001,0.9,1234567]]"),
+            tf("[[40.50000001,40.5,0.9,1234568]]"),
+            "class at /predictions/0/3 by 1",
+        ),
+        (tf("[[0.5,0.5],[7,0.5]]"), tf("[[0.5,0.5],[8,0.5]]"), "class at /predictions/1/0 by 1"),
+        // Probabilities, one of which is written short.
+        (tf("[[0,0.3,0.7]]"), tf("[[0,0.7,0.3]]"), "class at /predictions/0/1 by 0.4"),
+        (
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[1234567,2]}}}"#.into(),
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[1234568,2]}}}"#.into(),
+            "class at /data/tensor/values/0 by 1",
+        ),
+        (
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[0.1,0.9]}}}"#.into(),
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[0.9,0.1]}}}"#.into(),
+            "class at /data/tensor/values/0 by 0.8",
+        ),
+        // Boxes by name: a word of its own, with coordinates, of a type that has fractions.
+        (
+            tf(r#"[{"checkbox":[1234567]}]"#),
+            tf(r#"[{"checkbox":[1234568]}]"#),
+            "class at /predictions/0/checkbox/0 by 1",
+        ),
+        (
+            tf(r#"[{"box":1234567}]"#),
+            tf(r#"[{"box":1234568}]"#),
+            "class at /predictions/0/box by 1",
+        ),
+        (
+            r#"{"outputs":[{"name":"boxes","datatype":"INT64","shape":[1],"data":[1234567]}]}"#
+                .into(),
+            r#"{"outputs":[{"name":"boxes","datatype":"INT64","shape":[1],"data":[1234568]}]}"#
+                .into(),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (tf(r#"[{"boundingBox":[1234567]}]"#), tf(r#"[{"boundingBox":[1234568]}]"#), ""),
         // Floats are written with a fraction.
         (tf("[1.0]"), tf("[2.0]"), "score at /predictions/0 by 1"),
         (tf("[1.0]"), tf("[1]"), ""),
@@ -81,6 +131,12 @@ fn labels_are_names_and_have_no_tolerance() {
         assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
         assert_eq!(line(&within(1e-9), &live, &shadow), expected, "{live} {shadow}");
     }
+    // JSON in a text that is more than is read is no other label.
+    let deep = |v: &str| tf(&format!("[\"{}{v}{}\"]", "[".repeat(70), "]".repeat(70)));
+    assert_eq!(
+        line(&plain(), &deep("1"), &deep("2")),
+        "uncomparable: they take too long to compare"
+    );
     // No absolute tolerance excuses another label, either.
     assert_eq!(line(&within(5.0), &tf("[1]"), &tf("[2]")), "class at /predictions/0 by 1");
     // Elsewhere a whole number is an amount, but a part of a large one is another amount.
@@ -313,7 +369,7 @@ fn what_differs_by_nature_does_not_count() {
             r#"{{"id":"{id}","object":"chat.completion","created":{created},"model":"{id}.gguf","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}}}}],"usage":{{"total_tokens":{created}}}}}"#
         )
     };
-    let compare = Rules { volatile: false, ..plain() };
+    let compare = Rules { volatile: None, ..plain() };
     for (live, shadow, expected, all) in [
         (mlserver("feefa652", "iris"), mlserver("833fa7e0", "iris-v2"), "", "value at /id; value at /model_name"),
         (
@@ -349,7 +405,51 @@ fn what_differs_by_nature_does_not_count() {
             "",
             "value at /id",
         ),
+        (
+            r#"{"id":"a","object":"response","created_at":1,"model":"m","output":[{"id":"x","type":"function_call","call_id":"c1","name":"f","arguments":"{}"}]}"#.into(),
+            r#"{"id":"b","object":"response","created_at":2,"model":"n","output":[{"id":"y","type":"function_call","call_id":"c2","name":"f","arguments":"{}"}]}"#.into(),
+            "",
+            "value at /created_at by 1; value at /id; value at /model; value at /output/0/call_id; value at /output/0/id",
+        ),
+        (
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"tool_calls":[{"id":"y","type":"function","function":{"name":"g","arguments":"{}"}}]}}]}"#.into(),
+            "value at /choices/0/message/tool_calls/0/function/name",
+            "value at /choices/0/message/tool_calls/0/function/name; value at /choices/0/message/tool_calls/0/id",
+        ),
+        (
+            r#"{"id":"a","object":"list","created":1,"model":"m","data":[{"index":0,"label":"cat","probs":[0.9,0.1],"num_classes":2}],"usage":{"total_tokens":1}}"#.into(),
+            r#"{"id":"b","object":"list","created":2,"model":"n","data":[{"index":0,"label":"dog","probs":[0.1,0.9],"num_classes":2}],"usage":{"total_tokens":1}}"#.into(),
+            "class at /data/0/label; class at /data/0/probs/0 by 0.8",
+            "value at /created by 1; class at /data/0/label; class at /data/0/probs/0 by 0.8; value at /id; value at /model",
+        ),
+        // Tags may be all that a model has to say.
+        (
+            r#"{"meta":{"puid":"a","tags":{"class":"cat"}}}"#.into(),
+            r#"{"meta":{"puid":"b","tags":{"class":"dog"}}}"#.into(),
+            "value at /meta/tags/class",
+            "value at /meta/puid; value at /meta/tags/class",
+        ),
         // No answer of these protocols.
+        (r#"{"id":"cat","outputs":[1]}"#.into(), r#"{"id":"dog","outputs":[1]}"#.into(), "value at /id", "value at /id"),
+        (
+            r#"{"model_name":"cat","outputs":[{"name":"o"}],"n":1}"#.into(),
+            r#"{"model_name":"dog","outputs":[{"name":"o"}],"n":1}"#.into(),
+            "value at /model_name",
+            "value at /model_name",
+        ),
+        (
+            r#"{"object":"car","model":"a","data":[1]}"#.into(),
+            r#"{"object":"car","model":"b","data":[1]}"#.into(),
+            "value at /model",
+            "value at /model",
+        ),
+        (
+            r#"{"results":[],"model":"a","id":"x"}"#.into(),
+            r#"{"results":[],"model":"b","id":"x"}"#.into(),
+            "value at /model",
+            "value at /model",
+        ),
         (r#"{"id":"a","answer":1}"#.into(), r#"{"id":"b","answer":1}"#.into(), "value at /id", "value at /id"),
         (r#"{"meta":1,"data":[1]}"#.into(), r#"{"meta":2,"data":[1]}"#.into(), "value at /meta by 1", "value at /meta by 1"),
         (r#"{"predictions":[1],"model":"a"}"#.into(), r#"{"predictions":[1],"model":"b"}"#.into(), "value at /model", "value at /model"),
@@ -372,6 +472,22 @@ fn what_differs_by_nature_does_not_count() {
     };
     assert_eq!(refused("404", "nope-v2"), "");
     assert_eq!(refused("400", "nope-v2"), "value at /error");
+    let of_openai = |status: &str, form: &str| {
+        let head = head(status, "application/json");
+        let (live, shadow) = (form.replace('$', "nope"), form.replace('$', "nope-v2"));
+        shown(&plain().compare(
+            Whole { head: &head, body: live.as_bytes() },
+            Whole { head: &head, body: shadow.as_bytes() },
+            &About::default(),
+        ))
+    };
+    for (form, at) in [
+        (r#"{"error":{"message":"The model `$` does not exist.","code":404}}"#, "/error/message"),
+        (r#"{"object":"error","message":"The model `$` does not exist.","code":404}"#, "/message"),
+    ] {
+        assert_eq!(of_openai("404", form), "", "{form}");
+        assert_eq!(of_openai("400", form), format!("value at {at}"), "{form}");
+    }
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {
@@ -404,7 +520,7 @@ fn mlservers_raw_messages_are_read() {
         format!("0a016d120276{version}{output}3210{scores}")
     };
     let live = answer("31", output, scores);
-    let compare = Rules { volatile: false, ..plain() };
+    let compare = Rules { volatile: None, ..plain() };
     assert_eq!(message(&plain(), &live, &answer("32", output, scores)), "");
     assert_eq!(message(&compare, &live, &answer("32", output, scores)), "value at /model_version");
     assert_eq!(
@@ -630,7 +746,7 @@ fn beside(rules: &Rules, live: Answer<'_>, again: Answer<'_>, shadow: Answer<'_>
 #[test]
 fn a_baseline_never_says_yes_to_anything() {
     const JSON: &str = "application/json";
-    let unknown = "uncomparable: they differ where the live model's own two answers do as a whole";
+    let unknown = "uncomparable: they differ where the live model differs from itself";
     let live = ("200", JSON, r#"{"predictions":[[0.1,0.9]]}"#);
     let overloaded = ("503", JSON, r#"{"error":"overloaded"}"#);
     for status in ["500", "404"] {
@@ -641,7 +757,7 @@ fn a_baseline_never_says_yes_to_anything() {
     // Nobody knows what else is noise.
     assert_eq!(
         beside(&plain(), live, overloaded, ("200", JSON, r#"{"predictions":[[0.9,0.1]]}"#)),
-        unknown
+        "uncomparable: they differ at /predictions/0/0, where the live model differs from itself"
     );
     // A rewrite that copies do not follow.
     let chat = ("200", JSON, r#"{"choices":[]}"#);
@@ -650,7 +766,10 @@ fn a_baseline_never_says_yes_to_anything() {
     // Another media type, other bytes.
     let text = |text: &'static str| ("200", "text/plain", text);
     assert_eq!(beside(&plain(), live, text("a"), text("b")), unknown);
-    assert_eq!(beside(&plain(), text("a"), text("b"), text("c")), unknown);
+    assert_eq!(
+        beside(&plain(), text("a"), text("b"), text("c")),
+        "uncomparable: they differ at byte 0, where the live model differs from itself"
+    );
     assert_eq!(beside(&plain(), text("a"), text("b"), text("a")), "");
     // Events of a stream.
     let events = |text: &'static str| ("200", "text/event-stream", text);
@@ -662,6 +781,9 @@ fn a_baseline_never_says_yes_to_anything() {
     );
     assert!(streams.starts_with("uncomparable"), "{streams}");
     // Lists of another length.
+    let unknown_at = |path: &str| {
+        format!("uncomparable: they differ at {path}, where the live model differs from itself")
+    };
     let (b, c) = (r#"{"box":[1,2],"class":"cat"}"#, r#"{"box":[900,900],"class":"dog"}"#);
     let answer =
         |items: &[&str], more: &str| format!(r#"{{"predictions":[{}]{more}}}"#, items.join(","));
@@ -669,10 +791,13 @@ fn a_baseline_never_says_yes_to_anything() {
     let ok = |text: &'static str| ("200", JSON, text);
     let leaked = |text: String| ok(Box::leak(text.into_boxed_str()));
     let (two, three) = (leaked(two), leaked(three));
-    assert_eq!(beside(&plain(), two, three, leaked(answer(&[c; 7], ""))), unknown);
+    assert_eq!(
+        beside(&plain(), two, three, leaked(answer(&[c; 7], ""))),
+        unknown_at("/predictions")
+    );
     assert_eq!(
         beside(&plain(), two, three, leaked(answer(&[c; 2], ""))),
-        unknown,
+        unknown_at("/predictions/0/box/0"),
         "below the list"
     );
     assert_eq!(beside(&plain(), two, three, two), "");
@@ -686,30 +811,116 @@ fn a_baseline_never_says_yes_to_anything() {
         ok(r#"{"a":1,"b":{"c":1}}"#),
         ok(r#"{"a":1,"b":{"d":2}}"#),
     );
-    assert_eq!(other, unknown);
+    assert_eq!(other, unknown_at("/b"));
     other = beside(&plain(), ok("1.5"), ok("2.5"), ok("900.5"));
     assert_eq!(other, unknown);
-    // Noise at a place of its own is left out, as ever.
-    other = beside(
-        &plain(),
-        ok(r#"{"a":1.5,"t":1.5}"#),
-        ok(r#"{"a":1.5,"t":2.5}"#),
-        ok(r#"{"a":1.5,"t":3.5}"#),
-    );
-    assert_eq!(other, "");
-    other = beside(
-        &plain(),
-        ok(r#"{"a":1.5,"t":1.5}"#),
-        ok(r#"{"a":1.5,"t":2.5}"#),
-        ok(r#"{"a":2.5,"t":3.5}"#),
-    );
-    assert_eq!(other, "value at /a by 1");
+    // Noise at a place of its own is left out if it is as large.
+    for (live, again, shadow, expected) in [
+        (r#"{"a":1.5,"t":1.5}"#, r#"{"a":1.5,"t":2.5}"#, r#"{"a":1.5,"t":3.5}"#, ""),
+        (
+            r#"{"a":1.5,"t":1.5}"#,
+            r#"{"a":1.5,"t":2.5}"#,
+            r#"{"a":2.5,"t":3.5}"#,
+            "value at /a by 1",
+        ),
+        (
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.001]]}"#,
+            r#"{"predictions":[[99.998]]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.001]]}"#,
+            r#"{"predictions":[[100.01]]}"#,
+            "?/predictions/0/0",
+        ),
+        (
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.001]]}"#,
+            r#"{"predictions":[[5000.0]]}"#,
+            "score at /predictions/0/0 by 4900",
+        ),
+        (
+            r#"{"predictions":[[0.5,0.5001]]}"#,
+            r#"{"predictions":[[0.5001,0.5]]}"#,
+            r#"{"predictions":[[0.50005,0.5]]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":[[0.5,0.5001]]}"#,
+            r#"{"predictions":[[0.5001,0.5]]}"#,
+            r#"{"predictions":[[0.9,0.1]]}"#,
+            "class at /predictions/0/1 by 0.4001",
+        ),
+        // A label is one that the live model gave, or there is no saying.
+        (
+            r#"{"predictions":["cat"]}"#,
+            r#"{"predictions":["dog"]}"#,
+            r#"{"predictions":["dog"]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":["cat"]}"#,
+            r#"{"predictions":["dog"]}"#,
+            r#"{"predictions":["cow"]}"#,
+            "?/predictions/0",
+        ),
+        (r#"{"predictions":[3]}"#, r#"{"predictions":[7]}"#, r#"{"predictions":[7]}"#, ""),
+        (
+            r#"{"predictions":[3]}"#,
+            r#"{"predictions":[7]}"#,
+            r#"{"predictions":[5]}"#,
+            "?/predictions/0",
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"hello"}}]}"#,
+            r#"{"choices":[{"message":{"content":"hi"}}]}"#,
+            r#"{"choices":[{"message":{"content":"bye"}}]}"#,
+            "?/choices/0/message/content",
+        ),
+        (r#"{"a":true}"#, r#"{"a":false}"#, r#"{"a":false}"#, ""),
+        (r#"{"a":true}"#, r#"{"a":null}"#, r#"{"a":false}"#, "?/a"),
+        // Members that are there each second time.
+        (r#"{"a":1}"#, r#"{"a":1,"label":"cat"}"#, r#"{"a":1,"label":"cat"}"#, ""),
+        (r#"{"a":1}"#, r#"{"a":1,"label":"cat"}"#, r#"{"a":1,"label":"dog"}"#, "?/label"),
+        (r#"{"a":1}"#, r#"{"a":1,"b":{"c":[1]}}"#, r#"{"a":1,"b":{"c":[1]}}"#, ""),
+        (r#"{"a":1,"label":"cat"}"#, r#"{"a":1}"#, r#"{"a":1}"#, ""),
+        (r#"{"a":1,"label":"cat"}"#, r#"{"a":1}"#, r#"{"a":1,"label":"dog"}"#, "?/label"),
+        // Another kind of difference at the same place.
+        (r#"{"a":"x"}"#, r#"{"a":"y"}"#, r#"{"a":["y"]}"#, "shape at /a"),
+    ] {
+        let found = beside(&plain(), ok(live), ok(again), ok(shadow));
+        let expected = match expected.strip_prefix('?') {
+            Some(at) => format!(
+                "uncomparable: they differ at {at}, where the live model differs from itself"
+            ),
+            None => expected.to_owned(),
+        };
+        assert_eq!(found, expected, "{live} {again} {shadow}");
+    }
+    let bag = Rules { unordered: values(&["/bag"]), ..plain() };
+    for (again, shadow, expected) in [
+        (r#"{"bag":[2,1]}"#, r#"{"bag":[2,1]}"#, ""),
+        (r#"{"bag":[2,1]}"#, r#"{"bag":[2,3]}"#, "missing at /bag/0; extra at /bag/1"),
+        (
+            r#"{"bag":[1,7]}"#,
+            r#"{"bag":[9,1]}"#,
+            "uncomparable: they differ at /bag/0, where the live model differs from itself",
+        ),
+    ] {
+        assert_eq!(
+            beside(&bag, ok(r#"{"bag":[1,2]}"#), ok(again), ok(shadow)),
+            expected,
+            "{shadow}"
+        );
+    }
     // Binary tensors with an id of their own: the class is seen.
     let tail = |a: f64, b: f64| [a.to_le_bytes(), b.to_le_bytes()].concat();
     let with = |id: &str, tail: &[u8]| binary(&tensors(id, &[("FP64", 16)]), tail);
     let (x, y, z) =
         (with("a", &tail(0.1, 0.9)), with("b", &tail(0.1, 0.9)), with("c", &tail(0.9, 0.1)));
-    for rules in [plain(), Rules { volatile: false, ..plain() }] {
+    for rules in [plain(), Rules { volatile: None, ..plain() }] {
         let whole = |answer: &'static (Head, Vec<u8>)| Whole { head: &answer.0, body: &answer.1 };
         let [x, y, z] =
             [x.clone(), y.clone(), z.clone()].map(|answer| whole(Box::leak(Box::new(answer))));

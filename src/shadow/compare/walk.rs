@@ -15,13 +15,12 @@
 use std::collections::BTreeMap;
 
 use super::Rules;
-use super::envelope;
-use super::json::{self, Json, Members};
-use super::noise;
+use super::json::{self, Json, Members, Unread};
+use super::noise::{self, Seen};
 use super::number::{Apart, Measure, Number, are_probabilities};
-use super::place::{Labels, Place, names_values, text};
-use super::pointer::{Followed, Step};
-use super::report::{Difference, Kind, Report, brief, pointer};
+use super::place::{Labels, Place, text};
+use super::pointer::{Followed, Pointers, Step};
+use super::report::{Difference, Found, Kind, Report, brief, pointer};
 use super::steps::Steps;
 
 /// What the differences of two documents are; `None` if looking at them all is too much work and
@@ -34,15 +33,21 @@ pub fn compare<'a>(
     report: Report,
     steps: &mut Steps,
 ) -> Option<Report> {
+    let none = Pointers::default();
+    let volatile = match &rules.volatile {
+        Some(volatile) => volatile.of(live, shadow, not_found),
+        None => &none,
+    };
     let at = At {
         ignore: rules.ignore.start(),
+        volatile: volatile.start(),
         unordered: rules.unordered.start(),
         of_values: rules.values.start(),
         values: rules.values.ends(rules.values.start()),
     };
     let mut walk = Walk {
         rules,
-        not_found,
+        volatile,
         hidden: report.hides(noise::Place::WHOLE),
         report: report.unmoved(),
         path: Vec::new(),
@@ -60,6 +65,7 @@ pub fn compare<'a>(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     ignore: Followed,
+    volatile: Followed,
     pub(super) unordered: Followed,
     of_values: Followed,
     /// Whether numbers are neither scores of classes nor labels.
@@ -69,11 +75,12 @@ pub(super) struct At {
 #[derive(Debug)]
 pub(super) struct Walk<'r, 'a> {
     pub(super) rules: &'r Rules,
-    not_found: bool,
+    /// What does not count in answers of this form.
+    volatile: &'r Pointers,
     pub(super) report: Report,
     path: Vec<Step<'a>>,
     /// The end of the path, if that matters.
-    place: noise::Place,
+    pub(super) place: noise::Place,
     pub(super) steps: &'r mut Steps,
     /// Only whether there is a difference is asked.
     pub(super) quiet: bool,
@@ -131,7 +138,21 @@ impl<'a> Walk<'_, 'a> {
             self.report.moved(by);
         }
         if differ {
-            self.found(kind, Some(by), Some(live), Some(shadow));
+            let seen = match measure {
+                Measure::Exact => self.seen(Some(shadow)),
+                Measure::Counted | Measure::Measured => Seen::By(by),
+            };
+            self.found_at(self.place, kind, (Some(by), seen), Some(live), Some(shadow));
+        }
+    }
+
+    /// A value as noise sees it.
+    fn seen(&mut self, shadow: Option<&Json<'_>>) -> Seen {
+        match shadow {
+            Some(value) if self.report.wants_places() => {
+                Seen::Other(noise::digest(value, self.steps))
+            }
+            _ => Seen::Other(0),
         }
     }
 
@@ -145,7 +166,8 @@ impl<'a> Walk<'_, 'a> {
         shadow: &Json<'_>,
     ) {
         if labels == Labels::Written
-            && let Some(numbers) = Number::fraction(a).zip(Number::fraction(b))
+            && let Some(numbers) =
+                Number::fraction(a, self.steps).zip(Number::fraction(b, self.steps))
         {
             return self.numbers(Kind::Score, Measure::Measured, numbers, live, shadow);
         }
@@ -156,7 +178,7 @@ impl<'a> Walk<'_, 'a> {
             self.steps.take(self.path.len());
             let mut inner = Walk {
                 rules: self.rules,
-                not_found: false,
+                volatile: self.volatile,
                 report: std::mem::take(&mut self.report),
                 path: self.path.clone(),
                 place: self.place,
@@ -169,7 +191,9 @@ impl<'a> Walk<'_, 'a> {
             self.report = inner.report;
             return;
         }
-        self.found(Kind::Class, None, Some(live), Some(shadow));
+        if !self.steps.is_spent() {
+            self.found(Kind::Class, None, Some(live), Some(shadow));
+        }
     }
 
     /// Where the pointers are one step down; `None` where that is ignored.
@@ -177,11 +201,13 @@ impl<'a> Walk<'_, 'a> {
         let of_values = self.rules.values.follow(at.of_values, step);
         let at = At {
             ignore: self.rules.ignore.follow(at.ignore, step),
+            volatile: self.volatile.follow(at.volatile, step),
             unordered: self.rules.unordered.follow(at.unordered, step),
             of_values,
             values: at.values || self.rules.values.ends(of_values),
         };
-        (!self.rules.ignore.ends(at.ignore)).then_some(at)
+        let ignored = self.rules.ignore.ends(at.ignore) || self.volatile.ends(at.volatile);
+        (!ignored).then_some(at)
     }
 
     /// One step down, unless what lies there is ignored.
@@ -217,13 +243,7 @@ impl<'a> Walk<'_, 'a> {
 
     pub(super) fn extra(&mut self, at: At, step: Step<'a>, shadow: &'a Json<'a>) {
         self.steps.take(1);
-        self.down(at, step, |walk, _| {
-            // That something is there is noise; what is in it was never compared.
-            if matches!(shadow, Json::Array(_) | Json::Object(_)) {
-                walk.hidden |= walk.report.covers(walk.place, Kind::Extra);
-            }
-            walk.found(Kind::Extra, None, None, Some(shadow));
-        });
+        self.down(at, step, |walk, _| walk.found(Kind::Extra, None, None, Some(shadow)));
     }
 
     fn objects(&mut self, at: At, place: Place, live: &'a Members<'a>, shadow: &'a Members<'a>) {
@@ -231,21 +251,9 @@ impl<'a> Walk<'_, 'a> {
         if predicts && self.probabilities_by_name(at, live, shadow) {
             return;
         }
-        let volatile = match place {
-            Place::Document if self.rules.volatile => {
-                envelope::volatile(live, shadow, self.not_found)
-            }
-            _ => &[],
-        };
         let (mut a, mut b) = (live.iter().peekable(), shadow.iter().peekable());
         loop {
             match (a.peek(), b.peek()) {
-                (Some((name, _)), _) if volatile.contains(&&**name) => {
-                    a.next();
-                }
-                (_, Some((name, _))) if volatile.contains(&&**name) => {
-                    b.next();
-                }
                 (Some((name, value)), other) if other.is_none_or(|(o, _)| name < o) => {
                     self.missing(at, Step::Name(name), value);
                     a.next();
@@ -257,7 +265,7 @@ impl<'a> Walk<'_, 'a> {
                 (Some((name, x)), Some((_, y))) => {
                     let member = place.member(name, x);
                     self.down(at, Step::Name(name), |walk, mut at| {
-                        at.values |= predicts && names_values(name);
+                        at.values |= place.names_values(name, x);
                         walk.pair(at, member, x, y);
                     });
                     a.next();
@@ -313,7 +321,8 @@ impl<'a> Walk<'_, 'a> {
     fn lists(&mut self, at: At, place: Place, (live, shadow): (usize, usize), pair: Pairs<'_, 'a>) {
         if live != shadow {
             let by = live.abs_diff(shadow) as f64;
-            return self.describe(self.place, Kind::Shape, Some(by), &mut || {
+            let apart = (Some(by), Seen::Unsettled);
+            return self.describe(self.place, Kind::Shape, apart, &mut || {
                 (format!("{live} values"), format!("{shadow} values"))
             });
         }
@@ -336,19 +345,19 @@ impl<'a> Walk<'_, 'a> {
         let rows = columns > 1
             && !all_labels
             && live.is_multiple_of(columns)
-            && self.is_row(at, live, pair, unsure)
-            && !(written && self.all_whole(live, pair));
+            && self.is_row(at, live, pair, unsure);
+        let columns = if rows { columns } else { live };
         let mut first = 0;
         while first < live {
-            if rows {
-                self.row(columns, &|i| pair(first.saturating_add(i)));
-                first = first.saturating_add(columns);
-                continue;
+            let row: Pairs<'_, 'a> = &|i| pair(first.saturating_add(i));
+            if rows && !(written && self.has_labels(columns, row)) {
+                self.row(columns, row);
+            } else {
+                for (step, a, b) in (0..columns).filter_map(row) {
+                    self.down(at, step, |walk, at| walk.pair(at, place.element(), a, b));
+                }
             }
-            if let Some((step, a, b)) = pair(first) {
-                self.down(at, step, |walk, at| walk.pair(at, place.element(), a, b));
-            }
-            first = first.saturating_add(1);
+            first = first.saturating_add(columns);
         }
     }
 
@@ -362,16 +371,16 @@ impl<'a> Walk<'_, 'a> {
         if !(0..len).all(is_one) {
             return false;
         }
-        let all = || (0..len).filter_map(|i| numbers(pair(i)?));
-        // `null` is written for no probability that is one.
-        !unsure
-            || are_probabilities(all().map(|p| p.0.value()))
-                && are_probabilities(all().map(|p| p.1.value()))
-                && all().any(|(a, b)| !(a.is_whole() && b.is_whole()))
+        !unsure || probabilities(len, pair)
     }
 
-    fn all_whole(&self, len: usize, pair: Pairs<'_, 'a>) -> bool {
-        (0..len).filter_map(|i| numbers(pair(i)?)).all(|(a, b)| a.is_whole() && b.is_whole())
+    /// Whether there are labels in a row of numbers whose types are not told: such a row holds no
+    /// scores, or not only scores.
+    fn has_labels(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
+        self.steps.take(len);
+        let is_label =
+            |i| pair(i).and_then(numbers).is_some_and(|(a, b)| a.is_whole() && b.is_whole());
+        (0..len).any(is_label) && !probabilities(len, pair)
     }
 
     fn row(&mut self, len: usize, pair: Pairs<'_, 'a>) {
@@ -382,7 +391,7 @@ impl<'a> Walk<'_, 'a> {
         if !self.steps.take(len.saturating_add(bytes / 32)) {
             return;
         }
-        let none = (Number::NULL, Number::NULL);
+        let none = (Number::Null, Number::Null);
         let row = self.rules.tolerance.row(len, &|i| pair(i).and_then(numbers).unwrap_or(none));
         self.report.moved(row.moved);
         if !(row.decides_otherwise || row.differ) {
@@ -395,7 +404,7 @@ impl<'a> Walk<'_, 'a> {
         let place = self.place;
         self.pop(before);
         let before = self.push(step);
-        self.found_at(place, kind, Some(row.by), Some(a), Some(b));
+        self.found_at(place, kind, (Some(row.by), Seen::By(row.by)), Some(a), Some(b));
         self.pop(before);
     }
 
@@ -411,9 +420,10 @@ impl<'a> Walk<'_, 'a> {
             let name = text(output, b"name").unwrap_or_default();
             match names.remove(name).and_then(|j| shadow.get(j)) {
                 Some(other) => {
+                    let place = Place::output(output);
                     self.down(at, Step::Index(i), |walk, mut at| {
-                        at.values |= names_values(name);
-                        walk.pair(at, Place::output(output), output, other);
+                        at.values |= place.names_values(name, output);
+                        walk.pair(at, place, output, other);
                     });
                 }
                 None => self.missing(at, Step::Index(i), output),
@@ -451,30 +461,32 @@ impl<'a> Walk<'_, 'a> {
         live: Option<&Json<'_>>,
         shadow: Option<&Json<'_>>,
     ) {
-        self.found_at(self.place, kind, magnitude, live, shadow);
+        let seen = self.seen(shadow);
+        self.found_at(self.place, kind, (magnitude, seen), live, shadow);
     }
 
     fn found_at(
         &mut self,
         place: noise::Place,
         kind: Kind,
-        magnitude: Option<f64>,
+        apart: (Option<f64>, Seen),
         live: Option<&Json<'_>>,
         shadow: Option<&Json<'_>>,
     ) {
         let show = |value: Option<&Json<'_>>| value.map_or_else(|| "nothing".into(), brief);
-        self.describe(place, kind, magnitude, &mut || (show(live), show(shadow)));
+        self.describe(place, kind, apart, &mut || (show(live), show(shadow)));
     }
 
     fn describe(
         &mut self,
         place: noise::Place,
         kind: Kind,
-        magnitude: Option<f64>,
+        (magnitude, seen): (Option<f64>, Seen),
         values: &mut dyn FnMut() -> (String, String),
     ) {
         let max = if self.quiet { 0 } else { self.rules.max_differences };
-        self.report.add(kind, place, self.hidden, max, &mut || Difference {
+        let found = Found { kind, place, seen, hidden: self.hidden };
+        self.report.add(found, max, &mut || Difference {
             kind,
             path: pointer(&self.path),
             magnitude,
@@ -492,13 +504,30 @@ fn numbers<'a>(
     Number::of(live).zip(Number::of(shadow))
 }
 
+/// Whether these are the probabilities of one decision in both answers, and not written as labels are.
+/// `null` is written for no probability that is one.
+fn probabilities(len: usize, pair: Pairs<'_, '_>) -> bool {
+    let all = || (0..len).filter_map(|i| numbers(pair(i)?));
+    are_probabilities(all().map(|p| p.0.value()))
+        && are_probabilities(all().map(|p| p.1.value()))
+        && all().any(|(a, b)| !(a.is_whole() && b.is_whole()))
+}
+
 /// A list or an object in the text of a string, as some runtimes write their predictions.
 pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>> {
     let text = text.trim_ascii();
     if !matches!(text, [b'{', .., b'}'] | [b'[', .., b']']) {
         return None;
     }
-    json::read(text, steps).ok()
+    match json::read(text, steps) {
+        Ok(value) => Some(value),
+        Err(Unread::Malformed) => None,
+        // What it holds is not known: it is no other label for that.
+        Err(Unread::TooComplex) => {
+            steps.give_up();
+            None
+        }
+    }
 }
 
 fn is_nested(values: &[Json<'_>]) -> bool {
