@@ -222,8 +222,9 @@ impl Plan {
             Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
         let preflight = !bypassed && request.is_preflight();
+        let mut accepted = None;
         let path = if bypassed {
-            self.authenticator.strip(request, &mut decision.edits)
+            self.authenticator.strip(request, None, None, &mut decision.edits)
         } else if preflight {
             None
         } else {
@@ -246,6 +247,7 @@ impl Plan {
                     return Ok(());
                 }
             }
+            accepted = result.rule;
             result.path
         };
 
@@ -273,9 +275,7 @@ impl Plan {
         }
         decision.effects = authorization.effects;
         if decision.answer.is_some() {
-            if preflight {
-                self.hide_tokens(request, &mut decision.edits);
-            }
+            self.hide_tokens(request, &mut decision.edits);
             return Ok(());
         }
         if bypassed {
@@ -283,10 +283,11 @@ impl Plan {
         }
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
-        // Policies have seen a preflight's credentials, as in Istio; the model does not.
-        let path = match preflight {
-            true => self.authenticator.strip(request, &mut decision.edits),
-            false => path,
+        // Policies have seen what nobody read, as in Istio: a preflight's credentials, and those beside the
+        // ones that were accepted. The model does not.
+        let path = match bypassed {
+            true => path,
+            false => self.authenticator.strip(request, path, accepted, &mut decision.edits),
         };
         apply(request, rewritten.as_ref(), path, &mut decision.edits);
         if decision.model.is_some() {
@@ -319,7 +320,7 @@ impl Plan {
 
     /// Takes tokens out of the query of a request that is refused: access logs show the path.
     fn hide_tokens(&self, request: &Request<'_>, edits: &mut Edits) {
-        if let Some(path) = self.authenticator.strip(request, edits) {
+        if let Some(path) = self.authenticator.strip(request, None, None, edits) {
             edits.set(b":path", path);
         }
     }

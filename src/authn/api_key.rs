@@ -10,6 +10,7 @@ use super::algorithm::Hash;
 use super::claims::{self, REGISTERED};
 use super::failure::Rejection;
 use super::header_name;
+use super::withheld::begins_with;
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::request::Request;
@@ -110,9 +111,13 @@ impl ApiKeys {
         (!self.beside_tokens || key.starts_with(FORM)).then_some(key)
     }
 
-    /// Whether a request holds a key.
-    pub fn is_in(&self, request: &Request<'_>) -> bool {
-        request.lines(&self.header).any(|line| self.key(line).is_some())
+    /// Whether a key may stand in a line of the header, for whoever reads it less strictly.
+    pub fn may_be_in(&self, line: &[u8]) -> bool {
+        let is_token = |c: &u8| c.is_ascii_alphanumeric() || b"-._~+/".contains(c);
+        let is_key = |word: &[u8]| word.starts_with(FORM);
+        self.prefix.is_empty()
+            || (!self.beside_tokens && begins_with(line, &self.prefix))
+            || line.split(|c| !is_token(c)).any(is_key)
     }
 
     /// Who sent the key; `None` without one.

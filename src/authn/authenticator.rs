@@ -13,6 +13,7 @@ use super::places::{Found, Tokens};
 use super::query;
 use super::remote::Remotes;
 use super::rule::{self, Keys, Rule, plain_name};
+use super::withheld::Withheld;
 use super::work::Work;
 use crate::config::types;
 use crate::config::{Errors, Path};
@@ -28,6 +29,7 @@ pub struct Authenticator {
     rules: Vec<Rule>,
     remotes: Remotes,
     api_keys: Option<ApiKeys>,
+    withheld: Withheld,
     output_headers: Vec<Vec<u8>>,
     credential_headers: Vec<Vec<u8>>,
     credential_params: Vec<Vec<u8>>,
@@ -40,6 +42,8 @@ pub struct Authentication {
     pub verdict: Verdict,
     /// The path with query, if a verified token was taken out of it.
     pub path: Option<Vec<u8>>,
+    /// Which rule accepted the request's tokens, for [`Authenticator::strip`].
+    pub rule: Option<usize>,
     /// What became of each credential, for `modelgate_tokens_total`.
     pub tokens: TokenResults,
     /// Claims that have an output header, and cannot stand in one.
@@ -87,9 +91,12 @@ impl TokenResults {
 }
 
 impl Authentication {
-    fn anonymous(path: Option<Vec<u8>>) -> Self {
-        let (tokens, verdict) = (TokenResults::default(), Verdict::Anonymous);
-        Self { verdict, path, tokens, unwritable_claims: 0, lack: None }
+    fn of(verdict: Verdict, tokens: TokenResults) -> Self {
+        Self { verdict, path: None, rule: None, tokens, unwritable_claims: 0, lack: None }
+    }
+
+    fn anonymous() -> Self {
+        Self::of(Verdict::Anonymous, TokenResults::default())
     }
 }
 
@@ -176,6 +183,7 @@ impl Authenticator {
                 .flat_map(|r| r.places.headers())
                 .chain(key_header)),
             credential_params: set(rules.iter().flat_map(|r| r.places.params())),
+            withheld: Withheld::new(&rules),
             rules,
             remotes,
             api_keys,
@@ -218,7 +226,7 @@ impl Authenticator {
     ) -> Authentication {
         // Istio's one requirement is for the prefix `/`: `OPTIONS *` and CONNECT have no identity.
         if !request.path.starts_with(b"/") {
-            return Authentication::anonymous(self.strip(request, edits));
+            return Authentication::anonymous();
         }
         let key = self.api_keys.as_ref().and_then(|keys| Some((keys, keys.check(request)?)));
         if let Some((keys, checked)) = key {
@@ -230,9 +238,7 @@ impl Authenticator {
                     edits.remove(&keys.header);
                     let other = Some(TokenResult::ApiKeyVerified);
                     let tokens = TokenResults { other, ..TokenResults::default() };
-                    let verdict = Verdict::Identified(identity);
-                    let lack = None;
-                    Authentication { verdict, path: None, tokens, unwritable_claims: 0, lack }
+                    Authentication::of(Verdict::Identified(identity), tokens)
                 }
             };
         }
@@ -247,13 +253,13 @@ impl Authenticator {
                     let path = self.accept(rule, &tokens, &verified, request, edits);
                     let verdict = Verdict::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
-                    let (tokens, lack) = (results, memory.lack);
-                    return Authentication { verdict, path, tokens, unwritable_claims, lack };
+                    let (tokens, lack, rule) = (results, memory.lack, Some(index));
+                    return Authentication { verdict, path, rule, tokens, unwritable_claims, lack };
                 }
             }
         }
         match rejections.decisive() {
-            None => Authentication::anonymous(None),
+            None => Authentication::anonymous(),
             Some(rejection) => {
                 Authentication { lack: memory.lack, ..self.refuse(rejection, request) }
             }
@@ -375,28 +381,26 @@ impl Authenticator {
 
     fn refuse(&self, rejection: Rejection, request: &Request<'_>) -> Authentication {
         let other = Some(rejection.result());
-        Authentication {
-            verdict: Verdict::Refused(Failure::new(rejection, request, &self.credential_params)),
-            path: None,
-            tokens: TokenResults { other, ..TokenResults::default() },
-            unwritable_claims: 0,
-            lack: None,
-        }
+        let failure = Failure::new(rejection, request, &self.credential_params);
+        let tokens = TokenResults { other, ..TokenResults::default() };
+        Authentication::of(Verdict::Refused(failure), tokens)
     }
 
-    /// Removes credentials without verifying them, for a request that bypasses authentication, or is
-    /// refused; those of rules that forward them stay. The new path with query, if it changed.
-    pub fn strip(&self, request: &Request<'_>, edits: &mut Edits) -> Option<Vec<u8>> {
-        let mut path: Option<Vec<u8>> = None;
-        for rule in self.rules.iter().filter(|rule| !rule.forward) {
-            let tokens = rule.places.find(request);
-            let before = path.as_deref().unwrap_or(request.path);
-            path = remove(rule, &tokens, before, request, edits).or(path);
-        }
-        if let Some(keys) = self.api_keys.as_ref().filter(|keys| keys.is_in(request)) {
-            edits.remove(&keys.header);
-        }
-        path
+    /// Takes off a request whatever stands where a rule that does not forward its tokens looks for one,
+    /// and API keys: the same on every way that leads to a model. `accepted` is the rule that accepted
+    /// its tokens; what that rule read and forwards stays. The new path with query, if it changed from
+    /// `path`, the request's as it is by now.
+    pub fn strip(
+        &self,
+        request: &Request<'_>,
+        path: Option<Vec<u8>>,
+        accepted: Option<usize>,
+        edits: &mut Edits,
+    ) -> Option<Vec<u8>> {
+        let rule = accepted.and_then(|rule| self.rules.get(rule)).filter(|rule| rule.forward);
+        let kept = rule.map(|rule| &rule.places);
+        let before = path.as_deref().unwrap_or(request.path);
+        self.withheld.strip(request, before, self.api_keys.as_ref(), kept, edits).or(path)
     }
 
     /// The key sets that are fetched.
@@ -437,16 +441,19 @@ fn remove(
     for name in tokens.iter().filter_map(|found| rule.places.header(found.place)) {
         edits.remove(name);
     }
-    let cookies: Vec<&[u8]> =
-        tokens.iter().filter_map(|found| rule.places.cookie(found.place)).collect();
-    cookies::remove(&cookies, request, edits);
+    let cookie = |found: &Found<'_>| rule.places.cookie(found.place);
+    if tokens.iter().any(|found| cookie(found).is_some()) {
+        let is = |name: &[u8]| tokens.iter().any(|found| cookie(found) == Some(name));
+        cookies::remove(&is, request, edits);
+    }
     let is_token = |encoded: &[u8]| {
         let mut names = tokens.iter().filter_map(|found| rule.places.param(found.place));
         names.any(|name| query::is(encoded, name))
     };
-    query::without(path, is_token)
+    query::without(path, &is_token)
 }
 
-fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+/// Each once.
+pub fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     order::distinct(names.map(<[u8]>::to_vec))
 }

@@ -5,20 +5,18 @@ use crate::request::{Edits, Request};
 /// The header that carries cookies (RFC 6265 §5.4); HTTP/2 allows several lines.
 const COOKIE: &[u8] = b"cookie";
 
-/// Removes every cookie with one of these names; a line that held nothing else goes with it.
-pub fn remove(names: &[&[u8]], request: &Request<'_>, edits: &mut Edits) {
-    if names.is_empty() {
+/// Removes every cookie of which `goes` chooses the name; a line that held nothing else goes with it.
+pub fn remove(goes: &dyn Fn(&[u8]) -> bool, request: &Request<'_>, edits: &mut Edits) {
+    // Servers do not agree on blanks around a name.
+    let is_token = |part: &[u8]| {
+        let name = part.split(|c| *c == b'=').next().filter(|name| name.len() < part.len());
+        name.is_some_and(|name| goes(name.trim_ascii()))
+    };
+    if !edits.lines(request, COOKIE).any(|line| line.split(|c| *c == b';').any(is_token)) {
         return;
     }
-    let is_token = |part: &[u8]| {
-        let part = without_spaces(part);
-        names.iter().any(|n| part.strip_prefix(*n).is_some_and(|rest| rest.starts_with(b"=")))
-    };
     let parts = |line: &[u8]| line.split(|c| *c == b';').map(<[u8]>::to_vec).collect::<Vec<_>>();
     let lines: Vec<Vec<Vec<u8>>> = edits.lines(request, COOKIE).map(parts).collect();
-    if !lines.iter().flatten().any(|part| is_token(part)) {
-        return;
-    }
     edits.remove(COOKIE);
     for mut line in lines {
         line.retain(|part| !is_token(part));

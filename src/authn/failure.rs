@@ -171,7 +171,7 @@ impl Failure {
 
 /// `scheme://authority/path?query`, without bytes that would end the quoted string or the header.
 fn realm(request: &Request<'_>, secrets: &[Vec<u8>]) -> String {
-    let shorter = query::without(request.path, |name| secrets.iter().any(|s| query::is(name, s)));
+    let shorter = query::without(request.path, &|name| secrets.iter().any(|s| query::is(name, s)));
     let path = shorter.as_deref().unwrap_or(request.path);
     let scheme = request.header(b":scheme").unwrap_or(b"http");
     let authority = request.authority.unwrap_or_default();

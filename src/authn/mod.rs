@@ -8,6 +8,7 @@
 //! | `jws`, `json`, `claims` | reading a token |
 //! | `jwks`, `key`, `algorithm`, `certificate`, `der` | checking its signature |
 //! | `remarks` | what is said of keys that cannot be used |
+//! | `withheld` | what no model gets to see |
 //! | `work` | how much checking a request may cause |
 //! | [`remote`] | key sets that are fetched |
 //! | `outputs` | telling the upstream |
@@ -39,6 +40,7 @@ mod refused;
 mod remarks;
 pub mod remote;
 mod rule;
+mod withheld;
 mod work;
 
 #[cfg(test)]

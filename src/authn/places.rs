@@ -134,6 +134,22 @@ impl Places {
         self.headers.iter().map(|h| h.name.as_slice())
     }
 
+    /// Names of the headers, in lower case, and what stands before a token.
+    pub fn lines(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        self.headers.iter().map(|h| (h.name.clone(), h.prefix.clone()))
+    }
+
+    /// Names of the cookies.
+    pub fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.cookies.iter().map(Vec::as_slice)
+    }
+
+    /// Whether a token is read from this line of a header.
+    pub fn reads(&self, name: &[u8], line: &[u8]) -> bool {
+        let mut places = self.headers.iter().filter(|header| header.name == name);
+        places.any(|header| !header.holds_key(line) && behind(line, &header.prefix).is_some())
+    }
+
     /// Names of the query parameters, decoded.
     pub fn params(&self) -> impl Iterator<Item = &[u8]> {
         self.params.iter().map(Vec::as_slice)

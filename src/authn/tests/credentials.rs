@@ -1,5 +1,7 @@
 //! `forwardOriginalToken: false` at every place: what a request still shows once it was decided.
 
+use crate::pipeline::{Decision, Plan};
+
 use super::*;
 
 /// The header lines that go on.
@@ -37,7 +39,7 @@ fn cookies_are_taken_out_and_the_others_stay_byte_for_byte() {
         let attributes = Attributes::new(&host);
         let request = Request::new(&headers, &attributes);
         let mut edits = Edits::default();
-        cookies::remove(&[b"session"], &request, &mut edits);
+        cookies::remove(&|name: &[u8]| name == b"session", &request, &mut edits);
         let after: Vec<&[u8]> = edits.lines(&request, b"cookie").collect();
         let want: Vec<&[u8]> = want.iter().map(|line| line.as_bytes()).collect();
         assert_eq!(after, want, "{lines:?}");
@@ -78,7 +80,7 @@ fn no_place_keeps_a_token_whichever_way_the_request_goes() {
                 let mut edits = Edits::default();
                 // With a token that is good, and where nobody looks: bypasses and preflights.
                 let changed = if strips {
-                    authenticator.strip(&request, &mut edits)
+                    authenticator.strip(&request, None, None, &mut edits)
                 } else {
                     let result = authenticator.authenticate(&request, &mut no_cache(), &mut edits);
                     assert!(matches!(result.verdict, Verdict::Identified(_)), "{path} {value}");
@@ -99,7 +101,7 @@ fn no_place_keeps_a_token_whichever_way_the_request_goes() {
         let attributes = Attributes::new(&host);
         let request = Request::new(&headers, &attributes);
         let mut edits = Edits::default();
-        authenticator.strip(&request, &mut edits);
+        authenticator.strip(&request, None, None, &mut edits);
         assert!(lines_after(&edits, &request).is_empty());
     }
 }
@@ -157,7 +159,204 @@ fn keys_behind_a_prefix_and_beside_tokens() {
         let attributes = Attributes::new(&host);
         let request = Request::new(&headers, &attributes);
         let mut edits = Edits::default();
-        beside.strip(&request, &mut edits);
+        beside.strip(&request, None, None, &mut edits);
         assert_eq!(edits.is_empty(), stays, "{line}");
+    }
+}
+
+/// Three rules with places of their own, of which the last forwards, and keys beside the first.
+fn gateway() -> Plan {
+    let places = |issuer: &str, header: &str, prefix: &str| {
+        json!({"issuer": issuer, "fromHeaders": [{"name": header, "prefix": prefix}],
+            "fromParams": [issuer], "fromCookies": [issuer]})
+    };
+    let mut forwards = places("they", "x-they", "");
+    forwards["forwardOriginalToken"] = json!(true);
+    let rules =
+        [places("me", "authorization", "Bearer "), places("you", "x-you", "Token "), forwards];
+    let settings = json!({
+        "authentication": {
+            "jwtRules": rules.map(rule),
+            "apiKeys": {"header": "authorization", "prefix": "Bearer ",
+                "keys": [{"name": "n", "sha256": hash("mg_own")}]},
+        },
+        "bypass": [{"name": "open", "to": [{"operation": {"paths": ["*/status"]}}]}],
+        "shadows": [{"name": "s", "models": ["*"], "cluster": "c"}],
+    });
+    let mut errors = Errors::default();
+    let plan = Plan::read(settings.to_string().as_bytes(), &mut errors);
+    plan.unwrap_or_else(|| panic!("{errors}"))
+}
+
+/// What reaches the model: the path and the header lines.
+fn upstream(
+    plan: &Plan,
+    request: &str,
+    lines: &[(&str, &str)],
+) -> (Decision, Vec<(String, String)>) {
+    let (method, path) = request.split_once(' ').unwrap();
+    let pseudo = [(":method", method), (":path", path), (":authority", "models.example.com")];
+    let headers: Vec<Header<'_>> =
+        pseudo.iter().chain(lines).map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let host = TestHost::new(false);
+    let attributes = Attributes::new(&host);
+    let request = Request::new(&headers, &attributes);
+    let decision = plan.decide(&request, &mut no_cache(), |_| Ok(()));
+    let mut after = lines_after(&decision.edits, &request);
+    let path = decision.edits.lines(&request, b":path").map(text).collect::<Vec<_>>();
+    after.extend(path.into_iter().map(|path| (":path".to_owned(), path)));
+    (decision, after)
+}
+
+/// Method, path, who it is, and the lines that say so.
+type Way<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+#[test]
+fn what_nobody_read_reaches_no_model_on_any_way() {
+    let plan = gateway();
+    let token = |issuer: &str| mint(&json!({"iss": issuer, "sub": "s"}));
+    let (me, you, they) = (token("me"), token("you"), token("they"));
+    let bearer = format!("Bearer {me}");
+    let predict = "/seldon/prod/iris/api/v1.0/predictions";
+    let preflight = [("origin", "https://a.example"), ("access-control-request-method", "POST")];
+    let ways: [Way<'_>; 7] = [
+        ("POST", predict, "me/s", &[("authorization", &bearer)]),
+        ("POST", predict, "they/s", &[("x-they", &they)]),
+        ("POST", predict, "apikey/n", &[("authorization", "Bearer mg_own")]),
+        ("POST", predict, "anonymous", &[]),
+        ("GET", "/seldon/prod/iris/status", "bypassed", &[]),
+        ("OPTIONS", predict, "anonymous", &preflight),
+        ("OPTIONS", "*", "anonymous", &[]),
+    ];
+    let mut tried = 0;
+    for (method, path, who, given) in ways {
+        for (place, name, value) in [
+            // Good, under another rule.
+            ("header", "x-you", format!("Token {you}")),
+            ("query", "you", you.clone()),
+            ("cookie", "you", you.clone()),
+            ("query", "me", me.clone()),
+            ("cookie", "me", me.clone()),
+            // Read by other servers, and by no rule.
+            ("header", "x-you", format!("token {you}")),
+            ("header", "x-you", format!("Token\t{you}")),
+            ("header", "x-you", format!("TOKEN \t {you}")),
+            ("header", "authorization", format!("bearer {you}")),
+            ("header", "authorization", format!("BEARER\t{you}")),
+            ("header", "authorization", "bearer mg_other".into()),
+            ("header", "authorization", "BEARER \t mg_other".into()),
+            ("header", "authorization", "Bearer\tmg_other".into()),
+            ("header", "authorization", "mg_other".into()),
+            ("header", "authorization", "Basic mg_other".into()),
+            ("cookie", " you ", you.clone()),
+        ] {
+            let mut lines = given.to_vec();
+            let mut path = format!("{path}?a=%41");
+            let cookie = format!("theme=dark; {name}={value}");
+            match place {
+                "header" => lines.push((name, &value)),
+                "query" => path = format!("{path}&{name}={value}"),
+                _ => lines.push(("cookie", &cookie)),
+            }
+            let is_read = (who == "anonymous" && given.is_empty() && path.starts_with('/'))
+                || who.starts_with("apikey");
+            let strict = value.starts_with("Token ") || place != "header" && !name.contains(' ');
+            if is_read && strict || who == "apikey/n" && name == "authorization" {
+                // It is then the identity's, or one too many.
+                continue;
+            }
+            let (decision, after) = upstream(&plan, &format!("{method} {path}"), &lines);
+            let what = format!("{method} {path} as {who}, {name}: {value}");
+            assert!(decision.answer.is_none(), "{what}: {:?}", decision.answer);
+            let principal = decision.identity.and_then(|identity| identity.principal());
+            assert_eq!(principal.is_some(), who.contains('/'), "{what}");
+            let secret = value.rsplit([' ', '\t']).next().unwrap();
+            assert!(after.iter().all(|(_, value)| !value.contains(secret)), "{what}: {after:?}");
+            let has =
+                |name: &str, value: &str| after.contains(&(name.to_owned(), value.to_owned()));
+            assert!(place != "cookie" || has("cookie", "theme=dark"), "{what}: {after:?}");
+            assert!(after.iter().any(|(n, v)| n == ":path" && v.ends_with("?a=%41")), "{what}");
+            // What its rule forwards stays.
+            assert_eq!(who == "they/s", has("x-they", &they), "{what}");
+            for copy in decision.copies.iter().filter_map(|(_, copy)| copy.as_ref().ok()) {
+                assert!(copy.lines().all(|(_, line)| !text(line).contains(secret)), "{what}");
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 80, "{tried}");
+}
+
+#[test]
+fn what_is_none_and_what_is_forwarded_stays() {
+    let plan = gateway();
+    let they = mint(&json!({"iss": "they", "sub": "s"}));
+    let predict = "POST /seldon/prod/iris/api/v1.0/predictions";
+    for (name, value) in [
+        ("authorization", "Basic Zm9vOmJhcg=="),
+        ("authorization", "Bearers x"),
+        ("authorization", "Digest username=\"bearer\""),
+        ("authorization", "Hawk mac=\"amg_x\", id=\"x/mg_\""),
+        ("x-you", "Tokens x"),
+        ("x-you", "a token x"),
+        ("cookie", "You=1; theyyou=2; you"),
+        ("x-they", they.as_str()),
+    ] {
+        let (decision, after) = upstream(&plan, predict, &[(name, value)]);
+        assert!(decision.answer.is_none(), "{name}: {value}");
+        assert!(after.contains(&(name.to_owned(), value.to_owned())), "{value}: {after:?}");
+    }
+    // Where one rule forwards what another does not: by who accepted it, line by line.
+    let header = |prefix: &str| json!([{"name": "authorization", "prefix": prefix}]);
+    let shared = authenticator(json!({"jwtRules": [
+        rule(json!({"issuer": "they", "fromHeaders": header("Bearer "), "forwardOriginalToken": true})),
+        rule(json!({"issuer": "you", "fromHeaders": header("Bearer ")})),
+        rule(json!({"issuer": "zoe", "fromHeaders": header("Token ")})),
+    ]}));
+    let token = |issuer: &str| mint(&json!({"iss": issuer, "sub": "s"}));
+    let good = format!("Bearer {they}");
+    let (you, zoe) = (format!("Bearer {}", token("you")), format!("Token {}", token("zoe")));
+    for (lines, want) in [
+        (vec![good.as_str()], vec![good.as_str()]),
+        (vec![&zoe, &good], vec![&good]),
+        (vec![&you], vec![]),
+        (vec![&zoe], vec![]),
+    ] {
+        let headers: Vec<Header<'_>> = std::iter::once((b":path".as_slice(), b"/".as_slice()))
+            .chain(lines.iter().map(|line| (b"authorization".as_slice(), line.as_bytes())))
+            .collect();
+        let host = TestHost::new(false);
+        let attributes = Attributes::new(&host);
+        let request = Request::new(&headers, &attributes);
+        let mut edits = Edits::default();
+        let result = shared.authenticate(&request, &mut no_cache(), &mut edits);
+        shared.strip(&request, result.path, result.rule, &mut edits);
+        let after: Vec<String> =
+            lines_after(&edits, &request).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(after, want, "{lines:?}");
+    }
+}
+
+#[test]
+fn policies_see_what_was_not_read_as_in_istio_and_access_logs_do_not() {
+    let places = |issuer: &str, name: &str| {
+        let header = json!([{"name": name}]);
+        rule(json!({"issuer": issuer, "fromHeaders": header, "fromParams": [issuer]}))
+    };
+    let settings = json!({
+        "authentication": {"jwtRules": [places("a", "x-a"), places("b", "x-b")]},
+        "authorization": {"policies": [{"name": "p", "action": "DENY", "rules": [{"when": [
+            {"key": "request.headers[x-b]", "values": ["*"]}]}]}]},
+    });
+    let mut errors = Errors::default();
+    let plan = Plan::read(settings.to_string().as_bytes(), &mut errors).unwrap();
+    let (a, b) = (mint(&json!({"iss": "a"})), mint(&json!({"iss": "b"})));
+    let path = "/seldon/prod/iris/api/v1.0/predictions?c";
+    let request = format!("POST {path}&b={b}&a={a}");
+    for (lines, want) in [(vec![], None), (vec![("x-b", b.as_str())], Some(403))] {
+        let (decision, after) = upstream(&plan, &request, &lines);
+        assert_eq!(decision.answer.map(|answer| answer.code), want);
+        // Of a request that is answered, this is what an access log may show.
+        assert!(after.contains(&(":path".to_owned(), path.to_owned())), "{want:?}: {after:?}");
     }
 }

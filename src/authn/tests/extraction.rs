@@ -46,7 +46,7 @@ fn default_places() {
         ("/p?Access_token={t}", "anonymous", None),
         ("/p?access_token=+{t}", "Jwt header is an invalid Base64url encoded", None),
         ("/access_token={t}", "anonymous", None),
-        ("*?access_token=x", "anonymous", Some("*")),
+        ("*?access_token=x", "anonymous", None),
         ("", "anonymous", None),
     ] {
         let path = line(path);
@@ -121,7 +121,7 @@ fn a_bypassed_request_loses_its_credentials() {
     let attributes = Attributes::new(&host);
     let strip = |headers: &[Header<'_>]| {
         let mut edits = Edits::default();
-        let path = authenticator.strip(&Request::new(headers, &attributes), &mut edits);
+        let path = authenticator.strip(&Request::new(headers, &attributes), None, None, &mut edits);
         let removed: Vec<Vec<u8>> = edits.removed().map(<[u8]>::to_vec).collect();
         (path, removed)
     };

@@ -53,7 +53,7 @@ proptest! {
         let mut edits = Edits::default();
         let outcome = authenticator.authenticate(&request, &mut no_cache(), &mut edits);
         prop_assert!(matches!(outcome.verdict, Verdict::Refused(_)));
-        authenticator.strip(&request, &mut edits);
+        authenticator.strip(&request, None, None, &mut edits);
     }
 
     #[test]

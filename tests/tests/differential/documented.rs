@@ -27,6 +27,11 @@ fn token(more: &[(&str, &str)]) -> Token {
     }
 }
 
+fn signed(algorithm: &str, more: &[(&str, &str)]) -> Token {
+    let header = vec![("alg".into(), format!("\"{algorithm}\""))];
+    Token { header, algorithm: algorithm.into(), ..token(more) }
+}
+
 fn spelt(spelling: Spelling) -> Token {
     Token { spelling, ..token(&[]) }
 }
@@ -121,6 +126,28 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     ];
     let preflight = ask("/?a&access_token=<0>", &preflight, vec![token(&[])]);
     cases.push((PREFLIGHT, plain(), Ask { method: "OPTIONS".into(), ..preflight }));
+    // Under another rule, and behind a scheme in other letters.
+    let second = json!({"issuer": "https://b.example.com/", "jwks": {"owners": ["b"]},
+        "fromHeaders": [{"name": "x-second", "prefix": "Token "}], "fromParams": ["second"]});
+    let two = || set(vec![rule(json!({})), second.clone()]);
+    let lines = [("authorization", "Bearer <0>"), ("x-second", "Token <0>")];
+    cases.push((UNREAD, two(), ask("/", &lines, vec![token(&[])])));
+    let in_query = ask("/?a=1&second=<0>", &lines[..1], vec![token(&[])]);
+    cases.push((UNREAD, two(), in_query));
+    let scheme = ask("/", &[("authorization", "bearer <0>")], vec![token(&[])]);
+    cases.push((UNREAD, plain(), scheme));
+    for (alg, owner) in [("EdDSA", "a"), ("PS256", "b")] {
+        let many =
+            json!({"issuer": "me", "jwks": {"owners": vec![owner; 5], "kid": true, "alg": true}});
+        let token = Token { owner: owner.into(), ..signed(alg, &[]) };
+        cases.push((MANY_KEYS, set(vec![many]), bearer(token)));
+        let one = json!({"fromHeaders": [{"name": "x-token"}],
+            "jwks": {"owners": ["a"], "kid": true, "alg": true}});
+        let tokens =
+            ["1", "2", "3", "4", "5"].map(|id| signed(alg, &[("jti", &format!("\"{id}\""))]));
+        let lines = ["<0>", "<1>", "<2>", "<3>", "<4>"].map(|text| ("x-token", text));
+        cases.push((MANY_TOKENS, set(vec![rule(one)]), ask("/", &lines, tokens.into())));
+    }
     let dotted = Ask { host: "models.example.com.:80".into(), ..bearer(token(&[])) };
     cases.push((DOT, plain(), dotted));
     cases

@@ -145,3 +145,51 @@ async fn a_key_is_a_bearer_beside_tokens() -> Result<()> {
     site.expect(predict(), 403, DENIED).await?;
     site.check_healthy().await
 }
+
+/// Beside the one that was accepted, and in spellings that only other servers read.
+#[tokio::test]
+async fn what_nobody_read_ends_at_the_gateway_too() -> Result<()> {
+    let (issuer, other) = (Issuer::shared()?, Issuer::new("https://zz.example.com")?);
+    let second = with(other.rule(), "fromHeaders", json!([{"name": "x-second"}]));
+    let second = with(second, "fromParams", json!(["second"]));
+    let site = Site::start(config(json!({
+        "authentication": {
+            "jwtRules": [issuer.rule(), with(second, "fromCookies", json!(["second"]))],
+            "apiKeys": {"header": "authorization", "prefix": "Bearer ",
+                "keys": [{"name": "batch", "sha256": "ab".repeat(32)}]},
+        },
+        "bypass": [{"name": "ready", "to": [{"operation": {"paths": ["/seldon/prod/iris/ready"]}}]}],
+        "authorization": {"defaultAction": "ALLOW"},
+    }))?)
+    .await?;
+    let (good, two) = (issuer.token("alice", &[])?, other.token("bob", &[])?);
+    let key = "mg_b1946ac92492d2347c6235b4d2611184";
+    let post = |path: &str| Request::post_json(path, &flower());
+    let preflight = || {
+        Request::new("OPTIONS", PREDICTIONS)
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "POST")
+    };
+    for (request, secret) in [
+        (predict().bearer(&good).header("x-second", &two), &two),
+        (predict().bearer(&good).header("cookie", format!("a=1; second={two}")), &two),
+        (post(&format!("{PREDICTIONS}?a=1&second={two}")).bearer(&good), &two),
+        (predict().header("authorization", format!("bearer {good}")), &good),
+        (predict().header("authorization", format!("bearer {key}")), &key.to_owned()),
+        (predict().header("authorization", format!("BEARER   {key}")), &key.to_owned()),
+        (preflight().header("authorization", format!("bearer \t{key}")), &key.to_owned()),
+        (
+            post("/seldon/prod/iris/ready").header("authorization", format!("bEARER {key}")),
+            &key.to_owned(),
+        ),
+        (post("/seldon/prod/iris/ready").header("x-second", &two).bearer(&good), &two),
+    ] {
+        site.live.forget();
+        let shown = format!("{request:?}");
+        site.expect(request, 200, "").await?;
+        let received = site.live.received();
+        let [received] = received.as_slice() else { anyhow::bail!("{shown}: {received:?}") };
+        ensure!(!shows(received, secret) && !shows(received, &good), "{shown}: {received:?}");
+    }
+    site.check_healthy().await
+}
