@@ -68,6 +68,9 @@ impl<'a> Advisor<'a, '_> {
         for (i, policy) in self.settings.authorization.policies.iter().enumerate() {
             let path = list.index(i);
             self.models(&policy.models, &path.field("models"), None);
+            if policy.action == Action::Allow && !policy.dry_run {
+                self.unlisted(policy, &path);
+            }
             let scope = Scope { action: policy.action, models: &policy.models };
             let rules = path.field("rules");
             for (j, rule) in policy.rules.iter().enumerate() {

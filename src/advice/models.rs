@@ -1,7 +1,7 @@
 //! Which models this configuration can yield, and which paths lead to them.
 
 use super::Advisor;
-use crate::config::types::{Family, KServe, Rewrite, Targets};
+use crate::config::types::{Family, KServe, Policy, Rewrite, Targets};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
 
@@ -102,6 +102,26 @@ impl Origin<'_> {
 }
 
 impl Advisor<'_, '_> {
+    /// An ALLOW for models by a wildcard, where every host that fits a template counts as a service.
+    pub(super) fn unlisted(&mut self, policy: &Policy, path: &Path<'_>) {
+        let kserve = &self.settings.targets.kserve;
+        if kserve.host_template.is_none() || !kserve.services.is_empty() {
+            return;
+        }
+        let operations = policy.rules.iter().flat_map(|rule| &rule.to);
+        let lists = operations.map(|to| &to.operation.models).chain([&policy.models]);
+        let is_service = |value: &&String| {
+            let mut services = self.origins.iter().filter(|origin| origin.labels);
+            value.contains('*') && services.any(|origin| origin.yields(value))
+        };
+        if let Some(value) = lists.flatten().find(is_service) {
+            let what = "allows models by a wildcard: hosts that fit kserve.hostTemplate and have no service are \
+                        among them, and their requests meet the routes of *";
+            let fix = "the services in targets.kserve.services, or each by its name in models";
+            self.errors.warn_value(Warning::UnlistedServices, path, what, value, fix);
+        }
+    }
+
     /// Values of `models`, of which each should fit a model that can be; with paths that all must lead there.
     pub(super) fn models(&mut self, values: &[String], path: &Path<'_>, paths: Option<&[String]>) {
         for (i, value) in values.iter().enumerate() {

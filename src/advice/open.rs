@@ -192,7 +192,12 @@ impl Advisor<'_, '_> {
         for (i, types::From { source }) in bypass.from.iter().enumerate() {
             let path = from.index(i);
             let path = path.field("source");
-            let peers = [&source.principals, &source.namespaces, &source.service_accounts];
+            let peers = [
+                &source.principals,
+                &source.namespaces,
+                &source.service_accounts,
+                &source.trust_domains,
+            ];
             if peers.iter().any(|peers| !peers.is_empty()) {
                 continue;
             }

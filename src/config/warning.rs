@@ -30,6 +30,11 @@ words! {
         /// A wildcard in `exclude.hosts`: every host that fits passes undecided, also one that has no virtual host of
         /// its own on the listener and so goes to the routes of `*`.
         ExcludedWildcard = "excluded-wildcard",
+        /// An ALLOW policy names models by a wildcard (`prod/*`) while `targets.kserve` has a `hostTemplate` and no
+        /// `services`: every host that fits the template counts as a service, also one that has none, and its
+        /// requests go to the routes of `*`. A policy without `models` allows the same, and is for everything
+        /// on purpose.
+        UnlistedServices = "unlisted-services",
         /// A bypass is for callers of a private address block and nothing else. Behind a Service with
         /// `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of them; at a sidecar's
         /// inbound listener `ipBlocks` cannot be had and it never applies. Name peers by `principals`.
