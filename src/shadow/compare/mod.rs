@@ -192,8 +192,10 @@ impl Rules {
         if live.head.encoding == shadow.head.encoding && live.body == shadow.body {
             return Ok(report.unmoved());
         }
-        let live_body = self.decoded(live).ok_or("the live answer's coding cannot be read")?;
-        let shadow_body = self.decoded(shadow).ok_or("the shadow's coding cannot be read")?;
+        let live_body =
+            self.decoded(live, steps).ok_or("the live answer's coding cannot be read")?;
+        let shadow_body =
+            self.decoded(shadow, steps).ok_or("the shadow's coding cannot be read")?;
         if live_body == shadow_body && live.head.json_length == shadow.head.json_length {
             return Ok(report.unmoved());
         }
@@ -219,8 +221,10 @@ impl Rules {
         if let Some(message) = message.filter(|_| live.head.is_grpc())
             && let (Some(a), Some(b)) = (message::unary(&live_body), message::unary(&shadow_body))
         {
-            let message_of = |head: &Head, (bytes, compressed)| match compressed {
-                true => encoding::decode(head.message_encoding, bytes, self.max_bytes),
+            let mut message_of = |head: &Head, (bytes, compressed)| match compressed {
+                true => {
+                    encoding::decode_within(head.message_encoding, bytes, self.max_bytes, steps)
+                }
                 false => Some(Cow::Borrowed(bytes)),
             };
             let a = message_of(live.head, a).ok_or("the live message's coding cannot be read")?;
@@ -259,8 +263,8 @@ impl Rules {
         }
     }
 
-    fn decoded<'a>(&self, answer: Whole<'a>) -> Option<Cow<'a, [u8]>> {
-        encoding::decode(answer.head.encoding, answer.body, self.max_bytes)
+    fn decoded<'a>(&self, answer: Whole<'a>, steps: &mut Steps) -> Option<Cow<'a, [u8]>> {
+        encoding::decode_within(answer.head.encoding, answer.body, self.max_bytes, steps)
     }
 
     /// A difference of the whole answers. Statuses and media types are no secrets: they are always
