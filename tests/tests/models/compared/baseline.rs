@@ -72,6 +72,7 @@ async fn a_baseline_changes_no_answer_of_the_live_model() -> Result<()> {
     assert_eq!(verdict.get("matched"), None, "{verdict:?}\n{said}");
     // The whole answers, each about another flower.
     assert_eq!(verdict.get("mismatched"), Some(&6), "{verdict:?}\n{said}");
+    assert_eq!(verdict.get("live_failed"), None, "no answer broke off: {verdict:?}\n{said}");
     assert!(gateway.envoy.wasm_failures().await?.is_empty());
     Ok(())
 }
