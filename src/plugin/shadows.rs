@@ -117,7 +117,7 @@ impl Shadowing {
         }
     }
 
-    /// Sends what is queued. Returns whether the tick was one that came soon, and is to be slowed
+    /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that came soon, and is to be slowed
     /// down again.
     pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
         let mut sink = Counting { plan, meter };
@@ -133,7 +133,13 @@ impl Shadowing {
                 Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut sink),
             }
         }
+        desk.catch_up(now, &mut sink);
         self.ticking.replace(false)
+    }
+
+    /// Whether the next tick is not to be as late as others.
+    pub fn is_behind(&self) -> bool {
+        self.desk.borrow().is_behind()
     }
 
     /// A shadow answered, with so many trailers, or will not.

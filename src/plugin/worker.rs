@@ -96,6 +96,7 @@ impl Worker {
         let period = match held::any() {
             _ if held::any_ready() => SOON,
             true => held::LOOK,
+            false if gate.shadowing.is_behind() => held::LOOK,
             false => FLUSH,
         };
         if gate.period.replace(period) != period || hurried {

@@ -7,7 +7,8 @@
 //! - [`Desk::live_head`], [`Desk::live_chunk`], [`Desk::live_trailers`] and [`Desk::live_complete`], or
 //!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
 //! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
-//!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; and [`Desk::answer`].
+//!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; [`Desk::answer`]; and
+//!   [`Desk::catch_up`] with every tick.
 //!
 //! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
 
@@ -15,6 +16,7 @@ mod live;
 mod reply;
 mod request;
 mod room;
+mod work;
 
 pub use reply::Answer;
 
@@ -35,6 +37,7 @@ use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::few::FewMap;
 use crate::request::Header;
+use work::Work;
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -57,6 +60,9 @@ pub struct Desk {
     states: Vec<State>,
     pairs: Slab<Pair>,
     queue: VecDeque<Id>,
+    /// Whose answers are there, and that wait for their turn to be compared.
+    due: VecDeque<Id>,
+    work: Work,
     /// Handed out, but neither dispatched nor failed.
     handed: Option<Id>,
     tokens: FewMap<u32, Id>,
@@ -128,6 +134,8 @@ impl Desk {
             shadows,
             pairs: Slab::default(),
             queue: VecDeque::new(),
+            due: VecDeque::new(),
+            work: Work::default(),
             handed: None,
             tokens: FewMap::default(),
             clock: 0,
@@ -353,6 +361,7 @@ impl Desk {
             }
         }
         self.queue.clear();
+        self.due.clear();
         self.tokens = FewMap::default();
         self.handed = None;
         for state in &mut self.states {
@@ -378,7 +387,10 @@ impl Desk {
     fn settle(&mut self, id: Id, outcome: Outcome, sink: &mut dyn Sink) {
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let mut serves = None;
-        if pair.open.take().is_some() {
+        if let Some(open) = pair.open.take() {
+            if open.due_since.is_some() {
+                self.due.retain(|due| *due != id);
+            }
             sink.outcome(pair.shadow, outcome);
             serves = pair.serves;
         }
@@ -416,11 +428,7 @@ impl Desk {
         }
         let Some(open) = self.open(id) else { return };
         open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
-        if open.live_took.is_some()
-            && let Some(Stored { head, body, took }) = open.answer.take()
-        {
-            self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
-        }
+        self.ready(id, now, sink);
     }
 
     /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
@@ -445,7 +453,8 @@ impl Desk {
         Some(pair.shadow)
     }
 
-    /// Gives up copies whose answers got lost on the way, and requests that do not come to an end.
+    /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and pairs
+    /// for which there was no time.
     fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
         let overdue = |id: &Id| {
             let pair = self.pairs.get(*id)?;
@@ -465,16 +474,21 @@ impl Desk {
         }
         let idle = |(id, pair): (Id, &Pair)| {
             let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
-            let is_idle = pair.stage == Stage::Receiving && now.abs_diff(pair.began) > timeout;
-            is_idle.then_some(id)
+            let due = pair.open.as_ref().and_then(|open| open.due_since);
+            let (since, outcome) = match due {
+                Some(due) => (due, Outcome::OverBudget),
+                None if pair.stage == Stage::Receiving => (pair.began, Outcome::Orphaned),
+                None => return None,
+            };
+            (now.abs_diff(since) > timeout).then_some((id, outcome))
         };
-        let idle: Vec<Id> = self.pairs.ids().filter_map(idle).collect();
-        for id in idle {
-            self.settle(id, Outcome::Orphaned, sink);
+        let idle: Vec<(Id, Outcome)> = self.pairs.ids().filter_map(idle).collect();
+        for (id, outcome) in idle {
+            self.settle(id, outcome, sink);
         }
     }
 
-    /// A shadow's complete answer: compared, or kept until the live one is complete.
+    /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
     fn answered(
         &mut self,
         id: Id,
@@ -484,6 +498,11 @@ impl Desk {
         now: u64,
         sink: &mut dyn Sink,
     ) {
+        let whole = Whole { head: &head, body };
+        let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
+        let is_turn =
+            self.pairs.get(id).and_then(|pair| pair.open.as_ref()).is_some_and(is_complete)
+                && self.may_compare(id, whole, now);
         let Some(Pair { shadow, open, .. }) = self.pairs.get(id) else { return };
         let shadow = *shadow;
         let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
@@ -493,9 +512,7 @@ impl Desk {
             None => {
                 self.pairs.remove(id);
             }
-            Some(open) if open.live_took.is_some() && !open.waits_for_noise() => {
-                self.compare(id, Whole { head: &head, body }, took, now, sink);
-            }
+            Some(_) if is_turn => self.compare(id, whole, took, now, sink),
             Some(_) => {
                 let mut kept = Capture::new(&budget, rules.response_bytes);
                 match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
@@ -503,6 +520,7 @@ impl Desk {
                         if let Some(open) = self.open(id) {
                             open.answer = Some(Stored { head, body: kept, took });
                         }
+                        self.ready(id, now, sink);
                     }
                     Err(outcome) => self.settle(id, outcome, sink),
                 }
@@ -530,7 +548,9 @@ impl Desk {
             },
             is_baseline: rules.baseline_of.is_some(),
         };
-        let Comparison { verdict, moved, noise } = rules.compare.compare(live, answer, &about);
+        let compared = rules.compare.compare(live, answer, &about);
+        let Comparison { verdict, moved, noise, steps } = compared;
+        self.work.pay(steps);
         sink.latencies(shadow, millis(live_took), millis(took));
         if let Some(moved) = moved {
             sink.score_difference(shadow, millionths(moved));

@@ -21,7 +21,8 @@ words! {
         Timeout = "timeout",
         /// The request or an answer is larger than the shadow's limits.
         TooLarge = "too_large",
-        /// Too many copies or bytes at once, or a client that was too slow while others needed them.
+        /// Too many copies or bytes at once, a client that was too slow while others needed them, or no
+        /// time to compare answers as large as these.
         OverBudget = "over_budget",
         /// The shadow failed before, and is left alone for a while.
         BreakerOpen = "breaker_open",

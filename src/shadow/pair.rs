@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::budget::{Budget, Full, Share};
 use super::capture::Capture;
-use super::compare::{Message, Noise};
+use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
 use super::settings::Shadow;
@@ -67,8 +67,11 @@ pub struct Open {
     pub live_took: Option<u64>,
     /// What differs between two answers of the live model.
     pub noise: Heard,
-    /// The complete answer of the shadow, while the live one or the baseline's is not.
+    /// The complete answer of the shadow, while the live one or the baseline's is not, or it is not
+    /// the pair's turn to be compared.
     pub answer: Option<Stored>,
+    /// Since when it waits for its turn, in nanoseconds.
+    pub due_since: Option<u64>,
     _share: Share,
 }
 
@@ -113,6 +116,13 @@ pub struct Stored {
     pub took: u64,
 }
 
+impl Stored {
+    /// What is compared.
+    pub fn whole(&self) -> Whole<'_> {
+        Whole { head: &self.head, body: self.body.bytes() }
+    }
+}
+
 impl Pair {
     /// More of the request came, or its end.
     pub fn receives(&mut self, now: u64) {
@@ -122,9 +132,12 @@ impl Pair {
     }
 
     /// Since when, in nanoseconds, there is nothing to wait for but that a client sends its request,
-    /// or takes an answer that has begun.
-    pub fn waits_for_client_since(&self) -> Option<u64> {
+    /// or takes an answer that has begun, or that there is time to compare.
+    pub fn gives_way_since(&self) -> Option<u64> {
         let open = self.open.as_ref()?;
+        if open.due_since.is_some() {
+            return open.due_since;
+        }
         if self.stage == Stage::Receiving {
             return Some(self.began);
         }
@@ -134,6 +147,11 @@ impl Pair {
 }
 
 impl Open {
+    /// Whether there is something to compare, since it is known what is noise.
+    pub fn may_agree(&self) -> bool {
+        !matches!(self.noise, Heard::Nothing)
+    }
+
     /// Whether the baseline has still to say what is noise.
     pub fn waits_for_noise(&self) -> bool {
         matches!(self.noise, Heard::Waiting)
@@ -164,6 +182,7 @@ impl Open {
             live_took: None,
             noise: Heard::NotAsked,
             answer: None,
+            due_since: None,
             _share: own,
         }
     }

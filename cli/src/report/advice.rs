@@ -65,7 +65,8 @@ fn remedy(outcome: Outcome) -> Option<&'static str> {
         Outcome::OverBudget => Some(
             "too many copies or bytes at once in a worker; copies under way count until they are \
              answered. Raise limits.inFlight, limits.bufferedBytes or shadowLimits.bufferedBytes, or \
-             lower `percent`.",
+             lower `percent`. Or answers of more than some kilobytes that there was no time to \
+             compare, of which a worker takes little: lower `percent` there.",
         ),
         Outcome::BreakerOpen => Some(
             "the shadow failed breaker.failures times in a row and was left alone for \

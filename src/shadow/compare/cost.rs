@@ -233,7 +233,7 @@ impl Shape {
         let mut steps = Steps::default();
         let (a, b) = (Whole { head: &head, body: &live }, Whole { head: &head, body: &shadow });
         rules.compare_within(a, b, &about, &mut steps);
-        (steps::MAX_STEPS - steps.left(), live.len() + shadow.len())
+        (MAX_STEPS - steps.left(), live.len() + shadow.len())
     }
 }
 

@@ -16,7 +16,7 @@ use super::steps::Steps;
 const BLOCK: usize = 128;
 
 /// Bytes, coded or not, for a step.
-const BYTES: usize = 8;
+const BYTES: usize = 16;
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

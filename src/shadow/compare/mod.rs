@@ -46,7 +46,7 @@ use super::head::Head;
 use json::{Json, Unread};
 use noise::{Place, Seen};
 use report::Found;
-use steps::Steps;
+use steps::{MAX_STEPS, Steps};
 
 /// How answers are compared.
 #[derive(Debug, PartialEq)]
@@ -90,6 +90,8 @@ pub struct Comparison {
     pub moved: Option<f64>,
     /// Where they differ, of a baseline.
     pub noise: Option<Noise>,
+    /// What it took, in steps.
+    pub steps: u32,
 }
 
 /// What else is known of a pair.
@@ -115,7 +117,9 @@ pub struct Whole<'a> {
 impl Rules {
     /// Compares the live answer with the shadow's.
     pub fn compare(&self, live: Whole<'_>, shadow: Whole<'_>, about: &About) -> Comparison {
-        self.compare_within(live, shadow, about, &mut Steps::default())
+        let mut steps = Steps::default();
+        let compared = self.compare_within(live, shadow, about, &mut steps);
+        Comparison { steps: MAX_STEPS.saturating_sub(steps.left()), ..compared }
     }
 
     fn compare_within(
@@ -129,6 +133,7 @@ impl Rules {
             verdict: Verdict::Uncomparable(reason),
             moved: None,
             noise: None,
+            steps: 0,
         };
         match self.report(live, shadow, about, steps) {
             Ok(Report { kinds, unsettled: Some(path), .. }) if kinds.is_empty() => {
@@ -138,6 +143,7 @@ impl Rules {
             Ok(mut report) => Comparison {
                 moved: report.moved,
                 noise: report.places.take(),
+                steps: 0,
                 verdict: match report.kinds.is_empty() {
                     true => Verdict::Matched,
                     false => Verdict::Mismatched(report),

@@ -44,7 +44,7 @@ fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
 /// The differences as a log line shows them; empty for agreement.
 pub fn line(rules: &Rules, live: &str, shadow: &str) -> String {
     let verdict = verdict(rules, live, shadow);
-    shown(&Comparison { verdict, moved: None, noise: None })
+    shown(&Comparison { verdict, moved: None, noise: None, steps: 0 })
 }
 
 /// The verdict, as [`line`] shows it.

@@ -1,6 +1,6 @@
 //! What the desk is told about the live answer.
 
-use super::{Desk, Head, Header, Id, Outcome, Pair, Sink, Stage, Stored, Whole};
+use super::{Desk, Head, Header, Id, Outcome, Pair, Sink, Stage};
 
 impl Desk {
     /// The live model's headers.
@@ -48,11 +48,7 @@ impl Desk {
             return self.settle(id, Outcome::LiveFailed, sink);
         }
         open.live_took = Some(took);
-        if !open.waits_for_noise()
-            && let Some(Stored { head, body, took }) = open.answer.take()
-        {
-            self.compare(id, Whole { head: &head, body: body.bytes() }, took, now, sink);
-        }
+        self.ready(id, now, sink);
         self.enqueue(id, sink);
     }
 

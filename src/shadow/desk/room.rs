@@ -1,4 +1,4 @@
-//! Who makes room for another pair: those that a client keeps waiting.
+//! Who makes room for another pair: those that a client keeps waiting, or that are late to be compared.
 //!
 //! A client may take as long as it likes to send a request, or to read an answer. Its pair keeps its
 //! bytes meanwhile, but only as long as nobody else needs them: a few idle connections would else
@@ -49,7 +49,7 @@ impl Desk {
             || self.make_room(None, sink, is_arriving)
     }
 
-    /// Drops the pair that has waited longest for its client, among these and for long enough.
+    /// Drops the pair that has waited longest for its client or its turn, among these and for long enough.
     fn make_room(
         &mut self,
         except: Option<Id>,
@@ -58,8 +58,7 @@ impl Desk {
     ) -> bool {
         let now = self.clock;
         let slow = |(id, pair): (Id, &Pair)| {
-            let since =
-                pair.waits_for_client_since().filter(|_| among(pair) && Some(id) != except)?;
+            let since = pair.gives_way_since().filter(|_| among(pair) && Some(id) != except)?;
             // After a clock that was set back, too.
             (now.abs_diff(since) > PATIENCE).then_some((since, id))
         };

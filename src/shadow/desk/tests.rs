@@ -55,7 +55,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let desk = Desk::new(Rc::new(shadows(SETTINGS)));
+        Self::with(SETTINGS)
+    }
+
+    fn with(settings: &str) -> Self {
+        let desk = Desk::new(Rc::new(shadows(settings)));
         Self { desk, seen: Seen::default(), now: 0, token: 0 }
     }
 
@@ -94,7 +98,7 @@ impl Bench {
     }
 
     fn answer(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
-        assert!(self.desk.wanted(token) <= 1024);
+        assert!(self.desk.wanted(token) <= 64 << 10);
         let answer = Answer { headers, trailers: &[], body, body_len: body.len() };
         self.desk.answer(token, &answer, self.now, &mut self.seen);
     }
@@ -105,6 +109,7 @@ impl Bench {
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
             && self.desk.pairs.ids().next().is_none()
             && self.desk.queue.is_empty()
+            && self.desk.due.is_empty()
             && self.desk.tokens.is_empty()
             && self.desk.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
     }
@@ -675,6 +680,89 @@ fn streams_are_not_asked_for_twice() {
     ids.iter().for_each(|id| bench.desk.live_head(*id, &events, 0, &mut bench.seen));
     assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
     assert!(!bench.desk.needs_tick(), "the live model is not asked again");
+}
+
+const LARGE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
+    "limits": {"requestBytes": "200KiB", "responseBytes": "64KiB", "inFlight": 9, "bufferedBytes": "256KiB"}}]"#;
+
+/// A list that is too large to be compared whatever is owed.
+fn large() -> Vec<u8> {
+    [b"[".as_slice(), "1,".repeat(10_000).as_bytes(), b"1]"].concat()
+}
+
+impl Bench {
+    /// A pair of which both answers come, the live one first or last.
+    fn pair(&mut self, live_first: bool, answer: &[u8]) {
+        let id = self.request();
+        let token = self.dispatch().unwrap();
+        if live_first {
+            self.live(id, "200", b"[1]");
+        }
+        self.answer(token, &status("200"), answer);
+        if !live_first {
+            self.live(id, "200", b"[1]");
+        }
+    }
+}
+
+#[test]
+fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
+    let mut bench = Bench::with(LARGE);
+    bench.pair(true, &large());
+    assert_eq!(bench.seen.outcomes, [Outcome::Mismatched], "with time to spare, at once");
+    bench.desk.work.pay(u32::MAX);
+    bench.pair(true, &large());
+    bench.pair(false, &large());
+    bench.pair(true, b"[1]");
+    bench.pair(false, b"[1]");
+    let small = [Outcome::Mismatched, Outcome::Matched, Outcome::Matched];
+    assert_eq!(bench.seen.outcomes, small);
+    assert!(bench.desk.is_behind());
+    bench.desk.catch_up(bench.now, &mut bench.seen);
+    assert_eq!(bench.seen.outcomes.len(), 3, "not yet");
+    bench.now = 9_000 * MS;
+    for behind in [true, false] {
+        bench.desk.catch_up(bench.now, &mut bench.seen);
+        assert_eq!(bench.desk.is_behind(), behind, "one at a time");
+    }
+    assert_eq!(bench.seen.outcomes[3..], [Outcome::Mismatched; 2]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn what_is_never_compared_makes_room_and_goes_in_the_end() {
+    let mut bench = Bench::with(LARGE);
+    bench.desk.work.pay(u32::MAX);
+    for _ in 0..3 {
+        bench.pair(true, &large());
+    }
+    let held = bench.desk.gauges(0).unwrap().buffered_bytes;
+    assert!((60_000..120_000).contains(&held), "{held}");
+    // The first one makes room for a body that would not fit.
+    bench.now = 1001 * MS;
+    let id = bench.begin(0, &[]).unwrap();
+    bench.desk.request_chunk(id, &vec![b' '; 204_000], bench.now, &mut bench.seen);
+    assert!(bench.desk.is_open(id));
+    assert!(!bench.seen.outcomes.is_empty() && bench.seen.outcomes.len() < 3);
+    bench.desk.closed(id, &mut bench.seen);
+    bench.now = 11_000 * MS;
+    // There is time again, but nobody calls: the others are given up.
+    assert_eq!(bench.desk.next(bench.now, &mut bench.seen), None);
+    let over = bench.seen.outcomes.iter().filter(|o| **o == Outcome::OverBudget).count();
+    assert_eq!((over, bench.seen.outcomes.len()), (3, 4));
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn coded_answers_are_never_small() {
+    let mut bench = Bench::with(LARGE);
+    bench.desk.work.pay(u32::MAX);
+    let id = bench.request();
+    let token = bench.dispatch().unwrap();
+    bench.live(id, "200", b"[1]");
+    let gzip = (&b"content-encoding"[..], &b"gzip"[..]);
+    bench.answer(token, &[status("200").as_slice(), &[gzip]].concat(), b"small");
+    assert!(bench.desk.is_behind() && bench.seen.outcomes.is_empty());
 }
 
 #[test]

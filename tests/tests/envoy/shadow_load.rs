@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use testbed::client::Request;
 use testbed::gateway::{Cluster, Gateway, route_to};
-use testbed::upstream::{Answer, Fault, Upstream};
+use testbed::upstream::{Answer, Fault, Received, Upstream};
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
 use tokio::io::AsyncWriteExt as _;
@@ -286,4 +286,83 @@ async fn idle_clients_do_not_switch_a_shadow_off() -> Result<()> {
     assert!(stats.sum(OUTCOMES, &[("outcome", "orphaned")]) > 0.0);
     drop(idle);
     site.check_healthy().await
+}
+
+/// To compare large answers takes the worker's time. It takes little of it: most wait, in the end in
+/// vain, and small ones are compared meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_take_turns_and_small_ones_do_not_wait() -> Result<()> {
+    const LARGE: usize = 40;
+    let large = format!("[{}1]", "1,".repeat(150_000));
+    let answer = |end: &'static str| {
+        let large = format!("{large}{end}");
+        move |request: &Received| {
+            let is_large = request.body == "\"large\"";
+            Answer::new(
+                200,
+                "application/json",
+                if is_large { large.clone() } else { "[1]".into() },
+            )
+        }
+    };
+    // White space is no difference, but has to be read.
+    let live = Upstream::start(answer("")).await?;
+    let shadow = Upstream::start(answer(" ")).await?;
+    let config = open(json!({"shadows": [{
+        "name": "s", "models": ["prod/iris"], "cluster": "shadow", "timeout": "2s",
+        "limits": {"bufferedBytes": "32MiB"},
+    }]}))?;
+    let gateway = Gateway::new()
+        .extension(&WasmPlugin::with_config(config)?.under_test()?)
+        .route(route_to(json!({"prefix": "/"}), &[("live".to_owned(), 100)]))
+        .cluster(Cluster::http1("live", live.address()))
+        .cluster(Cluster::http1("shadow", shadow.address()))
+        .start()
+        .await?;
+    let predict = |body: &'static str| {
+        Request::new("POST", "/seldon/prod/iris/api/v1.0/predictions").body(body)
+    };
+    // What others wait, who ask for nothing that is copied.
+    let others = async || {
+        let mut waits = Vec::new();
+        for _ in 0..400 {
+            let began = Instant::now();
+            gateway.send(Request::get("/nothing")).await?;
+            waits.push(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        waits.sort();
+        Ok::<_, anyhow::Error>((waits[200], waits[396]))
+    };
+    let quiet = others().await?;
+    let asking = async {
+        for _ in 0..LARGE {
+            gateway.send(predict("\"large\"")).await?;
+            gateway.send(predict("\"small\"")).await?;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        Ok(())
+    };
+    let (busy, ()) = tokio::try_join!(others(), asking)?;
+    println!("p50 and p99 of others: {quiet:?} in quiet, {busy:?} meanwhile");
+    let stats = until("the small ones to be compared", Duration::from_secs(5), async || {
+        let stats = gateway.envoy.stats().await?;
+        let matched = stats.sum(OUTCOMES, &[("outcome", "matched")]);
+        Ok((matched >= LARGE as f64).then_some(stats))
+    })
+    .await?;
+    let matched = stats.sum(OUTCOMES, &[("outcome", "matched")]);
+    println!("{} large ones were compared", matched - LARGE as f64);
+    let stats = until("each to have its outcome", Duration::from_secs(60), async || {
+        let stats = gateway.envoy.stats().await?;
+        Ok((stats.sum(OUTCOMES, &[]) == 2.0 * LARGE as f64).then_some(stats))
+    })
+    .await?;
+    let of = |outcome: &str| stats.sum(OUTCOMES, &[("outcome", outcome)]);
+    println!("{} matched, {} over_budget in the end", of("matched"), of("over_budget"));
+    assert_eq!(of("matched") + of("over_budget"), 2.0 * LARGE as f64);
+    assert!(of("matched") > LARGE as f64, "none of the large ones had its turn");
+    assert!(of("matched") < 1.5 * LARGE as f64, "{} were compared", of("matched"));
+    assert_eq!(stats.sum("modelgate_shadow_buffered_bytes", &[]), 0.0);
+    Ok(())
 }
