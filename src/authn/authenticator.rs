@@ -335,6 +335,7 @@ impl Authenticator {
             return Err(rejection);
         }
         let host = request.attributes().host();
+        memory.work.begin(&mut memory.cache.wrong, now);
         let verified = match (&rule.keys, remote) {
             (Keys::Inline(keys), _) => rule.verify(keys, jws, token, host, &mut memory.work),
             (_, None) => Err(Rejection::KeysUnavailable),
@@ -354,6 +355,7 @@ impl Authenticator {
                 }
             },
         };
+        memory.work.end(&mut memory.cache.wrong, verified.is_ok());
         let verified = verified.inspect_err(|why| memory.cache.refuse(&key, *why))?;
         memory.cache.put(&key, &verified, now);
         Ok((verified, TokenResult::Verified))

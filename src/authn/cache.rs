@@ -10,6 +10,7 @@ use super::failure::Rejection;
 use super::outputs::Lines;
 use super::places::Place;
 use super::refused::{Refused, Under};
+use super::work::Wrong;
 use crate::config::types;
 
 /// Entries in a set. Tokens that fall into one set only push each other out.
@@ -34,6 +35,8 @@ pub struct TokenCache {
     hand: usize,
     evicted: u64,
     refused: Refused,
+    /// What tokens with a wrong signature cost.
+    pub(super) wrong: Wrong,
 }
 
 impl std::fmt::Debug for TokenCache {
@@ -125,7 +128,8 @@ impl TokenCache {
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || None);
         let used = count.saturating_mul(size_of::<Option<Box<Entry>>>());
-        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0, refused: Refused::default() }
+        let (refused, wrong) = (Refused::default(), Wrong::default());
+        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0, refused, wrong }
     }
 
     /// How many valid entries were thrown out to make room, since the beginning.

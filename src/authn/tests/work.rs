@@ -169,3 +169,67 @@ fn a_cache_that_is_off_remembers_nothing() {
         assert_eq!(host.asked.get(), asked);
     }
 }
+
+#[test]
+fn forged_tokens_take_half_a_second_of_each_and_others_are_as_before() {
+    // A check costs the square of the length.
+    for (alg, keys, bytes, checks) in
+        [("PS256", rsa_keys(1, 1024), 1024, 64), ("EdDSA", vec![signers::jwk("EdDSA")], 64, 1024)]
+    {
+        let mut rule = json!({"issuer": "me", "jwks": jwks(&keys)});
+        rule["fromHeaders"] = json!([{"name": "x"}]);
+        let known = json!({"issuer": "known", "jwks": jwks(&[signers::jwk("EdDSA")])});
+        let authenticator = authenticator(json!({"jwtRules": [rule, known]}));
+        let mut cache = TokenCache::new(&types::TokenCache { bytes: Size::mib(1) });
+        let sign = |subject: &str| {
+            let header = b64(r#"{"alg":"EdDSA"}"#);
+            let claims = json!({"iss": "known", "sub": subject}).to_string();
+            let text = format!("{header}.{}", b64(claims));
+            format!("Bearer {text}.{}", b64(signers::sign("EdDSA", text.as_bytes())))
+        };
+        let host = TestHost::new(false);
+        let good = |cache: &mut TokenCache, subject: &str| {
+            let lines = [("authorization", sign(subject))];
+            let lines = lines.each_ref().map(|(name, value)| (*name, value.as_str()));
+            run_with(&authenticator, &TestHost::new(false), cache, "/", &lines).verdict()
+        };
+        let forge = |cache: &mut TokenCache, i: usize| {
+            let claims = format!(r#"{{"iss":"me","jti":"{i}"}}"#);
+            let token = format!(
+                "{}.{}.{}",
+                b64(format!(r#"{{"alg":"{alg}"}}"#)),
+                b64(claims),
+                b64(vec![1; bytes])
+            );
+            run_with(&authenticator, &host, cache, "/", &[("x", &token)]).verdict()
+        };
+        assert_eq!(good(&mut cache, "before"), "known/before");
+        for i in 0..checks {
+            assert_eq!(forge(&mut cache, i), FAILS, "{alg} {i}");
+        }
+        for i in checks..checks + 100 {
+            assert_eq!(forge(&mut cache, i), NO_KEY, "{alg} {i}");
+        }
+        // Who is known stays known.
+        assert_eq!(good(&mut cache, "before"), "known/before");
+        host.now.set(NOW + 1);
+        assert_eq!(forge(&mut cache, 0), FAILS);
+        // Nothing was remembered of those that were not checked.
+        assert_eq!(forge(&mut cache, checks), FAILS);
+    }
+}
+
+#[test]
+fn good_tokens_are_never_too_many() {
+    let settings = json!({"jwtRules": [{"issuer": "me", "jwks": jwks(&[signers::jwk("EdDSA")])}]});
+    let authenticator = authenticator(settings);
+    let text = format!("{}.{}", b64(r#"{"alg":"EdDSA"}"#), b64(r#"{"iss":"me","sub":"s"}"#));
+    let token = format!("Bearer {text}.{}", b64(signers::sign("EdDSA", text.as_bytes())));
+    // As if each were another: nothing is kept.
+    let mut cache = no_cache();
+    for _ in 0..2_000 {
+        let lines = [("authorization", token.as_str())];
+        let outcome = run_with(&authenticator, &TestHost::new(false), &mut cache, "/", &lines);
+        assert_eq!(outcome.verdict(), "me/s");
+    }
+}

@@ -1,5 +1,7 @@
 //! Tokens of every algorithm: by the proxy's own check where it has one, else by the module's.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 use testbed::tokens::{Issuer, with};
 
-use crate::site::{Site, open, predict};
+use crate::site::{Site, config, open, predict};
 
 const FAILS: &str = "Jwt verification fails";
 
@@ -268,4 +270,36 @@ fn high_s(alg: &str, signature: &[u8]) -> Result<Vec<u8>> {
         _ => high!(p521),
     };
     Ok(other.get(signature.len() / 2..).unwrap_or_default().to_vec())
+}
+
+/// Of a key that nobody has: it takes none to forge.
+#[tokio::test]
+async fn forged_tokens_of_a_long_key_take_half_of_a_worker_at_most() -> Result<()> {
+    const SENT: u64 = 400;
+    const CHECKS_A_SECOND: u64 = 64;
+    let set = json!({"keys": [{"kty": "RSA", "n": encode([0xfb; 1024]), "e": "AQAB"}]});
+    let long = json!({"issuer": "long", "jwks": set.to_string()});
+    let issuer = Issuer::shared()?;
+    let site = Site::start(config(json!({
+        "authentication": {"jwtRules": [issuer.rule(), long]},
+        "authorization": {"defaultAction": "ALLOW"},
+    }))?)
+    .await?;
+    let start = Instant::now();
+    let mut checked = 0;
+    for i in 0..SENT {
+        let claims = json!({"iss": "long", "sub": i.to_string()}).to_string();
+        let token = [encode(r#"{"alg":"PS256"}"#), encode(claims), encode([1; 1024])].join(".");
+        let answer = site.expect(predict().bearer(&token), 401, "").await?;
+        checked += u64::from(answer.text().contains("Jwt verification fails"));
+        if i % 100 == 99 {
+            // New callers too: the proxy checks these.
+            site.expect(predict().bearer(&issuer.token(&format!("user-{i}"), &[])?), 200, "")
+                .await?;
+        }
+    }
+    let seconds = start.elapsed().as_secs() + 2;
+    ensure!(checked >= CHECKS_A_SECOND, "{checked} were checked");
+    ensure!(checked <= CHECKS_A_SECOND * seconds, "{checked} were checked in {seconds} s");
+    site.check_healthy().await
 }
