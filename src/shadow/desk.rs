@@ -16,6 +16,8 @@ mod live;
 mod reply;
 mod request;
 mod room;
+mod send;
+mod verdict;
 mod work;
 
 pub use reply::Answer;
@@ -25,33 +27,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::budget::{Budget, Share};
-use super::capture::Capture;
-use super::compare::{About, Comparison, Noise, Verdict, Whole};
+use super::budget::Budget;
 use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
 use super::lines::Allowance;
-use super::pair::{Copied, Heard, Open, Pair, Stage, Stored};
+use super::pair::{Heard, Open, Pair, Stage};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::few::FewMap;
 use crate::request::Header;
 use work::Work;
 
-/// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
-const GRACE: u64 = 5_000_000_000;
-
-/// How long a request may take to arrive, in nanoseconds, where the shadow's timeout is not longer.
-const ARRIVAL: u64 = 10_000_000_000;
-
 /// Answers in a row, each 4xx where the live model's is 2xx, after which the remedy is told. A model
 /// refuses a request now and then; one that is not reached rightly refuses them all.
 const REFUSALS: u32 = 10;
-
-/// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
-/// that grows with the square of those in flight.
-const LOOK: u64 = 1_000_000_000;
 
 /// The pairs of one worker.
 #[derive(Debug)]
@@ -235,83 +225,6 @@ impl Desk {
         self.pairs.get(id).is_some_and(|pair| pair.open.is_some())
     }
 
-    /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
-    /// that a copy whose answer got lost is given up.
-    pub fn needs_tick(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
-    /// Hands out the next copy, which is then in flight.
-    pub fn next(&mut self, now: u64, sink: &mut dyn Sink) -> Option<Id> {
-        if let Some(forgotten) = self.handed.take() {
-            self.done(forgotten, false, now);
-            self.settle(forgotten, Outcome::ShadowFailed, sink);
-        }
-        self.clock = now;
-        if now.abs_diff(self.looked) >= LOOK {
-            self.looked = now;
-            self.give_up(now, sink);
-        }
-        while let Some(id) = self.queue.pop_front() {
-            let Some(pair) = self.pairs.get_mut(id) else { continue };
-            let Some(state) = self.states.get_mut(pair.shadow) else { continue };
-            state.queued = state.queued.saturating_sub(1);
-            state.in_flight = state.in_flight.saturating_add(1);
-            pair.stage = Stage::InFlight;
-            pair.sent = now;
-            if state.breaker.admits(now) {
-                state.breaker.sent(id);
-                self.handed = Some(id);
-                return Some(id);
-            }
-            state.in_flight = state.in_flight.saturating_sub(1);
-            pair.stage = Stage::Answered;
-            self.settle(id, Outcome::BreakerOpen, sink);
-        }
-        None
-    }
-
-    /// The copy that was handed out.
-    pub fn call(&self, id: Id) -> Option<Call<'_>> {
-        let pair = self.pairs.get(id).filter(|_| self.handed == Some(id))?;
-        let copy = pair.open.as_ref()?.copy.as_ref()?;
-        let shadow = self.shadows.get(pair.shadow)?;
-        Some(Call {
-            cluster: &shadow.cluster,
-            head: &copy.head,
-            body: copy.body.bytes(),
-            timeout: shadow.timeout,
-        })
-    }
-
-    /// The copy was sent; its answer will come with this token.
-    pub fn dispatched(&mut self, id: Id, token: u32) {
-        if self.handed.take_if(|handed| *handed == id).is_some() {
-            self.tokens.insert(token, id);
-            if let Some(pair) = self.pairs.get_mut(id) {
-                let copy = pair.open.as_mut().and_then(|open| open.copy.take());
-                pair.carried = copy.map(Copied::hand_over);
-            }
-        }
-    }
-
-    /// The copy could not be sent.
-    pub fn dispatch_failed(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
-        if self.handed.take_if(|handed| *handed == id).is_none() {
-            return;
-        }
-        let shadow = self.done(id, false, now);
-        self.settle(id, Outcome::ShadowFailed, sink);
-        self.tell_once(
-            shadow,
-            |told| &mut told.unreachable,
-            now,
-            sink,
-            "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
-             Istio's gateways may hold only clusters that some route uses",
-        );
-    }
-
     /// How many bytes of the body of an answer are of use.
     pub fn wanted(&self, token: u32) -> usize {
         let pair = self.tokens.get(&token).and_then(|id| self.pairs.get(*id));
@@ -417,168 +330,6 @@ impl Desk {
         }
     }
 
-    /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
-    fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
-        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
-        let Some(budget) = self.budget(shadow) else { return };
-        let mut share = Share::new(&budget);
-        let taken = self.with_room(shadow, Some(id), sink, |_| Ok(share.take(noise.bytes())?));
-        if let Err(outcome) = taken {
-            return self.settle(id, outcome, sink);
-        }
-        let Some(open) = self.open(id) else { return };
-        open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
-        self.ready(id, now, sink);
-    }
-
-    /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
-    /// compared, also if the answers agree: to count only those would make the shadow better than
-    /// it is.
-    fn hear_nothing(&mut self, id: Id, sink: &mut dyn Sink) {
-        let Some(open) = self.open(id) else { return };
-        open.noise = Heard::Nothing;
-        if open.live_took.is_some() && open.answer.is_some() {
-            self.settle(id, Outcome::Uncomparable, sink);
-        }
-    }
-
-    /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
-    fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
-        let pair = self.pairs.get_mut(id)?;
-        pair.stage = Stage::Answered;
-        pair.carried = None;
-        let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
-        state.in_flight = state.in_flight.saturating_sub(1);
-        state.breaker.answered(id, well, now, rules.breaker);
-        Some(pair.shadow)
-    }
-
-    /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and pairs
-    /// for which there was no time.
-    fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
-        let overdue = |id: &Id| {
-            let pair = self.pairs.get(*id)?;
-            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
-            Some(now > pair.sent.saturating_add(timeout).saturating_add(GRACE))
-        };
-        let lost: Vec<(u32, Id)> = self
-            .tokens
-            .iter()
-            .filter(|(_, id)| overdue(id).unwrap_or(true))
-            .map(|(token, id)| (*token, *id))
-            .collect();
-        for (token, id) in lost {
-            self.tokens.remove(&token);
-            self.done(id, false, now);
-            self.settle(id, Outcome::Timeout, sink);
-        }
-        let idle = |(id, pair): (Id, &Pair)| {
-            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
-            let due = pair.open.as_ref().and_then(|open| open.due_since);
-            let (since, outcome) = match due {
-                Some(due) => (due, Outcome::OverBudget),
-                None if pair.stage == Stage::Receiving => (pair.began, Outcome::Orphaned),
-                None => return None,
-            };
-            (now.abs_diff(since) > timeout).then_some((id, outcome))
-        };
-        let idle: Vec<(Id, Outcome)> = self.pairs.ids().filter_map(idle).collect();
-        for (id, outcome) in idle {
-            self.settle(id, outcome, sink);
-        }
-    }
-
-    /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
-    fn answered(
-        &mut self,
-        id: Id,
-        head: Head,
-        body: &[u8],
-        took: u64,
-        now: u64,
-        sink: &mut dyn Sink,
-    ) {
-        let whole = Whole { head: &head, body };
-        let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
-        let is_turn =
-            self.pairs.get(id).and_then(|pair| pair.open.as_ref()).is_some_and(is_complete)
-                && self.may_compare(id, whole, now);
-        let Some(Pair { shadow, open, .. }) = self.pairs.get(id) else { return };
-        let shadow = *shadow;
-        let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
-            return;
-        };
-        match open {
-            None => {
-                self.pairs.remove(id);
-            }
-            Some(_) if is_turn => self.compare(id, whole, took, now, sink),
-            Some(_) => {
-                let mut kept = Capture::new(&budget, rules.response_bytes);
-                match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
-                    Ok(()) => {
-                        if let Some(open) = self.open(id) {
-                            open.answer = Some(Stored { head, body: kept, took });
-                        }
-                        self.ready(id, now, sink);
-                    }
-                    Err(outcome) => self.settle(id, outcome, sink),
-                }
-            }
-        }
-    }
-
-    fn compare(&mut self, id: Id, answer: Whole<'_>, took: u64, now: u64, sink: &mut dyn Sink) {
-        let Some(Pair { shadow, serves, open, .. }) = self.pairs.remove(id) else { return };
-        let Some(open) = open else { return };
-        if let Some(live) = &open.live_head {
-            self.note_refusal(shadow, live, answer.head, now, sink);
-        }
-        let Some(rules) = self.shadows.get(shadow) else { return };
-        if matches!(open.noise, Heard::Nothing) {
-            return sink.outcome(shadow, Outcome::Uncomparable);
-        }
-        let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
-        let live = Whole { head, body: open.live_body.bytes() };
-        let about = About {
-            message: open.message,
-            noise: match &open.noise {
-                Heard::Noise { noise, .. } => Some(Rc::clone(noise)),
-                _ => None,
-            },
-            is_baseline: rules.baseline_of.is_some(),
-        };
-        let compared = rules.compare.compare(live, answer, &about);
-        let Comparison { verdict, moved, noise, steps } = compared;
-        self.work.pay(steps);
-        sink.latencies(shadow, millis(live_took), millis(took));
-        if let Some(moved) = moved {
-            sink.score_difference(shadow, millionths(moved));
-        }
-        match verdict {
-            Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
-            Verdict::Mismatched(report) => {
-                sink.outcome(shadow, Outcome::Mismatched);
-                for kind in &report.kinds {
-                    sink.difference(shadow, *kind);
-                }
-                let text = format!("differs from the live model ({}): {report}", open.about);
-                self.log(Some(shadow), now, sink, &text);
-            }
-            Verdict::Uncomparable(reason) => {
-                sink.outcome(shadow, Outcome::Uncomparable);
-                let text = format!("cannot be compared ({}): {reason}", open.about);
-                self.log(Some(shadow), now, sink, &text);
-            }
-        }
-        if let Some(served) = serves {
-            match noise.filter(Noise::is_complete) {
-                Some(noise) => self.hear(served, noise, now, sink),
-                None => self.hear_nothing(served, sink),
-            }
-        }
-    }
-
     /// Logs a remedy, unless `told` says that it was. One that another shadow's lines left no room
     /// for comes again.
     fn tell_once(
@@ -611,18 +362,6 @@ impl Desk {
         }
         true
     }
-}
-
-/// Nanoseconds in milliseconds, to the nearest.
-fn millis(nanos: u64) -> u64 {
-    nanos.saturating_add(500_000) / 1_000_000
-}
-
-/// Larger ones would make a sum of them useless.
-const MOST_MILLIONTHS: f64 = 1e15;
-
-fn millionths(difference: f64) -> u64 {
-    (difference * 1e6).round().min(MOST_MILLIONTHS) as u64
 }
 
 impl State {

@@ -1,7 +1,8 @@
 //! How much of its time a worker compares: the requests of others wait meanwhile.
 
 use super::super::compare::{Encoding, Whole};
-use super::{Desk, Id, Sink, Stored};
+use super::super::pair::Stored;
+use super::{Desk, Id, Sink};
 
 /// Units of work in a second: three or four hundredths of a worker, as long as comparisons are short.
 const RATE: u64 = 1 << 20;

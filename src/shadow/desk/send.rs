@@ -1,0 +1,140 @@
+//! Copies on their way: handed out, sent, given up.
+
+use super::super::pair::Copied;
+use super::super::settings::nanos;
+use super::{Call, Desk, Id, Outcome, Pair, Sink, Stage};
+
+/// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
+const GRACE: u64 = 5_000_000_000;
+
+/// How long a request may take to arrive, in nanoseconds, where the shadow's timeout is not longer.
+const ARRIVAL: u64 = 10_000_000_000;
+
+/// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
+/// that grows with the square of those in flight.
+const LOOK: u64 = 1_000_000_000;
+
+impl Desk {
+    /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
+    /// that a copy whose answer got lost is given up.
+    pub fn needs_tick(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Hands out the next copy, which is then in flight.
+    pub fn next(&mut self, now: u64, sink: &mut dyn Sink) -> Option<Id> {
+        if let Some(forgotten) = self.handed.take() {
+            self.done(forgotten, false, now);
+            self.settle(forgotten, Outcome::ShadowFailed, sink);
+        }
+        self.clock = now;
+        if now.abs_diff(self.looked) >= LOOK {
+            self.looked = now;
+            self.give_up(now, sink);
+        }
+        while let Some(id) = self.queue.pop_front() {
+            let Some(pair) = self.pairs.get_mut(id) else { continue };
+            let Some(state) = self.states.get_mut(pair.shadow) else { continue };
+            state.queued = state.queued.saturating_sub(1);
+            state.in_flight = state.in_flight.saturating_add(1);
+            pair.stage = Stage::InFlight;
+            pair.sent = now;
+            if state.breaker.admits(now) {
+                state.breaker.sent(id);
+                self.handed = Some(id);
+                return Some(id);
+            }
+            state.in_flight = state.in_flight.saturating_sub(1);
+            pair.stage = Stage::Answered;
+            self.settle(id, Outcome::BreakerOpen, sink);
+        }
+        None
+    }
+
+    /// The copy that was handed out.
+    pub fn call(&self, id: Id) -> Option<Call<'_>> {
+        let pair = self.pairs.get(id).filter(|_| self.handed == Some(id))?;
+        let copy = pair.open.as_ref()?.copy.as_ref()?;
+        let shadow = self.shadows.get(pair.shadow)?;
+        Some(Call {
+            cluster: &shadow.cluster,
+            head: &copy.head,
+            body: copy.body.bytes(),
+            timeout: shadow.timeout,
+        })
+    }
+
+    /// The copy was sent; its answer will come with this token.
+    pub fn dispatched(&mut self, id: Id, token: u32) {
+        if self.handed.take_if(|handed| *handed == id).is_some() {
+            self.tokens.insert(token, id);
+            if let Some(pair) = self.pairs.get_mut(id) {
+                let copy = pair.open.as_mut().and_then(|open| open.copy.take());
+                pair.carried = copy.map(Copied::hand_over);
+            }
+        }
+    }
+
+    /// The copy could not be sent.
+    pub fn dispatch_failed(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+        if self.handed.take_if(|handed| *handed == id).is_none() {
+            return;
+        }
+        let shadow = self.done(id, false, now);
+        self.settle(id, Outcome::ShadowFailed, sink);
+        self.tell_once(
+            shadow,
+            |told| &mut told.unreachable,
+            now,
+            sink,
+            "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
+             Istio's gateways may hold only clusters that some route uses",
+        );
+    }
+
+    /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
+    pub(super) fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
+        let pair = self.pairs.get_mut(id)?;
+        pair.stage = Stage::Answered;
+        pair.carried = None;
+        let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.breaker.answered(id, well, now, rules.breaker);
+        Some(pair.shadow)
+    }
+
+    /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and pairs
+    /// for which there was no time.
+    pub(super) fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
+        let overdue = |id: &Id| {
+            let pair = self.pairs.get(*id)?;
+            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
+            Some(now > pair.sent.saturating_add(timeout).saturating_add(GRACE))
+        };
+        let lost: Vec<(u32, Id)> = self
+            .tokens
+            .iter()
+            .filter(|(_, id)| overdue(id).unwrap_or(true))
+            .map(|(token, id)| (*token, *id))
+            .collect();
+        for (token, id) in lost {
+            self.tokens.remove(&token);
+            self.done(id, false, now);
+            self.settle(id, Outcome::Timeout, sink);
+        }
+        let idle = |(id, pair): (Id, &Pair)| {
+            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
+            let due = pair.open.as_ref().and_then(|open| open.due_since);
+            let (since, outcome) = match due {
+                Some(due) => (due, Outcome::OverBudget),
+                None if pair.stage == Stage::Receiving => (pair.began, Outcome::Orphaned),
+                None => return None,
+            };
+            (now.abs_diff(since) > timeout).then_some((id, outcome))
+        };
+        let idle: Vec<(Id, Outcome)> = self.pairs.ids().filter_map(idle).collect();
+        for (id, outcome) in idle {
+            self.settle(id, outcome, sink);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Both answers: kept until they can be compared, what is noise, and what comes of it.
+
+use std::rc::Rc;
+
+use super::super::budget::Share;
+use super::super::capture::Capture;
+use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
+use super::super::pair::{Heard, Open, Stored};
+use super::{Desk, Head, Id, Outcome, Pair, Sink};
+
+impl Desk {
+    /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
+    pub(super) fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
+        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        let Some(budget) = self.budget(shadow) else { return };
+        let mut share = Share::new(&budget);
+        let taken = self.with_room(shadow, Some(id), sink, |_| Ok(share.take(noise.bytes())?));
+        if let Err(outcome) = taken {
+            return self.settle(id, outcome, sink);
+        }
+        let Some(open) = self.open(id) else { return };
+        open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
+        self.ready(id, now, sink);
+    }
+
+    /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
+    /// compared, also if the answers agree: to count only those would make the shadow better than
+    /// it is.
+    pub(super) fn hear_nothing(&mut self, id: Id, sink: &mut dyn Sink) {
+        let Some(open) = self.open(id) else { return };
+        open.noise = Heard::Nothing;
+        if open.live_took.is_some() && open.answer.is_some() {
+            self.settle(id, Outcome::Uncomparable, sink);
+        }
+    }
+
+    /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
+    pub(super) fn answered(
+        &mut self,
+        id: Id,
+        head: Head,
+        body: &[u8],
+        took: u64,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
+        let whole = Whole { head: &head, body };
+        let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
+        let is_turn =
+            self.pairs.get(id).and_then(|pair| pair.open.as_ref()).is_some_and(is_complete)
+                && self.may_compare(id, whole, now);
+        let Some(Pair { shadow, open, .. }) = self.pairs.get(id) else { return };
+        let shadow = *shadow;
+        let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
+            return;
+        };
+        match open {
+            None => {
+                self.pairs.remove(id);
+            }
+            Some(_) if is_turn => self.compare(id, whole, took, now, sink),
+            Some(_) => {
+                let mut kept = Capture::new(&budget, rules.response_bytes);
+                match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
+                    Ok(()) => {
+                        if let Some(open) = self.open(id) {
+                            open.answer = Some(Stored { head, body: kept, took });
+                        }
+                        self.ready(id, now, sink);
+                    }
+                    Err(outcome) => self.settle(id, outcome, sink),
+                }
+            }
+        }
+    }
+
+    pub(super) fn compare(
+        &mut self,
+        id: Id,
+        answer: Whole<'_>,
+        took: u64,
+        now: u64,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(Pair { shadow, serves, open, .. }) = self.pairs.remove(id) else { return };
+        let Some(open) = open else { return };
+        if let Some(live) = &open.live_head {
+            self.note_refusal(shadow, live, answer.head, now, sink);
+        }
+        let Some(rules) = self.shadows.get(shadow) else { return };
+        if matches!(open.noise, Heard::Nothing) {
+            return sink.outcome(shadow, Outcome::Uncomparable);
+        }
+        let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
+        let live = Whole { head, body: open.live_body.bytes() };
+        let about = About {
+            message: open.message,
+            noise: match &open.noise {
+                Heard::Noise { noise, .. } => Some(Rc::clone(noise)),
+                _ => None,
+            },
+            is_baseline: rules.baseline_of.is_some(),
+        };
+        let compared = rules.compare.compare(live, answer, &about);
+        let Comparison { verdict, moved, noise, steps } = compared;
+        self.work.pay(steps);
+        sink.latencies(shadow, millis(live_took), millis(took));
+        if let Some(moved) = moved {
+            sink.score_difference(shadow, millionths(moved));
+        }
+        match verdict {
+            Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
+            Verdict::Mismatched(report) => {
+                sink.outcome(shadow, Outcome::Mismatched);
+                for kind in &report.kinds {
+                    sink.difference(shadow, *kind);
+                }
+                let text = format!("differs from the live model ({}): {report}", open.about);
+                self.log(Some(shadow), now, sink, &text);
+            }
+            Verdict::Uncomparable(reason) => {
+                sink.outcome(shadow, Outcome::Uncomparable);
+                let text = format!("cannot be compared ({}): {reason}", open.about);
+                self.log(Some(shadow), now, sink, &text);
+            }
+        }
+        if let Some(served) = serves {
+            match noise.filter(Noise::is_complete) {
+                Some(noise) => self.hear(served, noise, now, sink),
+                None => self.hear_nothing(served, sink),
+            }
+        }
+    }
+}
+
+/// Nanoseconds in milliseconds, to the nearest.
+fn millis(nanos: u64) -> u64 {
+    nanos.saturating_add(500_000) / 1_000_000
+}
+
+/// Larger ones would make a sum of them useless.
+const MOST_MILLIONTHS: f64 = 1e15;
+
+fn millionths(difference: f64) -> u64 {
+    (difference * 1e6).round().min(MOST_MILLIONTHS) as u64
+}
