@@ -1,41 +1,17 @@
-//! modelgate: one proxy-wasm filter in front of machine-learning models.
+//! The proxy-wasm glue: the only place that talks to the proxy.
 //!
-//! The engine is pure: it takes a request (bytes and addresses), a compiled configuration and a
-//! clock reading, and returns a decision. Only `plugin`, which is built for WebAssembly alone, talks
-//! to the proxy.
-//!
-//! | module | what it decides |
-//! |---|---|
-//! | `advice` | what an accepted configuration does not do, or does besides |
-//! | [`config`] | what an operator writes, and what is wrong with it |
-//! | [`request`] | a request as bytes, and the changes to it |
-//! | [`matcher`] | Istio's string match |
-//! | [`target`] | which model an address reaches, and with which operation |
-//! | [`rewrite`] | the new path |
-//! | [`sanitise`] | which of the client's headers only the gateway may set |
-//! | [`authn`] | who is calling |
-//! | [`authz`] | whether they may |
-//! | [`split`] | which variant of a model answers |
-//! | [`shadow`] | which requests are copied, and whether the answers agree |
-//! | [`place`] | where a key falls: what samples and variants are chosen by |
-//! | [`pipeline`] | in which order all this happens |
-//! | [`telemetry`] | which counters exist, and what they are called |
+//! The ABI (proxy-wasm 0.2.1) is spoken directly. The SDK's wrappers cannot say why a request was
+//! refused, cannot send a shadow a header value that is not UTF-8, lose the answer of a shadow that
+//! outlives its request, and panic on statuses that they do not know; `docs/decisions.md` has more.
 
-mod advice;
-pub mod authn;
-pub mod authz;
-pub mod config;
-mod few;
-pub mod matcher;
-mod order;
-pub mod pipeline;
-pub mod place;
-#[cfg(all(feature = "plugin", target_arch = "wasm32"))]
-mod plugin;
-pub mod request;
-pub mod rewrite;
-pub mod sanitise;
-pub mod shadow;
-pub mod split;
-pub mod target;
-pub mod telemetry;
+#![cfg(target_arch = "wasm32")]
+
+mod abi;
+mod exports;
+mod held;
+mod host;
+mod keys;
+mod metrics;
+mod shadows;
+mod stream;
+mod worker;

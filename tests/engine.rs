@@ -5,11 +5,11 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use modelgate::config::Errors;
-use modelgate::matcher::StringMatch;
-use modelgate::pipeline::{Decision, Plan};
-use modelgate::request::{Attributes, Header, Host, Request};
-use modelgate::target::Operation;
+use modelgate_engine::config::Errors;
+use modelgate_engine::matcher::StringMatch;
+use modelgate_engine::pipeline::{Decision, Plan};
+use modelgate_engine::request::{Attributes, Header, Host, Request};
+use modelgate_engine::target::Operation;
 use serde_json::json;
 
 fn read(text: &str) -> (Option<Plan>, String) {

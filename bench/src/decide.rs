@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
-use modelgate::request::{Attributes, Header, Host, Request, SignatureCheck};
-use modelgate::telemetry::Verdict;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::request::{Attributes, Header, Host, Request, SignatureCheck};
+use modelgate_engine::telemetry::Verdict;
 use testbed::tokens::now;
 
 use crate::workload::headers;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
 use serde_json::{Value, json};
 use testbed::envoy::{Extension, Taken};
 use testbed::gateway::Filter;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
 use serde_json::Value;
 
 use crate::{output, resource};

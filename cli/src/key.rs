@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

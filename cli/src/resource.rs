@@ -1,6 +1,6 @@
 //! What a WasmPlugin or TrafficExtension says around its `pluginConfig`, and what Istio makes of it.
 
-use modelgate::config::{Errors, Path, Warning};
+use modelgate_engine::config::{Errors, Path, Warning};
 use serde_json::Value;
 
 /// Istio's root namespace, unless the mesh has another one: a resource there is for every namespace.
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn told(resource: &Value) -> Vec<String> {
-        let named = |w: &modelgate::config::ConfigError| {
+        let named = |w: &modelgate_engine::config::ConfigError| {
             format!("{} {}", w.name.map_or("", Warning::as_str), w.path)
         };
         warnings(resource).warnings().iter().map(named).collect()

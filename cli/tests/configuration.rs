@@ -6,10 +6,10 @@ mod support;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use modelgate::config::describe::{Settings, Shape};
-use modelgate::config::{Errors, PluginConfig};
-use modelgate::pipeline::Plan;
 use modelgate_cli::settings::{explain::explain, reference, schema::schema, warnings};
+use modelgate_engine::config::describe::{Settings, Shape};
+use modelgate_engine::config::{Errors, PluginConfig};
+use modelgate_engine::pipeline::Plan;
 use serde_json::{Value, json};
 
 use support::{modelgate, root};

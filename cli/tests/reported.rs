@@ -40,7 +40,7 @@ fn tests(page: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_tests_that_are_named_are_there() -> Result<()> {
     let mut source = String::new();
-    for folder in ["src", "cli", "tests"] {
+    for folder in ["src", "engine", "cli", "tests"] {
         sources(&root().join(folder), &mut source)?;
     }
     for page in std::fs::read_dir(root().join("docs/reported"))? {

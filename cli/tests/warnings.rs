@@ -7,8 +7,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use modelgate::config::{Errors, Warning};
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::{Errors, Warning};
+use modelgate_engine::pipeline::Plan;
 use serde_json::Value;
 use support::{modelgate, root};
 

@@ -8,7 +8,7 @@ mod routes;
 mod site;
 mod spellings;
 
-use modelgate::request::Header;
+use modelgate_engine::request::Header;
 
 use crate::site::{Outcome, Site, is_aimed_at_another};
 use crate::spellings::{Spelling, Spellings};

@@ -1,7 +1,7 @@
 //! Requests from raw bytes, as a fuzzer makes them: a line each for method, host and path, then a
 //! `name:value` line for each header. Nothing is too odd: a proxy may let through more than one thinks.
 
-use modelgate::request::Header;
+use modelgate_engine::request::Header;
 
 use super::site::Site;
 

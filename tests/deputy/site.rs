@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use modelgate::authn::TokenCache;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
-use modelgate::request::{Attributes, Header, Host, Request};
+use modelgate_engine::authn::TokenCache;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::request::{Attributes, Header, Host, Request};
 
 use super::routes::{Sent, reached};
 

@@ -111,7 +111,7 @@ fn unit(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn wasm(run: &mut Run<'_>) -> Result<()> {
-    let tests = ["--package=modelgate", "--test=engine", "--no-default-features"];
+    let tests = ["--package=modelgate-engine", "--test=engine"];
     if !run.wanted(&tests)? {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! What to do about what a report shows.
 
-use modelgate::shadow::Outcome;
-use modelgate::shadow::compare::Kind;
+use modelgate_engine::shadow::Outcome;
+use modelgate_engine::shadow::compare::Kind;
 
 use super::figures::Figures;
 

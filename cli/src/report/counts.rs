@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-pub use modelgate::shadow::Outcome;
-pub use modelgate::shadow::compare::Kind;
+pub use modelgate_engine::shadow::Outcome;
+pub use modelgate_engine::shadow::compare::Kind;
 
 use super::histogram::Histogram;
 use super::samples::Sample;

@@ -1,7 +1,7 @@
 //! What the counts of a shadow say.
 
-use modelgate::shadow::Outcome;
-use modelgate::shadow::compare::Kind;
+use modelgate_engine::shadow::Outcome;
+use modelgate_engine::shadow::compare::Kind;
 
 use super::counts::Counts;
 use super::histogram::Histogram;

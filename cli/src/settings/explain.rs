@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use modelgate::config::PluginConfig;
-use modelgate::config::describe::{Field, Settings, Shape};
+use modelgate_engine::config::PluginConfig;
+use modelgate_engine::config::describe::{Field, Settings, Shape};
 
 use super::{default, inner, text, words};
 use crate::output;

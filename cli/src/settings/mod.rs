@@ -6,7 +6,7 @@ pub mod reference;
 pub mod schema;
 pub mod warnings;
 
-use modelgate::config::describe::{Field, Settings, Shape};
+use modelgate_engine::config::describe::{Field, Settings, Shape};
 use serde_json::Value;
 
 /// A comment as running text: its lines joined, its paragraphs kept.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use modelgate::config::PluginConfig;
-use modelgate::config::describe::{Field, Settings, Shape};
+use modelgate_engine::config::PluginConfig;
+use modelgate_engine::config::describe::{Field, Settings, Shape};
 
 use super::{default, inner, text, words};
 

@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use modelgate::config::PluginConfig;
-use modelgate::config::describe::{Field, Settings, Shape};
+use modelgate_engine::config::PluginConfig;
+use modelgate_engine::config::describe::{Field, Settings, Shape};
 use serde_json::{Map, Value, json};
 
 use super::text;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use modelgate::config::Warning;
-use modelgate::config::describe::{Describe as _, Shape};
+use modelgate_engine::config::Warning;
+use modelgate_engine::config::describe::{Describe as _, Shape};
 
 use super::text;
 

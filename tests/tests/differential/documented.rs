@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
 use serde_json::{Value, json};
 
 use crate::arena::{Arena, Side};

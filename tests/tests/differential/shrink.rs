@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
 use serde_json::Value;
 
 use crate::arena::{Arena, Side};

@@ -12,7 +12,7 @@ use testbed::upstream::Upstream;
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
 
-#[path = "../../../src/target/tests/addresses.rs"]
+#[path = "../../../engine/src/target/tests/addresses.rs"]
 mod table;
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use modelgate::authn::TokenCache;
-use modelgate::config::Errors;
-use modelgate::pipeline::Plan;
-use modelgate::request::{Attributes, Header, Host, Request as Asked};
+use modelgate_engine::authn::TokenCache;
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::request::{Attributes, Header, Host, Request as Asked};
 use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::model_clients;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::authn::remote::{Turn, Waiting};
+use modelgate_engine::authn::remote::{Turn, Waiting};
 
 /// How often is looked for those that have waited long enough, in milliseconds.
 pub const LOOK: u32 = 100;

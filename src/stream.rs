@@ -2,18 +2,18 @@
 
 use std::rc::Rc;
 
-use super::abi::{self, Buffer, Map};
-use super::exports::Action;
-use super::held::{self, Held};
-use super::host;
-use super::shadows::{live_cluster, live_head};
-use super::worker::Gate;
-use crate::authn::Identity;
-use crate::pipeline::{Answer, Decision};
-use crate::request::{Attributes, Request};
-use crate::shadow::{Desk, Id, Sink};
-use crate::target::Operation;
-use crate::telemetry::{Count, ModelLabel, NONE, Verdict};
+use crate::abi::{self, Buffer, Map};
+use crate::exports::Action;
+use crate::held::{self, Held};
+use crate::host;
+use crate::shadows::{live_cluster, live_head};
+use crate::worker::Gate;
+use modelgate_engine::authn::Identity;
+use modelgate_engine::pipeline::{Answer, Decision};
+use modelgate_engine::request::{Attributes, Request};
+use modelgate_engine::shadow::{Desk, Id, Sink};
+use modelgate_engine::target::Operation;
+use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
 
 /// An HTTP context.
 #[derive(Debug)]

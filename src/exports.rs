@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::abi::{self, Level};
-use super::held;
-use super::stream::Stream;
-use super::worker::Worker;
-use crate::authn::remote::Turn;
-use crate::few::FewMap;
+use crate::abi::{self, Level};
+use crate::held;
+use crate::stream::Stream;
+use crate::worker::Worker;
+use modelgate_engine::authn::remote::Turn;
+use modelgate_engine::few::FewMap;
 
 /// What the host does with a stream after a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use super::abi::{self, Status};
-use crate::authn::{self, names_in_certificate};
-use crate::pipeline::Answer;
-use crate::request::{Edits, Host, Peer, SignatureCheck};
+use crate::abi::{self, Status};
+use modelgate_engine::authn::{self, names_in_certificate};
+use modelgate_engine::pipeline::Answer;
+use modelgate_engine::request::{Edits, Host, Peer, SignatureCheck};
 
 /// `xds.listener_direction` of a sidecar's inbound listener.
 const INBOUND: i64 = 1;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../docs/addresses.md");
+const PAGE: &str = include_str!("../../../../docs/addresses.md");
 
 /// Every address of the page with its operation, and the heading above it.
 fn rows() -> Vec<(&'static str, &'static str, &'static str)> {

@@ -1,10 +1,12 @@
 //! Metrics, kept in the module and handed to the proxy once a second.
 
-use super::abi::{self, Metric};
-use crate::few::FewMap;
-use crate::pipeline::Plan;
-use crate::shadow::Gauges;
-use crate::telemetry::{Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _};
+use crate::abi::{self, Metric};
+use modelgate_engine::few::FewMap;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::shadow::Gauges;
+use modelgate_engine::telemetry::{
+    Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _,
+};
 
 /// The metrics of one worker under one configuration.
 #[derive(Debug)]

@@ -934,7 +934,7 @@ fn a_baseline_never_says_yes_to_anything() {
 /// Every row of the page's table, by the settings in it.
 #[test]
 fn the_page_tells_the_truth() {
-    let page = include_str!("../../../docs/comparison.md");
+    let page = include_str!("../../../../docs/comparison.md");
     let rows: Vec<&str> =
         page.lines().skip_while(|l| !l.starts_with("| server |")).skip(2).collect();
     for row in &rows {

@@ -3,16 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::abi::{self, Buffer, Level};
-use super::held;
-use super::host::Proxy;
-use super::keys::Fetching;
-use super::metrics::Meter;
-use super::shadows::Shadowing;
-use crate::authn::{Lack, TokenCache};
-use crate::config::Errors;
-use crate::pipeline::{Decision, Plan};
-use crate::telemetry::Count;
+use crate::abi::{self, Buffer, Level};
+use crate::held;
+use crate::host::Proxy;
+use crate::keys::Fetching;
+use crate::metrics::Meter;
+use crate::shadows::Shadowing;
+use modelgate_engine::authn::{Lack, TokenCache};
+use modelgate_engine::config::Errors;
+use modelgate_engine::pipeline::{Decision, Plan};
+use modelgate_engine::telemetry::Count;
 
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;

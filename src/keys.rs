@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::abi::{self, Buffer, Level, Map};
-use super::host;
-use super::metrics::Meter;
-use crate::authn::remote::{self, Answer, Fetched, KeyStore};
-use crate::few::FewMap;
-use crate::pipeline::Plan;
-use crate::telemetry::Count;
+use crate::abi::{self, Buffer, Level, Map};
+use crate::host;
+use crate::metrics::Meter;
+use modelgate_engine::authn::remote::{self, Answer, Fetched, KeyStore};
+use modelgate_engine::few::FewMap;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::telemetry::Count;
 
 thread_local! {
     /// Not in shared data, which every other module of the proxy could write.

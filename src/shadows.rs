@@ -2,12 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::abi::{self, Buffer, Level, Map};
-use super::metrics::Meter;
-use crate::pipeline::Plan;
-use crate::shadow::compare::Kind;
-use crate::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, Sink};
-use crate::telemetry::{Count, Histogram};
+use crate::abi::{self, Buffer, Level, Map};
+use crate::metrics::Meter;
+use modelgate_engine::pipeline::Plan;
+use modelgate_engine::shadow::compare::Kind;
+use modelgate_engine::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, Sink};
+use modelgate_engine::telemetry::{Count, Histogram};
 
 /// How soon a queued copy is sent, in milliseconds.
 const SOON: u32 = 1;
@@ -191,12 +191,12 @@ impl Shadowing {
 
 /// The head of the live answer at hand; `None` for an answer that the proxy gave itself.
 pub fn live_head() -> Option<Head> {
-    let details = super::host::text("response\0code_details")?;
+    let details = crate::host::text("response\0code_details")?;
     let headers = abi::header_map(Map::ResponseHeaders).ok()?;
     (details == b"via_upstream").then(|| Head::of(&abi::lines(&headers)))
 }
 
 /// The cluster by which the live model is reached, once the route is chosen.
 pub fn live_cluster() -> Option<Vec<u8>> {
-    super::host::text("xds\0cluster_name")
+    crate::host::text("xds\0cluster_name")
 }
