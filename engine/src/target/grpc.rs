@@ -1,6 +1,7 @@
 //! gRPC services of Seldon's and of the Open Inference Protocol's servers, and what their methods do.
 
 use super::Operation;
+use super::operation::fits;
 
 /// Services in front of which only Seldon v1 (or nothing) stands.
 fn is_seldon_v1_service(service: &[u8]) -> bool {
@@ -38,56 +39,45 @@ pub(super) fn service(path: &[u8]) -> Option<Service> {
 
 /// What a method does; `None` if the segments begin with none of the services.
 pub(super) fn operation(segments: &[&[u8]]) -> Option<Operation> {
-    let (&service, method) = segments.split_first()?;
-    let method: &[u8] = if let [method] = method { method } else { b"" };
-    let operation = match service {
-        b"inference.GRPCInferenceService" => match method {
-            b"ModelInfer" | b"ModelStreamInfer" => Operation::Predict,
-            b"ServerLive" | b"ServerReady" | b"ModelReady" => Operation::Status,
-            b"ServerMetadata" | b"ModelMetadata" => Operation::Metadata,
-            b"ModelConfig"
-            | b"ModelStatistics"
-            | b"RepositoryIndex"
-            | b"RepositoryModelLoad"
-            | b"RepositoryModelUnload"
-            | b"SystemSharedMemoryStatus"
-            | b"SystemSharedMemoryRegister"
-            | b"SystemSharedMemoryUnregister"
-            | b"CudaSharedMemoryStatus"
-            | b"CudaSharedMemoryRegister"
-            | b"CudaSharedMemoryUnregister" => Operation::Admin,
-            _ => Operation::Other,
-        },
-        b"tensorflow.serving.PredictionService" => match method {
-            b"Predict" | b"Classify" | b"Regress" | b"MultiInference" => Operation::Predict,
-            b"GetModelMetadata" => Operation::Metadata,
-            _ => Operation::Other,
-        },
-        b"tensorflow.serving.ModelService" => match method {
-            b"GetModelStatus" => Operation::Status,
-            b"HandleReloadConfigRequest" => Operation::Admin,
-            _ => Operation::Other,
-        },
-        seldon if is_seldon_v1_service(seldon) => seldon_method(seldon, method),
-        _ => return None,
-    };
-    Some(operation)
+    let (&service, _) = segments.split_first()?;
+    if service != b"inference.GRPCInferenceService" && !is_seldon_v1_service(service) {
+        return None;
+    }
+    let found = METHODS.iter().find(|(path, _)| fits(path, segments));
+    Some(found.map_or(Other, |(_, operation)| *operation))
 }
 
+use Operation::{Admin, Feedback, Metadata, Other, Predict, Status};
+
 /// The steps of an inference graph (transform, route, aggregate) run model code: they are predictions.
-fn seldon_method(service: &[u8], method: &[u8]) -> Operation {
-    let kind = service.strip_prefix(b"seldon.protos.").unwrap_or_default();
-    match (kind, method) {
-        (b"Seldon" | b"Model", b"Predict")
-        | (b"Generic", b"TransformInput" | b"TransformOutput" | b"Route" | b"Aggregate")
-        | (b"Router", b"Route")
-        | (b"Transformer", b"TransformInput")
-        | (b"OutputTransformer", b"TransformOutput")
-        | (b"Combiner", b"Aggregate") => Operation::Predict,
-        (b"Seldon" | b"Model" | b"Generic" | b"Router", b"SendFeedback") => Operation::Feedback,
-        (b"Seldon", b"ModelMetadata" | b"GraphMetadata") | (b"Model", b"Metadata") => {
-            Operation::Metadata
-        }
-        _ => Operation::Other,
-    }
-}
+const METHODS: &[(&str, Operation)] = &[
+    ("inference.GRPCInferenceService/ModelInfer|ModelStreamInfer", Predict),
+    ("seldon.protos.Seldon|seldon.protos.Model/Predict", Predict),
+    ("tensorflow.serving.PredictionService/Predict|Classify|Regress|MultiInference", Predict),
+    ("seldon.protos.Generic/TransformInput|TransformOutput|Route|Aggregate", Predict),
+    ("seldon.protos.Router/Route", Predict),
+    ("seldon.protos.Transformer/TransformInput", Predict),
+    ("seldon.protos.OutputTransformer/TransformOutput", Predict),
+    ("seldon.protos.Combiner/Aggregate", Predict),
+    ("inference.GRPCInferenceService/ServerLive|ServerReady|ModelReady", Status),
+    ("inference.GRPCInferenceService/ServerMetadata|ModelMetadata", Metadata),
+    ("inference.GRPCInferenceService/ModelConfig|ModelStatistics|RepositoryIndex", Admin),
+    ("inference.GRPCInferenceService/RepositoryModelLoad|RepositoryModelUnload", Admin),
+    (
+        "inference.GRPCInferenceService/SystemSharedMemoryStatus|SystemSharedMemoryRegister|SystemSharedMemoryUnregister",
+        Admin,
+    ),
+    (
+        "inference.GRPCInferenceService/CudaSharedMemoryStatus|CudaSharedMemoryRegister|CudaSharedMemoryUnregister",
+        Admin,
+    ),
+    ("tensorflow.serving.PredictionService/GetModelMetadata", Metadata),
+    ("tensorflow.serving.ModelService/GetModelStatus", Status),
+    ("tensorflow.serving.ModelService/HandleReloadConfigRequest", Admin),
+    (
+        "seldon.protos.Seldon|seldon.protos.Model|seldon.protos.Generic|seldon.protos.Router/SendFeedback",
+        Feedback,
+    ),
+    ("seldon.protos.Seldon/ModelMetadata|GraphMetadata", Metadata),
+    ("seldon.protos.Model/Metadata", Metadata),
+];

@@ -36,13 +36,11 @@ impl Operations {
         let reads = matches!(method, b"GET" | b"HEAD" | b"OPTIONS");
         let posts = matches!(method, b"POST" | b"OPTIONS");
         match self.known(tail, reads, posts) {
-            (Operation::Other, _) | (_, false)
-                if posts && self.predictions.iter().any(|p| p == tail) =>
-            {
-                Operation::Predict
+            (Other, _) | (_, false) if posts && self.predictions.iter().any(|p| p == tail) => {
+                Predict
             }
             (operation, true) => operation,
-            (_, false) => Operation::Other,
+            (_, false) => Other,
         }
     }
 
@@ -61,109 +59,153 @@ impl Operations {
 
 /// The operation of a path, and whether the method is one that the path has.
 fn by_path(segments: &[&[u8]], reads: bool, posts: bool) -> (Operation, bool) {
-    use Operation::{Admin, Docs, Explain, Feedback, Metadata, Other, Predict, Status};
-    match segments {
-        [b"ready"] | [b"live"] | [b"health", _, ..] => (Status, true),
-        [b"health" | b"ping" | b"healthz" | b"livez" | b"readyz"] | [b"-", b"healthz"] => {
-            (Status, reads || posts)
-        }
-        [b"version" | b"info"] | [b"-", b"routes"] => (Metadata, reads),
-        [b"docs" | b"redoc" | b"openapi.json" | b"docs.json" | b"schema.json"]
-        | [b"api-description"]
-        | [b"docs", b"oauth2-redirect"] => (Docs, reads),
-
-        [b"api", b"v0.1" | b"v1.0", b"predictions"] => (Predict, posts),
-        [b"api", b"v0.1" | b"v1.0", b"feedback"] => (Feedback, posts),
-        [b"api", b"v0.1" | b"v1.0", b"explain"] => (Explain, posts),
-        [b"api", b"v0.1" | b"v1.0", b"status", _] | [b"api", b"v1.0", b"status"] => (Status, reads),
-        [b"api", b"v0.1" | b"v1.0", b"metadata", _] | [b"api", b"v1.0", b"metadata"] => {
-            (Metadata, reads)
-        }
-        [b"api", b"v1.0", b"health", b"status"] => (Status, true),
-        [b"api", b"v0.1" | b"v1.0", b"doc", ..] => (Docs, true),
-
-        // The wrapper takes the steps of a graph by GET as well, with the payload in `?json=`. They
-        // run model code: they are predictions.
-        [b"predict" | b"transform-input" | b"transform-output" | b"route" | b"aggregate"] => {
-            (Predict, reads || posts)
-        }
-        [b"send-feedback"] => (Feedback, reads || posts),
-        [b"metadata"] => (Metadata, reads),
-        [b"seldon.json"] => (Docs, reads),
-
-        [b"v1", b"models:predict"] | [b"v1", b"models", _, b":predict"] => (Predict, posts),
+    let found = match segments {
         [b"v1", b"models", last] | [b"v1", b"models", _, b"versions" | b"labels", last] => {
-            match last.iter().position(|c| *c == b':').and_then(|colon| last.get(colon..)) {
-                None => (Status, reads),
-                Some(b":predict" | b":classify" | b":regress") => (Predict, posts),
-                Some(b":explain") => (Explain, posts),
-                Some(_) => (Other, true),
-            }
+            v1_model(last)
         }
-        [b"v1", b"models"]
-        | [b"v1", b"models", _, b"metadata"]
-        | [b"v1", b"models", _, b"versions" | b"labels", _, b"metadata"] => (Metadata, reads),
-        [b"v1", rest @ ..] => of_openai(rest, reads, posts),
-
-        [b"v2"] | [b"v2", b"models"] => (Metadata, reads),
-        [b"v2", b"health", b"live" | b"ready"] => (Status, true),
-        [b"v2", b"docs", ..] => (Docs, true),
-        [b"v2", b"repository" | b"systemsharedmemory" | b"cudasharedmemory", ..]
-        | [b"v2", b"trace" | b"logging", ..]
-        | [b"v2", b"models", b"stats"] => (Admin, true),
-        [b"v2", b"models", b"infer"] | [b"v2", b"rerank" | b"embed"] => (Predict, posts),
-        [b"v2", b"models", _, b"versions", _, rest @ ..]
-        | [b"v2", b"models" | b"pipelines", _, rest @ ..] => match rest {
-            [] => (Metadata, reads),
-            [b"ready"] => (Status, true),
-            [b"docs", ..] => (Docs, true),
-            [b"explain"] => (Explain, posts),
-            [b"infer" | b"infer_stream" | b"generate" | b"generate_stream"]
-            | [b"infer" | b"infer_stream", b"chat", b"completions"]
-            | [b"infer" | b"infer_stream", b"embeddings"]
-            | [b"infer" | b"infer_stream", b"images", b"generations"] => (Predict, posts),
-            [b"config" | b"stats" | b"trace", ..] => (Admin, true),
-            _ => (Other, true),
-        },
-
-        // The readiness of one model: 200 or 503.
-        [b"openai", b"v1", b"models", _] => (Status, reads),
-        [b"openai", b"v1", b"models"] => (Metadata, reads),
-        [b"openai", b"v1", rest @ ..] => of_openai(rest, reads, posts),
-
-        [b"invocations" | b"generate" | b"generate_stream"]
-        | [b"rerank" | b"score" | b"classify" | b"pooling" | b"tokenize" | b"detokenize"]
-        | [b"extras", _]
-        | [b"extras", _, b"count"]
-        | [b"predictions", _]
-        | [b"predictions", _, _]
-        | [b"models", _, b"invoke"]
-        | [b"wfpredict", _] => (Predict, posts),
-        [b"explanations", _] | [b"explanations", _, _] => (Explain, posts),
-        [b"sleep" | b"wake_up" | b"reset_prefix_cache" | b"server_info" | b"shutdown"]
-        | [b"start_profile" | b"stop_profile" | b"load_lora_adapter" | b"unload_lora_adapter"]
-        | [b"models" | b"workflows" | b"token"] => (Admin, true),
-        _ => (Other, true),
+        [b"v2", b"models", _, b"versions", _, rest @ ..] => find(OF_V2_MODEL, rest),
+        _ => find(PATHS, segments).or_else(|| match segments {
+            [b"v1", rest @ ..] | [b"openai", b"v1", rest @ ..] => find(OF_OPENAI, rest),
+            [b"v2", b"models" | b"pipelines", _, rest @ ..] => find(OF_V2_MODEL, rest),
+            _ => None,
+        }),
+    };
+    match found {
+        Some((operation, Any)) => (operation, true),
+        Some((operation, Get)) => (operation, reads),
+        Some((operation, Post)) => (operation, posts),
+        Some((operation, GetPost)) => (operation, reads || posts),
+        None => (Other, true),
     }
 }
 
-/// The operation of what stands behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
-fn of_openai(segments: &[&[u8]], reads: bool, posts: bool) -> (Operation, bool) {
-    use Operation::{Admin, Metadata, Other, Predict};
-    match segments {
-        [b"chat", b"completions"]
-        | [b"completions" | b"responses" | b"messages" | b"embeddings" | b"rerank" | b"score"]
-        | [b"classify" | b"pooling" | b"tokenize" | b"detokenize"]
-        | [b"messages", b"count_tokens"]
-        | [b"audio", _]
-        | [b"timeseries", b"forecast"]
-        | [b"engines", _, b"completions" | b"embeddings"]
-        | [b"engines", _, b"chat", b"completions"] => (Predict, posts),
-        [b"timeseries", b"models"] => (Metadata, reads),
-        [b"load_lora_adapter" | b"unload_lora_adapter" | b"sleep" | b"wake_up"]
-        | [b"reset_prefix_cache" | b"start_profile" | b"stop_profile" | b"server_info"] => {
-            (Admin, true)
-        }
-        _ => (Other, true),
+/// A model of the V1 protocol, with its verb behind a colon.
+fn v1_model(name: &[u8]) -> Option<(Operation, Methods)> {
+    match name.iter().position(|c| *c == b':').and_then(|colon| name.get(colon..)) {
+        None => Some((Status, Get)),
+        Some(b":predict" | b":classify" | b":regress") => Some((Predict, Post)),
+        Some(b":explain") => Some((Explain, Post)),
+        Some(_) => None,
     }
+}
+
+/// With which methods a path is what it is: `Get` also with `HEAD`, all of them also with `OPTIONS`.
+#[derive(Debug, Clone, Copy)]
+enum Methods {
+    Any,
+    Get,
+    Post,
+    GetPost,
+}
+
+use Methods::{Any, Get, GetPost, Post};
+use Operation::{Admin, Docs, Explain, Feedback, Metadata, Other, Predict, Status};
+
+/// Paths, as [`fits`] reads them; the first that fits counts. Tables are a tenth of the code that
+/// patterns of the language would become.
+type Paths = &'static [(&'static str, Operation, Methods)];
+
+const PATHS: Paths = &[
+    ("api/v0.1|v1.0/predictions", Predict, Post),
+    ("api/v0.1|v1.0/feedback", Feedback, Post),
+    ("api/v0.1|v1.0/explain", Explain, Post),
+    ("api/v0.1|v1.0/status/*", Status, Get),
+    ("api/v1.0/status", Status, Get),
+    ("api/v0.1|v1.0/metadata/*", Metadata, Get),
+    ("api/v1.0/metadata", Metadata, Get),
+    ("api/v1.0/health/status", Status, Any),
+    ("api/v0.1|v1.0/doc/**", Docs, Any),
+    ("v1/models:predict", Predict, Post),
+    ("v1/models/*/:predict", Predict, Post),
+    ("v1/models", Metadata, Get),
+    ("v1/models/*/metadata", Metadata, Get),
+    ("v1/models/*/versions|labels/*/metadata", Metadata, Get),
+    ("v2", Metadata, Get),
+    ("v2/models", Metadata, Get),
+    ("v2/health/live|ready", Status, Any),
+    ("v2/docs/**", Docs, Any),
+    ("v2/repository|systemsharedmemory|cudasharedmemory|trace|logging/**", Admin, Any),
+    ("v2/models/stats", Admin, Any),
+    ("v2/models/infer", Predict, Post),
+    ("v2/rerank|embed", Predict, Post),
+    // The readiness of one model: 200 or 503.
+    ("openai/v1/models/*", Status, Get),
+    ("openai/v1/models", Metadata, Get),
+    // The wrapper takes the steps of a graph by GET as well, with the payload in `?json=`. They run
+    // model code: they are predictions.
+    ("predict|transform-input|transform-output|route|aggregate", Predict, GetPost),
+    ("send-feedback", Feedback, GetPost),
+    ("metadata", Metadata, Get),
+    ("seldon.json", Docs, Get),
+    ("invocations|generate|generate_stream", Predict, Post),
+    ("rerank|score|classify|pooling|tokenize|detokenize", Predict, Post),
+    ("extras/*", Predict, Post),
+    ("extras/*/count", Predict, Post),
+    ("predictions/*", Predict, Post),
+    ("predictions/*/*", Predict, Post),
+    ("models/*/invoke", Predict, Post),
+    ("wfpredict/*", Predict, Post),
+    ("explanations/*", Explain, Post),
+    ("explanations/*/*", Explain, Post),
+    ("ready|live", Status, Any),
+    ("health/*/**", Status, Any),
+    ("health|ping|healthz|livez|readyz", Status, GetPost),
+    ("-/healthz", Status, GetPost),
+    ("version|info", Metadata, Get),
+    ("-/routes", Metadata, Get),
+    ("docs|redoc|openapi.json|docs.json|schema.json|api-description", Docs, Get),
+    ("docs/oauth2-redirect", Docs, Get),
+    ("sleep|wake_up|reset_prefix_cache|server_info|shutdown", Admin, Any),
+    ("start_profile|stop_profile|load_lora_adapter|unload_lora_adapter", Admin, Any),
+    ("models|workflows|token", Admin, Any),
+];
+
+/// Behind a model or a pipeline of the V2 protocol.
+const OF_V2_MODEL: Paths = &[
+    ("infer|infer_stream|generate|generate_stream", Predict, Post),
+    ("infer|infer_stream/chat/completions", Predict, Post),
+    ("infer|infer_stream/embeddings", Predict, Post),
+    ("infer|infer_stream/images/generations", Predict, Post),
+    ("", Metadata, Get),
+    ("ready", Status, Any),
+    ("docs/**", Docs, Any),
+    ("explain", Explain, Post),
+    ("config|stats|trace/**", Admin, Any),
+];
+
+/// Behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
+const OF_OPENAI: Paths = &[
+    ("chat/completions", Predict, Post),
+    ("completions|responses|messages|embeddings|rerank|score", Predict, Post),
+    ("classify|pooling|tokenize|detokenize", Predict, Post),
+    ("messages/count_tokens", Predict, Post),
+    ("audio/*", Predict, Post),
+    ("timeseries/forecast", Predict, Post),
+    ("engines/*/completions|embeddings", Predict, Post),
+    ("engines/*/chat/completions", Predict, Post),
+    ("timeseries/models", Metadata, Get),
+    ("load_lora_adapter|unload_lora_adapter|sleep|wake_up", Admin, Any),
+    ("reset_prefix_cache|start_profile|stop_profile|server_info", Admin, Any),
+];
+
+fn find(paths: Paths, segments: &[&[u8]]) -> Option<(Operation, Methods)> {
+    let found = paths.iter().find(|(path, ..)| fits(path, segments));
+    found.map(|(_, operation, methods)| (*operation, *methods))
+}
+
+/// Whether a path has the segments of this pattern: in it `|` stands between words of which one will do,
+/// `*` for any segment, and `**` at the end for any number of them, also none.
+pub(super) fn fits(pattern: &str, segments: &[&[u8]]) -> bool {
+    let mut rest = segments;
+    for part in pattern.as_bytes().split(|c| *c == b'/').filter(|part| !part.is_empty()) {
+        if part == b"**" {
+            return true;
+        }
+        let Some((segment, behind)) = rest.split_first() else { return false };
+        if part != b"*" && !part.split(|c| *c == b'|').any(|word| word == *segment) {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_empty()
 }
