@@ -3,11 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::UNIX_EPOCH;
 
-use crate::abi::{self, Status};
 use modelgate_engine::authn::{self, names_in_certificate};
 use modelgate_engine::pipeline::Answer;
 use modelgate_engine::request::{Edits, Host, Peer, SignatureCheck};
+use proxy_wasm::hostcalls as sdk;
+use proxy_wasm::types::{MapType, Status};
+
+use crate::hostcalls::{self, Refused};
 
 /// `xds.listener_direction` of a sidecar's inbound listener.
 const INBOUND: i64 = 1;
@@ -21,7 +25,7 @@ pub struct Proxy {
 
 impl Host for Proxy {
     fn now(&self) -> u64 {
-        abi::now()
+        now()
     }
 
     fn remote_ip(&self) -> Option<IpAddr> {
@@ -70,9 +74,10 @@ impl Host for Proxy {
         if self.lacks_verify_signature.get() {
             return None;
         }
-        match abi::call_foreign_function("verify_signature", &verify_signature_arguments(check)) {
-            Ok(result) => Some(is_verified(&result)),
-            Err(Status::NOT_FOUND) => {
+        let arguments = verify_signature_arguments(check);
+        match sdk::call_foreign_function("verify_signature", Some(&arguments)) {
+            Ok(result) => Some(is_verified(&result.unwrap_or_default())),
+            Err(Status::NotFound) => {
                 self.lacks_verify_signature.set(true);
                 None
             }
@@ -148,9 +153,16 @@ fn is_verified(message: &[u8]) -> bool {
     message.starts_with(&[1 << 3, 1])
 }
 
+/// Nanoseconds since the Unix epoch; the end of time if the host has no clock, by which every token
+/// has expired.
+pub fn now() -> u64 {
+    let time = sdk::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    time.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(u64::MAX)
+}
+
 /// A property that is there and not empty.
 pub fn text(path: &str) -> Option<Vec<u8>> {
-    abi::property(path).ok().filter(|value| !value.is_empty())
+    hostcalls::property(path).ok().filter(|value| !value.is_empty())
 }
 
 /// A property that is a number.
@@ -165,19 +177,20 @@ fn ip(address: &[u8]) -> Option<IpAddr> {
 }
 
 /// Writes the changes to the request. Envoy then selects the route anew.
-pub fn apply(edits: &Edits) -> Result<(), Status> {
+pub fn apply(edits: &Edits) -> Result<(), Refused> {
+    const MAP: MapType = MapType::HttpRequestHeaders;
     // One call replaces where a removal and an addition of the same name would be two.
     let mut replaced: Vec<&[u8]> = Vec::new();
     for (name, value) in edits.added() {
         if edits.removed().any(|n| n == name) && !replaced.contains(&name) {
             replaced.push(name);
-            abi::replace_request_header(name, value)?;
+            hostcalls::replace_header(MAP, name, value)?;
         } else {
-            abi::add_request_header(name, value)?;
+            hostcalls::add_header(MAP, name, value)?;
         }
     }
     for name in edits.removed().filter(|name| !replaced.contains(name)) {
-        abi::remove_request_header(name)?;
+        hostcalls::remove_header(MAP, name)?;
     }
     Ok(())
 }
@@ -190,7 +203,7 @@ pub fn answer(answer: &Answer) {
         .into_iter()
         .chain([("content-type".as_bytes(), "text/plain".as_bytes())])
         .collect();
-    let sent = abi::send_local_response(
+    let sent = hostcalls::send_local_response(
         answer.code,
         &answer.details,
         &headers,
@@ -198,7 +211,7 @@ pub fn answer(answer: &Answer) {
         answer.grpc_status,
     );
     // The stream stays stopped either way: a request that cannot be answered does not go on.
-    if let Err(Status(status)) = sent {
-        abi::log(abi::Level::Error, &format!("modelgate: the proxy refused an answer: {status}"));
+    if let Err(Refused(status)) = sent {
+        log::error!("modelgate: the proxy refused an answer: {status}");
     }
 }

@@ -2,13 +2,17 @@
 
 use std::cell::RefCell;
 
-use crate::abi::{self, Buffer, Level, Map};
-use crate::host;
-use crate::metrics::Meter;
 use modelgate_engine::authn::remote::{self, Answer, Fetched, KeyStore};
 use modelgate_engine::few::FewMap;
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::telemetry::Count;
+use proxy_wasm::hostcalls as sdk;
+use proxy_wasm::types::{BufferType, MapType};
+
+use crate::header_map::fields;
+use crate::host::{self, now};
+use crate::hostcalls;
+use crate::metrics::Meter;
 
 thread_local! {
     /// Not in shared data, which every other module of the proxy could write.
@@ -41,7 +45,7 @@ impl Fetching {
             remote.started(now);
             let timeout = u32::try_from(remote.timeout().as_millis()).unwrap_or(u32::MAX);
             let (source, body) = (remote.source(), []);
-            match abi::http_call(source.cluster(), &source.request(), &body, timeout) {
+            match hostcalls::http_call(source.cluster(), &source.request(), &body, timeout) {
                 Ok(token) => {
                     self.under_way.borrow_mut().insert(token, index);
                 }
@@ -64,15 +68,16 @@ impl Fetching {
     ) -> bool {
         let Some(index) = self.under_way.borrow_mut().remove(&token) else { return false };
         let Some(remote) = plan.remotes().get(index) else { return false };
-        let headers = abi::header_map(Map::CalloutHeaders).unwrap_or_default();
+        let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let body = match body_len {
             1.. if body_len <= remote.max_bytes() => {
-                abi::buffer(Buffer::CalloutBody, body_len).unwrap_or_default()
+                let body = sdk::get_buffer(BufferType::HttpCallResponseBody, 0, body_len);
+                body.ok().flatten().unwrap_or_default()
             }
             _ => Vec::new(),
         };
-        let answer = Answer { headers: &abi::lines(&headers), body: &body, body_len };
-        let fetched = remote.finished(Some(&answer), abi::now(), self.salt);
+        let answer = Answer { headers: &fields(&headers), body: &body, body_len };
+        let fetched = remote.finished(Some(&answer), now(), self.salt);
         report(meter, index, fetched);
         true
     }
@@ -91,6 +96,6 @@ fn report(meter: &RefCell<Meter>, index: usize, fetched: Fetched) {
     let count = Count::JwksFetch(u32::try_from(index).unwrap_or(u32::MAX), fetched.result);
     meter.borrow_mut().count(count);
     if let Some(line) = fetched.line {
-        abi::log(Level::Warn, &format!("modelgate: {}", line.escape_debug()));
+        log::warn!("modelgate: {}", line.escape_debug());
     }
 }

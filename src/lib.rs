@@ -1,17 +1,42 @@
-//! The proxy-wasm glue: the only place that talks to the proxy.
+//! The filter: what a proxy calls (proxy-wasm ABI 0.2.1, by the SDK), and what it asks the engine then.
 //!
-//! The ABI (proxy-wasm 0.2.1) is spoken directly. The SDK's wrappers cannot say why a request was
-//! refused, cannot send a shadow a header value that is not UTF-8, lose the answer of a shadow that
-//! outlives its request, and panic on statuses that they do not know; `docs/decisions.md` has more.
+//! | module | what it is |
+//! |---|---|
+//! | `root` | the root context: one worker under one configuration |
+//! | `http` | the HTTP context: one request and its response |
+//! | `held` | requests that are paused until their issuer's keys come |
+//! | `keys` | JWKS fetches |
+//! | `shadows` | copies, sent as callouts, and their answers |
+//! | `metrics` | counts, handed to the proxy once a second |
+//! | `host` | the proxy as the engine sees it |
+//! | `hostcalls` | host calls that the SDK does not offer |
+//! | `header_map` | header maps as the host writes them |
 
 #![cfg(target_arch = "wasm32")]
 
-mod abi;
-mod exports;
+mod header_map;
 mod held;
 mod host;
+mod hostcalls;
+mod http;
 mod keys;
 mod metrics;
+mod root;
 mod shadows;
-mod stream;
-mod worker;
+
+/// Called once for each VM.
+mod main {
+    use proxy_wasm::types::LogLevel;
+
+    use crate::root::Root;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(LogLevel::Warn);
+        // The SDK's own hook would show the message, which might quote a request.
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            log::error!("modelgate: panic at {place}");
+        }));
+        proxy_wasm::set_root_context(|id| Box::new(Root::new(id)));
+    }}
+}

@@ -1,12 +1,15 @@
 //! Metrics, kept in the module and handed to the proxy once a second.
 
-use crate::abi::{self, Metric};
 use modelgate_engine::few::FewMap;
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::Gauges;
 use modelgate_engine::telemetry::{
     Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _,
 };
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::MetricType;
+
+use crate::host::now;
 
 /// The metrics of one worker under one configuration.
 #[derive(Debug)]
@@ -37,16 +40,18 @@ impl Meter {
     /// The label of a model. `answered` is asked only for a model that could earn one: whether an
     /// upstream has just answered for it with 2xx.
     pub fn model(&mut self, id: &str, answered: impl FnOnce() -> bool) -> ModelLabel {
-        self.models.of(id, || answered().then(abi::now))
+        self.models.of(id, || answered().then(now))
     }
 
     /// Records an observation of a shadow's pair.
     pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, value: u64) {
         let metric = self.histograms.entry((shadow, histogram), || {
-            abi::define_metric(Metric::Histogram, &histogram.name(name(plan, shadow))).ok()
+            hostcalls::define_metric(MetricType::Histogram, &histogram.name(name(plan, shadow)))
+                .ok()
         });
         if let Some(Some(metric)) = metric {
-            abi::record_metric(*metric, value);
+            // A metric that the host has lost is nothing to stop a request for; nor are those below.
+            let _ = hostcalls::record_metric(*metric, value);
         }
     }
 
@@ -55,14 +60,18 @@ impl Meter {
         let values = [(Gauge::InFlight, now.in_flight), (Gauge::BufferedBytes, now.buffered_bytes)];
         for (gauge, value) in values {
             let entry = self.gauges.entry((shadow, gauge), || {
-                (abi::define_metric(Metric::Gauge, &gauge.name(name(plan, shadow))).ok(), 0)
+                (
+                    hostcalls::define_metric(MetricType::Gauge, &gauge.name(name(plan, shadow)))
+                        .ok(),
+                    0,
+                )
             });
             let Some((metric, told)) = entry else { continue };
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             if let Some(metric) = metric
                 && value != *told
             {
-                abi::increment_metric(*metric, value.saturating_sub(*told));
+                let _ = hostcalls::increment_metric(*metric, value.saturating_sub(*told));
                 *told = value;
             }
         }
@@ -73,8 +82,10 @@ impl Meter {
         self.counters.flush(
             &self.models,
             plan,
-            |name| abi::define_metric(Metric::Counter, name).ok(),
-            |id, n| abi::increment_metric(id, i64::try_from(n).unwrap_or(i64::MAX)),
+            |name| hostcalls::define_metric(MetricType::Counter, name).ok(),
+            |id, n| {
+                let _ = hostcalls::increment_metric(id, i64::try_from(n).unwrap_or(i64::MAX));
+            },
         );
     }
 }

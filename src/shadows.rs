@@ -2,12 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::abi::{self, Buffer, Level, Map};
-use crate::metrics::Meter;
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::compare::Kind;
 use modelgate_engine::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, Sink};
 use modelgate_engine::telemetry::{Count, Histogram};
+use proxy_wasm::hostcalls as sdk;
+use proxy_wasm::types::{BufferType, MapType};
+
+use crate::header_map::fields;
+use crate::host::{self, now};
+use crate::hostcalls;
+use crate::metrics::Meter;
+use crate::root::tick_every;
 
 /// How soon a queued copy is sent, in milliseconds.
 const SOON: u32 = 1;
@@ -58,7 +64,7 @@ impl Sink for Counting<'_> {
     }
 
     fn log(&mut self, line: &str) {
-        abi::log(Level::Warn, &format!("modelgate: {line}"));
+        log::warn!("modelgate: {line}");
     }
 }
 
@@ -113,7 +119,7 @@ impl Shadowing {
         let mut desk = self.desk.borrow_mut();
         event(&mut desk, &mut Counting { plan, meter });
         if desk.needs_tick() && !self.ticking.replace(true) {
-            abi::set_tick_period(SOON);
+            tick_every(SOON);
         }
     }
 
@@ -126,7 +132,7 @@ impl Shadowing {
             let sent = desk.call(id).map(|call| {
                 let lines: Vec<(&[u8], &[u8])> = call.head.lines().collect();
                 let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
-                abi::http_call(call.cluster, &lines, call.body, timeout)
+                hostcalls::http_call(call.cluster, &lines, call.body, timeout)
             });
             match sent {
                 Some(Ok(token)) => desk.dispatched(id, token),
@@ -153,24 +159,27 @@ impl Shadowing {
     ) {
         let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
-        let headers = abi::header_map(Map::CalloutHeaders).unwrap_or_default();
+        let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let trailers = match trailers {
             0 => None,
-            _ => abi::header_map(Map::CalloutTrailers).ok(),
+            _ => hostcalls::header_map(MapType::HttpCallResponseTrailers).ok(),
         };
         // Only as much as can be compared: the host copies what is asked for.
         let wanted = desk.wanted(token).min(body_len);
         let body = match wanted {
             0 => Vec::new(),
-            wanted => abi::buffer(Buffer::CalloutBody, wanted).unwrap_or_default(),
+            wanted => {
+                let body = sdk::get_buffer(BufferType::HttpCallResponseBody, 0, wanted);
+                body.ok().flatten().unwrap_or_default()
+            }
         };
         let answer = Answer {
-            headers: &abi::lines(&headers),
-            trailers: &trailers.as_deref().map(abi::lines).unwrap_or_default(),
+            headers: &fields(&headers),
+            trailers: &trailers.as_deref().map(fields).unwrap_or_default(),
             body: &body,
             body_len,
         };
-        desk.answer(token, &answer, abi::now(), &mut sink);
+        desk.answer(token, &answer, now(), &mut sink);
     }
 
     /// What the shadows hold now, for the gauges.
@@ -191,12 +200,12 @@ impl Shadowing {
 
 /// The head of the live answer at hand; `None` for an answer that the proxy gave itself.
 pub fn live_head() -> Option<Head> {
-    let details = crate::host::text("response\0code_details")?;
-    let headers = abi::header_map(Map::ResponseHeaders).ok()?;
-    (details == b"via_upstream").then(|| Head::of(&abi::lines(&headers)))
+    let details = host::text("response\0code_details")?;
+    let headers = hostcalls::header_map(MapType::HttpResponseHeaders).ok()?;
+    (details == b"via_upstream").then(|| Head::of(&fields(&headers)))
 }
 
 /// The cluster by which the live model is reached, once the route is chosen.
 pub fn live_cluster() -> Option<Vec<u8>> {
-    crate::host::text("xds\0cluster_name")
+    host::text("xds\0cluster_name")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use wasmparser::{Parser, Payload, TypeRef};
+use walrus::{ImportKind, Module, ModuleConfig};
 
 use crate::project::{self, Project, WASM};
 use crate::sh::{self, Log};
@@ -12,23 +12,30 @@ use crate::sh::{self, Log};
 /// What the module may weigh: it is pulled by every gateway at its start.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// What Envoy looks for, or calls, in a module of this ABI; one of two names where either will do.
+/// What a proxy looks for, or calls, in this module; and nothing besides: a callback that does nothing
+/// costs a request as much as one that does.
 const EXPORTS: &[&str] = &[
     "memory",
+    "malloc",
+    "_initialize",
     "proxy_abi_version_0_2_1",
-    "malloc or proxy_on_memory_allocate",
-    "_initialize or _start",
     "proxy_on_context_create",
     "proxy_on_configure",
     "proxy_on_tick",
     "proxy_on_request_headers",
     "proxy_on_request_body",
+    "proxy_on_request_trailers",
     "proxy_on_response_headers",
     "proxy_on_response_body",
+    "proxy_on_response_trailers",
     "proxy_on_http_call_response",
     "proxy_on_log",
     "proxy_on_delete",
 ];
+
+/// Callbacks of the module's own that take the place of the SDK's.
+const REPLACED: &[(&str, &str)] =
+    &[("modelgate_on_http_call_response", "proxy_on_http_call_response")];
 
 /// What is looked at, as the names of tests.
 pub const CHECKS: [&str; 3] = ["module::imports", "module::exports", "module::size"];
@@ -52,19 +59,19 @@ pub fn build(project: &Project) -> Result<PathBuf> {
     bail!("{} cannot serve as a module:\n  {}", project.show(&path), wrong.join("\n  "))
 }
 
-/// Builds and strips the module, and returns what the checks found.
+/// Builds and trims the module, and returns what the checks found.
 pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     project::wasm_target()?;
     println!("building the module (release; the first time takes a minute or two)");
     let start = Instant::now();
     // An rlib beside the cdylib would rule out link-time optimisation of the whole.
     let mut cargo = project.cargo(["rustc", "--package=modelgate", "--lib", "--profile=module"]);
-    cargo.args(["--target", WASM, "--crate-type=cdylib"]);
+    cargo.args(["--target", WASM, "--crate-type=cdylib", "--config", &remapped(project)]);
     let mut log = Log::create(project.target.join("test-logs/build.log"))?;
     sh::quietly(&mut cargo, &mut log)?;
     let built = project.target.join(WASM).join("module/modelgate.wasm");
     let bytes = std::fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
-    let module = strip(&bytes).with_context(|| format!("in {}", built.display()))?;
+    let module = trim(&bytes).with_context(|| format!("in {}", built.display()))?;
     let checks = check(&module)?;
     let path = project.target.join("modelgate.wasm");
     // Renamed into place: a running Envoy may have the old one open.
@@ -81,79 +88,70 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     Ok((path, checks))
 }
 
-/// The module without custom sections: names, producers and debug information serve no proxy.
-pub fn strip(module: &[u8]) -> Result<Vec<u8>> {
-    let mut stripped = Vec::with_capacity(module.len());
-    stripped.extend_from_slice(module.get(..8).context("it is no WebAssembly module")?);
-    for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.context("it is no WebAssembly module")?;
-        if matches!(payload, Payload::CustomSection(_)) {
-            continue;
-        }
-        if let Some((id, range)) = payload.as_section() {
-            let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
-            let body = module.get(range).context("a section reaches beyond the end")?;
-            stripped.push(id);
-            leb128(body.len(), &mut stripped);
-            stripped.extend_from_slice(body);
-        }
+/// The flags by which the places of panics are those of packages, and of no machine: the same sources
+/// give the same module everywhere, and a smaller one.
+fn remapped(project: &Project) -> String {
+    let sources = project::cargo_home().join("registry/src");
+    let registries = std::fs::read_dir(sources).into_iter().flatten().flatten().map(|e| e.path());
+    let prefixes = registries.chain([project.root.clone()]);
+    let flags = prefixes.map(|prefix| format!("--remap-path-prefix={}/=", prefix.display()));
+    // Strings in quotes are written alike in Rust and TOML, but for characters that no path has.
+    format!("target.{WASM}.rustflags={:?}", flags.collect::<Vec<_>>())
+}
+
+/// The module as it is published: with the callbacks that it needs, and without whatever only others
+/// reach; without names, producers and debug information.
+pub fn trim(module: &[u8]) -> Result<Vec<u8>> {
+    let mut module = parse(module)?;
+    for (own, replaced) in REPLACED {
+        let Some(id) = module.exports.iter().find(|e| e.name == *own).map(|e| e.id()) else {
+            bail!("it does not export {own}");
+        };
+        // Also where it is missing: then there is nothing to replace.
+        let _ = module.exports.remove(replaced);
+        module.exports.get_mut(id).name = (*replaced).to_owned();
     }
-    Ok(stripped)
+    let unused = |name: &str| !EXPORTS.contains(&name);
+    let unused = module.exports.iter().filter(|e| unused(&e.name)).map(|e| e.id());
+    for id in unused.collect::<Vec<_>>() {
+        module.exports.delete(id);
+    }
+    let sections = module.customs.iter().map(|(id, _)| id).collect::<Vec<_>>();
+    for id in sections {
+        module.customs.delete(id);
+    }
+    walrus::passes::gc::run(&mut module);
+    Ok(module.emit_wasm())
+}
+
+fn parse(module: &[u8]) -> Result<Module> {
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(false).generate_producers_section(false);
+    config.parse(module).context("it is not a WebAssembly module")
 }
 
 /// Looks for everything that would keep the module from running in a proxy.
-pub fn check(module: &[u8]) -> Result<Vec<Check>> {
-    let mut imports = Vec::new();
-    let mut exports = Vec::new();
-    for payload in Parser::new(0).parse_all(module) {
-        match payload.context("it is no WebAssembly module")? {
-            Payload::ImportSection(section) => {
-                for import in section.into_imports() {
-                    let import = import?;
-                    let function = matches!(import.ty, TypeRef::Func(_));
-                    if !(function && import.module == "env" && import.name.starts_with("proxy_")) {
-                        imports.push(format!(
-                            "imports {}.{}: a proxy offers only functions env.proxy_*",
-                            import.module, import.name
-                        ));
-                    }
-                }
-            }
-            Payload::ExportSection(section) => {
-                for export in section {
-                    exports.push(export?.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    let exported = |name: &str| exports.iter().any(|e| e == name);
-    let missing: Vec<&str> =
-        EXPORTS.iter().copied().filter(|names| !names.split(" or ").any(exported)).collect();
-    let missing = if missing.is_empty() {
-        Vec::new()
-    } else {
-        let names = missing.join(", ");
-        vec![format!("does not export {names}")]
-    };
-    let size = if module.len() > MAX_BYTES {
-        vec![format!("weighs {} bytes: at most {MAX_BYTES} are allowed", module.len())]
-    } else {
-        Vec::new()
-    };
-    let found = [imports, missing, size];
+pub fn check(bytes: &[u8]) -> Result<Vec<Check>> {
+    let module = parse(bytes)?;
+    let foreign = module.imports.iter().filter(|import| {
+        let function = matches!(import.kind, ImportKind::Function(_));
+        !(function && import.module == "env" && import.name.starts_with("proxy_"))
+    });
+    let imports = foreign.map(|import| {
+        let (from, name) = (&import.module, &import.name);
+        format!("imports {from}.{name}: a proxy offers only functions env.proxy_*")
+    });
+    let exported = |name: &str| module.exports.iter().any(|e| e.name == name);
+    let missing: Vec<&str> = EXPORTS.iter().copied().filter(|name| !exported(name)).collect();
+    let more = module.exports.iter().map(|e| &*e.name).filter(|name| !EXPORTS.contains(name));
+    let more: Vec<&str> = more.collect();
+    let exports = [("does not export", missing), ("exports for nobody", more)];
+    let exports = exports.into_iter().filter(|(_, names)| !names.is_empty());
+    let exports = exports.map(|(what, names)| format!("{what} {}", names.join(", ")));
+    let size = (bytes.len() > MAX_BYTES)
+        .then(|| format!("weighs {} bytes: at most {MAX_BYTES} are allowed", bytes.len()));
+    let found = [imports.collect(), exports.collect(), Vec::from_iter(size)];
     Ok(CHECKS.into_iter().zip(found).map(|(name, wrong)| Check { name, wrong }).collect())
-}
-
-fn leb128(mut n: usize, out: &mut Vec<u8>) {
-    loop {
-        let low = n.to_le_bytes().first().map_or(0, |byte| byte & 0x7f);
-        n >>= 7;
-        if n == 0 {
-            return out.push(low);
-        }
-        out.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]
@@ -205,10 +203,6 @@ mod tests {
         module.finish()
     }
 
-    fn all_exports() -> Vec<&'static str> {
-        EXPORTS.iter().filter_map(|names| names.split(" or ").next()).collect()
-    }
-
     fn wrong(module: &[u8]) -> Vec<String> {
         check(module).unwrap().into_iter().flat_map(|c| c.wrong).collect()
     }
@@ -216,7 +210,7 @@ mod tests {
     #[test]
     fn a_module_for_the_proxy_passes() {
         let log = ("env", "proxy_log", EntityType::Function(0));
-        assert_eq!(wrong(&module(&[log], &all_exports(), 0)), [""; 0]);
+        assert_eq!(wrong(&module(&[log], EXPORTS, 0)), [""; 0]);
     }
 
     #[test]
@@ -228,7 +222,7 @@ mod tests {
             ("__wbindgen_placeholder__", "proxy_x", EntityType::Function(0)),
             ("env", "proxy_global", EntityType::Global(global)),
         ] {
-            let found = wrong(&module(&[(from, name, ty)], &all_exports(), 0));
+            let found = wrong(&module(&[(from, name, ty)], EXPORTS, 0));
             assert_eq!(
                 found,
                 [format!("imports {from}.{name}: a proxy offers only functions env.proxy_*")]
@@ -238,35 +232,46 @@ mod tests {
 
     #[test]
     fn missing_exports_are_named() {
-        let some: Vec<&str> = all_exports().into_iter().filter(|e| *e != "memory").collect();
+        let some: Vec<&str> = EXPORTS.iter().copied().filter(|e| *e != "memory").collect();
         let found = wrong(&module(&[], &some, 0));
         assert_eq!(found, ["does not export memory"]);
         let found = wrong(&module(&[], &[], 0)).concat();
-        for name in all_exports() {
+        for name in EXPORTS {
             assert!(found.contains(name), "{name} in {found}");
         }
     }
 
     #[test]
     fn size_is_limited() {
-        assert_eq!(wrong(&module(&[], &all_exports(), MAX_BYTES / 2)), [""; 0]);
-        assert!(wrong(&module(&[], &all_exports(), MAX_BYTES))[0].starts_with("weighs"));
+        assert_eq!(wrong(&module(&[], EXPORTS, MAX_BYTES / 2)), [""; 0]);
+        assert!(wrong(&module(&[], EXPORTS, MAX_BYTES))[0].starts_with("weighs"));
     }
 
     #[test]
-    fn custom_sections_go_and_everything_else_stays() {
-        let log = ("env", "proxy_log", EntityType::Function(0));
-        let whole = module(&[log], &all_exports(), 300);
-        let stripped = strip(&whole).unwrap();
-        // A custom section: its id, its length, the length of its name, "name", 40 bytes.
-        assert_eq!(stripped, whole[..whole.len() - 47]);
-        assert_eq!(strip(&stripped).unwrap(), stripped);
+    fn callbacks_that_do_nothing_are_named() {
+        let more: Vec<&str> = EXPORTS.iter().copied().chain(["proxy_on_done", "x"]).collect();
+        assert_eq!(wrong(&module(&[], &more, 0)), ["exports for nobody proxy_on_done, x"]);
+    }
+
+    #[test]
+    fn what_nobody_needs_is_cut_off() {
+        let linked: Vec<&str> =
+            EXPORTS.iter().copied().chain(["proxy_on_done", REPLACED[0].0]).collect();
+        let whole = module(&[], &linked, 300);
+        let trimmed = trim(&whole).unwrap();
+        assert_eq!(wrong(&trimmed), [""; 0]);
+        assert_eq!(
+            trim(&module(&[], EXPORTS, 0)).unwrap_err().to_string(),
+            "it does not export modelgate_on_http_call_response"
+        );
+        // Names are gone, and an own section as well.
+        assert!(trimmed.len() + 40 < whole.len(), "{} of {}", trimmed.len(), whole.len());
     }
 
     #[test]
     fn what_is_no_module_is_refused() {
         for bytes in [&b""[..], b"MZ", b"\0asm\x02\0\0\0", b"\0asm\x01\0\0\0\x01\xff"] {
-            assert!(strip(bytes).is_err(), "{bytes:?}");
+            assert!(trim(bytes).is_err(), "{bytes:?}");
         }
     }
 }

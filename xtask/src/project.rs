@@ -91,6 +91,12 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Where cargo keeps the sources of packages.
+pub fn cargo_home() -> PathBuf {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
+}
+
 /// Makes sure that the compiler has the standard library for WebAssembly.
 pub fn wasm_target() -> Result<()> {
     let query = Command::new("rustc")

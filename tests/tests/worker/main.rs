@@ -1,6 +1,7 @@
 //! The module in an interpreter, where its memory and its work can be counted exactly. Needs
 //! `MODELGATE_WASM`.
 
+mod faults;
 mod proxy;
 
 use anyhow::{Context as _, Result, ensure};

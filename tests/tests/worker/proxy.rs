@@ -1,6 +1,8 @@
 //! One worker of a proxy, as far as the module asks for it: the functions of proxy-wasm ABI 0.2.1
 //! around an interpreter that counts what it does.
 
+use std::collections::HashMap;
+
 use anyhow::{Context as _, Result, ensure};
 use wasmi::{Caller, Config, Engine, Error, Extern, Instance, Linker, Memory, Module, Store, Val};
 use wasmi::{TypedFunc, WasmParams, WasmResults};
@@ -8,14 +10,30 @@ use wasmi::{TypedFunc, WasmParams, WasmResults};
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 
+/// `proxy_action_t`.
+const CONTINUE: u32 = 0;
+
+/// `proxy_buffer_type_t` and `proxy_header_map_type_t`.
+const CALLOUT_BODY: u32 = 4;
+const CALLOUT_HEADERS: u32 = 6;
+
 /// What is asked for and told in host calls.
 #[derive(Debug, Default)]
 struct Proxy {
     configuration: Vec<u8>,
     headers: Vec<(String, String)>,
     now: u64,
+    /// What became of the last request.
+    code: u32,
     /// The code of a local reply.
     answered: Option<u32>,
+    /// What a function returns in place of what it would do.
+    faults: HashMap<&'static str, u32>,
+    /// Callouts that were sent, and the token that each of them gets.
+    callouts: usize,
+    token: u32,
+    /// The answer to a callout.
+    callout: (Vec<(String, String)>, Vec<u8>),
     log: Vec<String>,
     metrics: u32,
 }
@@ -32,7 +50,7 @@ pub struct Worker {
 /// What became of a request, and what that took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decided {
-    /// The code of the answer; 200 where the request goes on.
+    /// The code of the answer; 200 where the request goes on, 0 where it is held.
     pub code: u32,
     /// Instructions, as the interpreter counts them.
     pub instructions: u64,
@@ -70,7 +88,9 @@ impl Worker {
         let proxy = self.store.data_mut();
         (proxy.headers, proxy.answered) = (headers, None);
         // All there is of the request.
-        let _: u32 = self.call("proxy_on_request_headers", (stream, count, 1))?;
+        let action: u32 = self.call("proxy_on_request_headers", (stream, count, 1))?;
+        let proxy = self.store.data_mut();
+        proxy.code = proxy.answered.unwrap_or(if action == CONTINUE { 200 } else { 0 });
         Ok(stream)
     }
 
@@ -78,7 +98,7 @@ impl Worker {
     pub fn request(&mut self, root: u32, headers: Vec<(String, String)>) -> Result<Decided> {
         let before = self.store.get_fuel()?;
         let stream = self.begin(root, headers)?;
-        let code = self.store.data().answered.unwrap_or(200);
+        let code = self.store.data().code;
         self.call::<_, ()>("proxy_on_log", stream)?;
         self.delete(stream)?;
         Ok(Decided { code, instructions: before - self.store.get_fuel()? })
@@ -90,6 +110,29 @@ impl Worker {
         self.call("proxy_on_tick", root)
     }
 
+    /// Lets a function of the host return this status from now on, and do nothing.
+    pub fn fail(&mut self, function: &'static str, status: u32) {
+        self.store.data_mut().faults.insert(function, status);
+    }
+
+    /// The token that callouts get from now on.
+    pub fn set_token(&mut self, token: u32) {
+        self.store.data_mut().token = token;
+    }
+
+    /// How many callouts it has sent.
+    pub fn callouts(&self) -> usize {
+        self.store.data().callouts
+    }
+
+    /// Answers a callout with 200 and this body.
+    pub fn answer(&mut self, root: u32, token: u32, body: &str) -> Result<()> {
+        let headers = vec![(":status".to_owned(), "200".to_owned())];
+        self.store.data_mut().callout = (headers, body.into());
+        let size = u32::try_from(body.len())?;
+        self.call("proxy_on_http_call_response", (root, token, 1, size, 0))
+    }
+
     /// The end of a context.
     pub fn delete(&mut self, context: u32) -> Result<()> {
         self.call("proxy_on_delete", context)
@@ -98,6 +141,11 @@ impl Worker {
     /// Sets the clock, in seconds since the Unix epoch.
     pub fn set_clock(&mut self, seconds: u64) {
         self.store.data_mut().now = seconds * 1_000_000_000;
+    }
+
+    /// The clock, in seconds since the Unix epoch.
+    pub fn clock(&self) -> u64 {
+        self.store.data().now / 1_000_000_000
     }
 
     /// Bytes of memory that the module has, which is the most that it ever had.
@@ -124,17 +172,19 @@ impl Worker {
 }
 
 /// The functions that the module imports. What it asks of the connection is not known here, callouts
-/// lead nowhere, and signatures it has to verify itself.
+/// are answered by the test, and signatures it has to verify itself.
 fn linker(engine: &Engine, module: &Module) -> Result<Linker<Proxy>> {
     let mut linker = Linker::new(engine);
     linker.allow_shadowing(true);
     for import in module.imports() {
         let status = match import.name() {
-            "proxy_get_property" | "proxy_http_call" | "proxy_call_foreign_function" => NOT_FOUND,
+            "proxy_get_property" | "proxy_call_foreign_function" => NOT_FOUND,
             _ => OK,
         };
+        let name = import.name().to_owned();
         let function = import.ty().func().context("the module imports more than functions")?;
-        let answer = move |_: Caller<'_, Proxy>, _: &[Val], results: &mut [Val]| {
+        let answer = move |proxy: Caller<'_, Proxy>, _: &[Val], results: &mut [Val]| {
+            let status = proxy.data().faults.get(&*name).copied().unwrap_or(status);
             results.fill(Val::I32(status.cast_signed()));
             Ok(())
         };
@@ -150,15 +200,38 @@ fn linker(engine: &Engine, module: &Module) -> Result<Linker<Proxy>> {
                   _: u32,
                   _: u32,
                   _: i32| {
+        if let Some(status) = proxy.data().faults.get("proxy_send_local_response") {
+            return *status;
+        }
         proxy.data_mut().answered = Some(code);
         OK
+    };
+    // Cluster, headers, body, trailers, timeout, token.
+    let call = |mut proxy: Asking<'_>,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                _: u32,
+                at: u32| {
+        if let Some(status) = proxy.data().faults.get("proxy_http_call") {
+            return Ok(*status);
+        }
+        proxy.data_mut().callouts += 1;
+        let token = proxy.data().token;
+        write(&mut proxy, at, &token.to_le_bytes())
     };
     linker
         .func_wrap("env", "proxy_log", log)?
         .func_wrap("env", "proxy_get_current_time_nanoseconds", time)?
-        .func_wrap("env", "proxy_get_buffer_bytes", configuration)?
+        .func_wrap("env", "proxy_get_buffer_bytes", buffer)?
         .func_wrap("env", "proxy_get_header_map_pairs", headers)?
         .func_wrap("env", "proxy_send_local_response", answer)?
+        .func_wrap("env", "proxy_http_call", call)?
         .func_wrap("env", "proxy_define_metric", define_metric)?;
     Ok(linker)
 }
@@ -178,14 +251,23 @@ fn time(mut proxy: Asking<'_>, at: u32) -> Status {
     write(&mut proxy, at, &now.to_le_bytes())
 }
 
-/// The only buffer that the module asks for, as there are no bodies.
-fn configuration(mut proxy: Asking<'_>, _: u32, _: u32, _: u32, data: u32, size: u32) -> Status {
-    let configuration = std::mem::take(&mut proxy.data_mut().configuration);
-    give(&mut proxy, &configuration, data, size)
+/// The configuration, or the body of a callout's answer: requests have none.
+fn buffer(mut proxy: Asking<'_>, which: u32, _: u32, _: u32, data: u32, size: u32) -> Status {
+    let bytes = match which {
+        CALLOUT_BODY => proxy.data().callout.1.clone(),
+        _ => std::mem::take(&mut proxy.data_mut().configuration),
+    };
+    give(&mut proxy, &bytes, data, size)
 }
 
-fn headers(mut proxy: Asking<'_>, _map: u32, data: u32, size: u32) -> Status {
-    let pairs = pairs(&proxy.data().headers);
+fn headers(mut proxy: Asking<'_>, map: u32, data: u32, size: u32) -> Status {
+    if let Some(status) = proxy.data().faults.get("proxy_get_header_map_pairs") {
+        return Ok(*status);
+    }
+    let pairs = match map {
+        CALLOUT_HEADERS => pairs(&proxy.data().callout.0),
+        _ => pairs(&proxy.data().headers),
+    };
     give(&mut proxy, &pairs, data, size)
 }
 

@@ -1,24 +1,84 @@
-//! One request and its response.
+//! The HTTP context: one request and its response.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
-use crate::abi::{self, Buffer, Map};
-use crate::exports::Action;
-use crate::held::{self, Held};
-use crate::host;
-use crate::shadows::{live_cluster, live_head};
-use crate::worker::Gate;
 use modelgate_engine::authn::Identity;
 use modelgate_engine::pipeline::{Answer, Decision};
 use modelgate_engine::request::{Attributes, Request};
 use modelgate_engine::shadow::{Desk, Id, Sink};
 use modelgate_engine::target::Operation;
 use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
+use proxy_wasm::hostcalls as sdk;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType};
 
-/// An HTTP context.
+use crate::header_map::fields;
+use crate::held::{self, Held};
+use crate::host::{self, now};
+use crate::hostcalls;
+use crate::root::Gate;
+use crate::shadows::{live_cluster, live_head};
+
+/// The SDK's handle of a stream; what holds the stream has another.
+#[derive(Debug)]
+pub struct Http(Rc<RefCell<Stream>>);
+
+impl Http {
+    /// A stream under this configuration; without one it will be refused.
+    pub fn new(id: u32, gate: Option<Rc<Gate>>) -> Self {
+        Self(Rc::new_cyclic(|this| RefCell::new(Stream::new(id, Weak::clone(this), gate))))
+    }
+}
+
+impl Context for Http {}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().request_headers(end_of_stream)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().request_body(size, end_of_stream)
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.0.borrow_mut().request_trailers()
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().response_headers(end_of_stream);
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().response_body(size, end_of_stream);
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.0.borrow_mut().response_trailers();
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.0.borrow_mut().log();
+    }
+}
+
+/// One that was never logged is over all the same.
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.0.borrow_mut().log();
+    }
+}
+
+/// A request and its response.
 #[derive(Debug)]
 pub struct Stream {
     id: u32,
+    /// For what holds it.
+    this: Weak<RefCell<Self>>,
     gate: Option<Rc<Gate>>,
     request: Option<Counted>,
     /// What the response has yet to carry.
@@ -38,12 +98,11 @@ struct Counted {
 }
 
 impl Stream {
-    /// A stream under this configuration; without one it will be refused.
-    pub fn new(id: u32, gate: Option<Rc<Gate>>) -> Self {
-        Self { id, gate, request: None, set_cookie: None, pairs: Vec::new(), held: None }
+    fn new(id: u32, this: Weak<RefCell<Self>>, gate: Option<Rc<Gate>>) -> Self {
+        Self { id, this, gate, request: None, set_cookie: None, pairs: Vec::new(), held: None }
     }
 
-    pub fn request_headers(&mut self, end_of_stream: bool) -> Action {
+    fn request_headers(&mut self, end_of_stream: bool) -> Action {
         self.decide(end_of_stream, false)
     }
 
@@ -52,10 +111,10 @@ impl Stream {
         let Some(gate) = &self.gate else {
             return refuse("modelgate_no_configuration");
         };
-        let Ok(map) = abi::header_map(Map::RequestHeaders) else {
+        let Ok(map) = hostcalls::header_map(MapType::HttpRequestHeaders) else {
             return refuse("modelgate_no_headers");
         };
-        let headers = abi::lines(&map);
+        let headers = fields(&map);
         let attributes = Attributes::new(&gate.proxy);
         let request = Request::new(&headers, &attributes);
         let decision = {
@@ -64,7 +123,7 @@ impl Stream {
         };
         let wait = decision.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
         if let Some(wait) = wait
-            && (self.held.is_some() || held::hold(self.id))
+            && (self.held.is_some() || held::hold(self.id, &self.this))
         {
             // A client that does not wait as long is counted as what it is so far.
             let verdict = Verdict::Unauthenticated;
@@ -74,7 +133,7 @@ impl Stream {
             let until = attributes.now().saturating_add(wait);
             self.held.get_or_insert(Held { until, end_of_stream, missed_body: false });
             gate.hurry();
-            return Action::Stop;
+            return Action::Pause;
         }
         held::release(self.id);
         let missed_body = self.held.take().is_some_and(|held| held.missed_body);
@@ -91,9 +150,11 @@ impl Stream {
         if let Some(answer) = &decision.answer {
             // What access logs show. To fail changes no answer.
             let path = decision.edits.added().find(|(name, _)| *name == b":path");
-            let _ = path.map(|(name, value)| abi::replace_request_header(name, value));
+            let _ = path.map(|(name, value)| {
+                hostcalls::replace_header(MapType::HttpRequestHeaders, name, value)
+            });
             host::answer(answer);
-            return Action::Stop;
+            return Action::Pause;
         }
         if host::apply(&decision.edits).is_err() {
             counted.verdict = Verdict::Error;
@@ -114,19 +175,19 @@ impl Stream {
     /// effective context.
     pub fn wake(&mut self, changed: bool) {
         let Some(held) = &self.held else { return };
-        let over = abi::now() >= held.until;
+        let over = now() >= held.until;
         if !(changed || over) {
             return;
         }
         if self.decide(held.end_of_stream, over) == Action::Continue {
             // A stream that is gone has nothing to continue.
-            let _ = abi::continue_request();
+            let _ = sdk::resume_http_request();
         }
     }
 
     /// The end of a request with trailers, which lose what only headers may say. The upstream has the
     /// rest of the request already: what cannot be cleaned ends the stream.
-    pub fn request_trailers(&mut self) -> Action {
+    fn request_trailers(&mut self) -> Action {
         if self.clean_trailers().is_none() {
             return refuse("modelgate_unwritable_trailers");
         }
@@ -136,23 +197,23 @@ impl Stream {
     fn clean_trailers(&self) -> Option<()> {
         let gate = self.gate.as_ref()?;
         let excluded = self.request.as_ref().is_some_and(|r| r.verdict == Verdict::Excluded);
-        let map = abi::header_map(Map::RequestTrailers).ok()?;
-        for (name, _) in abi::lines(&map) {
+        let map = hostcalls::header_map(MapType::HttpRequestTrailers).ok()?;
+        for (name, _) in fields(&map) {
             if gate.plan.drops_trailer(name, excluded) {
-                abi::remove_request_trailer(name).ok()?;
+                hostcalls::remove_header(MapType::HttpRequestTrailers, name).ok()?;
             }
         }
         Some(())
     }
 
     /// A body that comes while its request is held would take the headers along past this filter.
-    pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if let Some(held) = &mut self.held {
             held.missed_body = true;
-            return Action::Stop;
+            return Action::Pause;
         }
-        if let Some(chunk) = self.chunk(Buffer::RequestBody, size) {
-            let now = abi::now();
+        if let Some(chunk) = self.chunk(BufferType::HttpRequestBody, size) {
+            let now = now();
             self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, now, sink));
         }
         let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
@@ -162,17 +223,17 @@ impl Stream {
         Action::Continue
     }
 
-    pub fn response_headers(&mut self, end_of_stream: bool) {
+    fn response_headers(&mut self, end_of_stream: bool) {
         if let Some(cookie) = self.set_cookie.take() {
             // A response that takes no cookie is still an answer.
-            let _ = abi::add_response_header(b"set-cookie", &cookie);
+            let _ = hostcalls::add_header(MapType::HttpResponseHeaders, b"set-cookie", &cookie);
         }
         if !self.collects() {
             return;
         }
         match live_head() {
             Some(head) => {
-                let now = abi::now();
+                let now = now();
                 self.each_pair(|desk, id, sink| desk.live_head(id, &head, now, sink));
             }
             None => self.each_pair(|desk, id, sink| desk.live_failed(id, sink)),
@@ -182,8 +243,8 @@ impl Stream {
         }
     }
 
-    pub fn response_body(&mut self, size: usize, end_of_stream: bool) {
-        if let Some(chunk) = self.chunk(Buffer::ResponseBody, size) {
+    fn response_body(&mut self, size: usize, end_of_stream: bool) {
+        if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
             self.each_pair(|desk, id, sink| desk.live_chunk(id, &chunk, sink));
         }
         if end_of_stream {
@@ -191,18 +252,18 @@ impl Stream {
         }
     }
 
-    pub fn response_trailers(&mut self) {
+    fn response_trailers(&mut self) {
         if !self.collects() {
             return;
         }
-        let map = abi::header_map(Map::ResponseTrailers).unwrap_or_default();
-        let trailers = abi::lines(&map);
+        let map = hostcalls::header_map(MapType::HttpResponseTrailers).unwrap_or_default();
+        let trailers = fields(&map);
         self.each_pair(|desk, id, _| desk.live_trailers(id, &trailers));
         self.live_complete();
     }
 
     /// The end of the stream: the request is counted, and its pairs hear that nothing more comes.
-    pub fn log(&mut self) {
+    fn log(&mut self) {
         if self.held.take().is_some() {
             held::release(self.id);
         }
@@ -233,7 +294,7 @@ impl Stream {
 
     fn request_complete(&mut self) {
         if self.collects() {
-            let (live, now) = (live_cluster(), abi::now());
+            let (live, now) = (live_cluster(), now());
             self.tell(|desk, sink| {
                 desk.request_complete(&self.pairs, live.as_deref(), now, sink);
             });
@@ -242,7 +303,7 @@ impl Stream {
 
     fn live_complete(&mut self) {
         if self.collects() {
-            let now = abi::now();
+            let now = now();
             self.each_pair(|desk, id, sink| desk.live_complete(id, now, sink));
         }
     }
@@ -254,11 +315,11 @@ impl Stream {
     }
 
     /// The chunk at hand, if a shadow wants it.
-    fn chunk(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+    fn chunk(&self, buffer: BufferType, size: usize) -> Option<Vec<u8>> {
         if size == 0 || !self.collects() {
             return None;
         }
-        abi::buffer(buffer, size).ok()
+        sdk::get_buffer(buffer, 0, size).ok()?
     }
 
     fn each_pair(&self, mut event: impl FnMut(&mut Desk, Id, &mut dyn Sink)) {
@@ -293,7 +354,7 @@ fn write_access_log(gate: &Gate, decision: &Decision) {
     for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
         // The user chose claims: nothing that a log's reader could take for the log's own.
         let value = value.escape_debug().to_string();
-        let _ = abi::set_property(name, value.as_bytes());
+        let _ = hostcalls::set_property(name, value.as_bytes());
     }
 }
 
@@ -314,5 +375,5 @@ fn refuse(details: &str) -> Action {
         details: details.to_owned(),
         grpc_status: None,
     });
-    Action::Stop
+    Action::Pause
 }

@@ -2,17 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::abi::{self, Buffer, Level};
+use modelgate_engine::authn::{Lack, TokenCache};
+use modelgate_engine::config::Errors;
+use modelgate_engine::few::FewMap;
+use modelgate_engine::pipeline::{Decision, Plan};
+use modelgate_engine::telemetry::Count;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+
 use crate::held;
-use crate::host::Proxy;
+use crate::host::{Proxy, now};
+use crate::http::Http;
 use crate::keys::Fetching;
 use crate::metrics::Meter;
 use crate::shadows::Shadowing;
-use modelgate_engine::authn::{Lack, TokenCache};
-use modelgate_engine::config::Errors;
-use modelgate_engine::pipeline::{Decision, Plan};
-use modelgate_engine::telemetry::Count;
 
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;
@@ -42,34 +48,45 @@ pub struct Gate {
     retired: Cell<bool>,
 }
 
+thread_local! {
+    /// Whom the answers to callouts belong to.
+    static CALLERS: RefCell<FewMap<u32, Rc<Gate>>> = RefCell::default();
+}
+
 /// A root context.
-#[derive(Debug, Default)]
-pub struct Worker {
+#[derive(Debug)]
+pub struct Root {
+    id: u32,
     gate: Option<Rc<Gate>>,
 }
 
-impl Worker {
-    /// What a new stream decides with; `None` refuses it.
-    pub fn gate(&self) -> Option<Rc<Gate>> {
-        self.gate.clone()
+impl Root {
+    /// Without a configuration.
+    pub fn new(id: u32) -> Self {
+        Self { id, gate: None }
     }
+}
 
+impl Context for Root {}
+
+impl RootContext for Root {
     /// Takes the configuration; `false` lets Envoy refuse it and keep the one before.
-    pub fn configure(&mut self) -> bool {
-        let text = abi::buffer(Buffer::Configuration, usize::MAX).unwrap_or_default();
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+        let text = text.ok().flatten().unwrap_or_default();
         let mut errors = Errors::default();
         let plan = Plan::read(&text, &mut errors);
         warn(&text, &errors);
         let Some(mut plan) = plan else {
             let refused = "the configuration is refused; one before it goes on, if there is one:";
-            abi::log(Level::Error, &format!("modelgate: {refused}\n{errors}"));
+            log::error!("modelgate: {refused}\n{errors}");
             return false;
         };
         let fetching = Fetching::new(&mut plan);
         // Fetches leave with a tick: while a configuration is only tried out there is none.
         let fetches = plan.remotes().iter().next().is_some();
         let period = if fetches { SOON } else { FLUSH };
-        self.gate = Some(Rc::new(Gate {
+        let gate = Rc::new(Gate {
             fetching,
             proxy: Proxy::default(),
             cache: RefCell::new(plan.token_cache()),
@@ -79,15 +96,33 @@ impl Worker {
             period: Cell::new(period),
             retired: Cell::new(false),
             plan,
-        }));
-        abi::set_tick_period(period);
+        });
+        CALLERS.with_borrow_mut(|callers| callers.insert(self.id, Rc::clone(&gate)));
+        self.gate = Some(gate);
+        tick_every(period);
         true
     }
 
+    /// A stream without a configuration is refused.
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Http::new(id, self.gate.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn on_tick(&mut self) {
+        self.send_due();
+        held::wake(self.id);
+    }
+}
+
+impl Root {
     /// Sends what is due, and says when the next tick comes.
-    pub fn tick(&mut self) {
+    fn send_due(&self) {
         let Some(gate) = &self.gate else { return };
-        let now = abi::now();
+        let now = now();
         if gate.fetching.send_due(&gate.plan, &gate.meter, now) {
             held::ready();
         }
@@ -100,27 +135,37 @@ impl Worker {
             false => FLUSH,
         };
         if gate.period.replace(period) != period || hurried {
-            abi::set_tick_period(period);
+            tick_every(period);
         }
         if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
             gate.flushed.set(now);
             gate.flush();
         }
     }
+}
 
-    /// Takes the answer to a callout.
-    pub fn answered(&mut self, token: u32, body_size: usize, trailers: usize) {
-        let Some(gate) = &self.gate else { return };
-        if !gate.fetching.answered(&gate.plan, &gate.meter, token, body_size) {
-            gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size, trailers);
-        } else if held::any() {
-            held::ready();
-            gate.hurry();
-        }
+/// Takes the answer to a callout. Who is held is woken with the ticks to come.
+pub fn answered(root: u32, token: u32, body_size: usize, trailers: usize) {
+    let gate = CALLERS.with_borrow(|callers| callers.get(&root).cloned());
+    let Some(gate) = gate else { return };
+    if !gate.fetching.answered(&gate.plan, &gate.meter, token, body_size) {
+        gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size, trailers);
+    } else if held::any() {
+        held::ready();
+        gate.hurry();
     }
+}
 
-    /// The configuration was replaced, or the proxy stops: callouts are lost with this context.
-    pub fn done(&mut self) {
+/// So often, in milliseconds, in the callback of a root context or of one of its streams.
+pub fn tick_every(period: u32) {
+    // The proxy always carries it out.
+    let _ = hostcalls::set_tick_period(Duration::from_millis(period.into()));
+}
+
+/// The configuration was replaced, or the proxy stops: callouts are lost with this context.
+impl Drop for Root {
+    fn drop(&mut self) {
+        CALLERS.with_borrow_mut(|callers| callers.remove(&self.id));
         if let Some(gate) = &self.gate {
             gate.retired.set(true);
             gate.fetching.abandon(&gate.plan);
@@ -139,21 +184,23 @@ fn warn(text: &[u8], errors: &Errors) {
     let mark = text.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let now = abi::now().wrapping_div(1_000_000_000);
+    let now = now().wrapping_div(1_000_000_000);
     let value = [mark.to_le_bytes(), now.to_le_bytes()].concat();
-    let before = abi::exchange("modelgate.warned", &value);
+    // A host that keeps no data is told each time.
+    let before = hostcalls::get_shared_data("modelgate.warned").ok().and_then(|(data, _)| data);
+    let before = before.unwrap_or_default();
+    let _ = hostcalls::set_shared_data("modelgate.warned", Some(&value), None);
     let (said, when) = before.split_at_checked(8).unwrap_or_default();
     let when = when.try_into().map(u64::from_le_bytes).unwrap_or_default();
     if *said == mark.to_le_bytes() && now.saturating_sub(when) < SAID_AGAIN {
         return;
     }
     for warning in errors.named_warnings().take(MOST_WARNINGS) {
-        abi::log(Level::Warn, &format!("modelgate: {warning}"));
+        log::warn!("modelgate: {warning}");
     }
     let more = errors.warnings().len().saturating_sub(MOST_WARNINGS);
     if more > 0 {
-        let rest = format!("modelgate: {more} warnings more, which modelgate check shows");
-        abi::log(Level::Warn, &rest);
+        log::warn!("modelgate: {more} warnings more, which modelgate check shows");
     }
 }
 
@@ -163,7 +210,7 @@ impl Gate {
     pub fn wait_for(&self, lack: Lack) -> Option<u64> {
         if lack.wait.is_none() {
             let remote = self.plan.remotes().get(lack.remote)?;
-            if remote.wants_key(abi::now()) {
+            if remote.wants_key(now()) {
                 self.hurry();
             }
         }
@@ -187,7 +234,7 @@ impl Gate {
     /// that come faster than it runs would put it off for ever.
     pub fn hurry(&self) {
         if self.period.replace(SOON) != SOON {
-            abi::set_tick_period(SOON);
+            tick_every(SOON);
         }
     }
 

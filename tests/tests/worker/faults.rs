@@ -1,0 +1,112 @@
+//! What the proxy may do that the SDK has no answer for but a panic: the module goes on, and lets nobody
+//! through whom it would not.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use testbed::tokens::Issuer;
+
+use super::{config, prediction, serves, token, worker};
+
+/// Statuses of proxy-wasm, the one behind them, and one that is none.
+const STATUSES: [u32; 7] = [1, 2, 5, 9, 12, 13, u32::MAX];
+
+/// A configuration whose keys have to be fetched.
+fn remote() -> Result<String> {
+    let mut rule = Issuer::shared()?.rule();
+    if let Some(rule) = rule.as_object_mut() {
+        rule.remove("jwks");
+        rule.insert("jwksUri".into(), json!("https://idp.example.com/keys"));
+        rule.insert("jwksCluster".into(), json!("outbound|443||idp.example.com"));
+    }
+    let mut config: serde_json::Value = serde_json::from_str(&config(10, 0)?)?;
+    config["authentication"]["jwtRules"] = json!([rule]);
+    Ok(config.to_string())
+}
+
+/// The proxy counts tokens up to the end of its numbers, and begins anew.
+#[test]
+fn a_callouts_token_may_come_again() -> Result<()> {
+    let mut worker = worker()?;
+    let root = worker.configure(remote()?)?;
+    worker.set_token(7);
+    for fetch in 1..=3 {
+        // Keys are kept for minutes.
+        for _ in 0..1_000 {
+            if worker.callouts() == fetch {
+                break;
+            }
+            worker.tick(root)?;
+        }
+        ensure!(worker.callouts() == fetch, "{} fetches", worker.callouts());
+        worker.answer(root, 7, &Issuer::shared()?.jwks())?;
+        worker.tick(root)?;
+        ensure!(worker.request(root, prediction(&fresh(&worker)?))?.code == 200, "fetch {fetch}");
+    }
+    Ok(())
+}
+
+/// A token of the group that may, issued when the worker's clock says.
+fn fresh(worker: &super::proxy::Worker) -> Result<String> {
+    let issuer = Issuer::shared()?;
+    let mut claims = testbed::tokens::with(issuer.claims("alice"), "groups", json!(["ds"]));
+    claims["iat"] = json!(worker.clock());
+    claims["exp"] = json!(worker.clock() + 3_600);
+    issuer.mint(testbed::tokens::Algorithm::Rs256, &claims)
+}
+
+#[test]
+fn answers_to_nobodys_callouts_are_nothing() -> Result<()> {
+    let mut worker = worker()?;
+    let root = worker.configure(config(10, 0)?)?;
+    for (root, token) in [(root, 7), (root, u32::MAX), (root + 5, 7)] {
+        worker.answer(root, token, "{}")?;
+    }
+    serves(&mut worker, root)?;
+    let replaced = worker.configure(config(10, 1)?)?;
+    worker.delete(root)?;
+    worker.answer(root, 7, "{}")?;
+    serves(&mut worker, replaced)
+}
+
+#[test]
+fn whatever_the_proxy_refuses_nobody_is_let_through() -> Result<()> {
+    for status in STATUSES {
+        for (function, allowed, denied) in [
+            ("proxy_get_header_map_pairs", 503, 503),
+            ("proxy_replace_header_map_value", 503, 403),
+            ("proxy_add_header_map_value", 503, 403),
+            ("proxy_remove_header_map_value", 503, 403),
+            ("proxy_get_property", 200, 403),
+            ("proxy_set_property", 200, 403),
+            // Held for good: nothing went on.
+            ("proxy_send_local_response", 200, 0),
+        ] {
+            let mut worker = worker()?;
+            let root = worker.configure(config(10, 0)?)?;
+            worker.fail(function, status);
+            let code = worker.request(root, prediction(&token(&["ds"])?))?.code;
+            // The request is changed in one of the three ways: another one is not asked for.
+            let changes = function.ends_with("_header_map_value");
+            ensure!(
+                code == allowed || changes && code == 200,
+                "{function} with {status}: {code} to who may"
+            );
+            let code = worker.request(root, prediction(&token(&["ops"])?))?.code;
+            ensure!(code == denied, "{function} with {status}: {code} to who may not");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_fetch_that_cannot_be_sent_is_tried_again() -> Result<()> {
+    for status in STATUSES {
+        let mut worker = worker()?;
+        let root = worker.configure(remote()?)?;
+        worker.fail("proxy_http_call", status);
+        worker.tick(root)?;
+        let code = worker.request(root, prediction(&token(&["ds"])?))?.code;
+        ensure!([0, 401].contains(&code), "{code} without keys");
+    }
+    Ok(())
+}
