@@ -1,6 +1,34 @@
 //! What modelgate decides: a request (bytes and addresses), a compiled configuration and a clock reading
 //! in, a decision out. It knows no proxy; the filter that asks it is the crate `modelgate`.
 //!
+//! ```
+//! use modelgate_engine::{config::Errors, pipeline::Plan, request::{Attributes, Host, Request}};
+//!
+//! /// A proxy that knows the time, and nothing of the connection.
+//! struct Proxy;
+//! impl Host for Proxy {
+//!     fn now(&self) -> u64 { 1_795_795_088_000_000_000 }
+//!     fn is_inbound(&self) -> bool { false }
+//! }
+//!
+//! let config = br#"{"authorization": {"defaultAction": "DENY", "policies": [
+//!     {"name": "everybody", "models": ["prod/iris"], "rules": [{"to": [{"operation": {"operations": ["predict"]}}]}]}
+//! ]}}"#;
+//! let mut errors = Errors::default();
+//! let plan = Plan::read(config, &mut errors).ok_or_else(|| errors.to_string())?;
+//! let mut cache = plan.token_cache();
+//! let mut answer = |path: &[u8]| {
+//!     let headers: [(&[u8], &[u8]); 3] =
+//!         [(b":method", b"POST"), (b":authority", b"models.example.com"), (b":path", path)];
+//!     let attributes = Attributes::new(&Proxy);
+//!     let decision = plan.decide(&Request::new(&headers, &attributes), &mut cache, |_shadow| Ok(()));
+//!     decision.answer.map(|answer| answer.code)
+//! };
+//! assert_eq!(answer(b"/seldon/prod/iris/api/v1.0/predictions"), None);
+//! assert_eq!(answer(b"/seldon/prod/fraud/api/v1.0/predictions"), Some(403));
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! | module | what it decides |
 //! |---|---|
 //! | `advice` | what an accepted configuration does not do, or does besides |
