@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use modelgate_engine::authn::{self, names_in_certificate};
-use modelgate_engine::pipeline::Answer;
+use modelgate_engine::pipeline::LocalReply;
 use modelgate_engine::request::{Edits, Host, Peer, SignatureCheck};
 use proxy_wasm::hostcalls as sdk;
-use proxy_wasm::types::{MapType, Status};
+use proxy_wasm::types::{Action, MapType, Status};
 
+use crate::header_map::Field;
 use crate::hostcalls::{self, Refused};
 
 /// `xds.listener_direction` of a sidecar's inbound listener.
@@ -195,23 +196,28 @@ pub fn apply(edits: &Edits) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Answers the request in the model's stead.
-pub fn answer(answer: &Answer) {
-    let challenge = answer.www_authenticate.as_deref();
-    let headers: Vec<(&[u8], &[u8])> = challenge
+/// Answers the request in the model's stead. The stream stays stopped either way: a request that cannot be
+/// answered does not go on.
+pub fn reply(reply: &LocalReply) -> Action {
+    if let Some(path) = &reply.path {
+        // To fail changes no answer.
+        let _ = hostcalls::replace_header(MapType::HttpRequestHeaders, b":path", path);
+    }
+    let challenge = reply.www_authenticate.as_deref();
+    let headers: Vec<Field<'_>> = challenge
         .map(|value| ("www-authenticate".as_bytes(), value.as_bytes()))
         .into_iter()
         .chain([("content-type".as_bytes(), "text/plain".as_bytes())])
         .collect();
     let sent = hostcalls::send_local_response(
-        answer.code,
-        &answer.details,
+        reply.code,
+        &reply.details,
         &headers,
-        answer.body.as_bytes(),
-        answer.grpc_status,
+        reply.body.as_bytes(),
+        reply.grpc_status,
     );
-    // The stream stays stopped either way: a request that cannot be answered does not go on.
     if let Err(Refused(status)) = sent {
         log::error!("modelgate: the proxy refused an answer: {status}");
     }
+    Action::Pause
 }

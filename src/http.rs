@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use modelgate_engine::authn::Identity;
-use modelgate_engine::pipeline::{Answer, Decision};
+use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
 use modelgate_engine::request::{Attributes, Request};
 use modelgate_engine::shadow::{Desk, Id, Sink};
 use modelgate_engine::target::Operation;
@@ -121,13 +121,14 @@ impl Stream {
             let admits = |shadow| gate.shadowing.admits(shadow, attributes.now());
             gate.plan.decide(&request, &mut gate.cache.borrow_mut(), admits)
         };
-        let wait = decision.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
+        let Decision { facts, next } = decision;
+        let wait = facts.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
         if let Some(wait) = wait
             && (self.held.is_some() || held::hold(self.id, &self.this))
         {
             // A client that does not wait as long is counted as what it is so far.
             let verdict = Verdict::Unauthenticated;
-            let (model, operation) = (decision.model, decision.operation);
+            let (model, operation) = (facts.model, facts.operation);
             let is_grpc = request.is_grpc();
             self.request = Some(Counted { verdict, model, operation, is_grpc });
             let until = attributes.now().saturating_add(wait);
@@ -137,33 +138,25 @@ impl Stream {
         }
         held::release(self.id);
         let missed_body = self.held.take().is_some_and(|held| held.missed_body);
-        gate.count(&decision);
+        gate.count(&facts);
         if gate.plan.writes_access_log() {
-            write_access_log(gate, &decision);
+            write_access_log(gate, &facts, &next);
         }
-        let counted = self.request.insert(Counted {
-            verdict: decision.verdict,
-            model: decision.model,
-            operation: decision.operation,
-            is_grpc: request.is_grpc(),
-        });
-        if let Some(answer) = &decision.answer {
-            // What access logs show. To fail changes no answer.
-            let path = decision.edits.added().find(|(name, _)| *name == b":path");
-            let _ = path.map(|(name, value)| {
-                hostcalls::replace_header(MapType::HttpRequestHeaders, name, value)
-            });
-            host::answer(answer);
-            return Action::Pause;
-        }
-        if host::apply(&decision.edits).is_err() {
+        let is_grpc = request.is_grpc();
+        let Facts { verdict, model, operation, .. } = facts;
+        let counted = self.request.insert(Counted { verdict, model, operation, is_grpc });
+        let Forward { edits, set_cookie, copies } = match next {
+            Next::Forward(forward) => forward,
+            Next::Reply(reply) => return host::reply(&reply),
+        };
+        if host::apply(&edits).is_err() {
             counted.verdict = Verdict::Error;
             return refuse("modelgate_unwritable_headers");
         }
-        self.set_cookie = decision.set_cookie;
-        if !decision.copies.is_empty() && !gate.is_retired() && !missed_body {
+        self.set_cookie = set_cookie;
+        if !copies.is_empty() && !gate.is_retired() && !missed_body {
             let now = attributes.now();
-            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, decision.copies, now);
+            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, copies, now);
         }
         if end_of_stream {
             self.request_complete();
@@ -334,20 +327,23 @@ impl Stream {
 }
 
 /// Filter state for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
-fn write_access_log(gate: &Gate, decision: &Decision) {
+fn write_access_log(gate: &Gate, facts: &Facts, next: &Next) {
     let shadows = gate.plan.shadows();
-    let names: Vec<&str> = decision
-        .copies
+    let copies = match next {
+        Next::Forward(forward) => forward.copies.as_slice(),
+        Next::Reply(_) => &[],
+    };
+    let names: Vec<&str> = copies
         .iter()
         .filter(|(shadow, _)| !shadows.is_baseline(*shadow))
         .filter_map(|(shadow, _)| shadows.get(*shadow).map(|shadow| &*shadow.name))
         .collect();
-    let principal = decision.identity.as_deref().and_then(Identity::principal);
+    let principal = facts.identity.as_deref().and_then(Identity::principal);
     let fields = [
-        ("modelgate.model", decision.model.as_deref().unwrap_or(NONE)),
-        ("modelgate.operation", decision.operation.map_or(NONE, Operation::as_str)),
-        ("modelgate.decision", decision.verdict.as_str()),
-        ("modelgate.policy", decision.policy.map_or("", |policy| gate.plan.policy_name(policy))),
+        ("modelgate.model", facts.model.as_deref().unwrap_or(NONE)),
+        ("modelgate.operation", facts.operation.map_or(NONE, Operation::as_str)),
+        ("modelgate.decision", facts.verdict.as_str()),
+        ("modelgate.policy", facts.policy.map_or("", |policy| gate.plan.policy_name(policy))),
         ("modelgate.principal", principal.as_deref().unwrap_or_default()),
         ("modelgate.shadow", &names.join(",")),
     ];
@@ -368,12 +364,12 @@ fn is_answered_with_2xx(is_grpc: bool) -> bool {
 
 /// Fails closed.
 fn refuse(details: &str) -> Action {
-    host::answer(&Answer {
+    host::reply(&LocalReply {
         code: 503,
         body: "modelgate cannot decide",
         www_authenticate: None,
         details: details.to_owned(),
         grpc_status: None,
-    });
-    Action::Pause
+        path: None,
+    })
 }

@@ -13,6 +13,7 @@
 //! | `header_map` | header maps as the host writes them |
 
 #![cfg(target_arch = "wasm32")]
+#![deny(clippy::too_many_lines)]
 
 mod header_map;
 mod held;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use modelgate_engine::authn::{Lack, TokenCache};
 use modelgate_engine::config::Errors;
 use modelgate_engine::few::FewMap;
-use modelgate_engine::pipeline::{Decision, Plan};
+use modelgate_engine::pipeline::{Facts, Plan};
 use modelgate_engine::telemetry::Count;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -218,14 +218,14 @@ impl Gate {
     }
 
     /// Counts what tokens and policies contribute.
-    pub fn count(&self, decision: &Decision) {
+    pub fn count(&self, facts: &Facts) {
         let mut meter = self.meter.borrow_mut();
-        for (result, times) in decision.tokens.iter() {
+        for (result, times) in facts.tokens.iter() {
             for _ in 0..times {
                 meter.count(Count::Token(result));
             }
         }
-        for (policy, effect) in &decision.effects {
+        for (policy, effect) in &facts.effects {
             meter.count(Count::Policy(self.plan.policy_label(*policy), *effect));
         }
     }

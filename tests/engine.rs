@@ -140,7 +140,7 @@ fn post(path: &str, token: &str, now: u64) -> Decision {
 }
 
 fn answer(decision: &Decision) -> (u32, &str) {
-    decision.answer.as_ref().map_or((0, ""), |answer| (answer.code, answer.body))
+    decision.reply().map_or((0, ""), |reply| (reply.code, reply.body))
 }
 
 const FRIENDLY: &str = "/models/prod/iris:predict";
@@ -150,11 +150,12 @@ fn published_tokens_reach_the_model_by_its_friendly_address() {
     for signed in [RS256, ES256] {
         let decision = post(FRIENDLY, &token(signed), EXPIRY - 1);
         assert_eq!(answer(&decision), (0, ""), "{}", signed.0);
-        assert_eq!(decision.model.as_deref(), Some("prod/iris"));
-        assert_eq!(decision.operation, Some(Operation::Predict));
+        assert_eq!(decision.facts.model.as_deref(), Some("prod/iris"));
+        assert_eq!(decision.facts.operation, Some(Operation::Predict));
         let path: &[u8] = b"/seldon/prod/iris/api/v1.0/predictions";
-        assert!(decision.edits.added().any(|(name, value)| name == b":path" && value == path));
-        assert!(decision.edits.removed().any(|name| name == b"authorization"));
+        let edits = &decision.forward().unwrap().edits;
+        assert!(edits.added().any(|(name, value)| name == b":path" && value == path));
+        assert!(edits.removed().any(|name| name == b"authorization"));
     }
 }
 
@@ -200,7 +201,7 @@ fn variants_never_change() {
         let attributes = Attributes::new(&clock);
         let decision =
             plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache(), |_| Ok(()));
-        let mut added = decision.edits.added();
+        let mut added = decision.forward().unwrap().edits.added();
         added.any(|(name, value)| name == b"x-modelgate-variant" && value == b"canary")
     };
     // By an implementation of its own.

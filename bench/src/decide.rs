@@ -45,8 +45,8 @@ pub fn run(arguments: &Decide) -> Result<()> {
         let attributes = Attributes::new(&proxy);
         let request = Request::new(black_box(&lines), &attributes);
         let decision = black_box(plan.decide(&request, &mut cache, |_| Ok(())));
-        if decision.verdict != Verdict::Allowed {
-            bail!("not allowed but {:?}", decision.answer);
+        if decision.facts.verdict != Verdict::Allowed {
+            bail!("not allowed but {:?}", decision.reply());
         }
     }
     ensure!(proxy.verified.get() <= 1, "the token was not remembered");

@@ -22,7 +22,7 @@
 //!         [(b":method", b"POST"), (b":authority", b"models.example.com"), (b":path", path)];
 //!     let attributes = Attributes::new(&Proxy);
 //!     let decision = plan.decide(&Request::new(&headers, &attributes), &mut cache, |_shadow| Ok(()));
-//!     decision.answer.map(|answer| answer.code)
+//!     decision.reply().map(|reply| reply.code)
 //! };
 //! assert_eq!(answer(b"/seldon/prod/iris/api/v1.0/predictions"), None);
 //! assert_eq!(answer(b"/seldon/prod/fraud/api/v1.0/predictions"), Some(403));
@@ -47,6 +47,7 @@
 //! | [`telemetry`] | which counters exist, and what they are called |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::too_many_lines))]
 
 mod advice;
 pub mod authn;

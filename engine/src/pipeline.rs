@@ -50,15 +50,17 @@ pub struct Plan {
 /// What becomes of a request.
 #[derive(Debug)]
 pub struct Decision {
+    /// What is known of it, for counters and logs.
+    pub facts: Facts,
+    /// What is done with it.
+    pub next: Next,
+}
+
+/// What is known of a request once it is decided.
+#[derive(Debug)]
+pub struct Facts {
     /// How it is counted.
     pub verdict: Verdict,
-    /// What the client is told; `None` where the request goes on.
-    pub answer: Option<Answer>,
-    /// What changes before it goes on, `:path` and `:authority` included. Of a request that is
-    /// answered, `:path` is what access logs may show.
-    pub edits: Edits,
-    /// A `Set-Cookie` that the response gets.
-    pub set_cookie: Option<Vec<u8>>,
     /// `namespace/name` of the model that is reached.
     pub model: Option<String>,
     /// What is done with it.
@@ -74,6 +76,24 @@ pub struct Decision {
     /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
     /// if they do not come in time: decide again when they may have come.
     pub lack: Option<Lack>,
+}
+
+/// Either the one or the other: nothing that is answered is changed or copied.
+#[derive(Debug)]
+pub enum Next {
+    /// The request goes on.
+    Forward(Forward),
+    /// The filter answers it.
+    Reply(LocalReply),
+}
+
+/// A request that goes on.
+#[derive(Debug, Default)]
+pub struct Forward {
+    /// What changes before, `:path` and `:authority` included.
+    pub edits: Edits,
+    /// A `Set-Cookie` that the response gets.
+    pub set_cookie: Option<Vec<u8>>,
     /// The shadows that it was selected for, as indices into [`Plan::shadows`], and the heads of the
     /// copies, or the outcome that they have already. A baseline follows its shadow.
     pub copies: Vec<(usize, Result<CopyHead, Outcome>)>,
@@ -81,7 +101,7 @@ pub struct Decision {
 
 /// An answer that the filter gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct LocalReply {
     /// HTTP status.
     pub code: u32,
     /// Plain text.
@@ -92,6 +112,55 @@ pub struct Answer {
     pub details: String,
     /// Where Envoy's own mapping from the HTTP status would mislead.
     pub grpc_status: Option<u32>,
+    /// The path for access logs, if the request's own has tokens in it.
+    pub path: Option<Vec<u8>>,
+}
+
+/// Why a request does not go on.
+enum Stop {
+    /// No server may see its address: 400.
+    Refused(Refusal),
+    /// It is not authenticated, or not authorized.
+    Reply(LocalReply),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What authentication leaves.
+#[derive(Default)]
+struct Credentials {
+    /// The path with query, if a token was taken out of it.
+    path: Option<Vec<u8>>,
+    /// The rule that accepted, for [`Authenticator::strip`].
+    accepted: Option<usize>,
+}
+
+impl Decision {
+    /// The answer that the filter gives itself, if it gives one.
+    pub fn reply(&self) -> Option<&LocalReply> {
+        match &self.next {
+            Next::Forward(_) => None,
+            Next::Reply(reply) => Some(reply),
+        }
+    }
+
+    /// How the request goes on, if it does.
+    pub fn forward(&self) -> Option<&Forward> {
+        match &self.next {
+            Next::Forward(forward) => Some(forward),
+            Next::Reply(_) => None,
+        }
+    }
+
+    /// Says what would have been, and changes nothing. To be held is a change, too.
+    fn report_only(self) -> Self {
+        let lack = self.facts.lack.map(|lack| Lack { wait: None, ..lack });
+        Self { facts: Facts { lack, ..self.facts }, next: Next::Forward(Forward::default()) }
+    }
 }
 
 impl Plan {
@@ -156,11 +225,8 @@ impl Plan {
         cache: &mut TokenCache,
         admits: impl Fn(usize) -> Result<(), Outcome>,
     ) -> Decision {
-        let mut decision = Decision {
+        let mut facts = Facts {
             verdict: Verdict::Allowed,
-            answer: None,
-            edits: Edits::default(),
-            set_cookie: None,
             model: None,
             operation: None,
             identity: None,
@@ -168,28 +234,24 @@ impl Plan {
             effects: Vec::new(),
             tokens: TokenResults::default(),
             lack: None,
-            copies: Vec::new(),
         };
-        if let Err(refusal) = self.run(request, cache, &admits, &mut decision) {
-            decision.verdict = Verdict::Refused;
-            self.hide_tokens(request, &mut decision.edits);
-            decision.answer = Some(Answer {
-                code: 400,
-                body: refusal.reason,
-                www_authenticate: None,
-                details: "modelgate_refused_address".into(),
-                grpc_status: Some(INVALID_ARGUMENT),
-            });
-        }
-        if self.mode == Mode::Report {
-            decision.answer = None;
-            decision.edits = Edits::default();
-            decision.set_cookie = None;
-            decision.copies.clear();
-            // To be held is a change, too.
-            decision.lack = decision.lack.map(|lack| Lack { wait: None, ..lack });
-        }
-        decision
+        let next = match self.run(request, cache, &admits, &mut facts) {
+            Ok(forward) => Next::Forward(forward),
+            Err(Stop::Reply(reply)) => Next::Reply(reply),
+            Err(Stop::Refused(refusal)) => {
+                facts.verdict = Verdict::Refused;
+                Next::Reply(LocalReply {
+                    code: 400,
+                    body: refusal.reason,
+                    www_authenticate: None,
+                    details: "modelgate_refused_address".into(),
+                    grpc_status: Some(INVALID_ARGUMENT),
+                    path: self.shown_path(request),
+                })
+            }
+        };
+        let decision = Decision { facts, next };
+        if self.mode == Mode::Report { decision.report_only() } else { decision }
     }
 
     fn run(
@@ -197,109 +259,125 @@ impl Plan {
         request: &Request<'_>,
         cache: &mut TokenCache,
         admits: Admits<'_>,
-        decision: &mut Decision,
-    ) -> Result<(), Refusal> {
+        facts: &mut Facts,
+    ) -> Result<Forward, Stop> {
         // Before anything may let the request pass: what decides by the host must mean the host by which
         // Envoy routes.
         let host = Host::new(request.authority)?;
         if self.is_excluded(request, &host)? {
-            decision.verdict = Verdict::Excluded;
-            self.sanitise(request, &mut decision.edits);
-            return Ok(());
+            facts.verdict = Verdict::Excluded;
+            return Ok(Forward { edits: self.sanitised(request), ..Forward::default() });
         }
         let rewritten = self.rewrites.choose(request, &host)?;
         let address = match &rewritten {
             Some(rewritten) => rewritten.target(&self.targets, request, &host)?,
             None => self.targets.resolve(&Location::of(request, &host))?,
         };
-        if let Some(address) = &address {
-            decision.operation = Some(address.operation);
-            decision.model = address.model.as_ref().map(|model| model.id.clone().into_owned());
-        }
-        self.sanitise(request, &mut decision.edits);
+        let address = address.as_ref();
+        facts.operation = address.map(|address| address.operation);
+        let model = address.and_then(|address| address.model.as_ref());
+        facts.model = model.map(|model| model.id.clone().into_owned());
 
-        let subject =
-            Subject { request, edits: &decision.edits, address: address.as_ref(), identity: None };
+        let mut edits = self.sanitised(request);
+        let subject = Subject { request, edits: &edits, address, identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
-        let preflight = !bypassed && request.is_preflight();
-        let mut accepted = None;
-        let path = if bypassed {
-            self.authenticator.strip(request, None, None, &mut decision.edits)
-        } else if preflight {
-            None
+        let credentials = if bypassed {
+            let path = self.authenticator.strip(request, None, None, &mut edits);
+            Credentials { path, accepted: None }
+        } else if request.is_preflight() {
+            Credentials::default()
         } else {
-            let result = self.authenticator.authenticate(request, cache, &mut decision.edits);
-            decision.tokens = result.tokens;
-            decision.lack = result.lack;
-            match result.verdict {
-                authn::Verdict::Anonymous => {}
-                authn::Verdict::Identified(identity) => decision.identity = Some(identity),
-                authn::Verdict::Refused(failure) => {
-                    decision.verdict = Verdict::Unauthenticated;
-                    self.hide_tokens(request, &mut decision.edits);
-                    decision.answer = Some(Answer {
-                        code: u32::from(failure.code),
-                        body: failure.text,
-                        www_authenticate: Some(failure.www_authenticate),
-                        details: failure.details,
-                        grpc_status: None,
-                    });
-                    return Ok(());
-                }
-            }
-            accepted = result.rule;
-            result.path
+            self.authenticate(request, cache, facts, &mut edits).map_err(Stop::Reply)?
         };
-
         // Policies see the request as authentication leaves it, a condition on `:path` too.
-        if let Some(path) = &path {
-            decision.edits.set(b":path", path.clone());
+        if let Some(path) = &credentials.path {
+            edits.set(b":path", path.clone());
         }
-        let subject = Subject {
-            request,
-            edits: &decision.edits,
-            address: address.as_ref(),
-            identity: decision.identity.as_deref(),
-        };
-        let authorization = self.authorizer.decide(&subject, bypassed);
-        decision.policy = authorization.policy;
-        if !authorization.allowed {
-            decision.verdict = Verdict::Denied;
-            decision.answer = Some(Answer {
-                code: 403,
-                body: "RBAC: access denied",
-                www_authenticate: None,
-                details: self.authorizer.details(&authorization),
-                grpc_status: None,
-            });
-        }
-        decision.effects = authorization.effects;
-        if decision.answer.is_some() {
-            self.hide_tokens(request, &mut decision.edits);
-            return Ok(());
-        }
-        if bypassed {
-            decision.verdict = Verdict::Bypassed;
-        }
+        let identity = facts.identity.clone();
+        let subject = Subject { request, edits: &edits, address, identity: identity.as_deref() };
+        self.authorize(&subject, bypassed, facts).map_err(Stop::Reply)?;
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
         // Policies have seen what nobody read, as in Istio: a preflight's credentials, and those beside the
         // ones that were accepted. The model does not.
+        let Credentials { path, accepted } = credentials;
         let path = match bypassed {
             true => path,
-            false => self.authenticator.strip(request, path, accepted, &mut decision.edits),
+            false => self.authenticator.strip(request, path, accepted, &mut edits),
         };
-        apply(request, rewritten.as_ref(), path, &mut decision.edits);
-        if decision.model.is_some() {
-            identify(request, &mut decision.edits);
+        apply(request, rewritten.as_ref(), path, &mut edits);
+        if facts.model.is_some() {
+            identify(request, &mut edits);
         }
+        let mut set_cookie = None;
         if let Some(choice) = choice {
             // Last: no rewrite may say another variant.
-            decision.edits.set(choice.header, choice.variant);
-            decision.set_cookie = choice.set_cookie;
+            edits.set(choice.header, choice.variant);
+            set_cookie = choice.set_cookie;
         }
-        if !shadows.is_empty() {
-            self.copy(request, address.as_ref(), &shadows, admits, decision);
+        let copies = match address {
+            Some(address) if !shadows.is_empty() => {
+                self.copies(request, address, &shadows, admits, &edits)
+            }
+            _ => Vec::new(),
+        };
+        Ok(Forward { edits, set_cookie, copies })
+    }
+
+    /// Who is calling. Takes what was accepted off the request.
+    fn authenticate(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        facts: &mut Facts,
+        edits: &mut Edits,
+    ) -> Result<Credentials, LocalReply> {
+        let result = self.authenticator.authenticate(request, cache, edits);
+        facts.tokens = result.tokens;
+        facts.lack = result.lack;
+        match result.verdict {
+            authn::Verdict::Anonymous => {}
+            authn::Verdict::Identified(identity) => facts.identity = Some(identity),
+            authn::Verdict::Refused(failure) => {
+                facts.verdict = Verdict::Unauthenticated;
+                return Err(LocalReply {
+                    code: u32::from(failure.code),
+                    body: failure.text,
+                    www_authenticate: Some(failure.www_authenticate),
+                    details: failure.details,
+                    grpc_status: None,
+                    path: self.shown_path(request),
+                });
+            }
+        }
+        Ok(Credentials { path: result.path, accepted: result.rule })
+    }
+
+    /// Whether they may.
+    fn authorize(
+        &self,
+        subject: &Subject<'_>,
+        bypassed: bool,
+        facts: &mut Facts,
+    ) -> Result<(), LocalReply> {
+        let authorization = self.authorizer.decide(subject, bypassed);
+        facts.policy = authorization.policy;
+        if !authorization.allowed {
+            facts.verdict = Verdict::Denied;
+            let details = self.authorizer.details(&authorization);
+            facts.effects = authorization.effects;
+            return Err(LocalReply {
+                code: 403,
+                body: "RBAC: access denied",
+                www_authenticate: None,
+                details,
+                grpc_status: None,
+                path: self.shown_path(subject.request),
+            });
+        }
+        facts.effects = authorization.effects;
+        if bypassed {
+            facts.verdict = Verdict::Bypassed;
         }
         Ok(())
     }
@@ -311,18 +389,18 @@ impl Plan {
         Ok(excluded.matches(host) && self.targets.resolve(&Location::of(request, host))?.is_none())
     }
 
-    /// Drops client copies of headers that only the gateway may set, unless the peer is a gateway.
-    fn sanitise(&self, request: &Request<'_>, edits: &mut Edits) {
+    /// Without client copies of headers that only the gateway may set, unless the peer is a gateway.
+    fn sanitised(&self, request: &Request<'_>) -> Edits {
+        let mut edits = Edits::default();
         if !self.is_trusted(request) {
-            self.sanitiser.apply(request, edits);
+            self.sanitiser.apply(request, &mut edits);
         }
+        edits
     }
 
-    /// Takes tokens out of the query of a request that is refused: access logs show the path.
-    fn hide_tokens(&self, request: &Request<'_>, edits: &mut Edits) {
-        if let Some(path) = self.authenticator.strip(request, None, None, edits) {
-            edits.set(b":path", path);
-        }
+    /// The path of a request that is answered, as access logs may show it: absent where it holds no token.
+    fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        self.authenticator.strip(request, None, None, &mut Edits::default())
     }
 
     /// Whether a request's trailer of this name goes: servers that merge trailers into the headers would
@@ -362,22 +440,22 @@ impl Plan {
     }
 
     /// Drafts the copies, from what goes upstream.
-    fn copy(
+    fn copies(
         &self,
         request: &Request<'_>,
-        address: Option<&Address<'_>>,
+        address: &Address<'_>,
         shadows: &[usize],
         admits: Admits<'_>,
-        decision: &mut Decision,
-    ) {
-        let Some(address) = address else { return };
-        let Some(model) = &address.model else { return };
-        let lines = shadow::upstream(request, &decision.edits, address.routed);
+        edits: &Edits,
+    ) -> Vec<(usize, Result<CopyHead, Outcome>)> {
+        let mut copies = Vec::new();
+        let Some(model) = &address.model else { return copies };
+        let lines = shadow::upstream(request, edits, address.routed);
         // Where a rewrite leads to one, too.
         let path = lines.iter().find(|(name, _)| *name == b":path").map(|(_, path)| *path);
         let path = path.and_then(|path| path.split(|c| *c == b'?').next());
         if path.is_some_and(is_stream) {
-            return;
+            return copies;
         }
         let now = request.attributes().now();
         let stream = shadow::is_wanted(&lines).then_some(Outcome::Uncomparable);
@@ -389,9 +467,10 @@ impl Plan {
             let Some(copy) = draft(*shadow) else { continue };
             let baseline = self.shadows.baseline(*shadow).filter(|_| copy.is_ok());
             let with_baseline = baseline.and_then(|baseline| Some((baseline, draft(baseline)?)));
-            decision.copies.push((*shadow, copy));
-            decision.copies.extend(with_baseline);
+            copies.push((*shadow, copy));
+            copies.extend(with_baseline);
         }
+        copies
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use modelgate_engine::authn::TokenCache;
 use modelgate_engine::config::Errors;
-use modelgate_engine::pipeline::Plan;
+use modelgate_engine::pipeline::{Forward, Plan};
 use modelgate_engine::request::{Attributes, Header, Host, Request};
 
 use super::routes::{Sent, reached};
@@ -67,14 +67,11 @@ impl Site {
         let attributes = Attributes::new(&Nowhere);
         let request = Request::new(lines, &attributes);
         let decision = self.plan.decide(&request, &mut self.cache, |_| Ok(()));
-        if decision.answer.is_some() {
-            return Ok(Outcome::Refused);
-        }
-        let edits = &decision.edits;
+        let Some(Forward { edits, .. }) = decision.forward() else { return Ok(Outcome::Refused) };
         let kept = lines.iter().copied();
         let kept = kept.filter(|(name, _)| !edits.removed().any(|removed| removed == *name));
         let mut models = reached(&sent(kept.chain(edits.added())));
-        match decision.model.as_deref() {
+        match decision.facts.model.as_deref() {
             Some(model) if model != self.own => Err(format!("{model} was authorized")),
             Some(own) => {
                 models.remove(own);

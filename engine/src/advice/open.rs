@@ -65,7 +65,7 @@ impl Advisor<'_, '_> {
         let decision = plan.decide(&request, &mut plan.token_cache(), |_| Ok(()));
         let root = Path::ROOT.field("authorization");
         let what = "lets callers without a token or key reach every model";
-        match (decision.verdict, decision.policy) {
+        match (decision.facts.verdict, decision.facts.policy) {
             (Verdict::Allowed, None) => {
                 let what =
                     "ALLOW lets everybody reach the models for which no ALLOW policy applies";

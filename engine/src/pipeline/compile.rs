@@ -72,12 +72,7 @@ impl Plan {
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
         let own = Sanitiser::new(outputs.clone().chain(splits.headers()));
         check_rewrite_matches(settings, &own, &root.field("rewrites"), errors);
-        let rewritten = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
-        let rewritten = rewritten.map(|(name, _)| name.as_bytes()).filter(|name| {
-            let plain = folded(name);
-            let is_same = |other: &String| folded(other.as_bytes()) == plain;
-            is_rewrites(&plain) && !credentials.headers.iter().any(is_same)
-        });
+        let rewritten = set_by_rewrites(settings, &credentials);
         Some(Self {
             mode: settings.mode,
             excluded,
@@ -95,6 +90,19 @@ impl Plan {
             named_models: named_models(settings),
         })
     }
+}
+
+/// Headers that rewrites set, and no client may.
+fn set_by_rewrites<'s>(
+    settings: &'s PluginConfig,
+    credentials: &Credentials,
+) -> impl Iterator<Item = &'s [u8]> {
+    let set = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
+    set.map(|(name, _)| name.as_bytes()).filter(|name| {
+        let plain = folded(name);
+        let is_same = |other: &String| folded(other.as_bytes()) == plain;
+        is_rewrites(&plain) && !credentials.headers.iter().any(is_same)
+    })
 }
 
 /// Where credentials travel, for what copies must not carry. Identity headers are taken as they are

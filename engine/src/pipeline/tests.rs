@@ -33,15 +33,26 @@ fn decide(plan: &Plan, request: &str, more: &[(&str, &str)]) -> Decision {
     plan.decide(&Request::new(&lines, &attributes), &mut plan.token_cache(), |_| Ok(()))
 }
 
+/// How a request goes on.
+fn forward(decision: &Decision) -> &Forward {
+    decision.forward().unwrap_or_else(|| panic!("{decision:?}"))
+}
+
+/// The code of the answer, if there is one.
+fn code(decision: &Decision) -> Option<u32> {
+    decision.reply().map(|reply| reply.code)
+}
+
 fn removed(decision: &Decision) -> Vec<&str> {
+    let edits = &forward(decision).edits;
     let mut names: Vec<&str> =
-        decision.edits.removed().map(|name| std::str::from_utf8(name).unwrap()).collect();
+        edits.removed().map(|name| std::str::from_utf8(name).unwrap()).collect();
     names.sort_unstable();
     names
 }
 
 fn added<'d>(decision: &'d Decision, name: &str) -> Option<&'d str> {
-    let mut lines = decision.edits.added().filter(|(n, _)| *n == name.as_bytes());
+    let mut lines = decision.forward()?.edits.added().filter(|(n, _)| *n == name.as_bytes());
     lines.next().map(|(_, value)| std::str::from_utf8(value).unwrap())
 }
 
@@ -113,20 +124,20 @@ fn an_impossible_address_is_refused_before_anybody_asks_who_calls() {
     let plan = with_keys(json!({}));
     let decision =
         decide(&plan, "POST /seldon/prod/iris%2Fapi/v1.0/predictions", &[("x-api-key", "wrong")]);
-    assert_eq!(decision.verdict, Verdict::Refused);
-    let answer = decision.answer.unwrap();
-    assert_eq!((answer.code, answer.grpc_status), (400, Some(3)));
-    assert!(decision.tokens.iter().next().is_none());
+    assert_eq!(decision.facts.verdict, Verdict::Refused);
+    let reply = decision.reply().unwrap();
+    assert_eq!((reply.code, reply.grpc_status), (400, Some(3)));
+    assert!(decision.facts.tokens.iter().next().is_none());
 }
 
 #[test]
 fn a_bad_credential_is_refused_before_authorization() {
     let plan = with_keys(json!({"authorization": {"defaultAction": "DENY"}}));
     let decision = decide(&plan, PREDICT, &[("x-api-key", "wrong")]);
-    assert_eq!(decision.verdict, Verdict::Unauthenticated);
-    assert_eq!(decision.answer.unwrap().code, 401);
+    assert_eq!(decision.facts.verdict, Verdict::Unauthenticated);
+    assert_eq!(code(&decision), Some(401));
     let decision = decide(&plan, PREDICT, &[]);
-    assert_eq!((decision.verdict, decision.answer.unwrap().code), (Verdict::Denied, 403));
+    assert_eq!((decision.facts.verdict, code(&decision)), (Verdict::Denied, Some(403)));
 }
 
 #[test]
@@ -141,9 +152,9 @@ fn a_condition_on_the_path_sees_it_without_the_token() {
     let plan = plan(json!({"bypass": bypass, "authentication": {"jwtRules": [rule]},
         "authorization": {"policies": [deny]}}));
     let decision = decide(&plan, "GET /prometheus?a=1&token=x", &[]);
-    assert_eq!(decision.verdict, Verdict::Bypassed);
+    assert_eq!(decision.facts.verdict, Verdict::Bypassed);
     assert_eq!(added(&decision, ":path"), Some("/prometheus?a=1"));
-    assert_eq!(decide(&plan, "GET /prometheus?other_token=x", &[]).verdict, Verdict::Denied);
+    assert_eq!(decide(&plan, "GET /prometheus?other_token=x", &[]).facts.verdict, Verdict::Denied);
 }
 
 #[test]
@@ -154,11 +165,11 @@ fn a_bypass_needs_no_credential_shows_none_and_stays_under_deny() {
     let plan = with_keys(json!({"bypass": bypass,
         "authorization": {"defaultAction": "DENY", "policies": [deny]}}));
     let decision = decide(&plan, "GET /prometheus", &[("x-api-key", "wrong")]);
-    assert_eq!((decision.verdict, decision.answer.is_none()), (Verdict::Bypassed, true));
+    assert_eq!((decision.facts.verdict, code(&decision)), (Verdict::Bypassed, None));
     assert_eq!(removed(&decision), ["x-api-key"]);
-    assert!(decision.identity.is_none());
+    assert!(decision.facts.identity.is_none());
     let decision = decide(&plan, "POST /prometheus", &[]);
-    assert_eq!((decision.verdict, decision.answer.unwrap().code), (Verdict::Denied, 403));
+    assert_eq!((decision.facts.verdict, code(&decision)), (Verdict::Denied, Some(403)));
 }
 
 #[test]
@@ -171,11 +182,11 @@ fn a_preflight_skips_authentication_and_nothing_else() {
     ];
     let plan = with_keys(json!({"authorization": {"defaultAction": "DENY"}}));
     let path = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
-    assert_eq!(decide(&plan, path, &preflight).verdict, Verdict::Denied);
+    assert_eq!(decide(&plan, path, &preflight).facts.verdict, Verdict::Denied);
     let plan = with_keys(json!({}));
     let decision = decide(&plan, path, &preflight);
     assert_eq!(
-        (decision.verdict, removed(&decision)),
+        (decision.facts.verdict, removed(&decision)),
         (Verdict::Allowed, vec!["x-api-key", "x-modelgate-variant"])
     );
 }
@@ -191,7 +202,7 @@ fn policies_see_the_credentials_of_a_preflight_and_the_model_does_not() {
         {"key": "request.headers[x-api-key]", "values": ["wrong"]}]}]});
     let plan = with_keys(json!({"authorization": {"policies": [deny]}}));
     let path = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
-    assert_eq!(decide(&plan, path, &preflight).verdict, Verdict::Denied);
+    assert_eq!(decide(&plan, path, &preflight).facts.verdict, Verdict::Denied);
     assert_eq!(removed(&decide(&with_keys(json!({})), path, &preflight)), ["x-api-key"]);
 }
 
@@ -202,10 +213,10 @@ fn an_excluded_host_is_cleaned_and_left_alone_unless_it_names_a_model() {
     let host = (":authority", "Shop.example.com:443");
     let headers = [host, ("x-api-key", "its own"), ("seldon_internal_model", "x")];
     let decision = decide(&plan, "GET /cart", &headers);
-    assert_eq!((decision.verdict, decision.answer.is_none()), (Verdict::Excluded, true));
+    assert_eq!((decision.facts.verdict, code(&decision)), (Verdict::Excluded, None));
     assert_eq!(removed(&decision), ["seldon_internal_model"]);
     let decision = decide(&plan, PREDICT, &[host]);
-    assert_eq!(decision.verdict, Verdict::Denied);
+    assert_eq!(decision.facts.verdict, Verdict::Denied);
 }
 
 #[test]
@@ -217,15 +228,15 @@ fn what_a_rewrite_reaches_is_what_is_authorized() {
             "path": "/seldon/{ns}/{m}/api/v1.0/predictions", "setHeaders": {"x-from": "{ns}"}}],
     }));
     let decision = decide(&plan, "POST /models/prod/iris:predict?a=1", &[("x-from", "client")]);
-    assert_eq!(decision.verdict, Verdict::Allowed);
-    assert_eq!(decision.model.as_deref(), Some("prod/iris"));
-    assert_eq!(decision.operation, Some(Operation::Predict));
+    assert_eq!(decision.facts.verdict, Verdict::Allowed);
+    assert_eq!(decision.facts.model.as_deref(), Some("prod/iris"));
+    assert_eq!(decision.facts.operation, Some(Operation::Predict));
     let path = "/seldon/prod/iris/api/v1.0/predictions?a=1";
     assert_eq!(added(&decision, ":path"), Some(path));
     assert_eq!(added(&decision, "x-from"), Some("prod"));
     let decision = decide(&plan, "POST /models/prod/fraud:predict", &[]);
-    assert_eq!(decision.verdict, Verdict::Denied);
-    assert!(decision.edits.added().next().is_none(), "nothing is written for a refused request");
+    assert_eq!(decision.facts.verdict, Verdict::Denied);
+    assert!(decision.forward().is_none());
 }
 
 #[test]
@@ -275,10 +286,10 @@ fn report_mode_decides_and_changes_nothing() {
         "shadows": [{"name": "s", "models": ["*"], "cluster": "c"}]});
     let decision =
         decide(&with_keys(settings.clone()), PREDICT, &[("x-modelgate-variant", "forged")]);
-    assert_eq!(decision.verdict, Verdict::Denied);
-    assert!(decision.answer.is_none() && decision.edits.is_empty() && decision.copies.is_empty());
+    assert_eq!(decision.facts.verdict, Verdict::Denied);
+    assert!(forward(&decision).edits.is_empty() && forward(&decision).copies.is_empty());
     let decision = decide(&with_keys(settings), "POST /seldon/prod/..%2f/x", &[]);
-    assert_eq!((decision.verdict, decision.answer), (Verdict::Refused, None));
+    assert_eq!((decision.facts.verdict, code(&decision)), (Verdict::Refused, None));
 }
 
 #[test]
@@ -297,8 +308,12 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
         ("content-type", "application/json"),
     ];
     let decision = decide(&plan, "POST /m/iris", &headers);
-    assert_eq!(decision.identity.unwrap().principal().as_deref(), Some("apikey/batch"));
-    let [(shadow, Ok(head))] = decision.copies.as_slice() else { panic!("{:?}", decision.copies) };
+    assert_eq!(
+        decision.facts.identity.as_ref().unwrap().principal().as_deref(),
+        Some("apikey/batch")
+    );
+    let copies = &forward(&decision).copies;
+    let [(shadow, Ok(head))] = copies.as_slice() else { panic!("{copies:?}") };
     assert_eq!(*shadow, 0);
     let lines: Vec<(&str, &str)> = head
         .lines()
@@ -312,14 +327,15 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
     // The mark turns copying off, and only the true one, which a client cannot make.
     for (mark, copies) in [(mark, 0), ("s", 1), ("s;0", 1)] {
         let marked = [&headers[..], &[("x-modelgate-shadow", mark)]].concat();
-        assert_eq!(decide(&plan, "POST /m/iris", &marked).copies.len(), copies, "{mark}");
+        let decision = decide(&plan, "POST /m/iris", &marked);
+        assert_eq!(forward(&decision).copies.len(), copies, "{mark}");
     }
     // Where the rewrite leads to a stream there is none either.
     let plan = with_keys(json!({
         "rewrites": [{"name": "friendly", "match": {"path": "/m/{m}"},
-            "path": "/seldon/prod/{m}/v2/models/{m}/infer_stream/chat"}],
+            "path": "/seldon/prod/{m}/v2/models/{m}/infer_stream"}],
         "shadows": [{"name": "s", "models": ["prod/iris"], "cluster": "c"}]}));
-    assert_eq!(decide(&plan, "POST /m/iris", &headers).copies.len(), 0);
+    assert_eq!(forward(&decide(&plan, "POST /m/iris", &headers)).copies.len(), 0);
     assert!(lines.iter().all(|(name, _)| !["x-api-key", "cookie"].contains(name)), "{lines:?}");
 }
 
@@ -330,8 +346,9 @@ fn who_accepts_a_stream_is_selected_and_gets_no_copy() {
          "compare": {"baselineCluster": "live"}}]}));
     let outcomes = |accept| {
         let headers = [("x-api-key", "abc"), ("accept", "*/*"), ("accept", accept)];
-        let copies = decide(&plan, "POST /seldon/prod/iris/api/v1.0/predictions", &headers).copies;
-        copies.into_iter().map(|(_, head)| head.err()).collect::<Vec<_>>()
+        let decision = decide(&plan, "POST /seldon/prod/iris/api/v1.0/predictions", &headers);
+        let copies = forward(&decision).copies.iter();
+        copies.map(|(_, head)| head.as_ref().err().copied()).collect::<Vec<_>>()
     };
     assert_eq!(outcomes("application/json"), [None, None], "the shadow's and its baseline's");
     assert_eq!(outcomes("text/event-stream;q=0"), [None, None]);
@@ -356,9 +373,9 @@ fn a_copy_that_cannot_leave_is_not_made() {
         let attributes = Attributes::new(&NoHost);
         let request = Request::new(&lines, &attributes);
         let decision = plan.decide(&request, &mut plan.token_cache(), admits);
-        assert_eq!(decision.verdict, Verdict::Allowed);
-        let copies = decision.copies.into_iter();
-        copies.map(|(shadow, head)| (shadow, head.err())).collect::<Vec<_>>()
+        assert_eq!(decision.facts.verdict, Verdict::Allowed);
+        let copies = forward(&decision).copies.iter();
+        copies.map(|(shadow, head)| (*shadow, head.as_ref().err().copied())).collect::<Vec<_>>()
     };
     assert_eq!(copies(&|_| Ok(())), [(0, None), (baseline, None), (1, None)]);
     let open =
@@ -411,13 +428,13 @@ fn a_split_writes_its_header_last_and_for_allowed_requests_only() {
     let plan = with_split(json!({}));
     let forged = [("x-variant", "blue"), ("x_variant", "blue"), (VARIANT, "blue")];
     let decision = decide(&plan, "POST /m/iris", &forged);
-    let mut lines = decision.edits.added().filter(|(name, _)| *name == b"x-variant");
+    let mut lines = forward(&decision).edits.added().filter(|(name, _)| *name == b"x-variant");
     assert_eq!(lines.next().map(|(_, value)| value), Some(&b"green"[..]));
     assert_eq!(lines.next(), None);
     assert_eq!(removed(&decision), [":path", VARIANT, "x-variant", "x_variant"]);
-    assert!(decision.set_cookie.is_some());
+    assert!(forward(&decision).set_cookie.is_some());
     let refused = decide(&plan, "POST /m/fraud", &forged);
-    assert_eq!((refused.verdict, refused.set_cookie.is_none()), (Verdict::Denied, true));
+    assert_eq!((refused.facts.verdict, code(&refused)), (Verdict::Denied, Some(403)));
     assert_eq!(added(&refused, "x-variant"), None);
 }
 
@@ -435,10 +452,10 @@ fn copies_of_a_splits_header_go_on_every_way_through() {
         ("GET /seldon/test/iris/api/v1.0/metadata", &[], Verdict::Allowed),
     ] {
         let decision = decide(&plan, request, &[&forged[..], more].concat());
-        assert_eq!(decision.verdict, verdict, "{request}");
+        assert_eq!(decision.facts.verdict, verdict, "{request}");
         assert_eq!(removed(&decision), ["x-variant", "x_variant"], "{request}");
         assert_eq!(added(&decision, "x-variant"), None, "{request}");
-        assert_eq!(decision.set_cookie, None, "{request}");
+        assert_eq!(forward(&decision).set_cookie, None, "{request}");
     }
 }
 
@@ -446,7 +463,8 @@ fn copies_of_a_splits_header_go_on_every_way_through() {
 fn report_mode_splits_nothing() {
     let plan = with_split(json!({"mode": "REPORT"}));
     let decision = decide(&plan, "POST /m/iris", &[("x-variant", "blue")]);
-    assert!(decision.edits.is_empty() && decision.set_cookie.is_none());
+    let forward = forward(&decision);
+    assert!(forward.edits.is_empty() && forward.set_cookie.is_none());
 }
 
 #[test]

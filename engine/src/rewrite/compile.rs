@@ -53,57 +53,16 @@ pub(super) fn rule(
         let fix = "the host without the trailing dot, which Envoy's virtual hosts do not know";
         errors.add_value(&path.field("authority"), "ends with a dot", &settings.authority, fix);
     }
-    let mut set: Vec<(Vec<u8>, Template)> = Vec::new();
-    for (name, value) in &settings.set_headers.0 {
-        let path = path.field("setHeaders");
-        let path = path.field(name);
-        let value = template(value, &path, errors);
-        if let Some((name, value)) = header_name(name, &path, errors).zip(value) {
-            if set.iter().any(|(other, _)| *other == name) {
-                errors.add(&path, "is set twice", "one entry: names differ in more than case");
-            }
-            set.push((name, value));
-        }
-    }
-    let mut remove = Vec::new();
-    for (i, name) in settings.remove_headers.iter().enumerate() {
-        let path = path.field("removeHeaders");
-        let path = path.index(i);
-        if let Some(name) = header_name(name, &path, errors) {
-            if set.iter().any(|(other, _)| *other == name) {
-                errors.add(&path, "is set as well", "leave it out: setHeaders replaces every line");
-            }
-            remove.push(name);
-        }
-    }
-    let target = settings.target.as_ref().and_then(|target| {
-        let path = path.field("target");
-        let namespace = template(&target.namespace, &path.field("namespace"), errors);
-        let model = template(&target.model, &path.field("model"), errors);
-        namespace.zip(model)
-    });
-
+    let set = set_headers(settings, &template, path, errors);
+    let remove = remove_headers(settings, &set, path, errors);
     let names_it = names_address(settings, targets, new_path.as_ref(), authority.as_ref(), &set);
-    let reach = match target {
-        Some(_) if names_it => {
-            let what = "is given though the new address names the model itself";
-            errors.add(&path.field("target"), what, "leave target out");
-            Reach::NewAddress
-        }
-        Some((namespace, model)) => Reach::Own { namespace, model },
-        // Where the path stays, what is reached is what the path says, with the new headers.
-        None if names_it || settings.path.is_none() => Reach::NewAddress,
-        None => Reach::Incoming,
-    };
-    let begins_captured = |path: &Template| path.literal_start() == ("/", false);
-    if !matches!(reach, Reach::NewAddress)
+    let reach = reach(settings, names_it, &template, path, errors);
+    let is_captured = !matches!(reach, Reach::NewAddress)
         && targets.families.contains(&types::Family::SeldonV2)
         && authority.is_none()
-        && new_path.as_ref().is_some_and(begins_captured)
-    {
-        let what = "begins with what a client writes; such requests are refused where it is /v2";
-        let fix = "leave seldon-v2 out of targets.families, if no route of Seldon v2's is there";
-        errors.warn(Warning::CapturedPath, &path.field("path"), what, fix);
+        && new_path.as_ref().is_some_and(|path| path.literal_start() == ("/", false));
+    if is_captured {
+        warn_captured(path, errors);
     }
     let rule = Rule {
         name: settings.name.clone(),
@@ -118,6 +77,83 @@ pub(super) fn rule(
         reach,
     };
     (errors.errors().len() == before).then_some(rule)
+}
+
+fn warn_captured(path: &Path<'_>, errors: &mut Errors) {
+    let what = "begins with what a client writes; such requests are refused where it is /v2";
+    let fix = "leave seldon-v2 out of targets.families, if no route of Seldon v2's is there";
+    errors.warn(Warning::CapturedPath, &path.field("path"), what, fix);
+}
+
+/// How the text at a path becomes a template; `None` after at least one error was recorded.
+type Templates<'a> = &'a dyn Fn(&str, &Path<'_>, &mut Errors) -> Option<Template>;
+
+fn set_headers(
+    settings: &types::Rewrite,
+    template: Templates<'_>,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Vec<(Vec<u8>, Template)> {
+    let mut set: Vec<(Vec<u8>, Template)> = Vec::new();
+    for (name, value) in &settings.set_headers.0 {
+        let path = path.field("setHeaders");
+        let path = path.field(name);
+        let value = template(value, &path, errors);
+        if let Some((name, value)) = header_name(name, &path, errors).zip(value) {
+            if set.iter().any(|(other, _)| *other == name) {
+                errors.add(&path, "is set twice", "one entry: names differ in more than case");
+            }
+            set.push((name, value));
+        }
+    }
+    set
+}
+
+fn remove_headers(
+    settings: &types::Rewrite,
+    set: &[(Vec<u8>, Template)],
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Vec<Vec<u8>> {
+    let mut remove = Vec::new();
+    for (i, name) in settings.remove_headers.iter().enumerate() {
+        let path = path.field("removeHeaders");
+        let path = path.index(i);
+        if let Some(name) = header_name(name, &path, errors) {
+            if set.iter().any(|(other, _)| *other == name) {
+                errors.add(&path, "is set as well", "leave it out: setHeaders replaces every line");
+            }
+            remove.push(name);
+        }
+    }
+    remove
+}
+
+/// What a rewritten request reaches. `names_it`: the new address says so itself.
+fn reach(
+    settings: &types::Rewrite,
+    names_it: bool,
+    template: Templates<'_>,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Reach {
+    let target = settings.target.as_ref().and_then(|target| {
+        let path = path.field("target");
+        let namespace = template(&target.namespace, &path.field("namespace"), errors);
+        let model = template(&target.model, &path.field("model"), errors);
+        namespace.zip(model)
+    });
+    match target {
+        Some(_) if names_it => {
+            let what = "is given though the new address names the model itself";
+            errors.add(&path.field("target"), what, "leave target out");
+            Reach::NewAddress
+        }
+        Some((namespace, model)) => Reach::Own { namespace, model },
+        // Where the path stays, what is reached is what the path says, with the new headers.
+        None if names_it || settings.path.is_none() => Reach::NewAddress,
+        None => Reach::Incoming,
+    }
 }
 
 /// Whether what the operator wrote, without anything captured, says that the new address is a family's.

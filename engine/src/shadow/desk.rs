@@ -259,7 +259,8 @@ impl Desk {
         } else if answer.body_len > limit {
             self.settle(id, Outcome::TooLarge, sink);
         } else {
-            self.answered(id, head, answer.body, took, now, sink);
+            let arrived = verdict::Arrived { head, body: answer.body, took };
+            self.answered(id, arrived, now, sink);
         }
     }
 

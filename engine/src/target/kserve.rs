@@ -35,6 +35,33 @@ pub(super) struct Service {
     pub segments: usize,
 }
 
+/// Checks the lists of namespaces and services.
+fn check_names(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) {
+    let label = |part: &str| is_name(part.as_bytes()) && !part.contains('.');
+    for (i, namespace) in settings.namespaces.iter().enumerate() {
+        let path = path.field("namespaces");
+        let path = path.index(i);
+        if !label(namespace) {
+            let fix = "a DNS-1123 label, as prod";
+            errors.add_value(&path, "is not a namespace", namespace, fix);
+        }
+        if settings.namespaces.iter().take(i).any(|other| other == namespace) {
+            errors.add_value(&path, "is listed twice", namespace, "each namespace once");
+        }
+    }
+    for (i, service) in settings.services.iter().enumerate() {
+        let path = path.field("services");
+        let path = path.index(i);
+        if !service.split_once('/').is_some_and(|(ns, name)| label(ns) && label(name)) {
+            let fix = "namespace/name, as prod/iris";
+            errors.add_value(&path, "is not an inference service", service, fix);
+        }
+        if settings.services.iter().take(i).any(|other| other == service) {
+            errors.add_value(&path, "is listed twice", service, "each service once");
+        }
+    }
+}
+
 impl KServe {
     /// Compiles the settings at `path`.
     pub(super) fn compile(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) -> Self {
@@ -43,33 +70,7 @@ impl KServe {
                 "hostTemplate or pathTemplate as KServe has it, or leave kserve out of families";
             errors.add(path, "has no template", fix);
         }
-        for (i, namespace) in settings.namespaces.iter().enumerate() {
-            let path = path.field("namespaces");
-            let path = path.index(i);
-            if !is_name(namespace.as_bytes()) || namespace.contains('.') {
-                errors.add_value(
-                    &path,
-                    "is not a namespace",
-                    namespace,
-                    "a DNS-1123 label, as prod",
-                );
-            }
-            if settings.namespaces.iter().take(i).any(|other| other == namespace) {
-                errors.add_value(&path, "is listed twice", namespace, "each namespace once");
-            }
-        }
-        for (i, service) in settings.services.iter().enumerate() {
-            let path = path.field("services");
-            let path = path.index(i);
-            let label = |part: &str| is_name(part.as_bytes()) && !part.contains('.');
-            if !service.split_once('/').is_some_and(|(ns, name)| label(ns) && label(name)) {
-                let fix = "namespace/name, as prod/iris";
-                errors.add_value(&path, "is not an inference service", service, fix);
-            }
-            if settings.services.iter().take(i).any(|other| other == service) {
-                errors.add_value(&path, "is listed twice", service, "each service once");
-            }
-        }
+        check_names(settings, path, errors);
         let mut pattern = |field: &str, template: &Option<String>, boundary: u8| {
             let text = template.as_ref()?;
             let path = path.field(field);

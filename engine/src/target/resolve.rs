@@ -106,17 +106,7 @@ impl Targets {
             if v1_path || v1_headers || v2_header || v2_path {
                 return Err(CONTRADICTION);
             }
-            let model = Model { id: Cow::Owned(service.id), predictor: None };
-            let routed = service.segments;
-            // The server says there that it is alive; the router of an inference graph takes its
-            // requests there.
-            let operation = match (after(plain.decoded(), routed), at.method) {
-                (b"", b"GET" | b"HEAD") => Operation::Status,
-                (b"", b"POST" | b"OPTIONS") => Operation::Predict,
-                _ => operation(routed),
-            };
-            let family = Family::KServe;
-            return Ok(Some(Address { family, operation, model: Some(model), routed }));
+            return Ok(Some(self.of_service(service, &plain, at.method)));
         }
         if (v1_path || v1_headers) && (v2_header || v2_path) {
             return Err(CONTRADICTION);
@@ -148,6 +138,24 @@ impl Targets {
                 Ok(Some(Address { family, operation: operation(0), model: None, routed: 0 }))
             }
         }
+    }
+
+    /// What a request does with an inference service of KServe's. The server says at its root that it is
+    /// alive; the router of an inference graph takes its requests there.
+    fn of_service(
+        &self,
+        service: kserve::Service,
+        plain: &Plain<'_>,
+        method: &[u8],
+    ) -> Address<'static> {
+        let tail = after(plain.decoded(), service.segments);
+        let operation = match (tail, method) {
+            (b"", b"GET" | b"HEAD") => Operation::Status,
+            (b"", b"POST" | b"OPTIONS") => Operation::Predict,
+            _ => self.operations.of(tail, method),
+        };
+        let model = Some(Model { id: Cow::Owned(service.id), predictor: None });
+        Address { family: Family::KServe, operation, model, routed: service.segments }
     }
 
     /// What a request does with the model server that sees this path (its own path, as

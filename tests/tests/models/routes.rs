@@ -76,9 +76,12 @@ impl Gateway {
         let attributes = Attributes::new(&Nowhere);
         let request = Asked::new(&lines, &attributes);
         let decision = self.plan.decide(&request, &mut self.cache, |_| Ok(()));
-        ensure!(decision.model.as_deref() == Some("prod/iris"), "{method} {host}{path}: no model");
-        let operation = decision.operation.context("no operation")?;
-        Ok((operation.as_str().to_owned(), decision.answer.is_none()))
+        ensure!(
+            decision.facts.model.as_deref() == Some("prod/iris"),
+            "{method} {host}{path}: no model"
+        );
+        let operation = decision.facts.operation.context("no operation")?;
+        Ok((operation.as_str().to_owned(), decision.reply().is_none()))
     }
 }
 

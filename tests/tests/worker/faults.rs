@@ -2,9 +2,10 @@
 //! through whom it would not.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
-use testbed::tokens::Issuer;
+use serde_json::{Value, json};
+use testbed::tokens::{self, Algorithm, Issuer};
 
+use super::proxy::Worker;
 use super::{config, prediction, serves, token, worker};
 
 /// Statuses of proxy-wasm, the one behind them, and one that is none.
@@ -18,9 +19,8 @@ fn remote() -> Result<String> {
         rule.insert("jwksUri".into(), json!("https://idp.example.com/keys"));
         rule.insert("jwksCluster".into(), json!("outbound|443||idp.example.com"));
     }
-    let mut config: serde_json::Value = serde_json::from_str(&config(10, 0)?)?;
-    config["authentication"]["jwtRules"] = json!([rule]);
-    Ok(config.to_string())
+    let config: Value = serde_json::from_str(&config(10, 0)?)?;
+    Ok(tokens::with(config, "authentication", json!({"jwtRules": [rule]})).to_string())
 }
 
 /// The proxy counts tokens up to the end of its numbers, and begins anew.
@@ -46,12 +46,12 @@ fn a_callouts_token_may_come_again() -> Result<()> {
 }
 
 /// A token of the group that may, issued when the worker's clock says.
-fn fresh(worker: &super::proxy::Worker) -> Result<String> {
+fn fresh(worker: &Worker) -> Result<String> {
     let issuer = Issuer::shared()?;
-    let mut claims = testbed::tokens::with(issuer.claims("alice"), "groups", json!(["ds"]));
-    claims["iat"] = json!(worker.clock());
-    claims["exp"] = json!(worker.clock() + 3_600);
-    issuer.mint(testbed::tokens::Algorithm::Rs256, &claims)
+    let claims = tokens::with(issuer.claims("alice"), "groups", json!(["ds"]));
+    let claims = tokens::with(claims, "iat", json!(worker.clock()));
+    let claims = tokens::with(claims, "exp", json!(worker.clock() + 3_600));
+    issuer.mint(Algorithm::Rs256, &claims)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `forwardOriginalToken: false` at every place: what a request still shows once it was decided.
 
-use crate::pipeline::{Decision, Plan};
+use crate::pipeline::{Decision, Forward, Next, Plan};
 
 use super::*;
 
@@ -202,9 +202,15 @@ fn upstream(
     let attributes = Attributes::new(&host);
     let request = Request::new(&headers, &attributes);
     let decision = plan.decide(&request, &mut no_cache(), |_| Ok(()));
-    let mut after = lines_after(&decision.edits, &request);
-    let path = decision.edits.lines(&request, b":path").map(text).collect::<Vec<_>>();
-    after.extend(path.into_iter().map(|path| (":path".to_owned(), path)));
+    // Of a request that is answered, the path that access logs show.
+    let shown = |path: &[u8]| (":path".to_owned(), text(path));
+    let after = match &decision.next {
+        Next::Forward(Forward { edits, .. }) => {
+            let path = edits.lines(&request, b":path").map(shown);
+            lines_after(edits, &request).into_iter().chain(path).collect()
+        }
+        Next::Reply(reply) => vec![shown(reply.path.as_deref().unwrap_or(path.as_bytes()))],
+    };
     (decision, after)
 }
 
@@ -267,8 +273,8 @@ fn what_nobody_read_reaches_no_model_on_any_way() {
             }
             let (decision, after) = upstream(&plan, &format!("{method} {path}"), &lines);
             let what = format!("{method} {path} as {who}, {name}: {value}");
-            assert!(decision.answer.is_none(), "{what}: {:?}", decision.answer);
-            let principal = decision.identity.and_then(|identity| identity.principal());
+            let Next::Forward(Forward { copies, .. }) = decision.next else { panic!("{what}") };
+            let principal = decision.facts.identity.and_then(|identity| identity.principal());
             assert_eq!(principal.is_some(), who.contains('/'), "{what}");
             let secret = value.rsplit([' ', '\t']).next().unwrap();
             assert!(after.iter().all(|(_, value)| !value.contains(secret)), "{what}: {after:?}");
@@ -278,7 +284,7 @@ fn what_nobody_read_reaches_no_model_on_any_way() {
             assert!(after.iter().any(|(n, v)| n == ":path" && v.ends_with("?a=%41")), "{what}");
             // What its rule forwards stays.
             assert_eq!(who == "they/s", has("x-they", &they), "{what}");
-            for copy in decision.copies.iter().filter_map(|(_, copy)| copy.as_ref().ok()) {
+            for copy in copies.iter().filter_map(|(_, copy)| copy.as_ref().ok()) {
                 assert!(copy.lines().all(|(_, line)| !text(line).contains(secret)), "{what}");
             }
             tried += 1;
@@ -303,7 +309,7 @@ fn what_is_none_and_what_is_forwarded_stays() {
         ("x-they", they.as_str()),
     ] {
         let (decision, after) = upstream(&plan, predict, &[(name, value)]);
-        assert!(decision.answer.is_none(), "{name}: {value}");
+        assert!(decision.reply().is_none(), "{name}: {value}");
         assert!(after.contains(&(name.to_owned(), value.to_owned())), "{value}: {after:?}");
     }
     // Where one rule forwards what another does not: by who accepted it, line by line.
@@ -355,7 +361,7 @@ fn policies_see_what_was_not_read_as_in_istio_and_access_logs_do_not() {
     let request = format!("POST {path}&b={b}&a={a}");
     for (lines, want) in [(vec![], None), (vec![("x-b", b.as_str())], Some(403))] {
         let (decision, after) = upstream(&plan, &request, &lines);
-        assert_eq!(decision.answer.map(|answer| answer.code), want);
+        assert_eq!(decision.reply().map(|reply| reply.code), want);
         // Of a request that is answered, this is what an access log may show.
         assert!(after.contains(&(":path".to_owned(), path.to_owned())), "{want:?}: {after:?}");
     }

@@ -208,7 +208,7 @@ impl Rules {
         if live.head.is_stream() {
             return Err(STREAMS);
         }
-        let not_found = live.head.effective_status() == 404;
+        report.not_found = live.head.effective_status() == 404;
         let untyped = live.head.media_type.is_empty();
         let binary = live.head.json_length.is_some() || shadow.head.json_length.is_some();
         if live.head.is_json() || untyped || binary {
@@ -222,7 +222,7 @@ impl Rules {
                     return Err(STREAMS);
                 }
             }
-            return self.values(a, b, (&live_body, &shadow_body), not_found, report, steps);
+            return self.values(a, b, (&live_body, &shadow_body), report, steps);
         }
         if let Some(message) = message.filter(|_| live.head.is_grpc())
             && let (Some(a), Some(b)) = (message::unary(&live_body), message::unary(&shadow_body))
@@ -236,7 +236,7 @@ impl Rules {
             let a = message_of(live.head, a).ok_or("the live message's coding cannot be read")?;
             let b = message_of(shadow.head, b).ok_or("the shadow's coding cannot be read")?;
             let (x, y) = (message.read(&a, steps), message.read(&b, steps));
-            return self.values(x, y, (&a, &b), not_found, report, steps);
+            return self.values(x, y, (&a, &b), report, steps);
         }
         self.add_bytes(&mut report, &live_body, &shadow_body);
         Ok(report)
@@ -248,7 +248,6 @@ impl Rules {
         live: Result<Json<'_>, Unread>,
         shadow: Result<Json<'_>, Unread>,
         bytes: (&[u8], &[u8]),
-        not_found: bool,
         mut report: Report,
         steps: &mut Steps,
     ) -> Result<Report, &'static str> {
@@ -256,8 +255,9 @@ impl Rules {
             return Err("they have too many values or levels");
         }
         match (live, shadow) {
-            (Ok(a), Ok(b)) => walk::compare(self, &a, &b, not_found, report, steps)
-                .ok_or("they take too long to compare"),
+            (Ok(a), Ok(b)) => {
+                walk::compare(self, &a, &b, report, steps).ok_or("they take too long to compare")
+            }
             (Err(_), Err(_)) => {
                 self.add_bytes(&mut report, bytes.0, bytes.1);
                 Ok(report)

@@ -57,6 +57,8 @@ pub struct Report {
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
     pub moved: Option<f64>,
+    /// Whether both say that there is no such model.
+    pub not_found: bool,
     /// Differences that are noise are left out by it.
     pub known: Option<Rc<Noise>>,
     /// Where differences were, if that is asked for.

@@ -24,18 +24,17 @@ use super::report::{Difference, Found, Kind, Report, brief, pointer};
 use super::steps::Steps;
 
 /// What the differences of two documents are; `None` if looking at them all is too much work and
-/// none was found so far. `not_found`: both answers have that status.
+/// none was found so far.
 pub fn compare<'a>(
     rules: &Rules,
     live: &'a Json<'a>,
     shadow: &'a Json<'a>,
-    not_found: bool,
     report: Report,
     steps: &mut Steps,
 ) -> Option<Report> {
     let none = Pointers::default();
     let volatile = match &rules.volatile {
-        Some(volatile) => volatile.of(live, shadow, not_found),
+        Some(volatile) => volatile.of(live, shadow, report.not_found),
         None => &none,
     };
     let at = At {

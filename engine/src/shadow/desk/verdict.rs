@@ -8,6 +8,15 @@ use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::super::pair::{Heard, Open, Stored};
 use super::{Desk, Head, Id, Outcome, Pair, Sink};
 
+/// A shadow's complete answer.
+#[derive(Debug)]
+pub(super) struct Arrived<'a> {
+    pub head: Head,
+    pub body: &'a [u8],
+    /// Nanoseconds since its copy was sent.
+    pub took: u64,
+}
+
 impl Desk {
     /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
     pub(super) fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
@@ -35,15 +44,8 @@ impl Desk {
     }
 
     /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
-    pub(super) fn answered(
-        &mut self,
-        id: Id,
-        head: Head,
-        body: &[u8],
-        took: u64,
-        now: u64,
-        sink: &mut dyn Sink,
-    ) {
+    pub(super) fn answered(&mut self, id: Id, answer: Arrived<'_>, now: u64, sink: &mut dyn Sink) {
+        let Arrived { head, body, took } = answer;
         let whole = Whole { head: &head, body };
         let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
         let is_turn =
