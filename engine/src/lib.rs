@@ -37,7 +37,7 @@
 //! | [`matcher`] | Istio's string match |
 //! | [`target`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
-//! | [`sanitise`] | which of the client's headers only the gateway may set |
+//! | [`sanitize`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
 //! | [`split`] | which variant of a model answers |
@@ -60,7 +60,7 @@ pub mod pipeline;
 pub mod place;
 pub mod request;
 pub mod rewrite;
-pub mod sanitise;
+pub mod sanitize;
 pub mod shadow;
 pub mod split;
 pub mod target;

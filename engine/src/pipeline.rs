@@ -9,7 +9,7 @@ use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
-use crate::sanitise::{Sanitiser, is_no_trailer};
+use crate::sanitize::{Sanitizer, is_no_trailer};
 use crate::shadow::names::folded;
 use crate::shadow::{self, CopyHead, Outcome, Shadows};
 use crate::split::Splits;
@@ -34,7 +34,7 @@ pub struct Plan {
     trusted_peers: Vec<String>,
     rewrites: Rewrites,
     targets: Targets,
-    sanitiser: Sanitiser,
+    sanitizer: Sanitizer,
     authenticator: Authenticator,
     authorizer: Authorizer,
     splits: Splits,
@@ -204,7 +204,7 @@ impl Plan {
     /// Whether the gateway alone sets this header, and only after policies were asked.
     pub(crate) fn is_set_later(&self, name: &[u8]) -> bool {
         let outputs = self.authenticator.output_headers();
-        self.sanitiser.owns(name) && !outputs.iter().any(|output| output.eq_ignore_ascii_case(name))
+        self.sanitizer.owns(name) && !outputs.iter().any(|output| output.eq_ignore_ascii_case(name))
     }
 
     /// Rewrites that never apply, each with an earlier one that takes all that it could take.
@@ -266,7 +266,7 @@ impl Plan {
         let host = Host::new(request.authority)?;
         if self.is_excluded(request, &host)? {
             facts.verdict = Verdict::Excluded;
-            return Ok(Forward { edits: self.sanitised(request), ..Forward::default() });
+            return Ok(Forward { edits: self.sanitized(request), ..Forward::default() });
         }
         let rewritten = self.rewrites.choose(request, &host)?;
         let address = match &rewritten {
@@ -278,7 +278,7 @@ impl Plan {
         let model = address.and_then(|address| address.model.as_ref());
         facts.model = model.map(|model| model.id.clone().into_owned());
 
-        let mut edits = self.sanitised(request);
+        let mut edits = self.sanitized(request);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let bypassed = self.authorizer.bypass(&subject).is_some();
         let credentials = if bypassed {
@@ -390,10 +390,10 @@ impl Plan {
     }
 
     /// Without client copies of headers that only the gateway may set, unless the peer is a gateway.
-    fn sanitised(&self, request: &Request<'_>) -> Edits {
+    fn sanitized(&self, request: &Request<'_>) -> Edits {
         let mut edits = Edits::default();
         if !self.is_trusted(request) {
-            self.sanitiser.apply(request, &mut edits);
+            self.sanitizer.apply(request, &mut edits);
         }
         edits
     }
@@ -408,7 +408,7 @@ impl Plan {
     /// goes on every way but to an `excluded` host, which keeps its own.
     pub fn drops_trailer(&self, name: &[u8], excluded: bool) -> bool {
         self.mode != Mode::Report
-            && (self.sanitiser.owns(name) || (!excluded && self.is_no_trailer(&folded(name))))
+            && (self.sanitizer.owns(name) || (!excluded && self.is_no_trailer(&folded(name))))
     }
 
     fn is_no_trailer(&self, plain: &[u8]) -> bool {

@@ -190,13 +190,13 @@ impl<'a> Request<'a> {
         self.attributes
     }
 
-    /// A CORS preflight, as Envoy's `jwt_authn` recognises it.
+    /// A CORS preflight, as Envoy's `jwt_authn` recognizes it.
     pub fn is_preflight(&self) -> bool {
         let given = |name: &[u8]| self.header(name).is_some_and(|v| !v.is_empty());
         self.method == b"OPTIONS" && given(b"origin") && given(b"access-control-request-method")
     }
 
-    /// A gRPC request, as Envoy recognises it: `application/grpc` or `application/grpc+...`.
+    /// A gRPC request, as Envoy recognizes it: `application/grpc` or `application/grpc+...`.
     pub fn is_grpc(&self) -> bool {
         let kind = self.header(b"content-type").unwrap_or_default();
         kind.strip_prefix(b"application/grpc")

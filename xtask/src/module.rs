@@ -64,7 +64,7 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     project::wasm_target()?;
     println!("building the module (release; the first time takes a minute or two)");
     let start = Instant::now();
-    // An rlib beside the cdylib would rule out link-time optimisation of the whole.
+    // An rlib beside the cdylib would rule out link-time optimization of the whole.
     let mut cargo = project.cargo(["rustc", "--package=modelgate", "--lib", "--profile=module"]);
     cargo.args(["--target", WASM, "--crate-type=cdylib", "--config", &remapped(project)]);
     let mut log = Log::create(project.target.join("test-logs/build.log"))?;

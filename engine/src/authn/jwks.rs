@@ -239,7 +239,7 @@ fn is_for_something_else(jwk: &Value) -> bool {
     matches!(jwk.get("use").and_then(Value::as_str), Some("enc" | "x509-svid"))
 }
 
-/// A member that must be a string if it is there. Some serialisers write null for what is not.
+/// A member that must be a string if it is there. Some serializers write null for what is not.
 fn text<'v>(jwk: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, Why> {
     match jwk.get(name) {
         None | Some(Value::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! The compact serialisation of a JWS (RFC 7515 §3.1) that holds claims (RFC 7519), read to the byte.
+//! The compact serialization of a JWS (RFC 7515 §3.1) that holds claims (RFC 7519), read to the byte.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -19,7 +19,7 @@ use crate::config::types::JwtRule;
 use crate::config::{Errors, Path, Warning};
 use crate::order;
 use crate::request::Host;
-use crate::sanitise::is_reserved;
+use crate::sanitize::is_reserved;
 
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;

@@ -11,7 +11,7 @@ use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
 use crate::order;
 use crate::rewrite::Rewrites;
-use crate::sanitise::{Sanitiser, is_rewrites};
+use crate::sanitize::{Sanitizer, is_rewrites};
 use crate::shadow::names::folded;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
@@ -70,7 +70,7 @@ impl Plan {
         let splits = Splits::compile(&settings.splits, &context, &root.field("splits"), errors);
         let (authenticator, splits) = (authenticator?, splits?);
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
-        let own = Sanitiser::new(outputs.clone().chain(splits.headers()));
+        let own = Sanitizer::new(outputs.clone().chain(splits.headers()));
         check_rewrite_matches(settings, &own, &root.field("rewrites"), errors);
         let rewritten = set_by_rewrites(settings, &credentials);
         Some(Self {
@@ -79,7 +79,7 @@ impl Plan {
             trusted_peers: settings.trusted_peers.clone(),
             rewrites: rewrites?,
             targets: targets?,
-            sanitiser: Sanitiser::new(outputs.chain(splits.headers()).chain(rewritten)),
+            sanitizer: Sanitizer::new(outputs.chain(splits.headers()).chain(rewritten)),
             authenticator,
             authorizer: authorizer?,
             splits,
@@ -127,7 +127,7 @@ fn credentials(
 /// unless the client may be another gateway.
 fn check_rewrite_matches(
     settings: &PluginConfig,
-    own: &Sanitiser,
+    own: &Sanitizer,
     list: &Path<'_>,
     errors: &mut Errors,
 ) {

@@ -84,7 +84,7 @@ pub struct Rewritten {
     pub authority: Option<Vec<u8>>,
     /// Whether the new authority holds what a client wrote.
     pub caught_host: bool,
-    /// Headers to set and to remove. To be carried out after the sanitiser's.
+    /// Headers to set and to remove. To be carried out after the sanitizer's.
     pub edits: Edits,
     /// What is reached: [`Rewritten::target`] finds it.
     pub reaches: Reaches,

@@ -6,7 +6,7 @@ use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
 use crate::place::Scale;
-use crate::sanitise::is_reserved;
+use crate::sanitize::is_reserved;
 use crate::shadow::Credentials;
 use crate::shadow::names::{folded, is_name, never_copied};
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ use crate::site::{DENIED, Site, open, policies, predict};
 async fn every_error_is_told_and_the_running_configuration_stays() -> Result<()> {
     let site = Site::start(open(json!({}))?).await?;
     let invalid = json!({
-        "authorisation": {},
+        "authorization": {},
         "authentication": {"jwtRules": [{"issuer": "https://idp.example.com"}]},
         "authorization": {"defaultAction": "MAYBE", "policies": [
             {"name": "x", "models": ["iris"], "rules": [{"to": [{"operation": {"operations": ["guess"]}}]}]},
@@ -20,7 +20,7 @@ async fn every_error_is_told_and_the_running_configuration_stays() -> Result<()>
     assert_eq!(site.update(invalid).await?, Taken::No);
     let log = site.gateway.envoy.logged("shadows[0].timeout").await?;
     for path in [
-        "authorisation",
+        "authorization",
         "authentication.jwtRules[0]",
         "authorization.defaultAction",
         "authorization.policies[0].models[0]",

@@ -277,7 +277,7 @@ fn define_metric(mut proxy: Asking<'_>, _kind: u32, _name: u32, _: u32, id: u32)
     write(&mut proxy, id, &metric.to_le_bytes())
 }
 
-/// A header map as proxies serialise it.
+/// A header map as proxies serialize it.
 fn pairs(lines: &[(String, String)]) -> Vec<u8> {
     let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = word(lines.len()).to_vec();

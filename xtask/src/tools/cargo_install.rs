@@ -37,7 +37,7 @@ fn install(
     let key = format!("{package} {version} {args:?}");
     let folder = project.tools.install(package, about, &key, |folder, log| {
         let mut run = |locked: bool| {
-            // Unoptimised and without debug information: compiling takes a third of the time, and
+            // Unoptimized and without debug information: compiling takes a third of the time, and
             // what these programs do here takes them a second.
             let mut cargo = cargo();
             cargo

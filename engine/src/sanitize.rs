@@ -66,7 +66,7 @@ pub fn is_rewrites(folded: &[u8]) -> bool {
 /// Removes what only the gateway may set. Names are compared without regard to case and with `_`
 /// equal to `-`, because WSGI servers merge the two.
 #[derive(Debug)]
-pub struct Sanitiser {
+pub struct Sanitizer {
     /// Whole names, folded.
     names: Vec<Vec<u8>>,
     /// Starts of names, folded.
@@ -75,7 +75,7 @@ pub struct Sanitiser {
     firsts: Box<[bool; 256]>,
 }
 
-impl Sanitiser {
+impl Sanitizer {
     /// The fixed list, and the headers that the configuration makes the gateway set.
     pub fn new<'n>(configured: impl Iterator<Item = &'n [u8]>) -> Self {
         let mut names: Vec<Vec<u8>> = Vec::new();
@@ -133,7 +133,7 @@ mod tests {
 
     fn owns(name: &str) -> bool {
         let configured: [&[u8]; 3] = [b"x-user", b"X_Claims", b"variant"];
-        Sanitiser::new(configured.into_iter()).owns(name.as_bytes())
+        Sanitizer::new(configured.into_iter()).owns(name.as_bytes())
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         ] {
             assert!(!owns(name), "{name}");
         }
-        assert!(!Sanitiser::new(std::iter::once(&b"x"[..])).owns(b"\xff"));
+        assert!(!Sanitizer::new(std::iter::once(&b"x"[..])).owns(b"\xff"));
     }
 
     #[test]
@@ -195,8 +195,8 @@ mod tests {
         ];
         let attributes = crate::request::Attributes::new(&crate::request::NoHost);
         let mut edits = Edits::default();
-        let sanitiser = Sanitiser::new(std::iter::once(&b"x-user"[..]));
-        sanitiser.apply(&Request::new(&lines, &attributes), &mut edits);
+        let sanitizer = Sanitizer::new(std::iter::once(&b"x-user"[..]));
+        sanitizer.apply(&Request::new(&lines, &attributes), &mut edits);
         assert_eq!(edits.removed().collect::<Vec<_>>(), [&b"x_user"[..], b"x-user"]);
         edits.set(b"x-user", "alice");
         assert_eq!(edits.added().count(), 1);
