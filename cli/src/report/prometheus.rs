@@ -108,7 +108,7 @@ fn query(metric: &str, labels: &str, since: Option<&Window>) -> String {
 /// The samples of an instant vector, without the metric's name, which a sum does not have.
 fn vector(metric: &str, answer: &Value) -> Result<Vec<Sample>> {
     let kind = answer.pointer("/data/resultType").and_then(Value::as_str);
-    ensure!(kind == Some("vector"), "the answer is no vector of Prometheus's HTTP API");
+    ensure!(kind == Some("vector"), "the answer is not a vector of Prometheus's HTTP API");
     let series = answer.pointer("/data/result").and_then(Value::as_array);
     series.into_iter().flatten().map(|series| sample(metric, series)).collect()
 }
@@ -119,7 +119,7 @@ fn sample(metric: &str, series: &Value) -> Result<Sample> {
         labels.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
     let value =
         series.pointer("/value/1").and_then(Value::as_str).context("a series has a value")?;
-    let value = value.parse().with_context(|| format!("{value} is no number"))?;
+    let value = value.parse().with_context(|| format!("{value} is not a number"))?;
     Ok(Sample { name: metric.to_owned(), labels: labels.collect(), value })
 }
 

@@ -100,7 +100,7 @@ impl FromStr for Requirement {
         let known = QUANTITIES.iter().find(|(_, known, _)| *known == name);
         let Some((quantity, _, _)) = known else {
             let names = QUANTITIES.map(|(_, name, _)| name).join(", ");
-            return Err(format!("{name} is no quantity: one of {names}"));
+            return Err(format!("{name} is not a quantity: one of {names}"));
         };
         match limit.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Self {
@@ -109,7 +109,7 @@ impl FromStr for Requirement {
                 limit: number,
                 text: format!("{name}{sign}{limit}"),
             }),
-            _ => Err(format!("{limit} is no number: shares are written as 0.99")),
+            _ => Err(format!("{limit} is not a number: shares are written as 0.99")),
         }
     }
 }
@@ -296,12 +296,12 @@ mod tests {
             ("agreement=0.99", ">="),
             ("", ">="),
             ("accuracy>=0.99", "one of agreement, agreement-lower"),
-            (">=0.99", "no quantity"),
-            ("agreement>=99%", "no number"),
-            ("agreement>=", "no number"),
-            ("agreement>=NaN", "no number"),
-            ("agreement>=inf", "no number"),
-            ("agreement=>0.9", "no quantity"),
+            (">=0.99", "not a quantity"),
+            ("agreement>=99%", "not a number"),
+            ("agreement>=", "not a number"),
+            ("agreement>=NaN", "not a number"),
+            ("agreement>=inf", "not a number"),
+            ("agreement=>0.9", "not a quantity"),
         ] {
             let error = text.parse::<Requirement>().expect_err(text);
             assert!(error.contains(told), "{text}: {error}");

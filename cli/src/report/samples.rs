@@ -35,7 +35,7 @@ pub fn parse(page: &str) -> Result<Vec<Sample>> {
             Some(sample) => samples.push(sample),
             None => {
                 let start: String = line.chars().take(60).collect();
-                bail!("line {} is no metric in Prometheus's text format: {start:?}", number + 1);
+                bail!("line {} is not a metric in Prometheus's text format: {start:?}", number + 1);
             }
         }
     }

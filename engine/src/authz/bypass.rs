@@ -39,7 +39,7 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
         let mut right = true;
         if !policy::is_name(&rule.name, true) {
             let fix = "a name as Kubernetes takes it: a-z, 0-9, - and .";
-            c.errors.add_value(&path.field("name"), "is no name", &rule.name, fix);
+            c.errors.add_value(&path.field("name"), "is not a name", &rule.name, fix);
             right = false;
         }
         if !names.insert(&rule.name) {

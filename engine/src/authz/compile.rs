@@ -238,7 +238,7 @@ pub(super) fn service_accounts(
         } else if value.contains('*') {
             ("has a *", "name one service account; principals and namespaces take *")
         } else if name.is_empty() || name.contains('/') || value.starts_with('/') {
-            ("is no service account", "account or namespace/account")
+            ("is not a service account", "account or namespace/account")
         } else if namespace.is_empty() {
             ("has no namespace", "namespace/account, or a namespace for the policy")
         } else {
@@ -289,7 +289,7 @@ pub(super) fn ports(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>
     let ports = c.each(values, path, |c, value, path| {
         let port = port(value);
         if port.is_none() {
-            c.errors.add_value(path, "is no port", value, "a number from 0 to 65535");
+            c.errors.add_value(path, "is not a port number", value, "a number from 0 to 65535");
         }
         port
     })?;
@@ -323,7 +323,7 @@ pub(super) fn paths(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>
         }
         if value.contains(['{', '}']) {
             let fix = "{*} or {**} as a whole segment; no path holds a brace unencoded";
-            c.errors.add_value(path, "has a { or } that is no template", value, fix);
+            c.errors.add_value(path, "has a { or } that is not a template", value, fix);
             return None;
         }
         if !value.starts_with(['/', '*']) || value.contains(['?', '#']) {

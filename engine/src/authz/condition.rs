@@ -15,7 +15,7 @@ pub struct Conditions(Box<[Clause]>);
 impl Conditions {
     /// Compiles the list at `path`; `None` after at least one error was recorded.
     ///
-    /// There is no namespace here, so `source.serviceAccount` needs `namespace/account`.
+    /// There is not a namespace here, so `source.serviceAccount` needs `namespace/account`.
     pub fn compile(
         conditions: &[Condition],
         path: &Path<'_>,
@@ -123,7 +123,7 @@ fn bracketed(key: &str, path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Att
     } else if key.starts_with("destination.") {
         ("is no longer a key of Istio's", "destination.ip or destination.port")
     } else {
-        ("is no key", KEYS)
+        ("is not a key", KEYS)
     };
     c.errors.add_value(path, what, key, fix);
     None

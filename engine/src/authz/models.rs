@@ -58,7 +58,7 @@ fn mistake(value: &str) -> Option<&'static str> {
     let literal = value.strip_prefix('*').unwrap_or(value);
     let literal = if open_start { literal } else { literal.strip_suffix('*').unwrap_or(literal) };
     let Some((namespace, name)) = literal.split_once('/') else {
-        return Some("is no model");
+        return Some("is not a model");
     };
     if literal.contains('*') {
         Some("has * elsewhere than at one end")

@@ -55,7 +55,7 @@ fn operations(
             let operation = Operation::from_word(value);
             if operation.is_none() {
                 let fix = format!("one of {}, or *", Operation::WORDS.join(", "));
-                c.errors.add_value(&path.index(i), "is no operation", value, fix);
+                c.errors.add_value(&path.index(i), "is not an operation", value, fix);
             }
             operation.map(|operation| Operations::default().with(operation))
         })

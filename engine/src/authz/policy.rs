@@ -37,12 +37,12 @@ pub(super) fn compile<'c>(
     let named = is_name(&policy.name, true);
     if !named {
         let fix = "a name as Kubernetes takes it: a-z, 0-9, - and .";
-        c.errors.add_value(&path.field("name"), "is no name", &policy.name, fix);
+        c.errors.add_value(&path.field("name"), "is not a name", &policy.name, fix);
     }
     let placed = policy.namespace.is_empty() || is_name(&policy.namespace, false);
     if !placed {
         let fix = "a namespace as Kubernetes takes it: a-z, 0-9 and -";
-        c.errors.add_value(&path.field("namespace"), "is no namespace", &policy.namespace, fix);
+        c.errors.add_value(&path.field("namespace"), "is not a namespace", &policy.namespace, fix);
     }
     c.namespace = &policy.namespace;
     let purpose = match policy.action {

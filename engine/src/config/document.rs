@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for Builder {
         let mut members: Vec<(Cow<'de, str>, Document<'de>)> = Vec::new();
         while let Some((name, value)) = items.next_entry()? {
             let Document::String(name) = name else {
-                return Err(A::Error::custom("a name is no string"));
+                return Err(A::Error::custom("a name is not a string"));
             };
             members.push((name, value));
         }

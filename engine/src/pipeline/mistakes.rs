@@ -265,7 +265,7 @@ authentication.apiKeys.keys[1] = {"name": "other", "sha256": "ba7816bf8f01cfea41
 bypass[0].name absent
     bypass[0].name: is missing: it must be given
 bypass[0].name = ""
-    bypass[0].name: is no name (): a name as Kubernetes takes it: a-z, 0-9, - and .
+    bypass[0].name: is not a name (): a name as Kubernetes takes it: a-z, 0-9, - and .
 bypass[0].to absent
     bypass[0].to: is empty, which would open everything: at least one operation with paths or operations
 bypass[0].to[0].operation.paths absent
@@ -283,11 +283,11 @@ authorization.defaultAction = "deny"
 authorization.policy = []
     authorization.policy: is not a field here: known fields are defaultAction, policies
 authorization.policies[0].name = ""
-    authorization.policies[0].name: is no name (): a name as Kubernetes takes it: a-z, 0-9, - and .
+    authorization.policies[0].name: is not a name (): a name as Kubernetes takes it: a-z, 0-9, - and .
 authorization.policies[0].name = "data science"
-    authorization.policies[0].name: is no name (data science): a name as Kubernetes takes it: a-z, 0-9, - and .
+    authorization.policies[0].name: is not a name (data science): a name as Kubernetes takes it: a-z, 0-9, - and .
 authorization.policies[0].namespace = "Prod"
-    authorization.policies[0].namespace: is no namespace (Prod): a namespace as Kubernetes takes it: a-z, 0-9 and -
+    authorization.policies[0].namespace: is not a namespace (Prod): a namespace as Kubernetes takes it: a-z, 0-9 and -
 authorization.policies[0].action = "CUSTOM"
     authorization.policies[0].action: asks an external authorizer, which is not supported by this version (CUSTOM): keep it in Istio's own AuthorizationPolicy, which Envoy enforces as well
 authorization.policies[0].action = "BLOCK"
@@ -297,7 +297,7 @@ authorization.policies[0].dryRun = "true"
 authorization.policies[0].models = null
     authorization.policies[0].models: has no value: a list, or leave the field out
 authorization.policies[0].models[0] = "iris"
-    authorization.policies[0].models[0]: is no model (iris): namespace/name, namespace/*, */name, or * for any model
+    authorization.policies[0].models[0]: is not a model (iris): namespace/name, namespace/*, */name, or * for any model
 authorization.policies[0].models[0] = "prod/*/iris"
     authorization.policies[0].models[0]: has * elsewhere than at one end (prod/*/iris): namespace/name, namespace/*, */name, or * for any model
 authorization.policies[0].models[0] = "Prod/iris"
@@ -323,7 +323,7 @@ authorization.policies[0].rules[0].from[0].source.requestPrincipals[0] = 7
 authorization.policies[0].rules[0].from[0].source.principals = ["spiffe://cluster.local/ns/prod/sa/a"]
     authorization.policies[0].rules[0].from[0].source.principals[0]: begins with its scheme (spiffe://cluster.local/ns/prod/sa/a): leave spiffe:// out, as Istio does
 authorization.policies[0].rules[0].from[0].source.serviceAccounts = ["a/b/c"]
-    authorization.policies[0].rules[0].from[0].source.serviceAccounts[0]: is no service account (a/b/c): account or namespace/account
+    authorization.policies[0].rules[0].from[0].source.serviceAccounts[0]: is not a service account (a/b/c): account or namespace/account
 authorization.policies[0].rules[0].from[0].source.serviceAccounts = ["prod/batch*"]
     authorization.policies[0].rules[0].from[0].source.serviceAccounts[0]: has a * (prod/batch*): name one service account; principals and namespaces take *
 authorization.policies[0].rules[0].from[0].source = {}
@@ -342,21 +342,21 @@ authorization.policies[0].rules[0].to[0].operation = {}
 authorization.policies[0].rules[0].to[0].operation.ports[0] = 8443
     authorization.policies[0].rules[0].to[0].operation.ports[0]: is a number (8443): a string: put it in quotes
 authorization.policies[0].rules[0].to[0].operation.ports[0] = "8443-8444"
-    authorization.policies[0].rules[0].to[0].operation.ports[0]: is no port (8443-8444): a number from 0 to 65535
+    authorization.policies[0].rules[0].to[0].operation.ports[0]: is not a port number (8443-8444): a number from 0 to 65535
 authorization.policies[0].rules[0].to[0].operation.ports[0] = "70000"
-    authorization.policies[0].rules[0].to[0].operation.ports[0]: is no port (70000): a number from 0 to 65535
+    authorization.policies[0].rules[0].to[0].operation.ports[0]: is not a port number (70000): a number from 0 to 65535
 authorization.policies[0].rules[0].to[0].operation.methods[0] = ""
     authorization.policies[0].rules[0].to[0].operation.methods[0]: is empty: a value, or * for any
 authorization.policies[0].rules[0].to[0].operation.method = ["GET"]
     authorization.policies[0].rules[0].to[0].operation.method: is not a field here: did you mean methods?
 authorization.policies[0].rules[0].to[0].operation.operations[0] = "infer"
-    authorization.policies[0].rules[0].to[0].operation.operations[0]: is no operation (infer): one of predict, feedback, explain, metadata, status, docs, metrics, admin, other, or *
+    authorization.policies[0].rules[0].to[0].operation.operations[0]: is not an operation (infer): one of predict, feedback, explain, metadata, status, docs, metrics, admin, other, or *
 authorization.policies[0].rules[0].to[0].operation.operations[0] = "pre*"
-    authorization.policies[0].rules[0].to[0].operation.operations[0]: is no operation (pre*): one of predict, feedback, explain, metadata, status, docs, metrics, admin, other, or *
+    authorization.policies[0].rules[0].to[0].operation.operations[0]: is not an operation (pre*): one of predict, feedback, explain, metadata, status, docs, metrics, admin, other, or *
 authorization.policies[0].rules[0].to[0].operation.models = ["*iris*"]
-    authorization.policies[0].rules[0].to[0].operation.models[0]: is no model (*iris*): namespace/name, namespace/*, */name, or * for any model
+    authorization.policies[0].rules[0].to[0].operation.models[0]: is not a model (*iris*): namespace/name, namespace/*, */name, or * for any model
 authorization.policies[0].rules[0].to[0].operation.paths = ["/a/{model}"]
-    authorization.policies[0].rules[0].to[0].operation.paths[0]: has a { or } that is no template (/a/{model}): {*} or {**} as a whole segment; no path holds a brace unencoded
+    authorization.policies[0].rules[0].to[0].operation.paths[0]: has a { or } that is not a template (/a/{model}): {*} or {**} as a whole segment; no path holds a brace unencoded
 authorization.policies[0].rules[0].to[0].operation.paths = ["/{**}/{*}"]
     authorization.policies[0].rules[0].to[0].operation.paths[0]: has an operator behind {**} (/{**}/{*}): as /v1/{*}/predict or /v1/{**}
 authorization.policies[0].rules[0].to[0].operation.paths = ["/v1/{*}x"]
@@ -366,7 +366,7 @@ authorization.policies[0].rules[0].to[0].operation.hosts = [""]
 authorization.policies[0].rules[0].when[0].key absent
     authorization.policies[0].rules[0].when[0].key: is missing: it must be given
 authorization.policies[0].rules[0].when[0].key = "request.header[x]"
-    authorization.policies[0].rules[0].when[0].key: is no key (request.header[x]): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
+    authorization.policies[0].rules[0].when[0].key: is not a key (request.header[x]): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
 authorization.policies[0].rules[0].when[0].key = "request.headers[x y]"
     authorization.policies[0].rules[0].when[0].key: names no header (request.headers[x y]): request.headers[name]
 authorization.policies[0].rules[0].when[0].key = "request.auth.claims"
@@ -378,7 +378,7 @@ authorization.policies[0].rules[0].when[0].key = "destination.labels[app]"
 authorization.policies[0].rules[0].when[0].key = "source.ip"
     authorization.policies[0].rules[0].when[0].values[0]: is no IP block (ds): an address or a block, as 192.0.2.1 or 10.0.0.0/8
 authorization.policies[0].rules[0].when[0].key = "destination.port"
-    authorization.policies[0].rules[0].when[0].values[0]: is no port (ds): a number from 0 to 65535
+    authorization.policies[0].rules[0].when[0].values[0]: is not a port number (ds): a number from 0 to 65535
 authorization.policies[0].rules[0].when[0].values absent
     authorization.policies[0].rules[0].when[0]: has neither values nor notValues: give at least one of them
 authorization.policies[0].rules[0].when[0].values = []
@@ -486,7 +486,7 @@ shadows[0].name = "iris v2"
 shadows[0].models = []
     shadows[0].models: is empty: namespace/name of the models, or "*" for all of them
 shadows[0].models[0] = "iris"
-    shadows[0].models[0]: is no model (iris): namespace/name, namespace/*, */name, or * for any model
+    shadows[0].models[0]: is not a model (iris): namespace/name, namespace/*, */name, or * for any model
 shadows[0].models[0] = "Prod/iris"
     shadows[0].models[0]: has a character that no model's name has (Prod/iris): namespace/name, namespace/*, */name, or * for any model
 shadows[0].operations = []
@@ -546,7 +546,7 @@ shadows[0].compare.maxDifferences = 1000
 shadows[0].compare.baselineCluster = "outbound|x||y"
     shadows[0].compare.baselineCluster: is not the name of a cluster (outbound|x||y): the live model's Envoy cluster, as outbound|8000||iris.prod.svc.cluster.local
 shadows[0].when = [{"key": "user", "values": ["x"]}]
-    shadows[0].when[0].key: is no key (user): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
+    shadows[0].when[0].key: is not a key (user): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
 shadows[1] = {"name": "iris-v2", "models": ["prod/iris"], "cluster": "c"}
     shadows[1].name: is used before (iris-v2): a name of its own for each shadow
 shadowLimits.bufferedBytes = "0B"

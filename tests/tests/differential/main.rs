@@ -69,7 +69,7 @@ impl Tally {
 
 fn from_environment<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
     match std::env::var(name) {
-        Ok(text) => text.parse().ok().with_context(|| format!("{name} is no number: {text}")),
+        Ok(text) => text.parse().ok().with_context(|| format!("{name} is not a number: {text}")),
         Err(_) => Ok(default),
     }
 }

@@ -27,7 +27,7 @@ const BOUND: f64 = MIB;
 /// How many requests, or seconds: a few unless the environment asks for more.
 fn extent(variable: &str, usual: u64) -> Result<u64> {
     match std::env::var(variable) {
-        Ok(text) => text.parse().with_context(|| format!("{variable} is no number: {text}")),
+        Ok(text) => text.parse().with_context(|| format!("{variable} is not a number: {text}")),
         Err(_) => Ok(usual),
     }
 }

@@ -190,7 +190,7 @@ fn build(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log
         .with_context(|| format!("go list -m {dependency}"))?;
     for file in files {
         let from = Path::new(&at).join(file);
-        let name = from.file_name().with_context(|| format!("{file} is no file"))?;
+        let name = from.file_name().with_context(|| format!("{file} is not a file"))?;
         let text = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
         fs::write(folder.join(name), text).with_context(|| format!("writing {file}"))?;
     }
@@ -270,7 +270,7 @@ mod tests {
             let text = read(module);
             for package in module.packages {
                 let tool = [format!("\t{package}\n"), format!("tool {package}\n")];
-                assert!(tool.iter().any(|line| text.contains(line)), "{package} is no tool");
+                assert!(tool.iter().any(|line| text.contains(line)), "{package} is not a tool");
             }
         }
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();

@@ -137,7 +137,7 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("keycloak", keycloak),
     ];
     if let Some(odd) = names.iter().find(|name| !tools.iter().any(|(tool, _)| tool == name)) {
-        bail!("{odd} is no tool here: {}", tools.map(|(tool, _)| tool).join(", "));
+        bail!("{odd} is not a tool here: {}", tools.map(|(tool, _)| tool).join(", "));
     }
     let mut code = ExitCode::SUCCESS;
     for (name, tool) in tools {

@@ -36,10 +36,10 @@ fn mistakes_are_refused_at_their_path() {
     let long = format!("n/{}", "x".repeat(320));
     let rows = [
         // Policies.
-        (policy(json!({"name": ""})), at(P, "name: is no name")),
-        (policy(json!({"name": "a;.;b"})), at(P, "name: is no name")),
-        (policy(json!({"name": "a/b"})), at(P, "name: is no name")),
-        (policy(json!({"namespace": "a.b"})), at(P, "namespace: is no namespace (a.b)")),
+        (policy(json!({"name": ""})), at(P, "name: is not a name")),
+        (policy(json!({"name": "a;.;b"})), at(P, "name: is not a name")),
+        (policy(json!({"name": "a/b"})), at(P, "name: is not a name")),
+        (policy(json!({"namespace": "a.b"})), at(P, "namespace: is not a namespace (a.b)")),
         (
             policy(json!({"action": "CUSTOM", "rules": [{}]})),
             at(P, "action: asks an external authorizer"),
@@ -51,8 +51,8 @@ fn mistakes_are_refused_at_their_path() {
             policy(json!({"action": "AUDIT", "dryRun": true, "rules": [{}]})),
             at(P, "dryRun: has no meaning"),
         ),
-        (policy(json!({"models": ["iris"]})), at(P, "models[0]: is no model (iris)")),
-        (policy(json!({"models": [""]})), at(P, "models[0]: is no model ()")),
+        (policy(json!({"models": ["iris"]})), at(P, "models[0]: is not a model (iris)")),
+        (policy(json!({"models": [""]})), at(P, "models[0]: is not a model ()")),
         (policy(json!({"models": ["*", "prod/*/x"]})), at(P, "models[1]: has * elsewhere")),
         (policy(json!({"models": ["*/*"]})), at(P, "models[0]: has * elsewhere")),
         (policy(json!({"models": ["/iris"]})), at(P, "models[0]: has an empty")),
@@ -73,15 +73,15 @@ fn mistakes_are_refused_at_their_path() {
         (source(json!({"serviceAccounts": ["n/*"]})), at(S, ".serviceAccounts[0]: has a *")),
         (
             source(json!({"serviceAccounts": ["a/b/c"]})),
-            at(S, ".serviceAccounts[0]: is no service account"),
+            at(S, ".serviceAccounts[0]: is not a service account"),
         ),
         (
             source(json!({"serviceAccounts": ["/b"]})),
-            at(S, ".serviceAccounts[0]: is no service account"),
+            at(S, ".serviceAccounts[0]: is not a service account"),
         ),
         (
             source(json!({"serviceAccounts": ["a/"]})),
-            at(S, ".serviceAccounts[0]: is no service account"),
+            at(S, ".serviceAccounts[0]: is not a service account"),
         ),
         (source(json!({"serviceAccounts": [long]})), at(S, ".serviceAccounts[0]: is too long")),
         (
@@ -113,19 +113,19 @@ fn mistakes_are_refused_at_their_path() {
         (source(json!({"notTrustDomains": ["*d*"]})), at(S, ".notTrustDomains[0]: is not a trust")),
         // Operations.
         (operation(json!({})), at(O, ": names nothing")),
-        (operation(json!({"ports": ["http"]})), at(O, ".ports[0]: is no port (http)")),
-        (operation(json!({"ports": ["65536"]})), at(O, ".ports[0]: is no port")),
-        (operation(json!({"notPorts": ["+80"]})), at(O, ".notPorts[0]: is no port")),
+        (operation(json!({"ports": ["http"]})), at(O, ".ports[0]: is not a port number (http)")),
+        (operation(json!({"ports": ["65536"]})), at(O, ".ports[0]: is not a port number")),
+        (operation(json!({"notPorts": ["+80"]})), at(O, ".notPorts[0]: is not a port number")),
         (operation(json!({"ports": [""]})), at(O, ".ports[0]: is empty")),
         (
             operation(json!({"operations": ["infer"]})),
-            at(O, ".operations[0]: is no operation (infer)"),
+            at(O, ".operations[0]: is not an operation (infer)"),
         ),
         (
             operation(json!({"notOperations": ["pred*"]})),
-            at(O, ".notOperations[0]: is no operation"),
+            at(O, ".notOperations[0]: is not an operation"),
         ),
-        (operation(json!({"operations": [""]})), at(O, ".operations[0]: is no operation")),
+        (operation(json!({"operations": [""]})), at(O, ".operations[0]: is not an operation")),
         (operation(json!({"models": ["Prod/iris"]})), at(O, ".models[0]: has a character")),
         (operation(json!({"notModels": ["a/b/c"]})), at(O, ".notModels[0]: has more than one /")),
         (operation(json!({"hosts": [""]})), at(O, ".hosts[0]: is empty")),
@@ -144,9 +144,9 @@ fn mistakes_are_refused_at_their_path() {
             at(W, ": has neither values"),
         ),
         (policy(json!({"rules": [{"when": [{"values": ["a"]}]}]})), at(W, ".key: is missing")),
-        (when("", json!(["a"])), at(W, ".key: is no key ()")),
-        (when("source.port", json!(["a"])), at(W, ".key: is no key (source.port)")),
-        (when("Source.ip", json!(["10.0.0.1"])), at(W, ".key: is no key")),
+        (when("", json!(["a"])), at(W, ".key: is not a key ()")),
+        (when("source.port", json!(["a"])), at(W, ".key: is not a key (source.port)")),
+        (when("Source.ip", json!(["10.0.0.1"])), at(W, ".key: is not a key")),
         (when("request.headers", json!(["a"])), at(W, ".key: names no header")),
         (when("request.headers[]", json!(["a"])), at(W, ".key: names no header")),
         (when("request.headers[a b]", json!(["a"])), at(W, ".key: names no header")),
@@ -168,12 +168,12 @@ fn mistakes_are_refused_at_their_path() {
         ),
         (when("destination.namespace", json!(["a"])), at(W, ".key: is no longer a key of Istio's")),
         (when("source.ip", json!(["a"])), at(W, ".values[0]: is no IP block (a)")),
-        (when("destination.port", json!(["a"])), at(W, ".values[0]: is no port (a)")),
+        (when("destination.port", json!(["a"])), at(W, ".values[0]: is not a port number (a)")),
         (when("request.headers[a]", json!([""])), at(W, ".values[0]: is empty")),
         (when("request.auth.claims[a]", json!(["a", ""])), at(W, ".values[1]: is empty")),
         (when("connection.sni", json!([""])), at(W, ".values[0]: is empty")),
         // Bypass.
-        (bypass(json!({"name": ""})), "bypass[0].name: is no name".to_owned()),
+        (bypass(json!({"name": ""})), "bypass[0].name: is not a name".to_owned()),
         (
             bypass(json!({"to": []})),
             "bypass[0].to: is empty, which would open everything".to_owned(),

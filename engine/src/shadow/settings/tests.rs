@@ -24,7 +24,7 @@ pub fn shadows(settings: &str) -> Shadows {
 fn what_is_wrong_is_said_where_it_is() {
     for (field, expected) in [
         (r#""models": []"#, "shadows[0].models: is empty"),
-        (r#""models": ["iris"]"#, "shadows[0].models[0]: is no model (iris)"),
+        (r#""models": ["iris"]"#, "shadows[0].models[0]: is not a model (iris)"),
         (r#""models": ["a/*b"]"#, "shadows[0].models[0]: has * elsewhere"),
         (r#""models": ["*a/b*"]"#, "shadows[0].models[0]: has * elsewhere"),
         (r#""models": ["/b"]"#, "shadows[0].models[0]: has an empty namespace or name"),
