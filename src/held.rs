@@ -28,6 +28,9 @@ thread_local! {
 pub struct Held {
     /// When it has waited long enough.
     pub until: u64,
+    /// The path that it came with, where the proxy has another one meanwhile: access logs show that if the
+    /// client does not wait, and it holds no token.
+    pub path: Option<Vec<u8>>,
     /// Whether its headers are all there is.
     pub end_of_stream: bool,
     /// Whether a part of its body has come meanwhile, which the proxy will not show again.

@@ -196,6 +196,13 @@ pub fn apply(edits: &Edits) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Gives the proxy another path to show in access logs. Returns the one that it had, if it took the new one.
+pub fn hide_path(shown: Option<Vec<u8>>, path: &[u8]) -> Option<Vec<u8>> {
+    let shown = shown?;
+    let hidden = hostcalls::replace_header(MapType::HttpRequestHeaders, b":path", &shown);
+    hidden.is_ok().then(|| path.to_vec())
+}
+
 /// Answers the request in the model's stead. The stream stays stopped either way: a request that cannot be
 /// answered does not go on.
 pub fn reply(reply: &LocalReply) -> Action {

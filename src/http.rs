@@ -114,7 +114,12 @@ impl Stream {
         let Ok(map) = hostcalls::header_map(MapType::HttpRequestHeaders) else {
             return refuse("modelgate_no_headers");
         };
-        let headers = fields(&map);
+        let mut headers = fields(&map);
+        let came_with = self.held.as_mut().and_then(|held| held.path.take());
+        if let Some(path) = &came_with {
+            let line = headers.iter_mut().find(|(name, _)| *name == b":path");
+            line.into_iter().for_each(|line| line.1 = path);
+        }
         let attributes = Attributes::new(&gate.proxy);
         let request = Request::new(&headers, &attributes);
         let decision = {
@@ -132,7 +137,12 @@ impl Stream {
             let is_grpc = request.is_grpc();
             self.request = Some(Counted { verdict, model, operation, is_grpc });
             let until = attributes.now().saturating_add(wait);
-            self.held.get_or_insert(Held { until, end_of_stream, missed_body: false });
+            let held = Held { until, path: None, end_of_stream, missed_body: false };
+            let held = self.held.get_or_insert(held);
+            held.path = match &came_with {
+                None => host::hide_path(gate.plan.shown_path(&request), request.path),
+                before => before.clone(),
+            };
             gate.hurry();
             return Action::Pause;
         }
@@ -145,12 +155,18 @@ impl Stream {
         let is_grpc = request.is_grpc();
         let Facts { verdict, model, operation, .. } = facts;
         let counted = self.request.insert(Counted { verdict, model, operation, is_grpc });
-        let Forward { edits, set_cookie, copies } = match next {
+        let Forward { mut edits, set_cookie, copies } = match next {
             Next::Forward(forward) => forward,
             Next::Reply(reply) => return host::reply(&reply),
         };
+        if let Some(path) = &came_with
+            && !edits.added().any(|(name, _)| name == b":path")
+        {
+            edits.set(b":path", path.clone());
+        }
         if host::apply(&edits).is_err() {
             counted.verdict = Verdict::Error;
+            let _ = host::hide_path(gate.plan.shown_path(&request), request.path);
             return refuse("modelgate_unwritable_headers");
         }
         self.set_cookie = set_cookie;

@@ -398,8 +398,9 @@ impl Plan {
         edits
     }
 
-    /// The path of a request that is answered, as access logs may show it: absent where it holds no token.
-    fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+    /// The path of a request that is not forwarded, as access logs may show it: absent where it holds no
+    /// token.
+    pub fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         self.authenticator.strip(request, None, None, &mut Edits::default())
     }
 

@@ -44,6 +44,25 @@ pub fn is_reserved(folded: &[u8]) -> bool {
     folded.starts_with(b"x-envoy-") || RESERVED.iter().any(|name| name.as_bytes() == folded)
 }
 
+/// Whether a header selects the model, which a rewrite may do. The name is folded.
+pub fn selects_model(folded: &[u8]) -> bool {
+    matches!(folded, b"seldon" | b"namespace" | b"seldon-model" | b"content-type")
+}
+
+/// Whether only the proxy says this of a request and its way. The name is folded.
+pub fn is_proxys(folded: &[u8]) -> bool {
+    folded.starts_with(b"x-envoy-")
+        || matches!(
+            folded,
+            b"x-forwarded-for"
+                | b"x-forwarded-client-cert"
+                | b"connection"
+                | b"keep-alive"
+                | b"proxy-connection"
+                | b"trailer"
+        )
+}
+
 /// Whether no request may carry this as a trailer: what belongs to the connection, the proxy or the
 /// route, and credentials (RFC 9110 §6.5.1). The name is folded.
 pub fn is_no_trailer(folded: &[u8]) -> bool {

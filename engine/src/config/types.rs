@@ -352,12 +352,14 @@ settings! {
         r#match: RewriteMatch,
         /// Template of the new path; absent: unchanged. The query is kept.
         path: Option<String>,
-        /// Template of the new authority; empty: unchanged.
+        /// Template of the new authority; empty: unchanged. Captured text in it may hold letters, digits and
+        /// `-._~`, so that what stands behind it stays the end of the host.
         authority: String = String::new(),
         /// Headers to set, each with a template. Clients cannot set them, on no address: their own
         /// lines are removed. The exceptions are headers that select models (`seldon`, `namespace`,
         /// `seldon-model`), that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
-        /// `user-agent`.
+        /// `user-agent`. Headers of claims, `x-modelgate-...` and those that only the proxy sets are refused;
+        /// credentials and variants may be set, but not with variables.
         set_headers: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove_headers: Vec<String>,

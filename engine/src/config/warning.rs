@@ -81,6 +81,8 @@ words! {
         PlainHttp = "plain-http",
         /// A rewrite's new path begins with text of the client's.
         CapturedPath = "captured-path",
+        /// A rewrite's new authority ends with text of the client's.
+        CapturedHost = "captured-host",
         /// The resource's `match` leaves no listener, so the plugin is not loaded: a gateway's listeners count as
         /// CLIENT.
         NotLoaded = "not-loaded",

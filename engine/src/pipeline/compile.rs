@@ -11,7 +11,7 @@ use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
 use crate::order;
 use crate::rewrite::Rewrites;
-use crate::sanitize::{Sanitizer, is_rewrites};
+use crate::sanitize::{Sanitizer, is_no_trailer, is_proxys, is_rewrites, selects_model};
 use crate::shadow::names::folded;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
@@ -72,6 +72,9 @@ impl Plan {
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
         let own = Sanitizer::new(outputs.clone().chain(splits.headers()));
         check_rewrite_matches(settings, &own, &root.field("rewrites"), errors);
+        let claims = Sanitizer::new(outputs.clone());
+        let by_client = SetByClient { claims: &claims, splits: &splits, credentials: &credentials };
+        by_client.check(settings, &root.field("rewrites"), errors);
         let rewritten = set_by_rewrites(settings, &credentials);
         Some(Self {
             mode: settings.mode,
@@ -143,6 +146,49 @@ fn check_rewrite_matches(
                 errors.add_value(&path.field("name"), "is the gateway's to set", &header.name, fix);
             }
         }
+    }
+}
+
+/// Headers that a rewrite may not set, or not with text of the client's: it is carried out after all else.
+struct SetByClient<'a> {
+    /// What says who is calling, and what only the gateway says.
+    claims: &'a Sanitizer,
+    splits: &'a Splits,
+    credentials: &'a Credentials,
+}
+
+impl SetByClient<'_> {
+    fn check(&self, settings: &PluginConfig, list: &Path<'_>, errors: &mut Errors) {
+        for (i, rewrite) in settings.rewrites.iter().enumerate() {
+            let path = list.index(i);
+            let set = path.field("setHeaders");
+            for (name, value) in &rewrite.set_headers.0 {
+                let plain = folded(name.as_bytes());
+                if self.claims.owns(name.as_bytes()) || is_proxys(&plain) {
+                    let fix = "a header of your own: claims and what the proxy says come from nobody else";
+                    errors.add(&set.field(name), "is not a rewrite's to set", fix);
+                } else if value.contains('{') && self.is_trusted(&plain) {
+                    let fix = "a value without variables: a client writes what they stand for";
+                    errors.add(&set.field(name), "may not hold what a client writes", fix);
+                }
+            }
+            let remove = path.field("removeHeaders");
+            for (j, name) in rewrite.remove_headers.iter().enumerate() {
+                if self.claims.owns(name.as_bytes()) {
+                    let fix =
+                        "leave it out: a client's own goes, and the gateway's is meant to arrive";
+                    errors.add_value(&remove.index(j), "is the gateway's to set", name, fix);
+                }
+            }
+        }
+    }
+
+    /// Whether servers take this header's word for what the gateway has decided.
+    fn is_trusted(&self, plain: &[u8]) -> bool {
+        let same = |name: &[u8]| *folded(name) == *plain;
+        is_no_trailer(plain) && !selects_model(plain)
+            || self.credentials.headers.iter().any(|name| same(name.as_bytes()))
+            || self.splits.headers().any(same)
     }
 }
 

@@ -563,3 +563,63 @@ fn trailers_carry_nothing_that_was_decided_about() {
         assert!(!enforcing.drops_trailer(name.as_bytes(), false), "{name}");
     }
 }
+
+#[test]
+fn no_rewrite_writes_who_calls_or_what_only_the_proxy_says() {
+    let config = |field: &str, value: Value| {
+        json!({
+            "authentication": {
+                "apiKeys": {"header": "x-key", "keys": [{"name": "batch", "sha256": ABC}]},
+                "jwtRules": [{"issuer": "me", "jwksUri": "https://me.example.com/keys",
+                    "jwksCluster": "me", "outputClaimToHeaders": [{"header": "x-user", "claim": "sub"}]}],
+            },
+            "splits": [{"name": "s", "models": ["*"], "header": "x-variant", "variants": [{"name": "a", "weight": 1}]}],
+            "rewrites": [{"name": "u", "match": {"path": "/u/{who}/{rest=**}"}, "path": "/{rest}", field: value}],
+        })
+        .to_string()
+    };
+    for name in [
+        "x-user",
+        "X_User",
+        "x-modelgate-variant",
+        "x-modelgate-shadow",
+        "seldon-internal-model",
+        "x-forwarded-client-cert",
+        "x-forwarded-for",
+        "x_envoy_original_path",
+        "Keep-Alive",
+    ] {
+        for value in ["{who}", "fixed"] {
+            let found = errors(&config("setHeaders", json!({name: value})));
+            assert!(found.contains("is not a rewrite's to set"), "{name}: {found}");
+        }
+    }
+    for name in [
+        "authorization",
+        "x-key",
+        "x_key",
+        "x-variant",
+        "cookie",
+        "x-request-id",
+        "x-forwarded-host",
+    ] {
+        let found = errors(&config("setHeaders", json!({name: "{who}"})));
+        assert!(found.contains("may not hold what a client writes"), "{name}: {found}");
+        let read = Plan::read(
+            config("setHeaders", json!({name: "fixed"})).as_bytes(),
+            &mut Errors::default(),
+        );
+        assert!(read.is_some(), "{name}");
+    }
+    for name in ["x-user", "x_user", "x-modelgate-variant"] {
+        let found = errors(&config("removeHeaders", json!([name])));
+        assert!(found.contains("is the gateway's to set"), "{name}: {found}");
+    }
+    for name in ["seldon", "namespace", "seldon-model", "x-tier", "content-type", "accept"] {
+        let read = Plan::read(
+            config("setHeaders", json!({name: "{who}"})).as_bytes(),
+            &mut Errors::default(),
+        );
+        assert!(read.is_some(), "{name}");
+    }
+}

@@ -53,6 +53,9 @@ pub(super) fn rule(
         let fix = "the host without the trailing dot, which Envoy's virtual hosts do not know";
         errors.add_value(&path.field("authority"), "ends with a dot", &settings.authority, fix);
     }
+    if authority.as_ref().is_some_and(Template::ends_captured_host) {
+        warn_captured_host(path, errors);
+    }
     let set = set_headers(settings, &template, path, errors);
     let remove = remove_headers(settings, &set, path, errors);
     let names_it = names_address(settings, targets, new_path.as_ref(), authority.as_ref(), &set);
@@ -77,6 +80,12 @@ pub(super) fn rule(
         reach,
     };
     (errors.errors().len() == before).then_some(rule)
+}
+
+fn warn_captured_host(path: &Path<'_>, errors: &mut Errors) {
+    let what = "ends with what a client writes: it may be any host that the gateway has routes for";
+    let fix = "a domain of your own behind it, as {service}.models.svc.cluster.local";
+    errors.warn(Warning::CapturedHost, &path.field("authority"), what, fix);
 }
 
 fn warn_captured(path: &Path<'_>, errors: &mut Errors) {

@@ -200,9 +200,15 @@ impl Rule {
             None => None,
         };
         let authority = self.authority.as_ref().map(&expand).transpose()?;
-        if let Some(authority) = &authority {
-            let host = |c: &u8| c.is_ascii_alphanumeric() || b"-._~:[]".contains(c);
-            if authority.is_empty() || !authority.iter().all(host) {
+        if let (Some(template), Some(authority)) = (&self.authority, &authority) {
+            // A colon or a bracket in captured text would make what the operator wrote behind it a port.
+            let label = |c: &u8| c.is_ascii_alphanumeric() || b"-._~".contains(c);
+            let host = |c: &u8| label(c) || b":[]".contains(c);
+            let are_labels = template.variables().all(|name| {
+                let mut captured = captures.iter().filter(|(known, _)| *known == name);
+                captured.all(|(_, value)| value.iter().all(label))
+            });
+            if authority.is_empty() || !are_labels || !authority.iter().all(host) {
                 return Err(AUTHORITY);
             }
         }

@@ -66,6 +66,15 @@ impl Template {
         }
     }
 
+    /// Whether what stands for a variable is the end of the host that this is, perhaps before a port.
+    pub fn ends_captured_host(&self) -> bool {
+        match self.parts.as_slice() {
+            [.., Part::Variable(_)] => true,
+            [.., Part::Variable(_), Part::Literal(text)] => text.starts_with(':'),
+            _ => false,
+        }
+    }
+
     /// The text with every variable replaced; `None` if `lookup` does not know one.
     pub fn expand<'v>(&self, lookup: impl Fn(&str) -> Option<&'v [u8]>) -> Option<Vec<u8>> {
         let mut text = Vec::with_capacity(EXPANDED);

@@ -304,6 +304,9 @@ fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
         ("/v2/models/a/infer", vec![("seldon-model", "b")], "same seldon-mesh/a predict"),
         ("/ks/iris", vec![], "/v1/models/iris:predict prod/iris predict"),
         ("/ks/i@ris", vec![], AUTHORITY.reason),
+        ("/ks/fraud.prod.ks.org:", vec![], AUTHORITY.reason),
+        ("/ks/fraud.prod.ks.org:80", vec![], AUTHORITY.reason),
+        ("/ks/[", vec![], AUTHORITY.reason),
         ("/llm/v2/models/a/infer", vec![], "/v2/models/a/infer prod/llm predict"),
         (
             "/g/iris/ModelInfer",
@@ -312,6 +315,23 @@ fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
         ),
     ] {
         assert_eq!(gate.go("POST", path, &headers), expected, "{path} {headers:?}");
+    }
+}
+
+proptest! {
+    /// Whatever a client writes, Envoy chooses the virtual host by a name in the operator's domain.
+    #[test]
+    fn a_host_ends_as_the_operator_wrote_it(service in "[a-zA-Z0-9.:@\\[\\]_~%-]{1,12}") {
+        let gate = gate(json!([{"name": "s", "match": {"path": "/s/{service}/{rest=**}"},
+            "path": "/{rest}", "authority": "{service}.models.org:80"}]));
+        let path = format!("/s/{service}/x");
+        let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", path.as_bytes())];
+        gate.with(&lines, |request| {
+            if let Ok(Some(rewritten)) = gate.rewrites.choose(request, &Host::default()) {
+                let host = Host::new(rewritten.authority.as_deref()).unwrap();
+                assert!(host.name().ends_with(b".models.org"), "{}", host.name().escape_ascii());
+            }
+        });
     }
 }
 

@@ -110,3 +110,33 @@ fn a_fetch_that_cannot_be_sent_is_tried_again() -> Result<()> {
     }
     Ok(())
 }
+
+/// Access logs show the path that the proxy has, also of a request whose client does not wait.
+#[test]
+fn a_held_requests_path_shows_no_token_and_is_there_again() -> Result<()> {
+    for kept in [false, true] {
+        let mut config: Value = serde_json::from_str(&remote()?)?;
+        let forward =
+            config.pointer_mut("/authentication/jwtRules/0").and_then(Value::as_object_mut);
+        forward.map(|rule| rule.insert("forwardOriginalToken".into(), json!(kept)));
+        let mut worker = worker()?;
+        let root = worker.configure(config.to_string())?;
+        worker.tick(root)?;
+        let token = fresh(&worker)?;
+        let mut headers = prediction("");
+        headers.retain(|(name, _)| name != "authorization" && name != ":path");
+        let path = "/seldon/prod/m0/api/v1.0/predictions?a=1";
+        headers.push((":path".into(), format!("{path}&access_token={token}")));
+        let stream = worker.begin(root, headers)?;
+        // What a rule forwards is no secret to the model, nor to its gateway's log.
+        let shown = if kept { format!("{path}&access_token={token}") } else { path.to_owned() };
+        ensure!(worker.header(":path") == Some(&shown), "held: {:?}", worker.header(":path"));
+        worker.answer(root, 0, &Issuer::shared()?.jwks())?;
+        worker.tick(root)?;
+        // The token was read again where it was.
+        ensure!(worker.answered().is_none(), "{:?}", worker.answered());
+        ensure!(worker.header(":path") == Some(&shown), "then: {:?}", worker.header(":path"));
+        worker.delete(stream)?;
+    }
+    Ok(())
+}

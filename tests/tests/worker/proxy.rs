@@ -143,6 +143,17 @@ impl Worker {
         self.store.data_mut().now = seconds * 1_000_000_000;
     }
 
+    /// The code of the last local reply since a request began.
+    pub fn answered(&self) -> Option<u32> {
+        self.store.data().answered
+    }
+
+    /// A header of the request as the proxy has it now.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = &self.store.data().headers;
+        headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
     /// The clock, in seconds since the Unix epoch.
     pub fn clock(&self) -> u64 {
         self.store.data().now / 1_000_000_000
@@ -232,6 +243,7 @@ fn linker(engine: &Engine, module: &Module) -> Result<Linker<Proxy>> {
         .func_wrap("env", "proxy_get_header_map_pairs", headers)?
         .func_wrap("env", "proxy_send_local_response", answer)?
         .func_wrap("env", "proxy_http_call", call)?
+        .func_wrap("env", "proxy_replace_header_map_value", replace)?
         .func_wrap("env", "proxy_define_metric", define_metric)?;
     Ok(linker)
 }
@@ -240,9 +252,8 @@ type Asking<'a> = Caller<'a, Proxy>;
 type Status = Result<u32, Error>;
 
 fn log(mut proxy: Asking<'_>, _level: u32, text: u32, size: u32) -> Status {
-    let mut line = vec![0; place(size)];
-    memory(&proxy)?.read(&proxy, place(text), &mut line)?;
-    proxy.data_mut().log.push(String::from_utf8_lossy(&line).into_owned());
+    let line = self::text(&proxy, text, size)?;
+    proxy.data_mut().log.push(line);
     Ok(OK)
 }
 
@@ -269,6 +280,24 @@ fn headers(mut proxy: Asking<'_>, map: u32, data: u32, size: u32) -> Status {
         _ => pairs(&proxy.data().headers),
     };
     give(&mut proxy, &pairs, data, size)
+}
+
+/// Replaces a header of the request.
+fn replace(mut proxy: Asking<'_>, _map: u32, name: u32, len: u32, value: u32, size: u32) -> Status {
+    if let Some(status) = proxy.data().faults.get("proxy_replace_header_map_value") {
+        return Ok(*status);
+    }
+    let (name, value) = (text(&proxy, name, len)?, text(&proxy, value, size)?);
+    let headers = &mut proxy.data_mut().headers;
+    headers.retain(|(other, _)| *other != name);
+    headers.push((name, value));
+    Ok(OK)
+}
+
+fn text(proxy: &Asking<'_>, at: u32, size: u32) -> Result<String, Error> {
+    let mut bytes = vec![0; place(size)];
+    memory(proxy)?.read(proxy, place(at), &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn define_metric(mut proxy: Asking<'_>, _kind: u32, _name: u32, _: u32, id: u32) -> Status {
