@@ -142,6 +142,11 @@ fn begins(name: &[u8], start: &[u8]) -> bool {
     name.len() >= start.len() && name.iter().zip(start).all(|(c, s)| fold(c) == *s)
 }
 
+/// Whether two names are one to servers that merge `_` and `-`.
+pub fn is_same(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold(a) == fold(b))
+}
+
 fn fold(byte: &u8) -> u8 {
     if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }

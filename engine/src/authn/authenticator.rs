@@ -183,7 +183,7 @@ impl Authenticator {
                 .flat_map(|r| r.places.headers())
                 .chain(key_header)),
             credential_params: set(rules.iter().flat_map(|r| r.places.params())),
-            withheld: Withheld::new(&rules),
+            withheld: Withheld::new(&rules, api_keys.as_ref()),
             rules,
             remotes,
             api_keys,

@@ -503,13 +503,9 @@ fn challenge_without_tokens(case: &Case, native: &mut Answer) -> bool {
     let sent = sent.split('#').next().unwrap_or_default();
     let Some((_, query)) = sent.split_once('?') else { return false };
     let names = token_params(case);
-    let kept: Vec<&str> = query
-        .split('&')
-        .filter(|part| part.is_empty() || !names.contains(&halves(part).0.as_str()))
-        .collect();
     let (path, _) = path.split_once('?').unwrap_or((&path, ""));
-    let mark = if kept.is_empty() { "" } else { "?" };
-    let shorter = format!("{path}{mark}{}", kept.join("&"));
+    let whole = format!("{path}?{query}");
+    let shorter = shorter(&whole, &|name| names.contains(&name)).unwrap_or(whole);
     // As much of it as Envoy repeats.
     let shorter = shorter.get(..256).unwrap_or(&shorter);
     let predicted = format!("Bearer realm=\"{before}{shorter}\", error=\"invalid_token\"");
@@ -547,6 +543,21 @@ fn query_as_it_was_sent(case: &Case, native: &mut Answer) -> bool {
         seen.path.clone_from(&ours.path);
     }
     fits
+}
+
+/// The path without the parameters of which `goes` chooses the name, with others behind `;`; `None` if
+/// there are none.
+fn shorter(path: &str, goes: &dyn Fn(&str) -> bool) -> Option<String> {
+    let (path, query) = path.split_once('?')?;
+    let stays = |part: &&str| part.is_empty() || !goes(&halves(part).0);
+    let without = |part: &str| {
+        let pieces = part.split(';').enumerate().filter(|(i, piece)| *i == 0 || stays(piece));
+        pieces.map(|(_, piece)| piece).collect::<Vec<_>>().join(";")
+    };
+    let kept: Vec<String> = query.split('&').filter(stays).map(without).collect();
+    let mark = if kept.is_empty() { "" } else { "?" };
+    let shorter = kept.join("&");
+    (shorter != query).then(|| format!("{path}{mark}{shorter}"))
 }
 
 /// The rules that keep tokens at the gateway.
@@ -603,25 +614,31 @@ fn no_credentials_of_a_preflight(case: &Case, native: &mut Answer) -> bool {
                 changed = true;
             }
         }
-        let Some((path, query)) = seen.path.split_once('?') else { continue };
-        let stays = |part: &&str| part.is_empty() || !params.contains(&halves(part).0.as_str());
-        let kept: Vec<&str> = query.split('&').filter(stays).collect();
-        if kept.len() < query.split('&').count() {
-            let mark = if kept.is_empty() { "" } else { "?" };
-            seen.path = format!("{path}{mark}{}", kept.join("&"));
+        if let Some(path) = shorter(&seen.path, &|name| params.contains(&name)) {
+            seen.path = path;
             changed = true;
         }
     }
     changed
 }
 
-/// Whether a token stands in a line, or may for those who read schemes in any letters.
+/// Whether a token stands in a line, or may for those who read schemes in any letters, at the start or
+/// behind a comma, or whatever looks like a token.
 fn may_hold(line: &str, prefix: &str) -> bool {
     let scheme = prefix.trim();
-    let start = line.trim_start().get(..scheme.len()).unwrap_or_default();
-    let rest = line.trim_start().get(scheme.len()..).unwrap_or_default();
-    let ends = rest.is_empty() || rest.starts_with([' ', '\t']);
-    line.contains(prefix) || start.eq_ignore_ascii_case(scheme) && (ends || !prefix.ends_with(' '))
+    let begins = |part: &str| {
+        let start = part.trim_start().get(..scheme.len()).unwrap_or_default();
+        let rest = part.trim_start().get(scheme.len()..).unwrap_or_default();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let ends = !rest.starts_with(is_name) || !prefix.ends_with(' ');
+        start.eq_ignore_ascii_case(scheme) && ends
+    };
+    let shows_token = || {
+        let words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-._=".contains(c));
+        let mut behind = words.filter_map(|word| Some(word.split_once("eyJ")?.1));
+        behind.any(|rest| rest.matches('.').count() >= 2)
+    };
+    line.contains(prefix) || line.split(',').any(begins) || shows_token()
 }
 
 /// Envoy takes off what the rule that accepted the request has read, and nothing else.
@@ -633,31 +650,24 @@ fn nothing_that_a_rule_looks_for(case: &Case, native: &mut Answer) -> bool {
         for rule in keeping(case) {
             let (headers, params) = header_and_param_places(rule);
             for (name, prefix) in headers {
-                let is_kept = |line: &String| {
-                    kept_headers.iter().any(|(n, prefix)| *n == name && line.contains(prefix))
-                };
-                let Some(lines) = predicted.headers.get_mut(&name) else { continue };
-                if lines.iter().any(|line| !is_kept(line) && may_hold(line, &prefix)) {
-                    lines.retain(is_kept);
-                }
-                if lines.is_empty() {
-                    predicted.headers.remove(&name);
-                }
+                predicted.headers.retain(|spelt, lines| {
+                    let is_kept = |line: &String| {
+                        kept_headers.iter().any(|(n, prefix)| n == spelt && line.contains(prefix))
+                    };
+                    let goes = |line: &String| !is_kept(line) && may_hold(line, &prefix);
+                    if spelt.replace('_', "-") == name && lines.iter().any(goes) {
+                        lines.retain(is_kept);
+                    }
+                    !lines.is_empty()
+                });
             }
-            let Some((path, query)) = predicted.path.split_once('?') else { continue };
-            let is_in = |list: &[&str], part: &str| list.contains(&halves(part).0.as_str());
-            let goes = |part: &&str| {
-                !part.is_empty() && is_in(&params, part) && !is_in(&kept_params, part)
-            };
-            let kept: Vec<&str> = query.split('&').filter(|part| !goes(part)).collect();
-            if kept.len() < query.split('&').count() {
-                let mark = if kept.is_empty() { "" } else { "?" };
-                predicted.path = format!("{path}{mark}{}", kept.join("&"));
-            }
+            let goes = |name: &str| params.contains(&name) && !kept_params.contains(&name);
+            predicted.path = shorter(&predicted.path, &goes).unwrap_or(predicted.path);
         }
         let places = keeping(case).flat_map(|rule| header_and_param_places(rule).0);
-        let mut names = places.map(|(name, _)| name);
-        let fits = names.all(|name| predicted.headers.get(&name) == ours.headers.get(&name));
+        let names: Vec<String> = places.map(|(name, _)| name).collect();
+        let mut spelt = seen.headers.keys().filter(|name| names.contains(&name.replace('_', "-")));
+        let fits = spelt.all(|name| predicted.headers.get(name) == ours.headers.get(name));
         if fits && predicted != *seen && may_become(&predicted.path, &ours.path, case) {
             *seen = predicted;
             return true;

@@ -136,6 +136,15 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     cases.push((UNREAD, two(), in_query));
     let scheme = ask("/", &[("authorization", "bearer <0>")], vec![token(&[])]);
     cases.push((UNREAD, plain(), scheme));
+    // Names and marks that other servers take for the same.
+    for line in ["<0>", "JWT <0>", "Bearer:<0>", "Basic eA==, bearer <0>", "Token \"<0>\""] {
+        let other = ask("/", &[("authorization", line)], vec![token(&[])]);
+        cases.push((UNREAD, plain(), other));
+    }
+    let spelt = [lines[0], ("x_second", "Token <0>")];
+    cases.push((UNREAD, two(), ask("/", &spelt, vec![token(&[])])));
+    let in_query = ask("/?a=1;second=<0>", &lines[..1], vec![token(&[])]);
+    cases.push((UNREAD, two(), in_query));
     for (alg, owner) in [("EdDSA", "a"), ("PS256", "b")] {
         let many =
             json!({"issuer": "me", "jwks": {"owners": vec![owner; 5], "kid": true, "alg": true}});

@@ -183,6 +183,17 @@ async fn what_nobody_read_ends_at_the_gateway_too() -> Result<()> {
             &key.to_owned(),
         ),
         (post("/seldon/prod/iris/ready").header("x-second", &two).bearer(&good), &two),
+        // Names and marks that other servers take for the same.
+        (predict().bearer(&good).header("x_second", &two), &two),
+        (predict().bearer(&good).header("cookie", format!("a=1,second={two}")), &two),
+        (predict().bearer(&good).header("cookie", format!("\"second\"={two}")), &two),
+        (post(&format!("{PREDICTIONS}?a=1;second={two}")).bearer(&good), &two),
+        (predict().header("authorization", &good), &good),
+        (predict().header("authorization", format!("JWT {good}")), &good),
+        (predict().header("authorization", format!("Bearer:{good}")), &good),
+        (predict().header("authorization", format!("Basic eA==, bearer {good}")), &good),
+        (preflight().header("authorization", format!("Token {good}")), &good),
+        (post("/seldon/prod/iris/ready").header("x_second", &two), &two),
     ] {
         site.live.forget();
         let shown = format!("{request:?}");
