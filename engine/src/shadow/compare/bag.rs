@@ -96,9 +96,14 @@ impl<'a> Walk<'_, 'a> {
         shadow: &'a [Json<'a>],
     ) {
         let before = self.steps.left();
-        let a = self.digests(at, place, live);
+        let mut a = self.digests(at, place, live);
+        // In the order of their sums the first one that is near leaves the others to those behind.
+        order::sort_by(&mut a, |(i, a), (j, b)| {
+            let by_hash = a.named.hash.cmp(&b.named.hash);
+            by_hash.then(a.named.sum.total_cmp(&b.named.sum)).then(i.cmp(j))
+        });
         let b = self.digests(at, place, shadow);
-        self.steps.sort(b.len().saturating_mul(2), 0);
+        self.steps.sort(b.len().saturating_mul(2).saturating_add(a.len()), 0);
         // Values whose digests and sums are alike, and which differ, are compared in vain.
         let mut vain = before.saturating_sub(self.steps.left()).saturating_mul(4);
         let mut ways = [
@@ -165,7 +170,12 @@ impl<'a> Walk<'_, 'a> {
         let hidden = std::mem::replace(&mut self.hidden, false);
         self.down(at, Step::Index(index), |walk, at| walk.pair(at, place, live, shadow));
         (self.quiet, self.hidden) = (quiet, hidden);
-        std::mem::replace(&mut self.report, report).kinds.is_empty()
+        let inner = std::mem::replace(&mut self.report, report);
+        let is_same = inner.kinds.is_empty();
+        if let Some(moved) = inner.moved.filter(|_| is_same) {
+            self.report.moved(moved);
+        }
+        is_same
     }
 
     fn digests(&mut self, at: At, place: Place, values: &[Json<'_>]) -> Vec<(usize, Digests)> {
@@ -189,14 +199,15 @@ impl<'a> Walk<'_, 'a> {
             Json::Null => all = Digests::of(mix(seed, 1)),
             Json::Bool(set) => all = Digests::of(mix(seed, 2 + u64::from(*set))),
             Json::Number(number) => {
-                let exact = place.is_exact(at.values, *number, self.rules.tolerance.absolute);
+                let exact =
+                    place.is_exact(at.values || at.named, *number, self.rules.tolerance.absolute);
                 all = self.number(*number, exact, seed);
             }
             Json::String(text) => {
                 self.steps.take(text.len() / 32);
                 let predicts = matches!(place, Place::Predictions { .. });
                 let written = matches!(place, Place::Predictions { labels: Labels::Written, .. });
-                let number = Number::fraction(text, self.steps).filter(|_| written);
+                let number = Number::fraction(text).filter(|_| written);
                 if let Some(number) = number {
                     all = self.number(number, false, mix(seed, 4));
                 } else if predicts
@@ -229,7 +240,7 @@ impl<'a> Walk<'_, 'a> {
                 for (name, value) in members {
                     self.steps.take(name.len() / 32);
                     let Some(mut at) = self.follow(at, Step::Name(name)) else { continue };
-                    at.values |= place.names_values(name, value);
+                    at.named = place.names_values(name, value, at.named);
                     let seed = mix(seed, noise::Place::WHOLE.step(Step::Name(name)).bits());
                     all.add(self.digest(at, place.member(name, value), value, seed));
                 }

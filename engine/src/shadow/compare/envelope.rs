@@ -37,12 +37,13 @@ impl Envelope {
                 "/system_fingerprint",
                 "/model",
                 "/usage",
+                "/timings",
                 "/choices/*/message/tool_calls/*/id",
                 "/output/*/id",
                 "/output/*/call_id",
             ],
         ),
-        (Self::Refusal, &["/error", "/message"]),
+        (Self::Refusal, &["/error", "/message", "/detail"]),
     ];
 }
 
@@ -97,9 +98,10 @@ fn form(answer: &Json<'_>, not_found: bool) -> Option<Envelope> {
         Some(b"list") => are(b"data", is_indexed),
         Some(_) => false,
         None => {
-            are(b"choices", |item| matches!(item, Json::Object(_)))
-                || is_text(b"model")
-                    && are(b"results", |item| member(item, b"relevance_score").is_some())
+            are(b"choices", |item| {
+                [&b"message"[..], b"text"].iter().any(|name| member(item, name).is_some())
+            }) || is_text(b"model")
+                && are(b"results", |item| member(item, b"relevance_score").is_some())
         }
     };
     if of_openai {
@@ -119,12 +121,16 @@ fn form(answer: &Json<'_>, not_found: bool) -> Option<Envelope> {
 }
 
 /// `{"error": "..."}` of most servers, `{"error": {"message": "..."}}` of OpenAI, and vLLM's form of it
-/// with the same members at the top.
+/// with the same members at the top; TorchServe's, and FastAPI's.
 fn is_refusal(answer: &Json<'_>, members: &Members<'_>) -> bool {
     match member(answer, b"error") {
         Some(Json::String(_)) => members.len() == 1,
         Some(error @ Json::Object(_)) => members.len() == 1 && text(error, b"message").is_some(),
-        _ => text(answer, b"object") == Some(b"error"),
+        _ => {
+            text(answer, b"object") == Some(b"error")
+                || text(answer, b"detail").is_some() && members.len() == 1
+                || text(answer, b"message").is_some() && member(answer, b"code").is_some()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::json::Json;
+use super::number::FAR;
 use super::pointer::Step;
 use super::report::Kind;
 use super::steps::Steps;
@@ -42,6 +43,8 @@ impl Place {
 pub enum Seen {
     /// Two numbers, by so much. `NaN` where only one of them is one.
     By(f64),
+    /// Two rows, whose scores differ by so much at most, with this score as the second one's highest.
+    Row(f64, usize),
     /// Anything else: the digest of the other value, where there is one.
     Other(u64),
     /// Nothing can be said of it.
@@ -63,7 +66,6 @@ pub enum Excuse {
 /// samples the one is seldom more than three times the other, and a hundred times almost never: among
 /// normal ones in 20 % and in 0.6 % of all cases.
 const NEAR: f64 = 3.0;
-const FAR: f64 = 100.0;
 
 /// Differences that are noise.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,7 +75,7 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Takes note of a difference.
+    /// Takes note of a difference, also of one that is tolerated.
     pub fn add(&mut self, place: Place, kind: Kind, seen: Seen) {
         if self.places.len() < MAX_PLACES {
             self.places.entry((place, kind)).or_insert(seen);
@@ -88,9 +90,15 @@ impl Noise {
         let at = |kind| self.places.get(&(place, kind));
         let known = at(kind).or_else(|| at(Kind::Class).filter(|_| kind == Kind::Score));
         let Some(known) = known else { return Excuse::None };
+        let size = |seen| match seen {
+            Seen::By(by) | Seen::Row(by, _) => Some(by),
+            Seen::Other(_) | Seen::Unsettled => None,
+        };
         match (*known, seen) {
-            (Seen::By(known), Seen::By(by)) if by <= known * NEAR => Excuse::Full,
-            (Seen::By(known), Seen::By(by)) if by > known * FAR => Excuse::None,
+            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b > a * FAR) => Excuse::None,
+            // Another decision than both of the live model's.
+            (Seen::Row(_, a), Seen::Row(_, b)) if a != b => Excuse::Unknown,
+            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b <= a * NEAR) => Excuse::Full,
             (Seen::Other(known), Seen::Other(other)) if known == other => Excuse::Full,
             _ => Excuse::Unknown,
         }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::json::Json;
-use super::steps::Steps;
 
 /// A number as an answer writes it: the text of JSON, or what a protobuf message holds.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +11,7 @@ pub enum Number<'a> {
     Text {
         /// As it was written.
         text: &'a str,
-        /// Read once: digits that lie between two doubles take half a microsecond.
+        /// Read once.
         value: f64,
     },
     /// What stands where a number should: some servers write `NaN` and the infinities as `null`.
@@ -29,13 +28,11 @@ impl<'a> Number<'a> {
     /// A number of JSON. All of them, `NaN` and `Infinity` are numbers of Rust; too large ones are
     /// infinite.
     pub fn text(text: &'a str) -> Self {
-        Self::Text { text, value: text.parse().unwrap_or(f64::NAN) }
-    }
-
-    /// The steps that reading so many digits takes beside those for the bytes. No double that is
-    /// written in the shortest way has more than 25 characters.
-    pub fn steps(text: &[u8]) -> usize {
-        if text.len() > 25 { text.len() } else { 0 }
+        let value = match shortened(text) {
+            Some(short) => short.parse(),
+            None => text.parse(),
+        };
+        Self::Text { text, value: value.unwrap_or(f64::NAN) }
     }
 
     /// `None` for a fraction, and for what 128 bits do not hold.
@@ -82,8 +79,8 @@ impl<'a> Number<'a> {
     }
 
     /// A number with a fraction or an exponent, in the text of a string: no name of a class.
-    pub fn fraction(text: &'a [u8], steps: &mut Steps) -> Option<Self> {
-        super::json::number(text, steps).filter(|number| !number.is_whole())
+    pub fn fraction(text: &'a [u8]) -> Option<Self> {
+        super::json::number(text).filter(|number| !number.is_whole())
     }
 
     /// The number in a row of scores: a number, or the `null` in its place.
@@ -122,6 +119,45 @@ impl fmt::Display for Number<'_> {
     }
 }
 
+/// A number with more digits than any double needs, with as many as one needs: more of them cost up to ten
+/// microseconds to read where they lie between two doubles. `None` for the usual ones.
+fn shortened(text: &str) -> Option<String> {
+    /// The shortest text of a double has 17; so many still fit a word.
+    const DIGITS: usize = 19;
+    if text.len() <= DIGITS || text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let mut digits = String::with_capacity(DIGITS + 24);
+    // By how many places the digits that were taken stand too far to the right.
+    let (mut shift, mut cut, mut fraction) = (0i64, false, false);
+    for c in mantissa.bytes() {
+        let is_kept = digits.len() < DIGITS;
+        match c {
+            b'.' => fraction = true,
+            b'0'..=b'9' if is_kept => {
+                if c != b'0' || !digits.is_empty() {
+                    digits.push(char::from(c));
+                }
+                shift -= i64::from(fraction);
+            }
+            b'0'..=b'9' => {
+                cut = true;
+                shift += i64::from(!fraction);
+            }
+            _ => {}
+        }
+    }
+    if !cut {
+        return None;
+    }
+    // An exponent that 64 bits do not hold is as good as infinite.
+    let limit = if exponent.starts_with('-') { i64::MIN } else { i64::MAX };
+    let exponent = exponent.parse::<i64>().unwrap_or(limit).saturating_add(shift);
+    let sign = if mantissa.starts_with('-') { "-" } else { "" };
+    Some(format!("{sign}{digits}e{exponent}"))
+}
+
 /// How far two numbers may be apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
@@ -131,11 +167,17 @@ pub struct Tolerance {
     pub absolute: f64,
 }
 
+/// How much more than its noise a difference is that no noise explains.
+pub const FAR: f64 = 100.0;
+
 /// How far two numbers are apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Apart {
     /// Their distance. `NaN` where only one of them is a number.
     pub by: f64,
+    /// Whether that is enough to tell how far a model is from itself: more than a hundredth of what is
+    /// tolerated.
+    pub tells: bool,
     /// Whether that is more than is tolerated.
     pub differ: bool,
 }
@@ -157,7 +199,10 @@ impl Tolerance {
     /// apart beyond what a double holds.
     pub fn compare(self, measure: Measure, live: Number<'_>, shadow: Number<'_>) -> Apart {
         if matches!(live, Number::Null) != matches!(shadow, Number::Null) {
-            return Apart { by: f64::NAN, differ: true };
+            return Apart { by: f64::NAN, tells: true, differ: true };
+        }
+        if live.is_whole() && shadow.is_whole() && measure != Measure::Measured && live == shadow {
+            return Apart { by: 0.0, tells: false, differ: false };
         }
         if let (Some(a), Some(b)) = (live.whole(), shadow.whole()) {
             let by = a.abs_diff(b) as f64;
@@ -166,16 +211,23 @@ impl Tolerance {
                 Measure::Counted => self.absolute,
                 Measure::Measured => self.margin(a as f64, b as f64),
             };
-            return Apart { by, differ: by > margin };
+            return Apart { by, tells: by > margin / FAR, differ: by > margin };
         }
         let (a, b) = (live.value(), shadow.value());
-        if a == b || (a.is_nan() && b.is_nan()) {
-            return Apart { by: 0.0, differ: false };
-        }
         let by = (a - b).abs();
+        // Whole numbers that are too large for a word: any other digit makes another number.
+        let is_name = measure == Measure::Exact
+            || measure == Measure::Counted && live.is_whole() && shadow.is_whole();
+        if is_name && live.is_whole() && shadow.is_whole() {
+            return Apart { by, tells: true, differ: true };
+        }
+        if a == b || (a.is_nan() && b.is_nan()) {
+            return Apart { by: 0.0, tells: false, differ: false };
+        }
         let margin = if measure == Measure::Exact { 0.0 } else { self.margin(a, b) };
         // An infinity is within any relative margin of everything.
-        Apart { by, differ: !(by.is_finite() && by <= margin) }
+        let differ = !(by.is_finite() && by <= margin);
+        Apart { by, tells: differ || by > margin / FAR, differ }
     }
 
     fn margin(self, a: f64, b: f64) -> f64 {
@@ -191,23 +243,33 @@ impl Tolerance {
     /// tolerance: one that went the other way by a hair went the other way. Where scores of a row are
     /// equal any of them may win.
     pub fn row<'a>(self, len: usize, pair: &dyn Fn(usize) -> (Number<'a>, Number<'a>)) -> Row {
-        let mut row =
-            Row { decides_otherwise: false, differ: false, index: 0, by: 0.0, moved: 0.0 };
+        let mut row = Row {
+            decides_otherwise: false,
+            differ: false,
+            tells: false,
+            index: 0,
+            winner: 0,
+            by: 0.0,
+            moved: 0.0,
+        };
         let mut best = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         // Whether there is a number at all.
         let mut any = (false, false);
         for i in 0..len {
             let (a, b) = pair(i);
-            let Apart { by, differ } = self.compare(Measure::Measured, a, b);
+            let Apart { by, tells, differ } = self.compare(Measure::Measured, a, b);
             row.differ |= differ;
-            if by.is_finite() {
-                row.moved = row.moved.max(by);
-            }
+            row.tells |= tells;
+            // A score that is one on one side only is as far away as can be.
+            row.moved = row.moved.max(if by.is_nan() { f64::INFINITY } else { by });
             // NaN is the worst of all.
             if by.is_nan() || by > row.by {
                 (row.index, row.by) = (i, by);
             }
             let (a, b) = (a.value(), b.value());
+            if b > best.1 {
+                row.winner = i;
+            }
             best = (best.0.max(a), best.1.max(b));
             any = (any.0 || !a.is_nan(), any.1 || !b.is_nan());
         }
@@ -237,11 +299,15 @@ pub struct Row {
     pub decides_otherwise: bool,
     /// Whether scores differ by more than is tolerated.
     pub differ: bool,
+    /// Whether that is enough to tell how far a model is from itself.
+    pub tells: bool,
+    /// The shadow's highest score.
+    pub winner: usize,
     /// Where the scores differ most.
     pub index: usize,
     /// By how much.
     pub by: f64,
-    /// The largest difference of all that are numbers.
+    /// The largest difference; infinite where only one of two is a number.
     pub moved: f64,
 }
 
@@ -348,12 +414,38 @@ mod tests {
     }
 
     #[test]
+    fn more_digits_than_a_double_has_change_nothing() {
+        for (text, cut) in [
+            ("0.12345678901234567", false),
+            ("-1.2345678901234567e-05", false),
+            ("0.00000000000000000000001", false),
+            ("1234567890123456789", false),
+            ("NaN", false),
+            ("-Infinity", false),
+            ("1.7976931348623158079e308", true),
+            ("24703282292062327208e-343", true),
+            ("-12345678901234567890", true),
+            ("123456789012345678901234567890.5e-40", true),
+            ("0.000123456789012345678901234567890", true),
+            ("0.10000000000000000000000000000000", true),
+            ("1e99999999999999999999999", false),
+            ("12345678901234567890e99999999999999999999999", true),
+            ("12345678901234567890e-99999999999999999999999", true),
+        ] {
+            assert_eq!(shortened(text).is_some(), cut, "{text}");
+            let (short, exact) = (Number::text(text).value(), text.parse::<f64>().unwrap());
+            let near = short.to_bits().abs_diff(exact.to_bits()) <= 1;
+            assert!(near || short.is_nan() && exact.is_nan(), "{text}: {short} {exact}");
+        }
+    }
+
+    #[test]
     fn fractions_in_strings() {
         for text in ["0.5", "-1e-7", "1E5", "NaN", "-Infinity"] {
-            assert!(Number::fraction(text.as_bytes(), &mut Steps::default()).is_some(), "{text}");
+            assert!(Number::fraction(text.as_bytes()).is_some(), "{text}");
         }
         for text in ["", "7", "-7", "1.2.3", "setosa", "0x1p3", "[0.5]", "1-2"] {
-            assert!(Number::fraction(text.as_bytes(), &mut Steps::default()).is_none(), "{text}");
+            assert!(Number::fraction(text.as_bytes()).is_none(), "{text}");
         }
     }
 }

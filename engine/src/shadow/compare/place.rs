@@ -91,16 +91,22 @@ impl Place {
         }
     }
 
-    /// Whether the numbers here are values by this name of theirs. An integer type says otherwise, and
-    /// a single number is no coordinate.
-    pub fn names_values(self, name: &[u8], value: &Json<'_>) -> bool {
+    /// Whether the numbers of a member are values by its name. An integer type says otherwise, and a single
+    /// number is no coordinate, but for those of an object that is a box by its own name (`inside`).
+    pub fn names_values(self, name: &[u8], value: &Json<'_>, inside: bool) -> bool {
         let labels = match self {
             Self::Output { labels, .. } | Self::Predictions { labels, .. } => labels,
             _ => return false,
         };
         labels != Labels::All
-            && matches!(value, Json::Array(_) | Json::Object(_))
-            && names_values(name)
+            && match value {
+                // `data` of an output that is called so.
+                Json::Array(_) | Json::Object(_) => {
+                    names_values(name) || inside && matches!(self, Self::Output { .. })
+                }
+                Json::Number(_) => inside && is_coordinate(name),
+                _ => false,
+            }
     }
 
     /// The place of an element of the list at this place.
@@ -179,6 +185,15 @@ fn names_values(name: &[u8]) -> bool {
     [&b"box"[..], b"boxes", b"bbox", b"bboxes", b"embedding", b"embeddings"]
         .iter()
         .any(|word| last.eq_ignore_ascii_case(word))
+}
+
+/// Whether a member of a box is called so.
+fn is_coordinate(name: &[u8]) -> bool {
+    let names: [&[u8]; 18] = [
+        b"x", b"y", b"w", b"h", b"x1", b"y1", b"x2", b"y2", b"cx", b"cy", b"xmin", b"ymin",
+        b"xmax", b"ymax", b"left", b"top", b"width", b"height",
+    ];
+    names.contains(&name) || matches!(name, b"right" | b"bottom")
 }
 
 fn are_indexed(list: &Json<'_>) -> bool {

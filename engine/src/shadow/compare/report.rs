@@ -98,19 +98,22 @@ impl Report {
         self.known.as_ref().is_some_and(|noise| noise.hides(place))
     }
 
+    /// Takes note of how far a model is from itself, if that is asked for.
+    pub fn note(&mut self, place: Place, kind: Kind, seen: Seen) {
+        if let Some(places) = &mut self.places {
+            places.add(place, kind, seen);
+        }
+    }
+
     /// Takes note of a place below which the live model does not agree with itself, if that is asked for.
     pub fn unsettle(&mut self, place: Place) {
-        if let Some(places) = &mut self.places {
-            places.add(place, Kind::Shape, Seen::Unsettled);
-        }
+        self.note(place, Kind::Shape, Seen::Unsettled);
     }
 
     /// Takes note of a difference that is no noise; describes it while there are fewer than `max`.
     pub fn add(&mut self, found: Found, max: u32, describe: &mut dyn FnMut() -> Difference) {
         let Found { kind, place, seen, hidden } = found;
-        if let Some(places) = &mut self.places {
-            places.add(place, kind, seen);
-        }
+        self.note(place, kind, seen);
         let excuse =
             self.known.as_ref().map_or(Excuse::None, |noise| noise.excuse(place, kind, seen));
         match excuse {
@@ -133,18 +136,19 @@ impl Report {
         }
     }
 
-    /// Values are compared: as far as is known, no score moved.
+    /// What agrees has not moved, also if there are no scores in it.
     #[must_use]
     pub fn unmoved(mut self) -> Self {
-        self.moved = Some(0.0);
+        if self.kinds.is_empty() && self.unsettled.is_none() {
+            self.moved = Some(self.moved.unwrap_or(0.0));
+        }
         self
     }
 
-    /// Takes note of how far two scores are apart. What is no number is no distance.
+    /// Takes note of how far two scores are apart: as far as can be where only one of them is a number.
     pub fn moved(&mut self, by: f64) {
-        if by.is_finite() {
-            self.moved = Some(self.moved.unwrap_or(0.0).max(by));
-        }
+        let by = if by.is_nan() { f64::INFINITY } else { by };
+        self.moved = Some(self.moved.unwrap_or(0.0).max(by));
     }
 }
 

@@ -105,6 +105,39 @@ fn labels_are_names_and_have_no_tolerance() {
             "class at /outputs/0/data/0 by 1",
         ),
         (tf(r#"[{"boundingBox":[1234567]}]"#), tf(r#"[{"boundingBox":[1234568]}]"#), ""),
+        // What has a name of its own in a box is none of its coordinates.
+        (
+            tf(r#"[{"boxes":[{"class":1234567,"x1":10.5,"score":0.9}]}]"#),
+            tf(r#"[{"boxes":[{"class":1234568,"x1":10.5,"score":0.9}]}]"#),
+            "class at /predictions/0/boxes/0/class by 1",
+        ),
+        (
+            tf(r#"[{"bounding_box":{"class":1234567,"xmin":1234567}}]"#),
+            tf(r#"[{"bounding_box":{"class":1234568,"xmin":1234568}}]"#),
+            "class at /predictions/0/bounding_box/class by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[[10.5,20.5,30.5,40.5,0.9,1234567]]}]"#),
+            tf(r#"[{"boxes":[[10.5,20.5,30.5,40.5,0.9,1234568]]}]"#),
+            "class at /predictions/0/boxes/0/5 by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[{"probs":[0.75,0.25]}]}]"#),
+            tf(r#"[{"boxes":[{"probs":[0.25,0.75]}]}]"#),
+            "class at /predictions/0/boxes/0/probs/0 by 0.5",
+        ),
+        // Of more than 128 bits.
+        (
+            tf("[200000000000000000000000000000000000001]"),
+            tf("[200000000000000000000000000000000000002]"),
+            "class at /predictions/0 by 0",
+        ),
+        // TensorFlow's column format, of one column without a name.
+        (
+            r#"{"outputs":[0.75,0.25]}"#.into(),
+            r#"{"outputs":[0.25,0.75]}"#.into(),
+            "class at /outputs/0 by 0.5",
+        ),
         // Floats are written with a fraction.
         (tf("[1.0]"), tf("[2.0]"), "score at /predictions/0 by 1"),
         (tf("[1.0]"), tf("[1]"), ""),
@@ -422,6 +455,18 @@ fn what_differs_by_nature_does_not_count() {
             r#"{"id":"b","object":"list","created":2,"model":"n","data":[{"index":0,"label":"dog","probs":[0.1,0.9],"num_classes":2}],"usage":{"total_tokens":1}}"#.into(),
             "class at /data/0/label; class at /data/0/probs/0 by 0.8",
             "value at /created by 1; class at /data/0/label; class at /data/0/probs/0 by 0.8; value at /id; value at /model",
+        ),
+        (
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"a"}}],"timings":{"prompt_ms":1.5}}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"a"}}],"timings":{"prompt_ms":2.5}}"#.into(),
+            "",
+            "value at /timings/prompt_ms by 1",
+        ),
+        (
+            r#"{"id":"sku-1","choices":[{"p":0.9}]}"#.into(),
+            r#"{"id":"sku-2","choices":[{"p":0.9}]}"#.into(),
+            "value at /id",
+            "value at /id",
         ),
         // Tags may be all that a model has to say.
         (
@@ -853,6 +898,40 @@ fn a_baseline_never_says_yes_to_anything() {
             r#"{"predictions":[[0.9,0.1]]}"#,
             "class at /predictions/0/1 by 0.4001",
         ),
+        // Noise within the tolerance is noise as well.
+        (
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.00009]]}"#,
+            r#"{"predictions":[[100.00012]]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":[[100.0,1.5]]}"#,
+            r#"{"predictions":[[100.00009,1.5]]}"#,
+            r#"{"predictions":[[100.00012,1.5]]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.0]]}"#,
+            r#"{"predictions":[[100.5]]}"#,
+            "score at /predictions/0/0 by 0.5",
+        ),
+        // A third decision is neither of the live model's.
+        (
+            r#"{"predictions":[[0.9,0.05,0.05]]}"#,
+            r#"{"predictions":[[0.3,0.7,0.0]]}"#,
+            r#"{"predictions":[[0.2,0.8,0.0]]}"#,
+            "",
+        ),
+        (
+            r#"{"predictions":[[0.9,0.05,0.05]]}"#,
+            r#"{"predictions":[[0.3,0.7,0.0]]}"#,
+            r#"{"predictions":[[0.0,0.0,1.0]]}"#,
+            "?/predictions/0/2",
+        ),
+        (r#"{"output":3}"#, r#"{"output":5}"#, r#"{"output":9}"#, "?/output"),
+        (r#"{"output":3}"#, r#"{"output":5}"#, r#"{"output":5}"#, ""),
         // A label is one that the live model gave, or there is no saying.
         (
             r#"{"predictions":["cat"]}"#,
@@ -929,6 +1008,52 @@ fn a_baseline_never_says_yes_to_anything() {
         let about = About { noise: Some(Rc::new(noise)), ..About::default() };
         assert_eq!(shown(&rules.compare(x, z, &about)), "class at /outputs/0/data/0 by 0.8");
     }
+}
+
+/// How far scores are apart, for the histogram: nothing, where no two were compared.
+#[test]
+fn what_is_not_known_of_scores_is_not_zero() {
+    let moved = |rules: &Rules, live: &str, shadow: &str| {
+        let head = head("200", "application/json");
+        let (a, b) = (live.as_bytes(), shadow.as_bytes());
+        let (a, b) = (Whole { head: &head, body: a }, Whole { head: &head, body: b });
+        rules.compare(a, b, &About::default()).moved
+    };
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    let far = Some(f64::INFINITY);
+    for (live, shadow, expected) in [
+        ("[[0.1,0.9]]", "[[0.1,0.9]]", Some(0.0)),
+        ("[[0.1,0.9]]", "[[0.1,0.90]]", Some(0.0)),
+        ("[\"a\"]", "[ \"a\"]", Some(0.0)),
+        ("[[0.1,0.9]]", "[[NaN,NaN]]", far),
+        ("[[0.1,0.9]]", "[[null,0.9]]", far),
+        ("[0.5]", "[null]", far),
+        ("[[0.1,0.9]]", "[[0.1]]", None),
+        ("[[0.1,0.9]]", "[\"0.1\",\"0.9\"]", None),
+        ("[\"a\"]", "[\"b\"]", None),
+    ] {
+        assert_eq!(moved(&plain(), &tf(live), &tf(shadow)), expected, "{live} {shadow}");
+    }
+    assert_eq!(moved(&plain(), &tf("[[0.1,0.9]]"), r#"{"error":"no"}"#), None);
+    let bag = Rules { unordered: values(&["/predictions"]), ..within(0.5) };
+    assert_eq!(moved(&bag, &tf("[0.25,2.5]"), &tf("[2.75,0.25]")), Some(0.25));
+}
+
+#[test]
+fn the_same_bytes_are_the_same_if_they_are_read_alike() {
+    let body = br#"{"id":"a"}1234"#;
+    let head = |length: Option<&str>| {
+        let mut lines: Vec<crate::request::Header<'_>> = vec![(b":status", b"200")];
+        let length = length.map(|l| (&b"inference-header-content-length"[..], l.as_bytes()));
+        lines.extend(length);
+        Head::of(&lines)
+    };
+    let compare = |a: &Head, b: &Head| {
+        let (a, b) = (Whole { head: a, body }, Whole { head: b, body });
+        shown(&plain().compare(a, b, &About::default()))
+    };
+    assert_eq!(compare(&head(Some("10")), &head(Some("10"))), "");
+    assert_eq!(compare(&head(Some("10")), &head(None)), "shape");
 }
 
 /// Every row of the page's table, by the settings in it.

@@ -59,7 +59,7 @@ pub fn shown(compared: &Comparison) -> String {
 /// Quadratic work on such lists would keep a worker busy for minutes, and this test as well.
 #[test]
 fn long_lists_without_order_are_compared() {
-    let list = format!("{{\"bag\":[{}0]}}", "0,".repeat(200_000));
+    let list = format!("{{\"bag\":[{}0]}}", "0,".repeat(120_000));
     assert_eq!(line(&rules(&[], &["/bag"]), &list, &format!("{list} ")), "");
 }
 
@@ -202,8 +202,8 @@ fn scores_move_also_within_the_tolerance() {
         ("[[0.25,0.75]]", "[[0.25,0.75]]", Some(0.0)),
         ("[[0.25,0.75],[1,2]]", "[[0.5,0.5],[1.5,2]]", Some(0.5)),
         ("[[1e-10,0.75]]", "[[0,0.75]]", Some(1e-10)),
-        ("[[NaN,0.75]]", "[[0,0.5]]", Some(0.25)),
-        ("[\"a\"]", "[\"b\"]", Some(0.0)),
+        ("[[NaN,0.75]]", "[[0,0.5]]", Some(f64::INFINITY)),
+        ("[\"a\"]", "[\"b\"]", None),
         ("<", "[1]", None),
     ] {
         let body = |predictions: &str| format!("{{\"predictions\":{predictions}}}");
@@ -213,13 +213,46 @@ fn scores_move_also_within_the_tolerance() {
 
 #[test]
 fn an_ignored_score_decides_nothing() {
-    let rules = Rules { show_values: false, ..rules(&["/predictions/*/2"], &[]) };
+    let third = Rules { show_values: false, ..rules(&["/predictions/*/2"], &[]) };
     let tf = |s: &str| format!(r#"{{"predictions":{s}}}"#);
-    assert_eq!(line(&rules, &tf("[[1.5,2.5,3.5]]"), &tf("[[1.5,2.5,0.5]]")), "");
+    assert_eq!(line(&third, &tf("[[1.5,2.5,3.5]]"), &tf("[[1.5,2.5,0.5]]")), "");
     assert_eq!(
-        line(&rules, &tf("[[1.5,2.5,3.5]]"), &tf("[[2.5,1.5,0.5]]")),
-        "score at /predictions/0/0 by 1; score at /predictions/0/1 by 1"
+        line(&third, &tf("[[1.5,2.5,3.5]]"), &tf("[[2.5,1.5,0.5]]")),
+        "class at /predictions/0/0 by 1"
     );
+    // A pointer for other answers leaves a row what it is.
+    for pointer in ["/predictions/*/id", "/predictions/*/0/id", "/*/id"] {
+        let rules = Rules {
+            show_values: false,
+            tolerance: Tolerance { relative: 0.0, absolute: 0.05 },
+            ..rules(&[pointer], &[])
+        };
+        assert_eq!(
+            line(&rules, &tf("[[0.51,0.49]]"), &tf("[[0.49,0.51]]")),
+            "class at /predictions/0/0 by 0.02",
+            "{pointer}"
+        );
+        assert_eq!(
+            line(&rules, &tf(r#"[{"a":0.51,"b":0.49}]"#), &tf(r#"[{"a":0.49,"b":0.51}]"#)),
+            "class at /predictions/0/a by 0.02",
+            "{pointer}"
+        );
+    }
+}
+
+/// The first partner that is near must not be one that another value needs.
+#[test]
+fn partners_are_found_where_there_are_some() {
+    let rules =
+        Rules { tolerance: Tolerance { relative: 0.0, absolute: 0.5 }, ..rules(&[], &["/p"]) };
+    for (live, shadow) in [
+        ("[1.4,1.01]", "[1.01,1.8]"),
+        ("[1.8,1.01,2.2]", "[2.6,1.4,1.9]"),
+        (r#"[{"l":"a","s":1.4},{"l":"a","s":1.01}]"#, r#"[{"l":"a","s":1.01},{"l":"a","s":1.8}]"#),
+    ] {
+        let bag = |list: &str| format!("{{\"p\":{list}}}");
+        assert_eq!(line(&rules, &bag(live), &bag(shadow)), "", "{live} {shadow}");
+    }
 }
 
 #[test]

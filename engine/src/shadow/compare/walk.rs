@@ -43,12 +43,13 @@ pub fn compare<'a>(
         unordered: rules.unordered.start(),
         of_values: rules.values.start(),
         values: rules.values.ends(rules.values.start()),
+        named: false,
     };
     let mut walk = Walk {
         rules,
         volatile,
         hidden: report.hides(noise::Place::WHOLE),
-        report: report.unmoved(),
+        report,
         path: Vec::new(),
         place: noise::Place::WHOLE,
         steps,
@@ -57,7 +58,7 @@ pub fn compare<'a>(
     };
     walk.pair(at, Place::Document, live, shadow);
     let Walk { report, steps, .. } = walk;
-    (!steps.is_spent() || !report.kinds.is_empty()).then_some(report)
+    (!steps.is_spent() || !report.kinds.is_empty()).then(|| report.unmoved())
 }
 
 /// Where the pointers are.
@@ -67,8 +68,10 @@ pub(super) struct At {
     volatile: Followed,
     pub(super) unordered: Followed,
     of_values: Followed,
-    /// Whether numbers are neither scores of classes nor labels.
+    /// Whether the settings say that numbers are neither scores of classes nor labels.
     pub(super) values: bool,
+    /// Whether the name of the member says so: of its lists, and of coordinates in its objects.
+    pub(super) named: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +105,8 @@ impl<'a> Walk<'_, 'a> {
             }
             (Json::Number(_), Json::Number(_) | Json::Null) | (Json::Null, Json::Number(_)) => {
                 if let Some(numbers) = Number::of(live).zip(Number::of(shadow)) {
-                    let (kind, measure) = place.measure(at.values, numbers.0, numbers.1);
+                    let (kind, measure) =
+                        place.measure(at.values || at.named, numbers.0, numbers.1);
                     self.numbers(kind, measure, numbers, live, shadow);
                 }
             }
@@ -132,15 +136,17 @@ impl<'a> Walk<'_, 'a> {
         shadow: &Json<'_>,
     ) {
         self.steps.take(a.len().saturating_add(b.len()) / 32);
-        let Apart { by, differ } = self.rules.tolerance.compare(measure, a, b);
+        let Apart { by, tells, differ } = self.rules.tolerance.compare(measure, a, b);
         if kind == Kind::Score {
             self.report.moved(by);
         }
+        if tells && !differ {
+            self.report.note(self.place, kind, Seen::By(by));
+        }
         if differ {
-            let seen = match measure {
-                Measure::Exact => self.seen(Some(shadow)),
-                Measure::Counted | Measure::Measured => Seen::By(by),
-            };
+            let is_name = measure == Measure::Exact
+                || measure == Measure::Counted && a.is_whole() && b.is_whole();
+            let seen = if is_name { self.seen(Some(shadow)) } else { Seen::By(by) };
             self.found_at(self.place, kind, (Some(by), seen), Some(live), Some(shadow));
         }
     }
@@ -165,8 +171,7 @@ impl<'a> Walk<'_, 'a> {
         shadow: &Json<'_>,
     ) {
         if labels == Labels::Written
-            && let Some(numbers) =
-                Number::fraction(a, self.steps).zip(Number::fraction(b, self.steps))
+            && let Some(numbers) = Number::fraction(a).zip(Number::fraction(b))
         {
             return self.numbers(Kind::Score, Measure::Measured, numbers, live, shadow);
         }
@@ -204,6 +209,7 @@ impl<'a> Walk<'_, 'a> {
             unordered: self.rules.unordered.follow(at.unordered, step),
             of_values,
             values: at.values || self.rules.values.ends(of_values),
+            named: at.named,
         };
         let ignored = self.rules.ignore.ends(at.ignore) || self.volatile.ends(at.volatile);
         (!ignored).then_some(at)
@@ -264,7 +270,7 @@ impl<'a> Walk<'_, 'a> {
                 (Some((name, x)), Some((_, y))) => {
                     let member = place.member(name, x);
                     self.down(at, Step::Name(name), |walk, mut at| {
-                        at.values |= place.names_values(name, x);
+                        at.named = place.names_values(name, x, at.named);
                         walk.pair(at, member, x, y);
                     });
                     a.next();
@@ -286,11 +292,14 @@ impl<'a> Walk<'_, 'a> {
             let ((name, a), (_, b)) = (live.get(i)?, shadow.get(i)?);
             Some((Step::Name(name), a, b))
         };
-        let fits = live.len() == shadow.len()
-            && live.iter().zip(shadow).all(|(a, b)| a.0 == b.0)
-            && self.is_row(at, live.len(), &pair, true);
+        if live.len() != shadow.len() || live.iter().zip(shadow).any(|(a, b)| a.0 != b.0) {
+            return false;
+        }
+        let left_out = self.left_out(at, live.len(), &pair);
+        let pair: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
+        let fits = self.is_row(at, live.len(), pair, true);
         if fits {
-            self.row(live.len(), &pair);
+            self.row(live.len(), pair);
         }
         fits
     }
@@ -305,7 +314,10 @@ impl<'a> Walk<'_, 'a> {
         if self.rules.unordered.ends(at.unordered) {
             return self.bags(at, place, live, shadow);
         }
-        let place = if place == Place::Document { Place::PREDICTIONS } else { place };
+        let place = match place {
+            Place::Document | Place::Outputs => Place::PREDICTIONS,
+            place => place,
+        };
         if matches!(place, Place::Flat { .. }) && is_nested(live) != is_nested(shadow) {
             let (a, b) = (self.flat(live), self.flat(shadow));
             return self.lists(at, place, (a.len(), b.len()), &|i| {
@@ -341,18 +353,24 @@ impl<'a> Walk<'_, 'a> {
         );
         let written = matches!(place, Place::Predictions { labels: Labels::Written, .. })
             || matches!(place, Place::Flat { labels: Labels::Written, .. });
+        // A list that holds labels beside coordinates is not one of coordinates.
+        let mut at = at;
+        at.named &= !(written && self.is_mixed(live, pair));
+        let left_out = self.left_out(at, live, pair);
+        let rest: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
         let rows = columns > 1
             && !all_labels
             && live.is_multiple_of(columns)
-            && self.is_row(at, live, pair, unsure);
+            && self.is_row(at, live, rest, unsure);
         let columns = if rows { columns } else { live };
         let mut first = 0;
         while first < live {
-            let row: Pairs<'_, 'a> = &|i| pair(first.saturating_add(i));
+            let row: Pairs<'_, 'a> = &|i| rest(first.saturating_add(i));
             if rows && !(written && self.has_labels(columns, row)) {
                 self.row(columns, row);
             } else {
-                for (step, a, b) in (0..columns).filter_map(row) {
+                let each = |i: usize| pair(first.saturating_add(i));
+                for (step, a, b) in (0..columns).filter_map(each) {
                     self.down(at, step, |walk, at| walk.pair(at, place.element(), a, b));
                 }
             }
@@ -360,10 +378,19 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    /// Whether these are numbers that are compared as a decision. An ignored score takes no part in
-    /// the decision: such rows are compared number by number.
+    /// Which elements are ignored; empty where none can be.
+    fn left_out(&mut self, at: At, len: usize, pair: Pairs<'_, 'a>) -> Vec<bool> {
+        if !self.rules.ignore.leads_on(at.ignore) || !self.steps.take(len) {
+            return Vec::new();
+        }
+        let is_left_out = |i| pair(i).is_some_and(|(step, ..)| self.follow(at, step).is_none());
+        (0..len).map(is_left_out).collect()
+    }
+
+    /// Whether these are numbers that are compared as a decision. An ignored score takes no part in it:
+    /// it is `null` on both sides.
     fn is_row(&mut self, at: At, len: usize, pair: Pairs<'_, 'a>, unsure: bool) -> bool {
-        if at.values || len < 2 || self.rules.ignore.leads_on(at.ignore) || !self.steps.take(len) {
+        if at.values || at.named || len < 2 || !self.steps.take(len) {
             return false;
         }
         let is_one = |i| pair(i).is_some_and(|p| numbers(p).is_some());
@@ -371,6 +398,15 @@ impl<'a> Walk<'_, 'a> {
             return false;
         }
         !unsure || probabilities(len, pair)
+    }
+
+    /// Whether some numbers are written as whole ones in both, and others with a fraction.
+    fn is_mixed(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
+        self.steps.take(len);
+        let whole =
+            |i| Some(numbers(pair(i)?)).flatten().map(|(a, b)| a.is_whole() && b.is_whole());
+        let found = || (0..len).filter_map(whole);
+        found().any(|whole| whole) && found().any(|whole| !whole)
     }
 
     /// Whether there are labels in a row of numbers whose types are not told: such a row holds no
@@ -393,17 +429,25 @@ impl<'a> Walk<'_, 'a> {
         let none = (Number::Null, Number::Null);
         let row = self.rules.tolerance.row(len, &|i| pair(i).and_then(numbers).unwrap_or(none));
         self.report.moved(row.moved);
-        if !(row.decides_otherwise || row.differ) {
+        let differ = row.decides_otherwise || row.differ;
+        if !(differ || row.tells && self.report.places.is_some()) {
             return;
         }
         let kind = if row.decides_otherwise { Kind::Class } else { Kind::Score };
+        let seen = match row.decides_otherwise {
+            true => Seen::Row(row.by, row.winner),
+            false => Seen::By(row.by),
+        };
         let (Some((first, ..)), Some((step, a, b))) = (pair(0), pair(row.index)) else { return };
         // Where scores differ most may be elsewhere each time: the place is the row's.
         let before = self.push(first);
         let place = self.place;
         self.pop(before);
+        if !differ {
+            return self.report.note(place, kind, seen);
+        }
         let before = self.push(step);
-        self.found_at(place, kind, (Some(row.by), Seen::By(row.by)), Some(a), Some(b));
+        self.found_at(place, kind, (Some(row.by), seen), Some(a), Some(b));
         self.pop(before);
     }
 
@@ -421,7 +465,7 @@ impl<'a> Walk<'_, 'a> {
                 Some(other) => {
                     let place = Place::output(output);
                     self.down(at, Step::Index(i), |walk, mut at| {
-                        at.values |= place.names_values(name, output);
+                        at.named = place.names_values(name, output, false);
                         walk.pair(at, place, output, other);
                     });
                 }
@@ -496,6 +540,18 @@ impl<'a> Walk<'_, 'a> {
 
 /// Pairs of values in two lists, or in two objects with the same names.
 type Pairs<'p, 'a> = &'p dyn Fn(usize) -> Option<(Step<'a>, &'a Json<'a>, &'a Json<'a>)>;
+
+/// A pair of a list, or nulls in the place of one that is left out.
+fn masked<'a>(
+    left_out: &[bool],
+    i: usize,
+    (step, live, shadow): (Step<'a>, &'a Json<'a>, &'a Json<'a>),
+) -> Option<(Step<'a>, &'a Json<'a>, &'a Json<'a>)> {
+    match left_out.get(i) {
+        Some(true) => Some((step, &Json::Null, &Json::Null)),
+        _ => Some((step, live, shadow)),
+    }
+}
 
 fn numbers<'a>(
     (_, live, shadow): (Step<'a>, &'a Json<'a>, &'a Json<'a>),
