@@ -127,9 +127,9 @@ impl Root {
             held::ready();
         }
         let hurried = gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
-        // Everything queued is on its way, or has its outcome.
+        // Every copy that was queued is on its way, or has its outcome.
         let period = match held::any() {
-            _ if held::any_ready() => SOON,
+            _ if held::any_ready() || gate.shadowing.is_hurried() => SOON,
             true => held::LOOK,
             false if gate.shadowing.is_behind() => held::LOOK,
             false => FLUSH,

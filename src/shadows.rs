@@ -15,7 +15,7 @@ use crate::hostcalls;
 use crate::metrics::Meter;
 use crate::root::tick_every;
 
-/// How soon a queued copy is sent, in milliseconds.
+/// How soon a queued copy is sent and a pair is compared whose turn it is, in milliseconds.
 const SOON: u32 = 1;
 
 /// The pairs of one worker under one configuration.
@@ -118,13 +118,17 @@ impl Shadowing {
     ) {
         let mut desk = self.desk.borrow_mut();
         event(&mut desk, &mut Counting { plan, meter });
+        self.hurry(&desk);
+    }
+
+    fn hurry(&self, desk: &Desk) {
         if desk.needs_tick() && !self.ticking.replace(true) {
             tick_every(SOON);
         }
     }
 
-    /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that came soon, and is to be slowed
-    /// down again.
+    /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that
+    /// came soon: how soon the next one comes is to be said anew.
     pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
         let mut sink = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
@@ -140,7 +144,12 @@ impl Shadowing {
             }
         }
         desk.catch_up(now, &mut sink);
-        self.ticking.replace(false)
+        self.ticking.replace(desk.needs_tick())
+    }
+
+    /// Whether the next tick is to come soon: there is more to compare than one tick may.
+    pub fn is_hurried(&self) -> bool {
+        self.ticking.get()
     }
 
     /// Whether the next tick is not to be as late as others.
@@ -180,6 +189,7 @@ impl Shadowing {
             body_len,
         };
         desk.answer(token, &answer, now(), &mut sink);
+        self.hurry(&desk);
     }
 
     /// What the shadows hold now, for the gauges.

@@ -8,7 +8,7 @@
 //!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
 //! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
 //!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; [`Desk::answer`]; and
-//!   [`Desk::catch_up`] with every tick.
+//!   [`Desk::catch_up`] with every tick. Only the last two compare answers.
 //!
 //! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
 
@@ -50,8 +50,6 @@ pub struct Desk {
     states: Vec<State>,
     pairs: Slab<Pair>,
     queue: VecDeque<Id>,
-    /// Whose answers are there, and that wait for their turn to be compared.
-    due: VecDeque<Id>,
     work: Work,
     /// Handed out, but neither dispatched nor failed.
     handed: Option<Id>,
@@ -124,7 +122,6 @@ impl Desk {
             shadows,
             pairs: Slab::default(),
             queue: VecDeque::new(),
-            due: VecDeque::new(),
             work: Work::default(),
             handed: None,
             tokens: FewMap::default(),
@@ -275,7 +272,7 @@ impl Desk {
             }
         }
         self.queue.clear();
-        self.due.clear();
+        self.work.clear();
         self.tokens = FewMap::default();
         self.handed = None;
         for state in &mut self.states {
@@ -303,7 +300,7 @@ impl Desk {
         let mut serves = None;
         if let Some(open) = pair.open.take() {
             if open.due_since.is_some() {
-                self.due.retain(|due| *due != id);
+                self.work.withdraw(id);
             }
             sink.outcome(pair.shadow, outcome);
             serves = pair.serves;

@@ -37,7 +37,8 @@ impl Desk {
         }
     }
 
-    /// The live answer is complete. A copy that waited for it is queued.
+    /// The live answer is complete. A copy that waited for it is queued. Its last bytes have not been
+    /// passed on, so nothing is compared here.
     pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
         self.clock = now;
         let Some(pair) = self.pairs.get_mut(id) else { return };

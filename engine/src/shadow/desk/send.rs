@@ -15,10 +15,10 @@ const ARRIVAL: u64 = 10_000_000_000;
 const LOOK: u64 = 1_000_000_000;
 
 impl Desk {
-    /// Whether [`Desk::next`] would hand out a copy. Call it about once a second even if not, so
-    /// that a copy whose answer got lost is given up.
+    /// Whether [`Desk::next`] would hand out a copy, or [`Desk::catch_up`] compare a pair. Call them
+    /// about once a second even if not, so that a copy whose answer got lost is given up.
     pub fn needs_tick(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.work.is_ready(self.clock)
     }
 
     /// Hands out the next copy, which is then in flight.

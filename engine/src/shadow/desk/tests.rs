@@ -90,6 +90,11 @@ impl Bench {
     }
 
     fn live(&mut self, id: Id, status: &str, body: &[u8]) {
+        self.live_only(id, status, body);
+        self.tick();
+    }
+
+    fn live_only(&mut self, id: Id, status: &str, body: &[u8]) {
         let head = Head::of(&[(b":status", status.as_bytes()), JSON]);
         self.desk.live_head(id, &head, self.now, &mut self.seen);
         self.desk.live_chunk(id, body, &mut self.seen);
@@ -98,9 +103,18 @@ impl Bench {
     }
 
     fn answer(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
-        assert!(self.desk.wanted(token) <= 64 << 10);
+        self.answer_only(token, headers, body);
+        self.tick();
+    }
+
+    fn answer_only(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
+        assert!(self.desk.wanted(token) <= 1 << 20);
         let answer = Answer { headers, trailers: &[], body, body_len: body.len() };
         self.desk.answer(token, &answer, self.now, &mut self.seen);
+    }
+
+    fn tick(&mut self) {
+        self.desk.catch_up(self.now, &mut self.seen);
     }
 
     fn is_at_rest(&self) -> bool {
@@ -109,7 +123,7 @@ impl Bench {
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
             && self.desk.pairs.ids().next().is_none()
             && self.desk.queue.is_empty()
-            && self.desk.due.is_empty()
+            && !self.desk.is_behind()
             && self.desk.tokens.is_empty()
             && self.desk.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
     }
@@ -685,56 +699,189 @@ fn streams_are_not_asked_for_twice() {
 const LARGE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
     "limits": {"requestBytes": "200KiB", "responseBytes": "64KiB", "inFlight": 9, "bufferedBytes": "256KiB"}}]"#;
 
-/// A list that is too large to be compared whatever is owed.
+/// A list that is not small.
 fn large() -> Vec<u8> {
-    [b"[".as_slice(), "1,".repeat(10_000).as_bytes(), b"1]"].concat()
+    digits(10_000)
+}
+
+fn digits(numbers: usize) -> Vec<u8> {
+    [b"[".as_slice(), "1,".repeat(numbers).as_bytes(), b"1]"].concat()
+}
+
+/// Two lists of numbers of ten bytes that agree. White space is no difference, but has to be read.
+fn numbers(count: usize) -> (Vec<u8>, Vec<u8>) {
+    let list = [b"[".as_slice(), "0.1234567,".repeat(count).as_bytes(), b"1]"].concat();
+    let spaced = [list.as_slice(), b" "].concat();
+    (list, spaced)
 }
 
 impl Bench {
     /// A pair of which both answers come, the live one first or last.
-    fn pair(&mut self, live_first: bool, answer: &[u8]) {
+    fn pair(&mut self, live_first: bool, live: &[u8], answer: &[u8]) {
         let id = self.request();
         let token = self.dispatch().unwrap();
         if live_first {
-            self.live(id, "200", b"[1]");
+            self.live(id, "200", live);
         }
         self.answer(token, &status("200"), answer);
         if !live_first {
-            self.live(id, "200", b"[1]");
+            self.live(id, "200", live);
         }
     }
+}
+
+#[test]
+fn nothing_is_compared_while_a_live_stream_waits() {
+    for shadow in [b"[2]".to_vec(), large(), b"[1]".to_vec()] {
+        let mut bench = Bench::with(LARGE);
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.answer(token, &status("200"), &shadow);
+        bench.live_only(id, "200", b"[1]");
+        assert_eq!(bench.seen.outcomes, [], "{} bytes", shadow.len());
+        assert!(bench.desk.needs_tick(), "it has its turn soon");
+        bench.tick();
+        assert_eq!((bench.seen.outcomes.len(), bench.desk.needs_tick()), (1, false));
+        // The shadow's own callback makes nobody wait.
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.live_only(id, "200", b"[1]");
+        bench.answer_only(token, &status("200"), &shadow);
+        assert_eq!(bench.seen.outcomes.len(), 2);
+        assert!(bench.is_at_rest());
+    }
+    // A baseline's callback is for one pair of the two.
+    let (mut bench, ids) = with_baseline();
+    bench.answer(OF_SHADOW, &status("200"), b"[2]");
+    bench.live_and_baseline(&ids, b"[1]");
+    bench.answer_only(OF_BASELINE, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+    assert!(bench.desk.needs_tick());
+    bench.tick();
+    assert_eq!(bench.seen.outcomes[1..], [Outcome::Mismatched]);
+    // Where there is nothing to compare with, nothing is left to wait for.
+    let (mut bench, ids) = with_baseline();
+    bench.answer(OF_SHADOW, &status("200"), b"[2]");
+    bench.live_and_baseline(&ids, b"[1]");
+    bench.answer_only(OF_BASELINE, &status("403"), b"");
+    assert_eq!(bench.seen.outcomes, [Outcome::ShadowFailed, Outcome::Uncomparable]);
+    assert!(bench.is_at_rest());
 }
 
 #[test]
 fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
     let mut bench = Bench::with(LARGE);
-    bench.pair(true, &large());
+    bench.pair(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes, [Outcome::Mismatched], "with time to spare, at once");
-    bench.desk.work.pay(u32::MAX);
-    bench.pair(true, &large());
-    bench.pair(false, &large());
-    bench.pair(true, b"[1]");
-    bench.pair(false, b"[1]");
+    bench.desk.work.pay(false, u32::MAX);
+    bench.pair(true, b"[1]", &large());
+    bench.pair(false, b"[1]", &large());
+    bench.pair(true, b"[1]", b"[1]");
+    bench.pair(false, b"[1]", b"[1]");
     let small = [Outcome::Mismatched, Outcome::Matched, Outcome::Matched];
     assert_eq!(bench.seen.outcomes, small);
-    assert!(bench.desk.is_behind());
-    bench.desk.catch_up(bench.now, &mut bench.seen);
-    assert_eq!(bench.seen.outcomes.len(), 3, "not yet");
+    assert!(bench.desk.is_behind() && !bench.desk.needs_tick(), "not yet");
     bench.now = 9_000 * MS;
-    for behind in [true, false] {
-        bench.desk.catch_up(bench.now, &mut bench.seen);
-        assert_eq!(bench.desk.is_behind(), behind, "one at a time");
-    }
+    bench.tick();
     assert_eq!(bench.seen.outcomes[3..], [Outcome::Mismatched; 2]);
     assert!(bench.is_at_rest());
 }
 
 #[test]
+fn small_answers_that_take_long_count_against_the_next() {
+    let mut bench = Bench::with(LARGE);
+    // Of as many bytes as are small, and as many values as they can have.
+    let (live, shadow) = (digits(4000), [&digits(4000)[..], b" "].concat());
+    for _ in 0..1000 {
+        bench.now += MS;
+        bench.pair(false, &live, &shadow);
+    }
+    let compared = bench.seen.outcomes.iter().filter(|o| **o == Outcome::Matched).count();
+    assert!((100..700).contains(&compared), "{compared} in a second");
+    assert!(bench.desk.is_behind() && !bench.desk.needs_tick());
+    // They do not use up what is for large ones.
+    bench.now += 100 * MS;
+    let behind = bench.seen.outcomes.len();
+    bench.tick();
+    assert!(bench.seen.outcomes.len() > behind, "and they are compared in the end");
+    bench.desk.work.pay(true, u32::MAX);
+    bench.pair(true, b"[1]", &large());
+    assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Mismatched));
+}
+
+#[test]
+fn a_tick_compares_some_pairs_and_not_all() {
+    let mut bench = Bench::with(
+        r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
+           "limits": {"responseBytes": "64KiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
+    );
+    bench.desk.work.pay(false, 1 << 18);
+    let (live, shadow) = numbers(1000);
+    for _ in 0..100 {
+        bench.pair(true, &live, &shadow);
+    }
+    assert_eq!(bench.seen.outcomes, []);
+    bench.now = 9_000 * MS;
+    let mut ticks = 0;
+    bench.tick();
+    while bench.desk.needs_tick() {
+        ticks += 1;
+        assert_eq!(bench.seen.outcomes.len(), 3 * ticks, "after {ticks} ticks");
+        bench.tick();
+    }
+    assert!(ticks > 5 && bench.seen.outcomes.len() < 100, "until it is in debt");
+    // The same bytes are no steps, and take time to be found so.
+    let mut bench = Bench::with(LARGE);
+    bench.desk.work.pay(false, 1 << 18);
+    for _ in 0..4 {
+        bench.pair(true, &vec![b' '; 60_000], &vec![b' '; 60_000]);
+    }
+    bench.now = 9_000 * MS;
+    bench.tick();
+    assert_eq!(bench.seen.outcomes.len(), 4);
+}
+
+/// Answers of 10 kB, 60 of them a second, are far from what a worker may compare: those that waited
+/// for a large pair are made up for.
+#[test]
+fn after_a_large_pair_those_that_waited_are_made_up_for() {
+    let mut bench = Bench::with(
+        r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
+           "limits": {"responseBytes": "1MiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
+    );
+    let (live, shadow) = numbers(1000);
+    bench.pair(true, &digits(250_000), &[&digits(250_000)[..], b" "].concat());
+    assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+    let mut looked = 0;
+    let mut asked = 1;
+    let mut behind = 0;
+    for millis in 0..20_000 {
+        bench.now = millis * MS;
+        if millis % 17 == 0 {
+            let id = bench.request();
+            let token = bench.dispatch().unwrap();
+            bench.answer_only(token, &status("200"), &shadow);
+            bench.live_only(id, "200", &live);
+            asked += 1;
+        }
+        // As ticks come: soon if there is something to do, else some times a second.
+        if bench.desk.needs_tick() || millis - looked >= 100 {
+            looked = millis;
+            bench.desk.next(bench.now, &mut bench.seen);
+            bench.tick();
+        }
+        behind = asked - bench.seen.outcomes.len();
+    }
+    assert!(behind <= 2, "{behind} wait");
+    assert_eq!(bench.seen.outcomes, vec![Outcome::Matched; asked - behind]);
+}
+
+#[test]
 fn what_is_never_compared_makes_room_and_goes_in_the_end() {
     let mut bench = Bench::with(LARGE);
-    bench.desk.work.pay(u32::MAX);
+    bench.desk.work.pay(false, u32::MAX);
     for _ in 0..3 {
-        bench.pair(true, &large());
+        bench.pair(true, b"[1]", &large());
     }
     let held = bench.desk.gauges(0).unwrap().buffered_bytes;
     assert!((60_000..120_000).contains(&held), "{held}");
@@ -756,7 +903,7 @@ fn what_is_never_compared_makes_room_and_goes_in_the_end() {
 #[test]
 fn coded_answers_are_never_small() {
     let mut bench = Bench::with(LARGE);
-    bench.desk.work.pay(u32::MAX);
+    bench.desk.work.pay(false, u32::MAX);
     let id = bench.request();
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
@@ -806,6 +953,7 @@ enum Event {
     LiveFailed(usize),
     Closed(usize),
     Dispatch,
+    Tick,
     DispatchFails,
     Forget,
     Answer(u32, &'static str, u16),
@@ -825,6 +973,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => pair.clone().prop_map(Event::LiveFailed),
         2 => pair.prop_map(Event::Closed),
         6 => Just(Event::Dispatch),
+        3 => Just(Event::Tick),
         1 => Just(Event::DispatchFails),
         1 => Just(Event::Forget),
         5 => (1..30u32, status(), 0..90u16).prop_map(|(t, s, n)| Event::Answer(t, s, n)),
@@ -866,6 +1015,7 @@ proptest! {
                     bench.desk.closed(id, seen);
                 },
                 Event::Dispatch => { bench.dispatch(); }
+                Event::Tick => bench.tick(),
                 Event::DispatchFails => if let Some(id) = bench.desk.next(now, seen) {
                     bench.desk.dispatch_failed(id, now, seen);
                 },

@@ -6,6 +6,7 @@ use super::super::budget::Share;
 use super::super::capture::Capture;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::super::pair::{Heard, Open, Stored};
+use super::work::is_small;
 use super::{Desk, Head, Id, Outcome, Pair, Sink};
 
 /// A shadow's complete answer.
@@ -18,7 +19,7 @@ pub(super) struct Arrived<'a> {
 }
 
 impl Desk {
-    /// A pair hears from its baseline what is noise, and is compared if it only waited for that.
+    /// A pair hears from its baseline what is noise, and waits for its turn if it only waited for that.
     pub(super) fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
         let Some(budget) = self.budget(shadow) else { return };
@@ -60,7 +61,9 @@ impl Desk {
             None => {
                 self.pairs.remove(id);
             }
-            Some(_) if is_turn => self.compare(id, whole, took, now, sink),
+            Some(_) if is_turn => {
+                self.compare(id, whole, took, now, sink);
+            }
             Some(_) => {
                 let mut kept = Capture::new(&budget, rules.response_bytes);
                 match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
@@ -76,6 +79,7 @@ impl Desk {
         }
     }
 
+    /// The outcome of a pair, and the steps that it took.
     pub(super) fn compare(
         &mut self,
         id: Id,
@@ -83,17 +87,19 @@ impl Desk {
         took: u64,
         now: u64,
         sink: &mut dyn Sink,
-    ) {
-        let Some(Pair { shadow, serves, open, .. }) = self.pairs.remove(id) else { return };
-        let Some(open) = open else { return };
+    ) -> u32 {
+        let Some(Pair { shadow, serves, open: Some(open), .. }) = self.pairs.remove(id) else {
+            return 0;
+        };
         if let Some(live) = &open.live_head {
             self.note_refusal(shadow, live, answer.head, now, sink);
         }
-        let Some(rules) = self.shadows.get(shadow) else { return };
-        if matches!(open.noise, Heard::Nothing) {
-            return sink.outcome(shadow, Outcome::Uncomparable);
+        let Some(rules) = self.shadows.get(shadow) else { return 0 };
+        if !open.may_agree() {
+            sink.outcome(shadow, Outcome::Uncomparable);
+            return 0;
         }
-        let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return };
+        let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return 0 };
         let live = Whole { head, body: open.live_body.bytes() };
         let about = About {
             message: open.message,
@@ -105,7 +111,8 @@ impl Desk {
         };
         let compared = rules.compare.compare(live, answer, &about);
         let Comparison { verdict, moved, noise, steps } = compared;
-        self.work.pay(steps);
+        self.work.pay(is_small(&live, &answer), steps);
+
         sink.latencies(shadow, millis(live_took), millis(took));
         if let Some(moved) = moved {
             sink.score_difference(shadow, millionths(moved));
@@ -132,6 +139,7 @@ impl Desk {
                 None => self.hear_nothing(served, sink),
             }
         }
+        steps
     }
 }
 

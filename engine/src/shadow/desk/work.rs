@@ -1,116 +1,218 @@
-//! How much of its time a worker compares: the requests of others wait meanwhile.
+//! How much of its time a worker compares, and when: the requests of others wait meanwhile.
+//!
+//! A pair is compared in a tick, or in the callback that brings the last answer it waited for, and never
+//! in a callback of a live stream, whose bytes would wait for it.
+
+use std::collections::VecDeque;
 
 use super::super::compare::{Encoding, Whole};
 use super::super::pair::Stored;
-use super::{Desk, Id, Sink};
+use super::{Desk, Id, Outcome, Sink};
 
-/// Units of work in a second: three or four hundredths of a worker, as long as comparisons are short.
+/// Steps in a second: three or four hundredths of a worker, as long as comparisons are short.
 const RATE: u64 = 1 << 20;
 
-/// Units that may be saved up.
+/// Steps in a second for small answers, a seventh of a worker: large ones do not keep them from being
+/// compared, and however many steps they turn out to take, they leave it most of its time.
+const SMALL_RATE: u64 = 1 << 22;
+
+/// Steps that may be saved up.
 const MOST: i64 = 1 << 18;
 
-/// Units that may be owed: eight seconds, also for the largest answers.
+/// Steps that may be owed: eight seconds, also for the largest answers.
 const DEBT: i64 = -(1 << 23);
 
 /// Steps of a comparison for which twice its steps are paid. What others wait for it, all together,
 /// grows with the square of its length, and so does the price: of the largest, one in some seconds.
 const LONG: u64 = 1 << 16;
 
-/// Bytes of two answers that are compared at once, whatever is owed: what that takes is of the order of
-/// what the requests take, and large answers do not keep small ones from being compared.
+/// Bytes of two answers that are small.
 const SMALL: usize = 16 << 10;
 
-/// The account of a worker.
+/// Steps after which a tick compares nothing more: half a millisecond.
+const SLICE: usize = 1 << 14;
+
+/// What a comparison takes of a tick before its first step.
+const EACH: usize = 1 << 8;
+
+/// What is compared at a steady rate.
 #[derive(Debug)]
-pub(super) struct Work {
+struct Account {
+    rate: u64,
     left: i64,
-    /// Until when units were added, in nanoseconds.
+    /// Until when steps were added, in nanoseconds.
     until: u64,
 }
 
-impl Default for Work {
-    fn default() -> Self {
-        Self { left: MOST, until: 0 }
+impl Account {
+    fn new(rate: u64) -> Self {
+        Self { rate, left: MOST, until: 0 }
     }
-}
 
-impl Work {
-    /// Whether something may be compared now.
-    fn has(&mut self, now: u64) -> bool {
+    fn gained(&self, now: u64) -> i64 {
         let passed = now.saturating_sub(self.until).min(10_000_000_000);
-        let gained = i64::try_from(passed.saturating_mul(RATE) / 1_000_000_000).unwrap_or(MOST);
+        i64::try_from(passed.saturating_mul(self.rate) / 1_000_000_000).unwrap_or(MOST)
+    }
+
+    /// Whether something may be compared now.
+    fn has(&self, now: u64) -> bool {
+        self.left.saturating_add(self.gained(now)) > 0
+    }
+
+    /// Adds what time has brought.
+    fn fill(&mut self, now: u64) {
+        let gained = self.gained(now);
         if gained > 0 || now < self.until {
             self.left = self.left.saturating_add(gained).min(MOST);
             self.until = now;
         }
-        self.left > 0
     }
 
-    /// Pays for a comparison.
-    pub fn pay(&mut self, steps: u32) {
+    /// Pays for a comparison, which is known to cost so much when it is over.
+    fn pay(&mut self, steps: u32) {
         let steps = u64::from(steps);
         let price = steps.saturating_add(steps.saturating_mul(steps) / LONG);
         self.left = self.left.saturating_sub_unsigned(price).max(DEBT);
     }
 }
 
-fn is_small(a: &Whole<'_>, b: &Whole<'_>) -> bool {
-    let is_plain = |answer: &Whole<'_>| {
-        [answer.head.encoding, answer.head.message_encoding] == [Encoding::Identity; 2]
-    };
-    is_plain(a) && is_plain(b) && a.body.len().saturating_add(b.body.len()) <= SMALL
+/// Pairs whose answers are there and that wait to be compared, the first first.
+#[derive(Debug)]
+struct Line {
+    account: Account,
+    due: VecDeque<Id>,
 }
 
-impl Desk {
-    /// Whether a pair whose live answer is complete may be compared with this one now: it is small, or
-    /// its turn.
-    pub(super) fn may_compare(&mut self, id: Id, answer: Whole<'_>, now: u64) -> bool {
-        let has = self.due.is_empty() && self.work.has(now);
-        let open = self.pairs.get(id).and_then(|pair| pair.open.as_ref());
-        has || open.is_none_or(|open| {
-            let live = open.live_head.as_ref();
-            !open.may_agree()
-                || live.is_none_or(|head| {
-                    is_small(&Whole { head, body: open.live_body.bytes() }, &answer)
-                })
+impl Line {
+    fn new(rate: u64) -> Self {
+        Self { account: Account::new(rate), due: VecDeque::new() }
+    }
+
+    fn is_ready(&self, now: u64) -> bool {
+        !self.due.is_empty() && self.account.has(now)
+    }
+}
+
+/// What a worker compares.
+#[derive(Debug)]
+pub(super) struct Work {
+    small: Line,
+    large: Line,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { small: Line::new(SMALL_RATE), large: Line::new(RATE) }
+    }
+}
+
+impl Work {
+    fn line(&mut self, is_small: bool) -> &mut Line {
+        if is_small { &mut self.small } else { &mut self.large }
+    }
+
+    /// Whether a pair waits.
+    pub fn is_due(&self) -> bool {
+        !(self.small.due.is_empty() && self.large.due.is_empty())
+    }
+
+    /// Whether a pair waits that may be compared now.
+    pub fn is_ready(&self, now: u64) -> bool {
+        self.small.is_ready(now) || self.large.is_ready(now)
+    }
+
+    /// Whether a pair that comes now is the next, and may be compared at once.
+    fn admits(&mut self, is_small: bool, now: u64) -> bool {
+        let line = self.line(is_small);
+        line.account.fill(now);
+        line.due.is_empty() && line.account.has(now)
+    }
+
+    fn next(&mut self, now: u64) -> Option<Id> {
+        [&mut self.small, &mut self.large].into_iter().find_map(|line| {
+            line.account.fill(now);
+            if line.account.has(now) { line.due.pop_front() } else { None }
         })
     }
 
-    /// Both answers are there, and what is noise is known if it ever will be: they are compared, or wait
-    /// for their turn.
+    /// Pays for a comparison.
+    pub fn pay(&mut self, is_small: bool, steps: u32) {
+        self.line(is_small).account.pay(steps);
+    }
+
+    /// A pair has its outcome otherwise.
+    pub fn withdraw(&mut self, id: Id) {
+        for line in [&mut self.small, &mut self.large] {
+            line.due.retain(|due| *due != id);
+        }
+    }
+
+    /// No pair waits.
+    pub fn clear(&mut self) {
+        self.small.due.clear();
+        self.large.due.clear();
+    }
+}
+
+pub(super) fn is_small(a: &Whole<'_>, b: &Whole<'_>) -> bool {
+    let is_plain = |answer: &Whole<'_>| {
+        [answer.head.encoding, answer.head.message_encoding] == [Encoding::Identity; 2]
+    };
+    is_plain(a) && is_plain(b) && bytes(a, b) <= SMALL
+}
+
+fn bytes(a: &Whole<'_>, b: &Whole<'_>) -> usize {
+    a.body.len().saturating_add(b.body.len())
+}
+
+impl Desk {
+    /// Whether a pair that waits for nothing else may be compared with this answer at once.
+    pub(super) fn may_compare(&mut self, id: Id, answer: Whole<'_>, now: u64) -> bool {
+        let open = self.pairs.get(id).and_then(|pair| pair.open.as_ref());
+        let live = open.and_then(|open| Some((open.live_head.as_ref()?, open)));
+        live.is_none_or(|(head, open)| {
+            let live = Whole { head, body: open.live_body.bytes() };
+            !open.may_agree() || self.work.admits(is_small(&live, &answer), now)
+        })
+    }
+
+    /// Both answers are there, and what is noise is known if it ever will be: the pair waits for its
+    /// turn.
     pub(super) fn ready(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
         let Some(open) = self.open(id) else { return };
         if open.live_took.is_none() || open.waits_for_noise() {
             return;
         }
-        let Some(answer) = open.answer.take() else { return };
-        if self.may_compare(id, answer.whole(), now) {
-            self.compare(id, answer.whole(), answer.took, now, sink);
-        } else if let Some(open) = self.open(id) {
-            open.answer = Some(answer);
-            open.due_since = Some(now);
-            self.due.push_back(id);
+        let (Some(answer), Some(head)) = (&open.answer, &open.live_head) else { return };
+        if !open.may_agree() {
+            return self.settle(id, Outcome::Uncomparable, sink);
         }
+        let live = Whole { head, body: open.live_body.bytes() };
+        let is_small = is_small(&live, &answer.whole());
+        open.due_since = Some(now);
+        self.work.line(is_small).due.push_back(id);
     }
 
-    /// Compares the next pair that waits for its turn, if it is. One at a time: others have theirs in between.
+    /// Compares pairs that wait for their turn, as far as it has come and for a moment at most: others
+    /// have theirs in between.
     pub fn catch_up(&mut self, now: u64, sink: &mut dyn Sink) {
-        while self.work.has(now)
-            && let Some(id) = self.due.pop_front()
+        self.clock = now;
+        let mut slice = SLICE;
+        while slice > 0
+            && let Some(id) = self.work.next(now)
         {
-            if let Some(Stored { head, body, took, .. }) =
-                self.open(id).and_then(|open| open.answer.take())
-            {
-                let answer = Whole { head: &head, body: body.bytes() };
-                return self.compare(id, answer, took, now, sink);
-            }
+            let Some(open) = self.open(id) else { continue };
+            let Some(Stored { head, body, took }) = open.answer.take() else { continue };
+            let bytes = open.live_body.bytes().len().saturating_add(body.bytes().len());
+            let answer = Whole { head: &head, body: body.bytes() };
+            let steps = self.compare(id, answer, took, now, sink) as usize;
+            slice = slice.saturating_sub(steps.saturating_add(bytes / 32).saturating_add(EACH));
         }
     }
 
     /// Whether pairs wait for their turn: [`Desk::catch_up`] is to be called some times a second.
     pub fn is_behind(&self) -> bool {
-        !self.due.is_empty()
+        self.work.is_due()
     }
 }
 
@@ -120,13 +222,14 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// The share of its time that a worker compares, of a step of 33 ns, and the longest wait.
-    fn share(steps: u32) -> f64 {
-        let mut work = Work::default();
+    /// The share of its time that a worker compares, of a step of 33 ns, with so many ticks a second.
+    fn share(rate: u64, steps: u32, ticks: u64) -> f64 {
+        let mut account = Account::new(rate);
         let mut compared = 0u64;
-        for millis in 0..60_000u64 {
-            if work.has(millis * 1_000_000) {
-                work.pay(steps);
+        for tick in 0..60 * ticks {
+            account.fill(tick * SECOND / ticks);
+            if account.has(tick * SECOND / ticks) {
+                account.pay(steps);
                 compared += 1;
             }
         }
@@ -143,23 +246,29 @@ mod tests {
             (1 << 20, 0.01, 0.002),
             (1 << 21, 0.01, 0.005),
         ] {
-            let share = share(steps);
+            let share = share(RATE, steps, 1000);
             assert!((least..most).contains(&share), "{share} for {steps} steps");
+        }
+        for steps in [1, 1 << 6, 1 << 13, 1 << 16] {
+            assert!(share(SMALL_RATE, steps, 100_000) < 0.145, "{steps} steps of small ones");
         }
     }
 
     #[test]
     fn debts_end_and_savings_do_too() {
-        let mut work = Work::default();
-        assert!(work.has(0));
-        work.pay(u32::MAX);
-        assert!(!work.has(0) && !work.has(7 * SECOND));
-        assert!(work.has(9 * SECOND));
+        let mut account = Account::new(RATE);
+        let mut has = |now: u64, steps: u32| {
+            account.fill(now);
+            account.pay(steps);
+            account.has(now)
+        };
+        assert!(has(0, 0));
+        assert!(!has(0, u32::MAX) && !has(7 * SECOND, 0));
+        assert!(has(9 * SECOND, 0));
         // After a clock that was set back, too.
-        work.pay(1 << 20);
-        assert!(!work.has(0) && !work.has(7 * SECOND) && work.has(9 * SECOND));
-        assert!(work.has(1000 * SECOND));
-        work.pay(1 << 18);
-        assert!(!work.has(1000 * SECOND), "a night without requests is not an hour of work");
+        assert!(!has(9 * SECOND, 1 << 20));
+        assert!(!has(0, 0) && !has(7 * SECOND, 0) && has(9 * SECOND, 0));
+        assert!(has(1000 * SECOND, 0));
+        assert!(!has(1000 * SECOND, 1 << 18), "a night without requests is not an hour of work");
     }
 }
