@@ -63,12 +63,14 @@ fn the_json_is_what_it_was() {
 #[test]
 fn sources_are_files_addresses_and_standard_input() {
     let page = text(STATS);
-    let served = page.clone();
+    // Each gateway with metrics of its own besides.
+    let served = format!("{page}envoy_server_uptime 1\n");
     let admin = serve("200 OK", move |target| {
         assert_eq!(target, "/stats/prometheus");
         served.clone()
     });
-    let sum = json(&["-", STATS, &format!("http://{admin}")], &page);
+    let admin = format!("http://{admin}");
+    let sum = json(&["-", STATS, &admin], &format!("{page}envoy_server_uptime 2\n"));
     let one = json(&[STATS], "");
     for pointer in
         ["/selected", "/outcomes/matched", "/milliseconds/live/count", "/baseline/selected"]
@@ -77,6 +79,93 @@ fn sources_are_files_addresses_and_standard_input() {
             report["shadows"][0].pointer(pointer).and_then(Value::as_u64).expect("a count")
         };
         assert_eq!(count(&sum), 3 * count(&one), "{pointer}");
+    }
+}
+
+#[test]
+fn one_gateway_is_not_added_up_twice() {
+    let page = text(STATS);
+    let served = page.clone();
+    let admin = serve("200 OK", move |_| format!("{served}envoy_server_uptime 1\n"));
+    let copy = Scratch::new("copy", &page);
+    let other = Scratch::new("other-gateway", &format!("{page}envoy_server_uptime 2\n"));
+    let (copy, other) = (copy.0.to_str().expect("UTF-8"), other.0.to_str().expect("UTF-8"));
+    let (admin, slash) = (format!("http://{admin}"), format!("http://{admin}/"));
+    let whole = format!("{admin}/stats/prometheus");
+    for (sources, told) in [
+        ([STATS, STATS], Some("is given twice")),
+        ([STATS, "./docs/../docs/report/stats.txt"], Some("are the same page")),
+        ([STATS, copy], Some("are the same page")),
+        (["-", copy], Some("are the same page")),
+        (["-", "-"], Some("is given twice")),
+        ([&admin, &slash], Some("are the same page")),
+        ([&admin, &whole], Some("are the same page")),
+        ([STATS, other], None),
+        ([&admin, other], None),
+    ] {
+        let reported = modelgate(&["report", sources[0], sources[1]], &page);
+        assert_eq!(reported.status, if told.is_some() { 2 } else { 0 }, "{sources:?}");
+        let found = told.is_none_or(|told| reported.stderr.contains(told));
+        assert!(found, "{sources:?}: {}", reported.stderr);
+    }
+}
+
+/// Conditions as the documentation and the help show them.
+fn shown_conditions() -> Vec<String> {
+    let help = modelgate(&["report", "--help"], "").stdout;
+    let texts = [text("README.md"), text("docs/report.md"), help];
+    let commands = texts.iter().flat_map(|text| text.split("modelgate report").skip(1));
+    let conditions = commands.map(|command| {
+        let block = command.split("\n\n").next().unwrap_or_default();
+        let quoted = block.split("--require '").skip(1).filter_map(|rest| rest.split('\'').next());
+        quoted.collect::<Vec<_>>().join(",")
+    });
+    conditions.filter(|conditions| !conditions.is_empty()).collect()
+}
+
+#[test]
+fn conditions_that_are_shown_fail_what_was_hardly_compared() {
+    let page = |outcomes: &[(&str, u32)]| {
+        let selected: u32 = outcomes.iter().map(|(_, count)| count).sum();
+        let mut page = format!("modelgate_shadow_selected_total{{shadow=\"a\"}} {selected}\n");
+        for (outcome, count) in outcomes {
+            let labels = format!("{{shadow=\"a\",outcome=\"{outcome}\"}}");
+            page.push_str(&format!("modelgate_shadow_outcomes_total{labels} {count}\n"));
+        }
+        for (metric, bound) in [("live_milliseconds", 5), ("milliseconds", 5)] {
+            for le in [bound.to_string(), "+Inf".to_owned()] {
+                let labels = format!("{{shadow=\"a\",le=\"{le}\"}}");
+                page.push_str(&format!("modelgate_shadow_{metric}_bucket{labels} 2000\n"));
+            }
+        }
+        page
+    };
+    let down = page(&[("matched", 1000), ("shadow_failed", 20), ("breaker_open", 100_000)]);
+    let unread = page(&[("matched", 1000), ("uncomparable", 1500)]);
+    let well = page(&[("matched", 2000), ("timeout", 2), ("orphaned", 3)]);
+    let conditions = shown_conditions();
+    assert!(conditions.len() >= 4, "{conditions:?}");
+    for shown in &conditions {
+        for (page, status) in [(&down, 1), (&unread, 1), (&well, 0)] {
+            let judged = modelgate(&["report", "-", "--require", shown], page);
+            assert_eq!(judged.status, status, "{shown}: {}{}", judged.stdout, judged.stderr);
+        }
+    }
+    // Who leaves them out is told.
+    let some = "agreement-lower>=0.99,compared>=1000";
+    for (page, conditions, told) in [
+        (&down, some, Some("No condition limits failures, and 100020 of 101020")),
+        (&unread, some, Some("No condition limits drops, and 1500 of 2500")),
+        (&unread, "agreement-lower>=0.99,drops>=0", Some("No condition limits drops")),
+        (&unread, "agreement-lower>=0.99,drops<1", None),
+        (&unread, "compared>=1", None),
+        (&well, some, None),
+    ] {
+        let judged = modelgate(&["report", "-", "--require", conditions], page);
+        let (status, line) = (judged.status, judged.stdout.replace("\n  ", " "));
+        assert_eq!(status, 0, "{conditions}: {line}");
+        assert_eq!(line.contains("No condition limits"), told.is_some(), "{conditions}: {line}");
+        assert!(told.is_none_or(|told| line.contains(told)), "{conditions}: {line}");
     }
 }
 

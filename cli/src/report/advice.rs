@@ -4,6 +4,10 @@ use modelgate_engine::shadow::Outcome;
 use modelgate_engine::shadow::compare::Kind;
 
 use super::figures::Figures;
+use super::require::{Quantity, Requirement};
+
+/// The share of copies without a compared answer of which conditions should say something.
+const MANY: f64 = 0.05;
 
 /// Sentences, the most pressing first.
 pub fn advice(figures: &Figures, baseline: Option<&Figures>) -> Vec<String> {
@@ -32,6 +36,33 @@ pub fn advice(figures: &Figures, baseline: Option<&Figures>) -> Vec<String> {
              copies have ended.",
             figures.in_flight
         ));
+    }
+    lines
+}
+
+/// What conditions on agreement pass over: copies that were not compared may be those in which the
+/// models differ.
+pub fn passed_over<'r>(
+    figures: &Figures,
+    conditions: impl Iterator<Item = &'r Requirement> + Clone,
+) -> Vec<String> {
+    if !conditions.clone().any(Requirement::is_about_answers) {
+        return Vec::new();
+    }
+    let shares = [
+        (Quantity::Failures, "failures", figures.failures),
+        (Quantity::Drops, "drops", figures.drops),
+    ];
+    let mut lines = Vec::new();
+    for (quantity, name, share) in shares {
+        let is_limited = conditions.clone().any(|condition| condition.limits(quantity));
+        if share.count > MANY * share.of && !is_limited {
+            lines.push(format!(
+                "No condition limits {name}, and {:.0} of {:.0} copies are {name}: agreement is only of \
+                 the others. Add `{name}<={MANY}` to --require.",
+                share.count, share.of
+            ));
+        }
     }
     lines
 }
@@ -70,7 +101,7 @@ fn remedy(outcome: Outcome) -> Option<&'static str> {
         ),
         Outcome::BreakerOpen => Some(
             "the shadow failed breaker.failures times in a row and was left alone for \
-             breaker.retryAfter. Its failures are the cause; requests were not harmed.",
+             breaker.retryAfter: it counts as failures. Those are the cause; requests were not harmed.",
         ),
         Outcome::Orphaned => Some(
             "the client hung up before the live answer, or did not come to an end with its request, or \

@@ -11,14 +11,16 @@ use super::interval::{Confidence, Estimate, Share};
 pub const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
 /// What a shadow's copies ended as, if its answer was neither compared nor failed to come.
-const DROPS: [Outcome; 6] = [
+const DROPS: [Outcome; 5] = [
     Outcome::Uncomparable,
     Outcome::LiveFailed,
     Outcome::TooLarge,
     Outcome::OverBudget,
-    Outcome::BreakerOpen,
     Outcome::Orphaned,
 ];
+
+/// What they ended as where the shadow gave no answer of use, or was not asked because it gave none.
+const FAILURES: [Outcome; 3] = [Outcome::ShadowFailed, Outcome::Timeout, Outcome::BreakerOpen];
 
 /// Shares and quantiles of one shadow.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +33,8 @@ pub struct Figures {
     pub agreement: Share,
     /// Answers with another class, of those compared.
     pub class_changes: Share,
-    /// Copies that the shadow left without an answer of use (`shadow_failed`, `timeout`), of those
-    /// that have an outcome.
+    /// Copies that the shadow left without an answer of use (`shadow_failed`, `timeout`), or that were
+    /// not sent because it had done so (`breaker_open`), of those that have an outcome.
     pub failures: Share,
     /// Copies that were neither compared nor failures, of those that have an outcome.
     pub drops: Share,
@@ -54,14 +56,15 @@ impl Figures {
     pub fn new(counts: Counts, confidence: Confidence) -> Self {
         let (ended, compared) = (counts.ended(), counts.compared());
         let share = |count, of| Share { count, of };
-        let failed = counts.outcome(Outcome::ShadowFailed) + counts.outcome(Outcome::Timeout);
+        let sum = |outcomes: &[Outcome]| outcomes.iter().map(|o| counts.outcome(*o)).sum::<f64>();
+        let failed = sum(&FAILURES);
         let unknown: f64 = counts
             .outcomes
             .iter()
             .filter(|(name, _)| Outcome::from_word(name).is_none())
             .map(|(_, count)| count)
             .sum();
-        let dropped = DROPS.iter().map(|outcome| counts.outcome(*outcome)).sum::<f64>() + unknown;
+        let dropped = sum(&DROPS) + unknown;
         let live = quantiles(&counts.live, confidence);
         let shadow = quantiles(&counts.shadow, confidence);
         let moved = quantiles(&counts.moved, confidence).map(|q| q.map(from_millionths));
@@ -115,7 +118,7 @@ mod tests {
         for (outcome, count) in [("matched", 72), ("mismatched", 8), ("timeout", 4)] {
             counts.outcomes.insert(outcome.to_owned(), f64::from(count));
         }
-        for (outcome, count) in [("shadow_failed", 6), ("over_budget", 9), ("of_tomorrow", 1)] {
+        for (outcome, count) in [("breaker_open", 6), ("over_budget", 9), ("of_tomorrow", 1)] {
             counts.outcomes.insert(outcome.to_owned(), f64::from(count));
         }
         counts.differences.insert("class".to_owned(), 2.0);

@@ -46,7 +46,8 @@ const NO_REPORT: u8 = 2;
 #[derive(Debug, Args)]
 pub struct Command {
     /// Metrics of gateways: the address of an Envoy's admin interface, a file, or `-` for standard
-    /// input, all in Prometheus's text format. Several replicas are added up.
+    /// input, all in Prometheus's text format. Several replicas are added up; the same page twice is
+    /// refused.
     #[arg(value_name = "SOURCE", required_unless_present = "prometheus")]
     sources: Vec<String>,
     /// A Prometheus server that scrapes the gateways, instead of sources.
@@ -91,7 +92,8 @@ pub fn help() -> String {
         "\
 Conditions are a quantity, one of >=, <=, >, < and a number; shares are written as 0.99:
 {}
-A quantity that nothing is known of meets no condition.
+A quantity that nothing is known of meets no condition. Agreement is of the answers that were compared:
+failures and drops belong beside it, or a shadow that is down passes with what it answered before.
 
 Intervals of shares are Wilson's. Latencies and score differences come from histograms: quantiles
 are interpolated within a bucket, and their interval runs from bound to bound.
@@ -107,7 +109,8 @@ Examples:
     pilot-agent request GET stats/prometheus | modelgate report -
   modelgate report http://localhost:15000 --html report.html
   modelgate report --prometheus http://localhost:9090 --since 1h --shadow iris-v2 \\
-    --require 'compared>=1000,agreement-lower>=0.99,class-changes<=0.001,p95-ratio<=1.2'",
+    --require 'compared>=1000,agreement-lower>=0.99,class-changes<=0.001' \\
+    --require 'failures<=0.01,drops<=0.05,p95-ratio<=1.2'",
         quantities.join("\n")
     )
 }
@@ -140,10 +143,7 @@ impl Command {
                 warnings = answers.warnings;
                 (vec![answers.samples], vec![server.clone()])
             }
-            None => {
-                let read = self.sources.iter().map(|source| source::read(source));
-                (read.collect::<Result<_>>()?, self.sources.clone())
-            }
+            None => (source::read_all(&self.sources)?, self.sources.clone()),
         };
         let mut shadows = counts::count(&sources)?;
         if !self.shadow.is_empty() {
@@ -221,6 +221,10 @@ impl Shadow {
 
 impl Report {
     fn judge<'r>(&mut self, requirements: impl Iterator<Item = &'r Requirement> + Clone) {
+        for shadow in &mut self.shadows {
+            let passed_over = advice::passed_over(&shadow.figures, requirements.clone());
+            shadow.advice.splice(0..0, passed_over);
+        }
         let mut shadows: Vec<Option<(&str, &Figures)>> =
             self.shadows.iter().map(|s| Some((s.name.as_str(), &s.figures))).collect();
         if shadows.is_empty() {

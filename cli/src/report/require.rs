@@ -169,6 +169,17 @@ pub struct Judgement {
 }
 
 impl Requirement {
+    /// Whether it is about the answers that were compared, of whichever share.
+    pub fn is_about_answers(&self) -> bool {
+        use Quantity::{Agreement, AgreementLower, ClassChanges};
+        matches!(self.quantity, Agreement | AgreementLower | ClassChanges)
+    }
+
+    /// Whether it says how large a quantity may be at most.
+    pub fn limits(&self, quantity: Quantity) -> bool {
+        self.quantity == quantity && matches!(self.operator, Operator::AtMost | Operator::Below)
+    }
+
     /// Of this shadow, or of none at all.
     pub fn judge(&self, shadow: Option<(&str, &Figures)>, confidence: Confidence) -> Judgement {
         let found = shadow.and_then(|(_, figures)| self.quantity.of(figures, confidence));

@@ -1,5 +1,8 @@
 //! Where a report's metrics come from: admin pages of gateways, files, standard input.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,16 +20,61 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where Envoy's admin interface has them in Prometheus's text format.
 const STATS: &str = "/stats/prometheus";
 
-/// The samples of a source: `-`, an address, or else a file.
-pub fn read(source: &str) -> Result<Vec<Sample>> {
-    let page = if source == "-" {
-        std::io::read_to_string(std::io::stdin()).context("standard input")?
-    } else if is_address(source) {
-        get(&stats_address(source), &[], &[])?
-    } else {
-        std::fs::read_to_string(source).with_context(|| source.to_owned())?
-    };
-    parse(&page).with_context(|| source.to_owned())
+/// Where a page is.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Input,
+    Address(String),
+    File(PathBuf),
+}
+
+/// The samples of each source: `-`, an address, or else a file.
+///
+/// # Errors
+/// A source that gives no metrics, or two that are the same one: its copies would count twice, and make
+/// every interval narrower than it is.
+pub fn read_all(sources: &[String]) -> Result<Vec<Vec<Sample>>> {
+    let (mut places, mut pages) = (BTreeMap::new(), BTreeMap::new());
+    let mut all = Vec::new();
+    for source in sources {
+        let place = Place::of(source)?;
+        let page = place.read()?;
+        let mut hash = DefaultHasher::new();
+        page.hash(&mut hash);
+        let before = pages.insert(hash.finish(), source);
+        let before = places.insert(place, source).or(before);
+        if let Some(before) = before {
+            ensure!(before != source, "{source} is given twice: its copies would count twice");
+            anyhow::bail!(
+                "{before} and {source} are the same page: its copies would count twice. Two gateways \
+                 differ in some metric: give whole pages"
+            );
+        }
+        all.push(parse(&page).with_context(|| source.clone())?);
+    }
+    Ok(all)
+}
+
+impl Place {
+    fn of(source: &str) -> Result<Self> {
+        Ok(if source == "-" {
+            Self::Input
+        } else if is_address(source) {
+            Self::Address(stats_address(source))
+        } else {
+            Self::File(std::fs::canonicalize(source).with_context(|| source.to_owned())?)
+        })
+    }
+
+    fn read(&self) -> Result<String> {
+        match self {
+            Self::Input => std::io::read_to_string(std::io::stdin()).context("standard input"),
+            Self::Address(address) => get(address, &[], &[]),
+            Self::File(file) => {
+                std::fs::read_to_string(file).with_context(|| file.display().to_string())
+            }
+        }
+    }
 }
 
 fn is_address(source: &str) -> bool {
@@ -103,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_named() {
-        let error = read("no/such/file.txt").expect_err("no file");
+        let error = read_all(&["no/such/file.txt".to_owned()]).expect_err("no file");
         assert!(format!("{error:#}").contains("no/such/file.txt"), "{error:#}");
     }
 }
