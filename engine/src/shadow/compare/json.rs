@@ -146,6 +146,8 @@ impl<'a> Reader<'a, '_> {
                 self.need(b",")?;
             }
         }
+        // It has room for four, and an answer may hold a hundred thousand of one member.
+        members.shrink_to_fit();
         ordered(members, self.steps)
     }
 
@@ -163,6 +165,7 @@ impl<'a> Reader<'a, '_> {
                 self.need(b",")?;
             }
         }
+        items.shrink_to_fit();
         Ok(Json::Array(items))
     }
 
@@ -313,6 +316,25 @@ mod tests {
         let expected = [("a", number("2")), ("b", number("3"))];
         let expected = expected.map(|(name, value)| (Cow::Borrowed(name.as_bytes()), value));
         assert_eq!(members, expected, "sorted, the last wins");
+    }
+
+    #[test]
+    fn small_objects_take_no_more_room_than_they_need() {
+        fn spare(value: &Json<'_>) -> usize {
+            match value {
+                Json::Array(items) => {
+                    items.capacity() - items.len() + items.iter().map(spare).sum::<usize>()
+                }
+                Json::Object(members) => {
+                    let below = members.iter().map(|(_, value)| spare(value)).sum::<usize>();
+                    members.capacity() - members.len() + below
+                }
+                _ => 0,
+            }
+        }
+        let text =
+            br#"[{"a":0},{"a":0,"b":{}},[0],[[1,2],[3,4,5,6,7]],{"a":0,"b":1,"c":2,"d":3,"e":4}]"#;
+        assert_eq!(spare(&read(text).unwrap()), 0);
     }
 
     #[test]
