@@ -69,6 +69,8 @@ pub struct Facts {
     pub identity: Option<Rc<Identity>>,
     /// The policy that decided.
     pub policy: Option<PolicyId>,
+    /// Which of its rules did, or which bypass, from 0.
+    pub rule: Option<usize>,
     /// What every policy that matched contributes to the counters.
     pub effects: Vec<(PolicyId, Effect)>,
     /// What every token contributes to the counters.
@@ -231,6 +233,7 @@ impl Plan {
             operation: None,
             identity: None,
             policy: None,
+            rule: None,
             effects: Vec::new(),
             tokens: TokenResults::default(),
             lack: None,
@@ -280,7 +283,8 @@ impl Plan {
 
         let mut edits = self.sanitized(request);
         let subject = Subject { request, edits: &edits, address, identity: None };
-        let bypassed = self.authorizer.bypass(&subject).is_some();
+        let bypass = self.authorizer.bypass(&subject);
+        let bypassed = bypass.is_some();
         let credentials = if bypassed {
             let path = self.authenticator.strip(request, None, None, &mut edits);
             Credentials { path, accepted: None }
@@ -295,7 +299,7 @@ impl Plan {
         }
         let identity = facts.identity.clone();
         let subject = Subject { request, edits: &edits, address, identity: identity.as_deref() };
-        self.authorize(&subject, bypassed, facts).map_err(Stop::Reply)?;
+        self.authorize(&subject, bypass, facts).map_err(Stop::Reply)?;
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
         // Policies have seen what nobody read, as in Istio: a preflight's credentials, and those beside the
@@ -357,11 +361,13 @@ impl Plan {
     fn authorize(
         &self,
         subject: &Subject<'_>,
-        bypassed: bool,
+        bypass: Option<usize>,
         facts: &mut Facts,
     ) -> Result<(), LocalReply> {
+        let bypassed = bypass.is_some();
         let authorization = self.authorizer.decide(subject, bypassed);
         facts.policy = authorization.policy;
+        facts.rule = authorization.rule.or(bypass);
         if !authorization.allowed {
             facts.verdict = Verdict::Denied;
             let details = self.authorizer.details(&authorization);

@@ -6,13 +6,16 @@
 //! | `values` | which single values no request can have |
 //! | `models` | which models this configuration can yield, and by which paths |
 //! | `open` | what is open to everybody |
+//! | `probe` | what such a caller would ask for |
 //! | `order` | which entries another takes the place of |
 
 mod models;
 mod open;
 mod order;
+mod probe;
 mod values;
 
+use crate::authn::TokenCache;
 use crate::config::types::{self, Action, Condition, PluginConfig};
 use crate::config::{Errors, Path, Warning};
 use crate::pipeline::Plan;
@@ -34,13 +37,21 @@ struct Advisor<'a, 'e> {
     plan: &'a Plan,
     /// Where models can come from.
     origins: Vec<Origin<'a>>,
+    /// How many requests may still be tried.
+    asks: usize,
+    cache: TokenCache,
     errors: &'e mut Errors,
 }
+
+/// How many policies all the requests together may be compared with: what loads must not take a time that is quadratic
+/// in its size.
+const COMPARED: usize = 1 << 18;
 
 /// Warns of what the author of an accepted configuration should know.
 pub(crate) fn advise(settings: &PluginConfig, plan: &Plan, errors: &mut Errors) {
     let origins = models::origins(&settings.targets, &settings.rewrites);
-    let mut advisor = Advisor { settings, plan, origins, errors };
+    let asks = COMPARED / (1 + settings.authorization.policies.len() + settings.bypass.len());
+    let mut advisor = Advisor { settings, plan, origins, asks, cache: plan.token_cache(), errors };
     advisor.policies();
     advisor.bypass();
     advisor.selectors();
@@ -76,6 +87,10 @@ impl<'a> Advisor<'a, '_> {
             for (j, rule) in policy.rules.iter().enumerate() {
                 let path = rules.index(j);
                 self.from(&rule.from, &path.field("from"));
+                let tokens = rule.when.iter().any(|one| one.key.starts_with("request.auth."));
+                if policy.action == Action::Allow && !policy.dry_run && !tokens {
+                    self.nodes(&rule.from, &path.field("from"));
+                }
                 self.to(&rule.to, scope, &path.field("to"));
                 self.when(&rule.when, &path.field("when"));
             }
@@ -89,7 +104,7 @@ impl<'a> Advisor<'a, '_> {
             let scope = Scope { action: Action::Audit, models: &[] };
             self.from(&bypass.from, &path.field("from"));
             self.to(&bypass.to, scope, &path.field("to"));
-            self.bypass_from(bypass, &path);
+            self.bypass_from(bypass, i, &path);
         }
     }
 

@@ -1,28 +1,13 @@
 //! What is open to everybody: the compiled plan is asked as a caller without a credential would ask it.
 
 use super::Advisor;
+use super::order::LOOK_BACK;
+use super::probe::Asked;
 use crate::authz::RequestPrincipal;
-use crate::config::types::{self, Action, Bypass, DefaultAction, Family, Rule};
+use crate::config::types::{self, Action, Bypass, DefaultAction, Policy, Rule};
 use crate::config::{Path, Warning};
-use crate::pipeline::Plan;
-use crate::request::{Attributes, Host, Request};
+use crate::pipeline::Facts;
 use crate::telemetry::Verdict;
-
-/// A name that nobody gives a model or a namespace.
-const UNNAMED: &str = "modelgatenobody";
-
-/// A connection of which nothing is known.
-#[derive(Debug)]
-struct Nobody;
-
-impl Host for Nobody {
-    fn now(&self) -> u64 {
-        0
-    }
-    fn is_inbound(&self) -> bool {
-        false
-    }
-}
 
 impl Advisor<'_, '_> {
     pub(super) fn open(&mut self) {
@@ -32,7 +17,7 @@ impl Advisor<'_, '_> {
         let authorization = &self.settings.authorization;
         let root = Path::ROOT.field("authorization");
         let enforced = || authorization.policies.iter().filter(|policy| !policy.dry_run);
-        let allows = |policy: &types::Policy| policy.action == Action::Allow;
+        let allows = |policy: &Policy| policy.action == Action::Allow;
         if authorization.default_action == DefaultAction::Deny
             && authorization.policies.iter().any(allows)
             && !enforced().any(allows)
@@ -50,50 +35,11 @@ impl Advisor<'_, '_> {
             let fix = "defaultAction DENY, and an ALLOW policy with requestPrincipals";
             return self.warn(Warning::OpenToEverybody, &root, what, fix);
         }
-        for (path, host) in addresses(&self.settings.targets) {
-            self.ask(&path, &host);
-        }
-    }
-
-    /// Asks for a prediction of a model that no policy names.
-    fn ask(&mut self, path: &str, host: &str) {
-        let lines = [(":method", "POST"), (":path", path), (":authority", host)];
-        let lines = lines.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let attributes = Attributes::new(&Nobody);
-        let request = Request::new(&lines, &attributes);
-        let plan: &Plan = self.plan;
-        let decision = plan.decide(&request, &mut plan.token_cache(), |_| Ok(()));
-        let root = Path::ROOT.field("authorization");
-        let what = "lets callers without a token or key reach every model";
-        match (decision.facts.verdict, decision.facts.policy) {
-            (Verdict::Allowed, None) => {
-                let what =
-                    "ALLOW lets everybody reach the models for which no ALLOW policy applies";
-                let path = root.field("defaultAction");
-                self.warn(Warning::OpenToEverybody, &path, what, "DENY");
-            }
-            (Verdict::Allowed, Some(policy)) => {
-                let name = plan.policy_name(policy);
-                let list = root.field("policies");
-                let is_it = |policy: &types::Policy| {
-                    name.strip_suffix(&*policy.name).map(|n| n.trim_end_matches('/'))
-                        == Some(&*policy.namespace)
-                };
-                let policies = &self.settings.authorization.policies;
-                let Some(i) = policies.iter().position(is_it) else { return };
-                let path = list.index(i);
-                let fix = "from with requestPrincipals; models, for those that are open on purpose";
-                self.warn(Warning::OpenToEverybody, &path.field("rules"), what, fix);
-            }
-            (Verdict::Bypassed, _) => {
-                let bypass = &self.settings.bypass;
-                let Some(i) = bypass.iter().position(|rule| rule.from.is_empty()) else { return };
-                let path = Path::ROOT.field("bypass");
-                let path = path.index(i);
-                let fix = "the paths that shall be open, or from";
-                self.warn(Warning::OpenToEverybody, &path.field("to"), what, fix);
-            }
-            _ => {}
+        let asked = Asked { to: None, models: &[], when: &[], limited: false };
+        let here = |facts: &Facts| facts.verdict == Verdict::Allowed && facts.policy.is_none();
+        if open && self.reaches(&asked, &here) {
+            let what = "ALLOW lets everybody reach the models for which no ALLOW policy applies";
+            self.warn(Warning::OpenToEverybody, &root.field("defaultAction"), what, "DENY");
         }
     }
 
@@ -115,33 +61,67 @@ impl Advisor<'_, '_> {
         }
     }
 
-    /// Rules that let everybody in, by what is written.
+    /// Rules that let everybody in.
     fn rules(&mut self) {
-        let authorization = &self.settings.authorization;
+        let settings = self.settings;
+        let authorization = &settings.authorization;
+        let policies = &authorization.policies;
+        let allows = |policy: &Policy| policy.action == Action::Allow && !policy.dry_run;
         let root = Path::ROOT.field("authorization");
         let list = root.field("policies");
-        for (i, policy) in authorization.policies.iter().enumerate() {
-            if policy.action != Action::Allow || policy.dry_run {
-                continue;
-            }
+        for (i, policy) in policies.iter().enumerate().filter(|(_, policy)| allows(policy)) {
             let path = list.index(i);
             let path = path.field("rules");
+            let near = policies.get(i.saturating_sub(LOOK_BACK)..).unwrap_or_default();
+            let in_two = near.iter().take(2 * LOOK_BACK).any(|one| {
+                let same = std::ptr::eq(one, policy)
+                    || (allows(one) && !one.models.is_empty() && one.models == policy.models);
+                same && one.rules.iter().any(is_who)
+            });
             for (j, rule) in policy.rules.iter().enumerate() {
+                let path = path.index(j);
                 let bare = rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty();
                 let closed = authorization.default_action == DefaultAction::Deny;
                 if bare && closed && policy.models.is_empty() {
                     let what = "allows everything to everybody, although defaultAction is DENY";
                     let fix = "from, to or when; or models for the policy";
-                    let path = path.index(j);
                     self.warn(Warning::OpenToEverybody, &path, what, fix);
-                }
-                let before = j.checked_sub(1).and_then(|before| policy.rules.get(before));
-                if before.is_some_and(|before| is_half(before, rule)) {
+                } else if in_two && is_what(rule) {
                     let what =
-                        "has no from: everybody may, and the rule before it is another alternative";
+                        "has no from: everybody may, and what another rule asks is an alternative";
                     let fix = "one rule with from and to, if both shall hold";
-                    self.warn(Warning::RuleInTwo, &path.index(j), what, fix);
+                    self.warn(Warning::RuleInTwo, &path, what, fix);
+                } else if self.reads_credentials() && !names_callers(rule) {
+                    self.rule(policy, j, rule, &path);
                 }
+            }
+        }
+    }
+
+    /// A rule that may let in callers without a credential.
+    fn rule(&mut self, policy: &Policy, j: usize, rule: &Rule, path: &Path<'_>) {
+        let plan = self.plan;
+        let here = |facts: &Facts| {
+            let is_it = |name: &str| {
+                name.strip_suffix(&*policy.name).map(|n| n.trim_end_matches('/'))
+                    == Some(&*policy.namespace)
+            };
+            facts.verdict == Verdict::Allowed
+                && facts.rule == Some(j)
+                && facts.policy.is_some_and(|id| is_it(plan.policy_name(id)))
+        };
+        // What the client says of its request is not about who it is.
+        let mut when = rule.when.iter();
+        let limited =
+            !rule.from.is_empty() || when.any(|one| !one.key.starts_with("request.headers[:"));
+        let to = rule.to.iter().map(|to| Some(&to.operation));
+        for to in to.chain(rule.to.is_empty().then_some(None)) {
+            let asked = Asked { to, models: &policy.models, when: &rule.when, limited };
+            if self.reaches(&asked, &here) {
+                let what = "lets callers without a token or key reach models";
+                let fix =
+                    "from with requestPrincipals; models alone, for those that are open on purpose";
+                return self.warn(Warning::OpenToEverybody, path, what, fix);
             }
         }
     }
@@ -175,28 +155,46 @@ impl Advisor<'_, '_> {
     }
 
     /// Who may use a bypass.
-    pub(super) fn bypass_from(&mut self, bypass: &Bypass, path: &Path<'_>) {
-        let to = path.field("to");
-        for (i, types::To { operation }) in bypass.to.iter().enumerate() {
+    pub(super) fn bypass_from(&mut self, bypass: &Bypass, at: usize, path: &Path<'_>) {
+        self.nodes(&bypass.from, &path.field("from"));
+        let path = path.field("to");
+        let fix = "the paths or operations that shall be open, or from";
+        let is_all = |to: &types::To| {
+            let o = &to.operation;
             let all = |path: &String| matches!(path.as_str(), "*" | "/*" | "/{**}");
-            let limited = !operation.hosts.is_empty() || !operation.models.is_empty();
-            let every = operation.operations.iter().any(|operation| operation == "*");
-            let every = every && operation.paths.is_empty();
-            if bypass.from.is_empty() && !limited && (operation.paths.iter().any(all) || every) {
-                let what = "opens everything to everybody";
-                let fix = "the paths or operations that shall be open, or from";
-                self.warn(Warning::OpenToEverybody, &to.index(i), what, fix);
+            let every = o.operations.iter().any(|operation| operation == "*") && o.paths.is_empty();
+            o.hosts.is_empty() && o.models.is_empty() && (o.paths.iter().any(all) || every)
+        };
+        if bypass.from.is_empty() && bypass.to.iter().any(is_all) {
+            let what = "opens everything to everybody";
+            return self.warn(Warning::OpenToEverybody, &path, what, fix);
+        }
+        let closed = self.settings.authorization.default_action == DefaultAction::Deny;
+        if !closed && !self.reads_credentials() {
+            return;
+        }
+        let here = |facts: &Facts| facts.verdict == Verdict::Bypassed && facts.rule == Some(at);
+        let limited = !bypass.from.is_empty();
+        for types::To { operation } in &bypass.to {
+            let asked = Asked { to: Some(operation), models: &[], when: &[], limited };
+            if self.reaches(&asked, &here) {
+                let what = "lets callers without a token or key reach models";
+                return self.warn(Warning::OpenToEverybody, &path, what, fix);
             }
         }
-        let from = path.field("from");
-        for (i, types::From { source }) in bypass.from.iter().enumerate() {
-            let path = from.index(i);
+    }
+
+    /// Sources that are an address of a private block and nothing else.
+    pub(super) fn nodes(&mut self, from: &[types::From], path: &Path<'_>) {
+        for (i, types::From { source }) in from.iter().enumerate() {
+            let path = path.index(i);
             let path = path.field("source");
             let peers = [
                 &source.principals,
                 &source.namespaces,
                 &source.service_accounts,
                 &source.trust_domains,
+                &source.request_principals,
             ];
             if peers.iter().any(|peers| !peers.is_empty()) {
                 continue;
@@ -216,21 +214,37 @@ impl Advisor<'_, '_> {
     }
 }
 
-/// Whether a rule with `from` alone is followed by one with `to` alone that is no list of open addresses.
-fn is_half(before: &Rule, rule: &Rule) -> bool {
+/// Whether a condition asks who calls.
+fn is_of_callers(condition: &types::Condition) -> bool {
+    condition.key.starts_with("request.auth.") || condition.key.starts_with("source.")
+}
+
+/// Whether a rule says who may, and not what.
+fn is_who(rule: &Rule) -> bool {
+    rule.to.is_empty() && (!rule.from.is_empty() || rule.when.iter().any(is_of_callers))
+}
+
+/// Whether a rule says what anybody may, and is no list of open addresses.
+fn is_what(rule: &Rule) -> bool {
     let narrow = |to: &types::To| {
         let o = &to.operation;
         let calls = |operation: &String| {
-            matches!(operation.as_str(), "*" | "predict" | "explain" | "feedback")
+            matches!(operation.as_str(), "*" | "predict" | "explain" | "feedback" | "admin")
         };
         o.paths.is_empty() && (o.operations.is_empty() || o.operations.iter().any(calls))
     };
-    !before.from.is_empty()
-        && before.to.is_empty()
-        && rule.from.is_empty()
+    rule.from.is_empty()
         && rule.when.is_empty()
         && !rule.to.is_empty()
         && rule.to.iter().all(narrow)
+}
+
+/// Whether only callers with a token, a key or a certificate can fit.
+fn names_callers(rule: &Rule) -> bool {
+    let named = |from: &types::From| {
+        !from.source.request_principals.is_empty() || !from.source.principals.is_empty()
+    };
+    !rule.from.is_empty() && rule.from.iter().all(named)
 }
 
 /// Whether a block is of private addresses, which nodes have, or of all.
@@ -240,33 +254,4 @@ fn is_nodes(block: &str) -> bool {
     let private = ["10.", "192.168.", "100.64.", "fc", "fd"].iter().any(|p| address.starts_with(p))
         || second.and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| (16..32).contains(&n));
     bits == "0" || (private && !matches!(bits, "32" | "128"))
-}
-
-/// An address of a model that no policy names, for each family.
-fn addresses(targets: &types::Targets) -> Vec<(String, String)> {
-    let nowhere = "models.invalid".to_owned();
-    let mut addresses = Vec::new();
-    for family in &targets.families {
-        if *family == Family::SeldonV1 {
-            let prefix = &targets.seldon_prefix;
-            let path = format!("{prefix}/{UNNAMED}/{UNNAMED}/api/v1.0/predictions");
-            addresses.push((path, nowhere.clone()));
-        } else if *family == Family::SeldonV2 {
-            let host = targets.seldon_v2.first().and_then(|one| one.hosts.first());
-            let host = host.map_or(nowhere.clone(), |host| host.replace('*', "models"));
-            addresses.push((format!("/v2/models/{UNNAMED}/infer"), host));
-        } else if *family == Family::KServe {
-            let namespaces = &targets.kserve.namespaces;
-            let namespace = namespaces.first().map_or(UNNAMED, String::as_str);
-            let fill = |template: &String| {
-                template.replace("{namespace}", namespace).replace("{name}", UNNAMED)
-            };
-            let root = targets.kserve.path_template.as_ref().map(fill).unwrap_or_default();
-            let host = targets.kserve.host_template.as_ref().map(fill);
-            let host = if root.is_empty() { host } else { None };
-            let path = format!("{root}/v1/models/{UNNAMED}:predict");
-            addresses.push((path, host.unwrap_or_else(|| nowhere.clone())));
-        }
-    }
-    addresses
 }

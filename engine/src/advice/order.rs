@@ -7,7 +7,7 @@ use crate::matcher::StringMatch;
 
 /// With how many policies or rules before it one is compared: what loads must not take a time that is quadratic in its
 /// size.
-const LOOK_BACK: usize = 64;
+pub(super) const LOOK_BACK: usize = 64;
 
 impl Advisor<'_, '_> {
     pub(super) fn order(&mut self) {

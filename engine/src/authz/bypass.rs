@@ -11,16 +11,11 @@ use crate::config::types;
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Bypass {
-    name: Box<str>,
     from: Box<[Box<[Clause]>]>,
     to: Box<[Box<[Clause]>]>,
 }
 
 impl Bypass {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
         let undecided = Purpose::Bypass.undecided();
         policy::any(&self.to, subject, undecided) && policy::any(&self.from, subject, undecided)
@@ -54,11 +49,7 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
         }
         let from = policy::from(&rule.from, &path.field("from"), c);
         let to = policy::to(&rule.to, &path.field("to"), c);
-        read.push(from.zip(to).filter(|_| right).map(|(from, to)| Bypass {
-            name: rule.name.as_str().into(),
-            from,
-            to,
-        }));
+        read.push(from.zip(to).filter(|_| right).map(|(from, to)| Bypass { from, to }));
     }
     read.into_iter().collect()
 }

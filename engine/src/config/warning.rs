@@ -14,7 +14,10 @@ words! {
         /// Istio).
         NeverMatches = "never-matches",
         /// A caller without any credential reaches models although tokens, keys or `defaultAction: DENY` are
-        /// configured; or a bypass or `exclude` takes everything.
+        /// configured; or a bypass or `exclude` takes everything. Each ALLOW rule and bypass is tried with requests
+        /// that fit it, from one without a credential who writes the headers that it asks for. A rule that names
+        /// models or a whole path, and asks nothing of callers, is taken for open on purpose. `modelgate check` alone
+        /// tries requests: the gateway's log has this name only for what is open by its words.
         OpenToEverybody = "open-to-everybody",
         /// A condition on a claim compares with `true`, `false` or a number. Claims match as texts and lists of
         /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
@@ -35,15 +38,16 @@ words! {
         /// requests go to the routes of `*`. A policy without `models` allows the same, and is for everything
         /// on purpose.
         UnlistedServices = "unlisted-services",
-        /// A bypass is for callers of a private address block and nothing else. Behind a Service with
+        /// A bypass or an ALLOW rule is for callers of a private address block and nothing else. Behind a Service with
         /// `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of them; at a sidecar's
         /// inbound listener `ipBlocks` cannot be had and it never applies. Name peers by `principals`.
         NodeAddress = "node-address",
         /// A rule lets in whoever has any token of an issuer whose `jwtRules` entry has no `audiences`: tokens
         /// that were made for other applications, too.
         AnyAudience = "any-audience",
-        /// An ALLOW policy has a rule with `from` only and one with `to` only. Rules are alternatives: everybody
-        /// may do what the second says. Where both shall hold, they belong into one rule.
+        /// A rule of an ALLOW policy says who may, by `from` or by a claim, and another says what, by `to` alone; they
+        /// may stand in two policies for the same `models`. Rules are alternatives: everybody may do what the one with
+        /// `to` says. Where both shall hold, they belong into one rule.
         RuleInTwo = "rule-in-two",
         /// An earlier entry of a list, of which the first that fits is the only one that applies, takes
         /// everything that this entry could take.
