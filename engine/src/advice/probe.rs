@@ -1,6 +1,5 @@
 //! Requests as a caller without a credential would send them, made of what a rule or a bypass asks for, and whether
-//! they reach a model. `modelgate check` alone tries them: in the module each worker would, whenever a configuration
-//! loads, and its size is bounded.
+//! they reach a model.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -65,9 +64,6 @@ pub(super) struct Asked<'a> {
 impl Advisor<'_, '_> {
     /// Whether a model is reached, and `here` is why.
     pub(super) fn reaches(&mut self, asked: &Asked<'_>, here: &dyn Fn(&Facts) -> bool) -> bool {
-        if cfg!(target_arch = "wasm32") {
-            return false;
-        }
         let none = Vec::new();
         let (own, hosts, paths) = match asked.to {
             Some(to) => (&to.models, &to.hosts, &to.paths),

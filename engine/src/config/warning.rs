@@ -16,8 +16,7 @@ words! {
         /// A caller without any credential reaches models although tokens, keys or `defaultAction: DENY` are
         /// configured; or a bypass or `exclude` takes everything. Each ALLOW rule and bypass is tried with requests
         /// that fit it, from one without a credential who writes the headers that it asks for. A rule that names
-        /// models or a whole path, and asks nothing of callers, is taken for open on purpose. `modelgate check` alone
-        /// tries requests: the gateway's log has this name only for what is open by its words.
+        /// models or a whole path, and asks nothing of callers, is taken for open on purpose.
         OpenToEverybody = "open-to-everybody",
         /// A condition on a claim compares with `true`, `false` or a number. Claims match as texts and lists of
         /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
