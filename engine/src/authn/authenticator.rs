@@ -9,7 +9,7 @@ use super::cache::{Key, SMALLEST, TokenCache, Verified};
 use super::cookies;
 use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
-use super::places::{Found, Tokens};
+use super::places::{Found, Places, Tokens};
 use super::query;
 use super::remote::Remotes;
 use super::rule::{self, Keys, Rule, plain_name};
@@ -244,13 +244,19 @@ impl Authenticator {
         }
         let mut memory = Memory { cache, last: None, lack: None, work: Work::default() };
         let mut rejections = Rejections::default();
+        let mut found: Option<(&Places, Tokens<'_>)> = None;
         for (index, rule) in self.rules.iter().enumerate() {
-            let tokens = rule.places.find(request);
-            match self.verify(index, rule, &tokens, request, &mut memory) {
+            // Most rules look at the places of the one before: nobody knows yet who calls, and a query
+            // is long.
+            let (_, tokens) = match found.take().filter(|(places, _)| **places == rule.places) {
+                Some(same) => found.insert(same),
+                None => found.insert((&rule.places, rule.places.find(request))),
+            };
+            match self.verify(index, rule, tokens, request, &mut memory) {
                 None => {}
                 Some(Err(rejection)) => rejections.add(rejection),
                 Some(Ok((verified, results))) => {
-                    let path = self.accept(rule, &tokens, &verified, request, edits);
+                    let path = self.accept(rule, tokens, &verified, request, edits);
                     let verdict = Verdict::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
                     let (tokens, lack, rule) = (results, memory.lack, Some(index));

@@ -9,7 +9,7 @@ use crate::order;
 use crate::request::Request;
 
 /// The places of a rule, in the order in which they are looked at.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Places {
     /// In order of name and prefix.
     headers: Vec<HeaderPlace>,

@@ -170,3 +170,47 @@ fn a_decision_takes_as_long_with_ten_thousand_policies() -> Result<()> {
     ensure!(many * 100 <= few * 105, "{many} instructions with 10,000 policies, {few} with 10");
     Ok(())
 }
+
+/// Nobody knows yet who calls: what a request holds is walked once for all rules that look at the same
+/// places.
+#[test]
+fn twenty_rules_walk_a_request_as_one_does() -> Result<()> {
+    const TEXT: usize = 56 * 1024;
+    let of = |count: usize| -> Result<String> {
+        let rules = (0..count).map(|number| {
+            let issuer = json!(format!("https://{number}.example.com"));
+            let rule = tokens::with(Issuer::shared()?.rule(), "issuer", issuer);
+            let bearer = json!([{"name": "authorization", "prefix": "Bearer "}]);
+            let rule = tokens::with(rule, "fromHeaders", bearer);
+            let rule = tokens::with(rule, "fromCookies", json!(["session"]));
+            Ok(tokens::with(rule, "fromParams", json!(["access_token"])))
+        });
+        let rules = rules.collect::<Result<Vec<Value>>>()?;
+        let config: Value = serde_json::from_str(&config(10, 0)?)?;
+        Ok(tokens::with(config, "authentication", json!({"jwtRules": rules})).to_string())
+    };
+    let mut worker = worker()?;
+    let (one, twenty) = (worker.configure(of(1)?)?, worker.configure(of(20)?)?);
+    let given = |name: &str, value: String| {
+        let mut headers = prediction("");
+        headers.retain(|(n, _)| n != name && n != "authorization");
+        headers.push((name.to_owned(), value));
+        headers
+    };
+    for (name, value) in [
+        (":path", format!("/models/prod/m0:predict?{}", "a&".repeat(TEXT / 2))),
+        (":path", format!("/models/prod/m0:predict?{}", "t&".repeat(TEXT / 2))),
+        ("cookie", "a=;".repeat(TEXT / 3)),
+        ("cookie", "s=;".repeat(TEXT / 3)),
+        ("authorization", "Bearer".repeat(TEXT / 6)),
+    ] {
+        let mut cost = |root| -> Result<u64> {
+            Ok(worker.request(root, given(name, value.clone()))?.instructions)
+        };
+        let (few, many) = (cost(one)?, cost(twenty)?);
+        let start: String = value.chars().take(40).collect();
+        println!("{name}: {start}: {few} instructions with one rule, {many} with twenty");
+        ensure!(many < few * 2, "{name}: {start}: {many} with twenty rules, {few} with one");
+    }
+    Ok(())
+}
