@@ -97,6 +97,13 @@ struct Counted {
     is_grpc: bool,
 }
 
+impl Counted {
+    fn of(facts: Facts, is_grpc: bool) -> Self {
+        let Facts { verdict, model, operation, .. } = facts;
+        Self { verdict, model, operation, is_grpc }
+    }
+}
+
 impl Stream {
     fn new(id: u32, this: Weak<RefCell<Self>>, gate: Option<Rc<Gate>>) -> Self {
         Self { id, this, gate, request: None, set_cookie: None, pairs: Vec::new(), held: None }
@@ -116,9 +123,9 @@ impl Stream {
         };
         let mut headers = fields(&map);
         let came_with = self.held.as_mut().and_then(|held| held.path.take());
-        if let Some(path) = &came_with {
-            let line = headers.iter_mut().find(|(name, _)| *name == b":path");
-            line.into_iter().for_each(|line| line.1 = path);
+        let path = headers.iter_mut().find(|(name, _)| *name == b":path");
+        if let Some((line, before)) = path.zip(came_with.as_deref()) {
+            line.1 = before;
         }
         let attributes = Attributes::new(&gate.proxy);
         let request = Request::new(&headers, &attributes);
@@ -132,10 +139,8 @@ impl Stream {
             && (self.held.is_some() || held::hold(self.id, &self.this))
         {
             // A client that does not wait as long is counted as what it is so far.
-            let verdict = Verdict::Unauthenticated;
-            let (model, operation) = (facts.model, facts.operation);
-            let is_grpc = request.is_grpc();
-            self.request = Some(Counted { verdict, model, operation, is_grpc });
+            let facts = Facts { verdict: Verdict::Unauthenticated, ..facts };
+            self.request = Some(Counted::of(facts, request.is_grpc()));
             let until = attributes.now().saturating_add(wait);
             let held = Held { until, path: None, end_of_stream, missed_body: false };
             let held = self.held.get_or_insert(held);
@@ -152,18 +157,11 @@ impl Stream {
         if gate.plan.writes_access_log() {
             write_access_log(gate, &facts, &next);
         }
-        let is_grpc = request.is_grpc();
-        let Facts { verdict, model, operation, .. } = facts;
-        let counted = self.request.insert(Counted { verdict, model, operation, is_grpc });
-        let Forward { mut edits, set_cookie, copies } = match next {
-            Next::Forward(forward) => forward,
+        let counted = self.request.insert(Counted::of(facts, request.is_grpc()));
+        let Forward { edits, set_cookie, copies } = match next {
+            Next::Forward(forward) => forward.with_path(came_with.as_deref()),
             Next::Reply(reply) => return host::reply(&reply),
         };
-        if let Some(path) = &came_with
-            && !edits.added().any(|(name, _)| name == b":path")
-        {
-            edits.set(b":path", path.clone());
-        }
         if host::apply(&edits).is_err() {
             counted.verdict = Verdict::Error;
             let _ = host::hide_path(gate.plan.shown_path(&request), request.path);

@@ -101,6 +101,19 @@ pub struct Forward {
     pub copies: Vec<(usize, Result<CopyHead, Outcome>)>,
 }
 
+impl Forward {
+    /// The same for a proxy that shows another path meanwhile than this one, which the request came with.
+    #[must_use]
+    pub fn with_path(mut self, path: Option<&[u8]>) -> Self {
+        if let Some(path) = path
+            && !self.edits.added().any(|(name, _)| name == b":path")
+        {
+            self.edits.set(b":path", path);
+        }
+        self
+    }
+}
+
 /// An answer that the filter gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalReply {
