@@ -41,7 +41,7 @@ pub fn without(path: &[u8], gone: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(path.len());
     out.extend_from_slice(before);
     let mut mark = b'?';
-    for part in query.split(|c| *c == b'&').filter(|part| !goes(part)) {
+    for part in query.split(|c| *c == b'&').filter(|part| !goes(part) && !begins(part, &goes)) {
         for piece in part.split(|c| *c == b';').take(1).chain(behind(part).filter(|p| !goes(p))) {
             out.push(mark);
             out.extend_from_slice(piece);
@@ -50,6 +50,12 @@ pub fn without(path: &[u8], gone: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         mark = b'&';
     }
     Some(out)
+}
+
+/// Whether a part would begin with a chosen name once what is behind its first `;` is gone.
+fn begins(part: &[u8], goes: &dyn Fn(&[u8]) -> bool) -> bool {
+    let mut pieces = part.split(|c| *c == b';');
+    pieces.next().is_some_and(goes) && pieces.any(goes)
 }
 
 #[cfg(test)]
@@ -93,6 +99,8 @@ mod tests {
             ("/p?a=1;t=x", Some("/p?a=1")),
             ("/p?a=1;%74=x;;b&;t=y;c&d", Some("/p?a=1;;b&;c&d")),
             ("/p?a;t=x", Some("/p?a")),
+            ("/p?t;a;t=x&b", Some("/p?b")),
+            ("/p?t;t&", Some("/p?")),
             // Its value, for who separates by `&` only.
             ("/p?t=x;a=1&b", Some("/p?b")),
         ] {

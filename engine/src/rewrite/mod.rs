@@ -286,7 +286,8 @@ impl Rewritten {
     /// as the model server's own: that path is what the server will see. Only an explainer's address
     /// stays an explanation, unless the new path asks for metrics or administration.
     ///
-    /// A fixed route that takes the new address decides before all else, as it does without rewrites.
+    /// A fixed route that takes the new address decides before all else, as it does without rewrites; if it
+    /// leads to another model than the rule names, the request is refused.
     /// Captured text that makes the new path an address which the rule does not name is refused. That
     /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority of
     /// its own: its routes would take the request to a model that nobody authorized.
@@ -299,7 +300,12 @@ impl Rewritten {
     ) -> Result<Option<Address<'s>>, Refusal> {
         let new = self.location(request, host)?;
         if let Some(address) = targets.fixed(&new) {
-            return address.map(Some);
+            let address = address?;
+            let other = |id: &str| address.model.as_ref().is_some_and(|model| model.id != id);
+            return match &self.reaches {
+                Reaches::Named { id } if other(id) => Err(CAPTURED),
+                _ => Ok(Some(address)),
+            };
         }
         let address = match &self.reaches {
             Reaches::NewAddress => return targets.resolve(&new),

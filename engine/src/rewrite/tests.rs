@@ -279,7 +279,7 @@ fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
 fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
     let targets = json!({"families": ["seldon-v1", "seldon-v2", "kserve"],
         "kserve": {"hostTemplate": "{name}.{namespace}.ks.org"},
-        "fixed": [{"hosts": ["llm.org"], "model": "prod/llm"}]});
+        "fixed": [{"hosts": ["llm.org"], "model": "prod/llm"}, {"pathPrefix": "/own/secret", "model": "prod/secret"}]});
     let rules = json!([
         {"name": "v2", "match": {"path": "/chat"}, "path": "/v2/models/chat/infer",
          "setHeaders": {"Seldon-Model": "chat"}},
@@ -288,6 +288,7 @@ fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
         {"name": "ks", "match": {"path": "/ks/{m}"}, "path": "/v1/models/{m}:predict",
          "authority": "{m}.prod.ks.org"},
         {"name": "llm", "match": {"path": "/llm/{rest=**}"}, "path": "/{rest}", "authority": "llm.org"},
+        {"name": "own", "match": {"path": "/own/{rest=**}"}, "target": {"namespace": "prod", "model": "iris"}},
         {"name": "grpc", "match": {"path": "/g/{m}/{method}"},
          "path": "/inference.GRPCInferenceService/{method}",
          "setHeaders": {"seldon": "{m}", "namespace": "prod"}},
@@ -308,6 +309,8 @@ fn headers_and_authority_of_a_rule_count_for_what_is_reached() {
         ("/ks/fraud.prod.ks.org:80", vec![], AUTHORITY.reason),
         ("/ks/[", vec![], AUTHORITY.reason),
         ("/llm/v2/models/a/infer", vec![], "/v2/models/a/infer prod/llm predict"),
+        ("/own/x", vec![], "same prod/iris other"),
+        ("/own/secret/x", vec![], CAPTURED.reason),
         (
             "/g/iris/ModelInfer",
             vec![],
