@@ -216,9 +216,7 @@ impl Tolerance {
         let (a, b) = (live.value(), shadow.value());
         let by = (a - b).abs();
         // Whole numbers that are too large for a word: any other digit makes another number.
-        let is_name = measure == Measure::Exact
-            || measure == Measure::Counted && live.is_whole() && shadow.is_whole();
-        if is_name && live.is_whole() && shadow.is_whole() {
+        if measure != Measure::Measured && live.is_whole() && shadow.is_whole() {
             return Apart { by, tells: true, differ: true };
         }
         if a == b || (a.is_nan() && b.is_nan()) {
