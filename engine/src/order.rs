@@ -65,6 +65,17 @@ pub fn holds<T: Borrow<Q>, Q: Ord + ?Sized>(items: &[T], item: &Q) -> bool {
     items.binary_search_by(|other| other.borrow().cmp(item)).is_ok()
 }
 
+/// The places of the texts that stand in the list before, in order.
+pub fn repeated(texts: &[&[u8]]) -> Vec<usize> {
+    let mut places: Vec<(&[u8], usize)> = texts.iter().copied().zip(0..).collect();
+    sort(&mut places);
+    let pairs = places.iter().zip(places.iter().skip(1));
+    let mut found: Vec<usize> =
+        pairs.filter(|((one, _), (other, _))| one == other).map(|(_, (_, place))| *place).collect();
+    sort(&mut found);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +95,14 @@ mod tests {
             sort_by(&mut items, |a, b| b.cmp(a));
             expected.reverse();
             prop_assert_eq!(&items, &expected);
+        }
+
+        #[test]
+        fn what_stands_before_is_found(texts in proptest::collection::vec("[ab]{0,2}", 0..12)) {
+            let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+            let before = |i: &usize| texts[..*i].contains(&texts[*i]);
+            let expected: Vec<usize> = (0..texts.len()).filter(before).collect();
+            prop_assert_eq!(repeated(&texts), expected);
         }
 
         #[test]

@@ -1,6 +1,5 @@
 //! Keys of machine clients, known by their SHA-256 only.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -13,6 +12,7 @@ use super::header_name;
 use super::withheld::begins_with;
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::order;
 use crate::request::Request;
 
 /// The issuer of an API key's identity. No token may carry it.
@@ -61,34 +61,18 @@ impl ApiKeys {
         errors: &mut Errors,
     ) -> Option<Self> {
         let header = header_name(&settings.header, &path.field("header"), errors);
-        let (mut names, mut hashes) = (BTreeSet::new(), BTreeSet::new());
         let list = path.field("keys");
-        let keys: Vec<Option<ApiKey>> = settings
-            .keys
-            .iter()
-            .enumerate()
-            .map(|(i, key)| {
-                let place = list.index(i);
-                let compiled = ApiKey::compile(key, split, &place, errors)?;
-                if !names.insert(key.name.as_str()) {
-                    errors.add_value(
-                        &place.field("name"),
-                        "stands twice",
-                        &key.name,
-                        "a name of its own",
-                    );
-                }
-                if !hashes.insert(compiled.hash) {
-                    errors.add(
-                        &place.field("sha256"),
-                        "is that of another key",
-                        "a key of its own",
-                    );
-                }
-                Some(compiled)
-            })
-            .collect();
+        let names = settings.keys.iter().map(|key| key.name.as_str());
+        errors.duplicate(&list, Some("name"), names, "a name of its own");
+        let compiled = settings.keys.iter().enumerate();
+        let keys: Vec<Option<ApiKey>> =
+            compiled.map(|(i, key)| ApiKey::compile(key, split, &list.index(i), errors)).collect();
         let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
+        let hashes: Vec<&[u8]> = keys.iter().map(|key| key.hash.as_slice()).collect();
+        for i in order::repeated(&hashes) {
+            let place = list.index(i);
+            errors.add(&place.field("sha256"), "is that of another key", "a key of its own");
+        }
         let prefix = settings.prefix.clone().into_bytes();
         let is_text = prefix.iter().all(|c| matches!(c, b' '..=b'~')) && prefix.len() <= PREFIX_MAX;
         if !is_text || prefix.starts_with(b" ") {

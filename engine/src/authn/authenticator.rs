@@ -153,7 +153,14 @@ impl Authenticator {
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let before = errors.errors().len();
+        errors.scope(|errors| Self::read(settings, path, errors)).flatten()
+    }
+
+    fn read(
+        settings: &types::Authentication,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         let mut remotes = Remotes::new(&settings.jwks, &path.field("jwks"), errors);
         if (1..SMALLEST).contains(&settings.token_cache.bytes.0) {
             let fix = "8KiB or more, or 0B to switch it off";
@@ -189,7 +196,7 @@ impl Authenticator {
             api_keys,
         };
         this.check_headers(path, errors);
-        (errors.errors().len() == before).then_some(this)
+        Some(this)
     }
 
     /// Each header has one meaning: what a client's copy of an output header says would be dropped

@@ -1,6 +1,5 @@
 //! One of Istio's JWT rules, compiled: what it refuses at load, and its judgement of a token.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::remote::Remotes;
 use super::work::Work;
 use super::{Identity, header_name};
 use crate::config::types::JwtRule;
-use crate::config::{Errors, Path, Warning};
+use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::order;
 use crate::request::Host;
 use crate::sanitize::is_reserved;
@@ -227,10 +226,10 @@ fn check_names(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    let mut check = |name: &str, place: &Path<'_>, errors: &mut Errors| {
+    let plain = |name: &String| plain_name(name.to_ascii_lowercase().as_bytes());
+    let check = |name: &String, place: &Path<'_>, errors: &mut Errors| {
         let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let plain = plain_name(name.to_ascii_lowercase().as_bytes());
+        let plain = plain(name);
         let reserved = is_reserved(&plain) || plain.starts_with(b"x-modelgate-");
         if name.is_empty() || !name.bytes().all(valid) {
             errors.add_value(place, "is not a name of a header", name, "letters, digits, - and _");
@@ -241,14 +240,22 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
                 name,
                 "a name of its own, as x-user",
             );
-        } else if !seen.insert(plain) {
-            errors.add_value(place, "is given twice in this rule", name, "a header for each claim");
         }
     };
     if let Some(name) = &rule.output_payload_to_header {
         check(name, &path.field("outputPayloadToHeader"), errors);
     }
     let list = path.field("outputClaimToHeaders");
+    let claims = rule.output_claim_to_headers.iter().map(|output| &output.header);
+    let payload = rule.output_payload_to_header.iter();
+    let names: Vec<Vec<u8>> = payload.clone().chain(claims).map(plain).collect();
+    let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+    for i in order::repeated(&names) {
+        let i = i.saturating_sub(payload.len());
+        let name = rule.output_claim_to_headers.get(i).map_or("", |output| &output.header);
+        let place = list.index(i);
+        errors.add_value(&place.field("header"), GIVEN_TWICE, name, "a header for each claim");
+    }
     for (i, output) in rule.output_claim_to_headers.iter().enumerate() {
         let place = list.index(i);
         check(&output.header, &place.field("header"), errors);

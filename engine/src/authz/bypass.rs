@@ -1,7 +1,5 @@
 //! Named rules for requests that need neither a token nor an ALLOW policy.
 
-use std::collections::BTreeSet;
-
 use super::clause::Clause;
 use super::compile::{Compiler, Purpose};
 use super::{Subject, policy};
@@ -27,7 +25,8 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
     c.purpose = Purpose::Bypass;
     c.namespace = "";
     let list = Path::ROOT.field("bypass");
-    let mut names = BTreeSet::new();
+    let names = settings.iter().map(|rule| rule.name.as_str());
+    c.errors.duplicate(&list, Some("name"), names, "a name of its own");
     let mut read = Vec::with_capacity(settings.len());
     for (i, rule) in settings.iter().enumerate() {
         let path = list.index(i);
@@ -35,11 +34,6 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
         if !policy::is_name(&rule.name, true) {
             let fix = "a name as Kubernetes takes it: a-z, 0-9, - and .";
             c.errors.add_value(&path.field("name"), "is not a name", &rule.name, fix);
-            right = false;
-        }
-        if !names.insert(&rule.name) {
-            let fix = "a name of its own";
-            c.errors.add_value(&path.field("name"), "is taken", &rule.name, fix);
             right = false;
         }
         if rule.to.is_empty() {

@@ -25,8 +25,6 @@ mod template;
 mod tests;
 mod values;
 
-use std::collections::BTreeSet;
-
 use crate::authn::Identity;
 use crate::config::types::{self, DefaultAction, SourceAddress};
 use crate::config::{Errors, Path};
@@ -243,16 +241,11 @@ fn compile_policies<'c>(
 ) -> Option<Vec<Policy>> {
     let root = Path::ROOT.field("authorization");
     let list = root.field("policies");
-    let mut names = BTreeSet::new();
-    let mut read = Vec::with_capacity(settings.len());
-    for (i, settings) in settings.iter().enumerate() {
-        let path = list.index(i);
-        let unique = names.insert((&settings.namespace, &settings.name));
-        if !unique {
-            let fix = "a name of its own, or another namespace";
-            compiler.errors.add_value(&path.field("name"), "is taken", &settings.name, fix);
-        }
-        read.push(policy::compile(settings, &path, compiler).filter(|_| unique));
-    }
+    let ids: Vec<String> = settings.iter().map(policy::id).collect();
+    let fix = "a name of its own, or another namespace";
+    compiler.errors.duplicate(&list, Some("name"), ids.iter().map(String::as_str), fix);
+    let compiled = settings.iter().enumerate();
+    let read: Vec<Option<Policy>> =
+        compiled.map(|(i, settings)| policy::compile(settings, &list.index(i), compiler)).collect();
     read.into_iter().collect()
 }

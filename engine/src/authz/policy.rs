@@ -76,16 +76,20 @@ pub(super) fn compile<'c>(
     let rules = list(&policy.rules, &path.field("rules"), c, rule);
     let (purpose, scope, rules) = (purpose?, scope?, rules?);
     right.then(|| Policy {
-        id: if policy.namespace.is_empty() {
-            policy.name.as_str().into()
-        } else {
-            format!("{}/{}", policy.namespace, policy.name).into()
-        },
+        id: id(policy).into(),
         purpose,
         dry_run: policy.dry_run,
         scope: (!scope.is_empty()).then(|| models::values(scope)),
         rules,
     })
+}
+
+/// `namespace/name`, or `name`.
+pub(super) fn id(policy: &types::Policy) -> String {
+    match policy.namespace.as_str() {
+        "" => policy.name.clone(),
+        namespace => [namespace, "/", &policy.name].concat(),
+    }
 }
 
 fn rule(rule: &types::Rule, path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Rule> {

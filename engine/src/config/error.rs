@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Warning;
+use crate::order;
 
 /// The place of a value in the document, as `field.list[2].name`. A linked list, so that reading a
 /// correct configuration never allocates a path.
@@ -68,6 +69,9 @@ pub struct ConfigError {
     pub fix: String,
 }
 
+/// What is said of a name that another entry has as well.
+pub const GIVEN_TWICE: &str = "is given twice";
+
 /// How many characters of an offending value an error message shows.
 pub const VALUE_SHOWN: usize = 80;
 
@@ -122,6 +126,37 @@ impl Errors {
             value: Some(shown(value)),
             fix: fix.into(),
         });
+    }
+
+    /// What `make` makes; `None` where it recorded an error.
+    pub fn scope<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let before = self.errors.len();
+        let made = make(self);
+        (self.errors.len() == before).then_some(made)
+    }
+
+    /// Refuses each name that an entry of the list at `list` shares with one before it. The names stand in a
+    /// field of the entries; without one, they are the entries. Of empty names nothing is said.
+    pub fn duplicate<'n>(
+        &mut self,
+        list: &Path<'_>,
+        field: Option<&str>,
+        names: impl Iterator<Item = &'n str>,
+        fix: &str,
+    ) {
+        self.repeated(list, field, &names.map(str::as_bytes).collect::<Vec<_>>(), fix);
+    }
+
+    fn repeated(&mut self, list: &Path<'_>, field: Option<&str>, names: &[&[u8]], fix: &str) {
+        for i in order::repeated(names) {
+            let entry = list.index(i);
+            let name = names.get(i).and_then(|name| str::from_utf8(name).ok()).unwrap_or_default();
+            match field {
+                _ if name.is_empty() => {}
+                Some(field) => self.add_value(&entry.field(field), GIVEN_TWICE, name, fix),
+                None => self.add_value(&entry, GIVEN_TWICE, name, fix),
+            }
+        }
     }
 
     /// Records what does not stop the configuration from loading, but which its author should know.
@@ -253,6 +288,33 @@ mod tests {
         }
         let paths: Vec<&str> = errors.errors().iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["shadow.timeout", "shadow.timeouts", "s"]);
+    }
+
+    #[test]
+    fn a_scope_makes_nothing_where_an_error_was_recorded() {
+        let mut errors = Errors::default();
+        errors.add(&Path::ROOT, "is wrong", "right");
+        assert_eq!(errors.scope(|_| 7), Some(7));
+        assert_eq!(errors.scope(|errors| errors.add(&Path::ROOT, "is worse", "better")), None);
+        assert_eq!(errors.errors().len(), 2);
+    }
+
+    #[test]
+    fn each_name_that_is_given_twice_is_told_at_its_place() {
+        let mut errors = Errors::default();
+        let list = Path::ROOT.field("list");
+        errors.duplicate(
+            &list,
+            Some("name"),
+            ["b", "", "b", "c", "", "b", "c"].into_iter(),
+            "one of its own",
+        );
+        errors.duplicate(&list, None, ["b", "b"].into_iter(), "once");
+        let said = "list[2].name: is given twice (b): one of its own\n\
+            list[5].name: is given twice (b): one of its own\n\
+            list[6].name: is given twice (c): one of its own\n\
+            list[1]: is given twice (b): once";
+        assert_eq!(errors.to_string(), said);
     }
 
     #[test]

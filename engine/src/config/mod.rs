@@ -10,7 +10,7 @@ pub mod types;
 mod values;
 mod warning;
 
-pub use error::{ConfigError, Errors, Path};
+pub use error::{ConfigError, Errors, GIVEN_TWICE, Path};
 pub use types::PluginConfig;
 pub use warning::Warning;
 

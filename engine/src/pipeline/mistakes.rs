@@ -209,7 +209,7 @@ authentication.jwtRules[0].outputPayloadToHeader = "x user"
 authentication.jwtRules[0].outputPayloadToHeader = "host"
     authentication.jwtRules[0].outputPayloadToHeader: is not a header for claims (host): a name of its own, as x-user
 authentication.jwtRules[0].outputPayloadToHeader = "X_User"
-    authentication.jwtRules[0].outputClaimToHeaders[0].header: is given twice in this rule (x-user): a header for each claim
+    authentication.jwtRules[0].outputClaimToHeaders[0].header: is given twice (x-user): a header for each claim
 authentication.jwtRules[0].outputClaimToHeaders[0].claim = ""
     authentication.jwtRules[0].outputClaimToHeaders[0].claim: is empty: the name of a claim, as sub or realm_access.roles
 authentication.jwtRules[0].outputClaimToHeaders[0].header = "seldon-model"
@@ -259,7 +259,7 @@ authentication.apiKeys.keys[0].claims.sub = "root"
 authentication.apiKeys.keys[0].claims = ["batch"]
     authentication.apiKeys.keys[0].claims: is not an object: claims by name, as {groups: [batch]}
 authentication.apiKeys.keys[1] = {"name": "batch", "sha256": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}
-    authentication.apiKeys.keys[1].name: stands twice (batch): a name of its own
+    authentication.apiKeys.keys[1].name: is given twice (batch): a name of its own
 authentication.apiKeys.keys[1] = {"name": "other", "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
     authentication.apiKeys.keys[1].sha256: is that of another key: a key of its own
 bypass[0].name absent
@@ -277,7 +277,7 @@ bypass[0].when = []
 bypass[0].from[0].source.remoteIpBlocks[0] = "10.0.0.0/40"
     bypass[0].from[0].source.remoteIpBlocks[0]: is no IP block (10.0.0.0/40): an address or a block, as 192.0.2.1 or 10.0.0.0/8
 bypass[1] = {"name": "scrape", "to": [{"operation": {"paths": ["/metrics"]}}]}
-    bypass[1].name: is taken (scrape): a name of its own
+    bypass[1].name: is given twice (scrape): a name of its own
 authorization.defaultAction = "deny"
     authorization.defaultAction: is unknown (deny): one of ALLOW, DENY
 authorization.policy = []
@@ -309,7 +309,7 @@ authorization.policies[1].rules = []
 authorization.policies[1].rules[0] = null
     authorization.policies[1].rules[0]: has no value: an object, or leave the field out
 authorization.policies[2] = {"name": "readers", "namespace": "prod"}
-    authorization.policies[2].name: is taken (readers): a name of its own, or another namespace
+    authorization.policies[2].name: is given twice (prod/readers): a name of its own, or another namespace
 authorization.policies[0].rules[0].from[0].source.ipBlock = ["10.0.0.0/8"]
     authorization.policies[0].rules[0].from[0].source.ipBlock: is not a field here: did you mean ipBlocks?
 authorization.policies[0].rules[0].from[0].source.remoteIpBlocks[0] = "192.0.2.300"
@@ -402,7 +402,7 @@ trustedPeers = null
 targets.families = ["seldon-v1", "seldon", "kserve"]
     targets.families[1]: is unknown (seldon): one of seldon-v1, seldon-v2, kserve
 targets.families = ["seldon-v1", "seldon-v2", "kserve", "kserve"]
-    targets.families[3]: is listed twice (kserve): each once
+    targets.families[3]: is given twice (kserve): each once
 targets.seldonPrefix = "seldon"
     targets.seldonPrefix: is not usable: the path does not begin with / (seldon): a path that begins with /, as /a/b
 targets.seldonPrefix = "/seldon/"
@@ -428,7 +428,7 @@ targets.kserve.namespaces = []
 targets.kserve.namespaces[0] = "prod.x"
     targets.kserve.namespaces[0]: is not a namespace (prod.x): a DNS-1123 label, as prod
 targets.kserve.namespaces[1] = "prod"
-    targets.kserve.namespaces[1]: is listed twice (prod): each namespace once
+    targets.kserve.namespaces[1]: is given twice (prod): each namespace once
 targets.kserve.pathTemplate = "serving/{namespace}/{name}"
     targets.kserve.pathTemplate: is not usable: the path does not begin with / (serving/namespace/name): a path that begins with /, as /a/b
 targets.families = ["seldon-v1"]
@@ -476,7 +476,7 @@ rewrites[0].target = {"namespace": "{namespace}", "model": "{model}"}
 rewrites[0].setHeaders.host = "x"
     rewrites[0].setHeaders.host: may not be changed by a rule: path and authority have fields of their own; the proxy writes the others
 rewrites[0].setHeaders.X-Model = "x"
-    rewrites[0].setHeaders.x-model: is set twice: one entry: names differ in more than case
+    rewrites[0].setHeaders.x-model: is given twice: one entry: names differ in more than case
 rewrites[0].removeHeaders[0] = "x-model"
     rewrites[0].removeHeaders[0]: is set as well: leave it out: setHeaders replaces every line
 rewrites[0].removeHeaders[0] = "connection"
@@ -548,7 +548,7 @@ shadows[0].compare.baselineCluster = "outbound|x||y"
 shadows[0].when = [{"key": "user", "values": ["x"]}]
     shadows[0].when[0].key: is not a key (user): source.ip, remote.ip, source.principal, source.namespace, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.ip, destination.port, or connection.sni
 shadows[1] = {"name": "iris-v2", "models": ["prod/iris"], "cluster": "c"}
-    shadows[1].name: is used before (iris-v2): a name of its own for each shadow
+    shadows[1].name: is given twice (iris-v2): a name of its own for each shadow
 shadowLimits.bufferedBytes = "0B"
     shadowLimits.bufferedBytes: is 0: at least 1B, as 32MiB
     shadows[0].limits.bufferedBytes: is more than all may hold: at most shadowLimits.bufferedBytes, which holds for all together

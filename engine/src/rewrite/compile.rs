@@ -1,7 +1,7 @@
 //! From what an operator writes to a rule, with every error at its path.
 
 use crate::config::types;
-use crate::config::{Errors, Path, Warning};
+use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::matcher::StringMatch;
 use crate::target::host::{Host, Hosts};
 use crate::target::{begins_address, is_kserve_host};
@@ -20,7 +20,15 @@ pub(super) fn rule(
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<Rule> {
-    let before = errors.errors().len();
+    errors.scope(|errors| read(settings, targets, path, errors)).flatten()
+}
+
+fn read(
+    settings: &types::Rewrite,
+    targets: &types::Targets,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<Rule> {
     if settings.name.is_empty() {
         errors.add(&path.field("name"), "is empty", "a name for logs and errors");
     }
@@ -67,7 +75,7 @@ pub(super) fn rule(
     if is_captured {
         warn_captured(path, errors);
     }
-    let rule = Rule {
+    Some(Rule {
         name: settings.name.clone(),
         pattern: pattern?,
         methods,
@@ -78,8 +86,7 @@ pub(super) fn rule(
         set,
         remove,
         reach,
-    };
-    (errors.errors().len() == before).then_some(rule)
+    })
 }
 
 fn warn_captured_host(path: &Path<'_>, errors: &mut Errors) {
@@ -110,7 +117,7 @@ fn set_headers(
         let value = template(value, &path, errors);
         if let Some((name, value)) = header_name(name, &path, errors).zip(value) {
             if set.iter().any(|(other, _)| *other == name) {
-                errors.add(&path, "is set twice", "one entry: names differ in more than case");
+                errors.add(&path, GIVEN_TWICE, "one entry: names differ in more than case");
             }
             set.push((name, value));
         }

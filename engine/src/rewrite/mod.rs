@@ -105,16 +105,15 @@ impl Rewrites {
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let before = errors.errors().len();
-        let mut rules = Vec::with_capacity(settings.len());
-        for (i, rule) in settings.iter().enumerate() {
-            let path = path.index(i);
-            if settings.iter().take(i).any(|other| other.name == rule.name) {
-                errors.add_value(&path.field("name"), "is taken", &rule.name, "a name of its own");
+        errors.scope(|errors| {
+            let names = settings.iter().map(|rule| rule.name.as_str());
+            errors.duplicate(path, Some("name"), names, "a name of its own");
+            let mut rules = Vec::with_capacity(settings.len());
+            for (i, rule) in settings.iter().enumerate() {
+                rules.extend(compile::rule(rule, targets, &path.index(i), errors));
             }
-            rules.extend(compile::rule(rule, targets, &path, errors));
-        }
-        (errors.errors().len() == before).then_some(Self { rules })
+            Self { rules }
+        })
     }
 
     /// A rule's name.

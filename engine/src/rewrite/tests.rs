@@ -404,7 +404,7 @@ fn rules_that_cannot_be_meant_are_refused() {
         (rule(json!({"setHeaders": {"te": "x"}})), "te: may not"),
         (rule(json!({"setHeaders": {"a b": "x"}})), "rewrites[0].setHeaders.a b: is not a header"),
         (rule(json!({"setHeaders": {"a": "x\n"}})), "rewrites[0].setHeaders.a: holds a control"),
-        (rule(json!({"setHeaders": {"a": "1", "A": "2"}})), "is set twice"),
+        (rule(json!({"setHeaders": {"a": "1", "A": "2"}})), "is given twice"),
         (rule(json!({"removeHeaders": [""]})), "rewrites[0].removeHeaders[0]: is not a header"),
         (rule(json!({"removeHeaders": [":method"]})), "rewrites[0].removeHeaders[0]: may not"),
         (
@@ -435,7 +435,7 @@ fn rules_that_cannot_be_meant_are_refused() {
             rule(json!({"target": {"namespace": "a", "model": "{y}"}})),
             "rewrites[0].target.model: uses an unknown variable",
         ),
-        (json!([friendly(), friendly()]), "rewrites[1].name: is taken (friendly)"),
+        (json!([friendly(), friendly()]), "rewrites[1].name: is given twice (friendly)"),
     ] {
         let errors = compile(rules.clone(), json!({})).err().unwrap_or_default();
         assert!(errors.contains(error), "{rules}\n  expected {error}\n  found    {errors}");

@@ -2,7 +2,6 @@
 
 mod carried;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use self::carried::{Keep, is_credential, keep, query, set, strip};
@@ -95,32 +94,31 @@ impl Shadows {
         root: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let before = errors.errors().len();
-        let mut shadows = Self { buffered_bytes: limits.buffered_bytes.0, ..Self::default() };
-        if limits.buffered_bytes.0 == 0 {
-            let path = root.field("shadowLimits");
-            errors.add(&path.field("bufferedBytes"), "is 0", "at least 1B, as 32MiB");
-        }
-        let path = root.field("shadows");
-        let mut names = BTreeSet::new();
-        for (i, setting) in settings.iter().enumerate() {
-            let path = path.index(i);
-            if !names.insert(&setting.name) {
-                let fix = "a name of its own for each shadow";
-                errors.add_value(&path.field("name"), "is used before", &setting.name, fix);
+        errors.scope(|errors| {
+            let mut shadows = Self { buffered_bytes: limits.buffered_bytes.0, ..Self::default() };
+            if limits.buffered_bytes.0 == 0 {
+                let path = root.field("shadowLimits");
+                errors.add(&path.field("bufferedBytes"), "is 0", "at least 1B, as 32MiB");
             }
-            if setting.limits.buffered_bytes > limits.buffered_bytes {
-                let path = path.field("limits");
-                let fix = "at most shadowLimits.bufferedBytes, which holds for all together";
-                errors.add(&path.field("bufferedBytes"), "is more than all may hold", fix);
+            let path = root.field("shadows");
+            let names = settings.iter().map(|setting| setting.name.as_str());
+            let fix = "a name of its own for each shadow";
+            errors.duplicate(&path, Some("name"), names, fix);
+            for (i, setting) in settings.iter().enumerate() {
+                let path = path.index(i);
+                if setting.limits.buffered_bytes > limits.buffered_bytes {
+                    let path = path.field("limits");
+                    let fix = "at most shadowLimits.bufferedBytes, which holds for all together";
+                    errors.add(&path.field("bufferedBytes"), "is more than all may hold", fix);
+                }
+                shadows.index(i, &setting.models, &path.field("models"), errors);
+                shadows.list.push(Shadow::compile(setting, credentials, &path, errors));
             }
-            shadows.index(i, &setting.models, &path.field("models"), errors);
-            shadows.list.push(Shadow::compile(setting, credentials, &path, errors));
-        }
-        for (i, setting) in settings.iter().enumerate() {
-            shadows.add_baseline(i, setting, credentials);
-        }
-        (errors.errors().len() == before).then_some(shadows)
+            for (i, setting) in settings.iter().enumerate() {
+                shadows.add_baseline(i, setting, credentials);
+            }
+            shadows
+        })
     }
 
     /// Adds the copies to the live model that measure the noise of shadow `i`. They are counted

@@ -9,7 +9,6 @@ use crate::place::Scale;
 use crate::sanitize::is_reserved;
 use crate::shadow::Credentials;
 use crate::shadow::names::{folded, is_name, never_copied};
-use std::collections::BTreeSet;
 
 /// What the splits share with the rest of the configuration.
 #[derive(Debug)]
@@ -30,21 +29,21 @@ impl Splits {
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let before = errors.errors().len();
-        let mut splits = Self::default();
-        let mut names = BTreeSet::new();
-        for (i, split) in settings.iter().enumerate() {
-            let path = path.index(i);
-            if split.name.is_empty() {
-                errors.add(&path.field("name"), "is empty", "a name of its own");
-            } else if !names.insert(&split.name) {
-                let fix = "a name of its own: it decides who goes where";
-                errors.add_value(&path.field("name"), "is taken", &split.name, fix);
+        errors.scope(|errors| {
+            let mut splits = Self::default();
+            let names = settings.iter().map(|split| split.name.as_str());
+            let fix = "a name of its own: it decides who goes where";
+            errors.duplicate(path, Some("name"), names, fix);
+            for (i, split) in settings.iter().enumerate() {
+                let path = path.index(i);
+                if split.name.is_empty() {
+                    errors.add(&path.field("name"), "is empty", "a name of its own");
+                }
+                splits.index(i, &split.models, &path.field("models"), errors);
+                splits.list.extend(compile(split, context, &path, errors));
             }
-            splits.index(i, &split.models, &path.field("models"), errors);
-            splits.list.extend(compile(split, context, &path, errors));
-        }
-        (errors.errors().len() == before).then_some(splits)
+            splits
+        })
     }
 
     fn index(&mut self, split: usize, models: &[String], path: &Path<'_>, errors: &mut Errors) {
@@ -171,16 +170,14 @@ fn variants(settings: &types::Split, path: &Path<'_>, errors: &mut Errors) -> Ve
         let fix = "at least one variant with a weight above 0";
         errors.add(path, "get no request", fix);
     }
-    let mut names = BTreeSet::new();
+    let names = settings.variants.iter().map(|variant| variant.name.as_str());
+    errors.duplicate(path, Some("name"), names, "a name of its own, with the weight of both");
     for (i, variant) in settings.variants.iter().enumerate() {
         let path = path.index(i);
         let place = path.field("name");
         if variant.name.is_empty() || !variant.name.bytes().all(|c| c.is_ascii_graphic()) {
             let fix = "letters, digits and -, as canary: it is the value of a header";
             errors.add_value(&place, "is not a variant's name", &variant.name, fix);
-        } else if !names.insert(&variant.name) {
-            let fix = "a name of its own, with the weight of both";
-            errors.add_value(&place, "is taken", &variant.name, fix);
         }
     }
     let with_weight = settings.variants.iter().filter(|variant| variant.weight > 0);

@@ -285,7 +285,7 @@ fn the_first_split_that_fits_decides() {
 fn what_is_wrong_is_said_where_it_is() {
     for (field, expected) in [
         (json!({"name": ""}), "name: is empty"),
-        (json!({"name": "other"}), "name: is taken (other)"),
+        (json!({"name": "other"}), "name: is given twice (other)"),
         (json!({"models": []}), "models: is empty"),
         (json!({"models": ["iris"]}), "models[0]: is not a model (iris): namespace/name"),
         (json!({"when": [{"key": "x", "values": ["y"]}]}), "when[0].key: is not a key (x)"),
@@ -337,7 +337,7 @@ fn what_is_wrong_is_said_where_it_is() {
         (json!({"variants": [{"name": "é", "weight": 1}]}), "variants[0].name: is not a variant's"),
         (
             json!({"variants": [{"name": "a", "weight": 1}, {"name": "a", "weight": 2}]}),
-            "variants[1].name: is taken (a)",
+            "variants[1].name: is given twice (a)",
         ),
         (json!({"variants": [{"name": "a", "weight": 1, "wait": 1}]}), "variants[0].wait: "),
         (json!({"variant": []}), "variant: "),

@@ -45,9 +45,12 @@ fn check_names(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) {
             let fix = "a DNS-1123 label, as prod";
             errors.add_value(&path, "is not a namespace", namespace, fix);
         }
-        if settings.namespaces.iter().take(i).any(|other| other == namespace) {
-            errors.add_value(&path, "is listed twice", namespace, "each namespace once");
-        }
+    }
+    for (field, names, fix) in [
+        ("namespaces", &settings.namespaces, "each namespace once"),
+        ("services", &settings.services, "each service once"),
+    ] {
+        errors.duplicate(&path.field(field), None, names.iter().map(String::as_str), fix);
     }
     for (i, service) in settings.services.iter().enumerate() {
         let path = path.field("services");
@@ -55,9 +58,6 @@ fn check_names(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) {
         if !service.split_once('/').is_some_and(|(ns, name)| label(ns) && label(name)) {
             let fix = "namespace/name, as prod/iris";
             errors.add_value(&path, "is not an inference service", service, fix);
-        }
-        if settings.services.iter().take(i).any(|other| other == service) {
-            errors.add_value(&path, "is listed twice", service, "each service once");
         }
     }
 }

@@ -37,14 +37,13 @@ impl Targets {
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let before = errors.errors().len();
+        errors.scope(|errors| Self::read(settings, path, errors))
+    }
+
+    fn read(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) -> Self {
         let has = |family| settings.families.contains(&family);
-        for (i, family) in settings.families.iter().enumerate() {
-            if settings.families.iter().take(i).any(|other| other == family) {
-                let path = path.field("families");
-                errors.add_value(&path.index(i), "is listed twice", family.as_str(), "each once");
-            }
-        }
+        let names = settings.families.iter().map(|family| family.as_str());
+        errors.duplicate(&path.field("families"), None, names, "each once");
         let kserve = path.field("kserve");
         if !has(Family::KServe) && settings.kserve != no_kserve() {
             let fix = "add kserve to targets.families, or leave this out";
@@ -57,7 +56,7 @@ impl Targets {
         }
         let fixed = FixedRoutes::compile(&settings.fixed, &path.field("fixed"), errors);
         check_predict_paths(settings, path, errors);
-        let targets = Self {
+        Self {
             fixed,
             families: settings.families.clone(),
             seldon_v1: has(Family::SeldonV1).then(|| SeldonV1::new(&settings.seldon_prefix)),
@@ -65,8 +64,7 @@ impl Targets {
                 .then(|| SeldonV2::compile(&settings.seldon_v2, &path.field("seldonV2"), errors)),
             kserve: has(Family::KServe).then(|| KServe::compile(&settings.kserve, &kserve, errors)),
             operations: Operations::new(&settings.metrics_paths, &settings.predict_paths),
-        };
-        (errors.errors().len() == before).then_some(targets)
+        }
     }
 
     /// What an address reaches. `Ok(None)`: it is outside every territory (only then may

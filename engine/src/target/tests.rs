@@ -121,7 +121,7 @@ fn settings_that_cannot_be_carried_out_are_refused() {
         (json!({"seldonPrefix": "/a/../b"}), "targets.seldonPrefix: is not usable"),
         (json!({"seldonPrefix": "/a%20b"}), "targets.seldonPrefix: holds"),
         (json!({"seldonPrefix": "/v2/x"}), "targets.seldonPrefix: is under /v2"),
-        (json!({"families": ["seldon-v1", "seldon-v1"]}), "targets.families[1]: is listed twice"),
+        (json!({"families": ["seldon-v1", "seldon-v1"]}), "targets.families[1]: is given twice"),
         (json!({"seldonV2": []}), "targets.seldonV2: is empty"),
         (json!({"seldonV2": [{"namespace": "A"}]}), "targets.seldonV2[0].namespace: is not a name"),
         (
@@ -168,7 +168,7 @@ fn settings_that_cannot_be_carried_out_are_refused() {
         ),
         (
             json!({"families": ["kserve"], "kserve": {"hostTemplate": "{name}.{namespace}.x.org", "services": ["a/b", "a/b"]}}),
-            "targets.kserve.services[1]: is listed twice",
+            "targets.kserve.services[1]: is given twice",
         ),
         (json!({"fixed": [{"model": "chat"}]}), "targets.fixed[0].model: is not a model"),
         (

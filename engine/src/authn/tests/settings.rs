@@ -61,7 +61,7 @@ fn rules_that_are_refused() {
         ),
         (
             json!({"outputPayloadToHeader": "x-a", "outputClaimToHeaders": [{"header": "X_A", "claim": "a"}]}),
-            "rule.outputClaimToHeaders[0].header: is given twice in this rule (X_A): a header for each claim",
+            "rule.outputClaimToHeaders[0].header: is given twice (X_A): a header for each claim",
         ),
         (
             json!({"outputClaimToHeaders": [{"header": "x", "claim": ""}]}),
@@ -141,7 +141,7 @@ fn api_keys_that_are_refused() {
         ),
         (
             json!([{"name": "a", "sha256": hash}, {"name": "a", "sha256": "cd".repeat(32)}]),
-            "keys[1].name: stands twice (a): a name of its own",
+            "keys[1].name: is given twice (a): a name of its own",
         ),
         (
             json!([{"name": "a", "sha256": hash}, {"name": "b", "sha256": hash.to_uppercase()}]),

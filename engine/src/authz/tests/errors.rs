@@ -218,12 +218,12 @@ fn names_are_unique() {
     let twice = named(json!([{"name": "a", "namespace": "n"}, {"name": "a", "namespace": "n"}]));
     assert_eq!(
         twice,
-        "authorization.policies[1].name: is taken (a): a name of its own, or another namespace"
+        "authorization.policies[1].name: is given twice (n/a): a name of its own, or another namespace"
     );
     assert_eq!(named(json!([{"name": "a", "namespace": "n"}, {"name": "a"}, {"name": "b"}])), "");
     let rule = json!({"name": "b", "to": [{"operation": {"paths": ["/p"]}}]});
     let (_, errors) = compile(json!({"bypass": [rule, rule]}));
-    assert_eq!(errors.to_string(), "bypass[1].name: is taken (b): a name of its own");
+    assert_eq!(errors.to_string(), "bypass[1].name: is given twice (b): a name of its own");
 }
 
 #[test]

@@ -1,19 +1,18 @@
 //! What a copy carries: headers and parameters that are kept, removed and set.
 
-use std::collections::BTreeSet;
-
 use super::super::names::{
     AUTHORIZATION, Line, folded, is_name, is_secret, is_value, never_copied,
 };
 use super::Credentials;
 use crate::config::types;
-use crate::config::{Errors, Path, Warning};
+use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::order;
 
 /// Headers that are named, folded.
 #[derive(Debug, Default)]
 pub struct Keep {
-    whole: BTreeSet<Vec<u8>>,
+    /// In order.
+    whole: Vec<Vec<u8>>,
     /// Their first letters.
     begun: Vec<Vec<u8>>,
 }
@@ -21,7 +20,7 @@ pub struct Keep {
 impl Keep {
     /// Whether this header, folded, is one of them.
     pub fn holds(&self, name: &[u8]) -> bool {
-        self.whole.contains(name) || self.begun.iter().any(|begun| name.starts_with(begun))
+        order::holds(&self.whole, name) || self.begun.iter().any(|begun| name.starts_with(begun))
     }
 }
 
@@ -60,11 +59,10 @@ pub(super) fn keep(
         }
         match begun {
             Some(_) => keep.begun.push(key),
-            None => {
-                keep.whole.insert(key);
-            }
+            None => keep.whole.push(key),
         }
     }
+    order::sort(&mut keep.whole);
     keep
 }
 
@@ -117,7 +115,12 @@ pub(super) fn set(
     errors: &mut Errors,
 ) -> Vec<Line> {
     let path = path.field("set");
-    let mut seen = BTreeSet::new();
+    let plain: Vec<_> = headers.set.0.iter().map(|(name, _)| folded(name.as_bytes())).collect();
+    let plain: Vec<&[u8]> = plain.iter().map(|name| &**name).collect();
+    for (name, _) in order::repeated(&plain).iter().filter_map(|i| headers.set.0.get(*i)) {
+        let fix = "each header once; case, _ and - do not count";
+        errors.add(&path.field(name), GIVEN_TWICE, fix);
+    }
     let mut lines = Vec::new();
     for (name, value) in &headers.set.0 {
         let at = path.field(name);
@@ -132,9 +135,6 @@ pub(super) fn set(
         }
         if !is_value(value) {
             errors.add(&at, "is not a header's value", "visible ASCII, without spaces around it");
-        }
-        if !seen.insert(key) {
-            errors.add(&at, "is set before", "each header once; case, _ and - do not count");
         }
         lines.push((name.to_ascii_lowercase().into_bytes().into(), value.as_bytes().into()));
     }

@@ -54,7 +54,7 @@ fn what_is_wrong_is_said_where_it_is() {
         (r#""headers": {"set": {"x_envoy_a": "x"}}"#, "headers.set.x_envoy_a: cannot be set"),
         (r#""headers": {"set": {"a b": "x"}}"#, "headers.set.a b: is not a header"),
         (r#""headers": {"set": {"a": "x\n"}}"#, "headers.set.a: is not a header's value"),
-        (r#""headers": {"set": {"a": "x", "A": "y"}}"#, "headers.set.a: is set before"),
+        (r#""headers": {"set": {"a": "x", "A": "y"}}"#, "headers.set.a: is given twice"),
         (r#""headers": {"remove": [":path"]}"#, "headers.remove[0]: is not a header (:path)"),
         (r#""headers": {"keep": ["x-api-key"]}"#, "headers.keep[0]: never reaches a shadow"),
         (r#""headers": {"keep": ["Authorization"]}"#, "headers.keep[0]: never reaches a shadow"),
@@ -93,7 +93,7 @@ fn what_is_wrong_is_said_where_it_is() {
     let twice = r#"[{"name": "a", "models": ["*"], "cluster": "c"},
                     {"name": "a", "models": ["*"], "cluster": "c"}]"#;
     let errors = compile(twice, &Credentials::default()).unwrap_err();
-    assert_eq!(errors, "shadows[1].name: is used before (a): a name of its own for each shadow");
+    assert_eq!(errors, "shadows[1].name: is given twice (a): a name of its own for each shadow");
 }
 
 #[test]
