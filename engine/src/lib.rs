@@ -52,8 +52,10 @@
 mod advice;
 pub mod authn;
 pub mod authz;
+mod cluster;
 pub mod config;
 pub mod few;
+mod header;
 pub mod matcher;
 mod order;
 pub mod pipeline;

@@ -139,6 +139,7 @@ impl<'a> Advisor<'a, '_> {
             let path = list.index(i);
             let path = path.field("match");
             self.methods(&rewrite.r#match.methods, &path.field("methods"));
+            self.spelling(&rewrite.r#match.path, &[], &path.field("path"));
         }
     }
 

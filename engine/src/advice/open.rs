@@ -1,8 +1,8 @@
 //! What is open to everybody: the compiled plan is asked as a caller without a credential would ask it.
 
-use super::Advisor;
-use super::order::LOOK_BACK;
+use super::order::{LOOK_BACK, covers};
 use super::probe::Asked;
+use super::{Advisor, COMPARED};
 use crate::authz::RequestPrincipal;
 use crate::config::types::{self, Action, Bypass, DefaultAction, Policy, Rule};
 use crate::config::{Path, Warning};
@@ -59,6 +59,49 @@ impl Advisor<'_, '_> {
                 "the hosts of the other applications, each with a virtual host on every listener";
             self.errors.warn_value(name, &path.index(i), what, host, fix);
         }
+        self.excluded_own(&path);
+    }
+
+    /// Hosts that are excluded, and that other settings are about.
+    fn excluded_own(&mut self, path: &Path<'_>) {
+        let settings = self.settings;
+        let excluded = &settings.exclude.hosts;
+        if excluded.is_empty() {
+            return;
+        }
+        let mut own = OwnHosts { hosts: Vec::new(), room: COMPARED / excluded.len() };
+        for fixed in &settings.targets.fixed {
+            own.add("targets.fixed", &fixed.hosts, false);
+        }
+        for one in &settings.targets.seldon_v2 {
+            own.add("targets.seldonV2", &one.hosts, false);
+        }
+        for rewrite in &settings.rewrites {
+            own.add("a rewrite", &rewrite.r#match.hosts, false);
+            own.add("a rewrite", std::slice::from_ref(&rewrite.authority), false);
+        }
+        for policy in settings.authorization.policies.iter().filter(|policy| !policy.dry_run) {
+            for to in policy.rules.iter().flat_map(|rule| &rule.to) {
+                own.add("a policy", &to.operation.hosts, policy.action == Action::Deny);
+            }
+        }
+        for (i, host) in excluded.iter().enumerate() {
+            let name = host.to_ascii_lowercase();
+            // Of what is said of more hosts than these they are an exception, but not from a DENY.
+            let is_it = |own: &&OwnHost| {
+                covers(&name, &own.name) || own.is_denied && covers(&own.name, &name)
+            };
+            if let Some(own) = own.hosts.iter().find(is_it) {
+                let what = [
+                    "is a host of ",
+                    own.kind,
+                    ", too: what is not a model's address passes before that is asked",
+                ];
+                let fix = "a host of another application, or leave it out";
+                let what = what.concat();
+                self.errors.warn_value(Warning::ExcludedHost, &path.index(i), &what, host, fix);
+            }
+        }
     }
 
     /// Rules that let everybody in.
@@ -80,7 +123,7 @@ impl Advisor<'_, '_> {
             });
             for (j, rule) in policy.rules.iter().enumerate() {
                 let path = path.index(j);
-                let bare = rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty();
+                let bare = is_bare(rule);
                 let closed = authorization.default_action == DefaultAction::Deny;
                 if bare && closed && policy.models.is_empty() {
                     let what = "allows everything to everybody, although defaultAction is DENY";
@@ -126,28 +169,41 @@ impl Advisor<'_, '_> {
         }
     }
 
-    /// Rules that take any token of an issuer, where no audience says for whom it was made.
+    /// Issuers of which any token is let in, where no audience says for whom it was made.
     fn audiences(&mut self) {
         let list = Path::ROOT.field("authentication");
         let list = list.field("jwtRules");
-        let policies = self.settings.authorization.policies.iter();
-        let policies = policies.filter(|policy| policy.action == Action::Allow && !policy.dry_run);
-        let rules: Vec<&Rule> = policies.flat_map(|policy| &policy.rules).collect();
-        for (i, jwt) in self.settings.authentication.jwt_rules.iter().enumerate() {
-            let takes_any = |value: &String| {
-                let principal = RequestPrincipal::new(value);
-                let issuer = jwt.issuer.as_deref();
-                principal.is_any_subject()
-                    && issuer.is_none_or(|issuer| principal.may_be_of(issuer))
+        let settings = self.settings;
+        let authorization = &settings.authorization;
+        let enforced = || authorization.policies.iter().filter(|policy| !policy.dry_run);
+        let of = |action| enforced().filter(move |policy| policy.action == action);
+        let allows = || of(Action::Allow).flat_map(|policy| &policy.rules);
+        let denies = || of(Action::Deny).flat_map(|policy| &policy.rules);
+        // A DENY that asks all tokens for more than that they are there.
+        let narrows = |one: &types::Condition| !asks_for_any(one) && !one.not_values.is_empty();
+        let mut narrow = of(Action::Deny).filter(|policy| policy.models.is_empty());
+        if narrow.any(|one| one.rules.iter().any(|rule| rule.when.iter().any(narrows))) {
+            return;
+        }
+        let unlimited = authorization.default_action == DefaultAction::Allow
+            && of(Action::Allow).all(|policy| !policy.models.is_empty());
+        let bare = |rule: &Rule| is_bare(rule) || is_what(rule);
+        let open = unlimited || allows().any(bare);
+        for (i, jwt) in settings.authentication.jwt_rules.iter().enumerate() {
+            let any = |values: &[String]| fit_any(values, jwt.issuer.as_deref());
+            let takes = |rule: &Rule| {
+                let mut of_tokens = rule.when.iter().filter(|one| is_of_tokens(one));
+                let by_source = || rule.from.iter().any(|one| any(&one.source.request_principals));
+                of_tokens.clone().all(|one| asks_for_any(one) && any(&one.values))
+                    && (of_tokens.next().is_some() || by_source())
             };
-            let takes = |rule: &&&Rule| {
-                let mut sources = rule.from.iter().map(|from| &from.source);
-                !rule.when.iter().any(|when| when.key.starts_with("request.auth."))
-                    && sources.any(|source| source.request_principals.iter().any(takes_any))
+            let lacks = |rule: &Rule| {
+                rule.from.iter().any(|one| any(&one.source.not_request_principals))
+                    || rule.when.iter().any(|one| asks_for_any(one) && any(&one.not_values))
             };
-            if jwt.audiences.is_empty() && rules.iter().any(|rule| takes(&rule)) {
+            if jwt.audiences.is_empty() && (allows().any(takes) || open && denies().any(lacks)) {
                 let what =
-                    "has no audiences, and a policy lets in whoever has a token of its issuer";
+                    "has no audiences, and policies let in whoever has a token of its issuer";
                 let fix = "the audience of the models' tokens, as audiences: [models]";
                 self.warn(Warning::AnyAudience, &list.index(i), what, fix);
             }
@@ -214,9 +270,62 @@ impl Advisor<'_, '_> {
     }
 }
 
+/// A host that a setting is about.
+struct OwnHost {
+    kind: &'static str,
+    /// In lower case, without port.
+    name: String,
+    is_denied: bool,
+}
+
+/// As many of them as are compared.
+struct OwnHosts {
+    hosts: Vec<OwnHost>,
+    room: usize,
+}
+
+impl OwnHosts {
+    #[inline(never)]
+    fn add(&mut self, kind: &'static str, hosts: &[String], is_denied: bool) {
+        for host in hosts.iter().filter(|host| !matches!(host.as_str(), "" | "*")) {
+            if self.hosts.len() == self.room {
+                return;
+            }
+            let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+            let name = port.map_or(host.as_str(), |(name, _)| name).to_ascii_lowercase();
+            self.hosts.push(OwnHost { kind, name, is_denied });
+        }
+    }
+}
+
+/// Whether one of the values fits whoever has a token of the issuer.
+#[inline(never)]
+fn fit_any(values: &[String], issuer: Option<&str>) -> bool {
+    values.iter().any(|value| {
+        let principal = RequestPrincipal::new(value);
+        principal.is_any_subject() && issuer.is_none_or(|issuer| principal.may_be_of(issuer))
+    })
+}
+
+/// Whether a condition is about tokens.
+fn is_of_tokens(condition: &types::Condition) -> bool {
+    condition.key.starts_with("request.auth.")
+}
+
+/// Whether a condition may be one that any token fits: on what each has.
+fn asks_for_any(condition: &types::Condition) -> bool {
+    let key = condition.key.strip_prefix("request.auth.").unwrap_or_default();
+    matches!(key, "principal" | "claims[iss]" | "claims[sub]")
+}
+
 /// Whether a condition asks who calls.
 fn is_of_callers(condition: &types::Condition) -> bool {
-    condition.key.starts_with("request.auth.") || condition.key.starts_with("source.")
+    is_of_tokens(condition) || condition.key.starts_with("source.")
+}
+
+/// Whether a rule asks nothing.
+fn is_bare(rule: &Rule) -> bool {
+    rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
 }
 
 /// Whether a rule says who may, and not what.

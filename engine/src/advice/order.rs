@@ -87,7 +87,7 @@ impl Advisor<'_, '_> {
 }
 
 /// Whether every model that `narrow` fits fits `wide` as well.
-fn covers(wide: &str, narrow: &str) -> bool {
+pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     match StringMatch::new(wide) {
         StringMatch::Present => true,
         StringMatch::Exact(_) => wide == narrow,

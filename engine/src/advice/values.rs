@@ -44,7 +44,28 @@ impl Advisor<'_, '_> {
         }
     }
 
+    /// Paths as no request has them behind Envoy's normalization, which Istio switches on.
+    pub(super) fn spellings(&mut self, values: &[String], path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate() {
+            self.spelling(value, values, &path.index(i));
+        }
+    }
+
+    /// One of them; what `/a//b` beside `/a/b` is meant for is told by its neighbor.
+    pub(super) fn spelling(&mut self, value: &str, beside: &[String], path: &Path<'_>) {
+        let bare = value.split('?').next().unwrap_or_default();
+        let fix = "the path as it is once .., . and %XX of letters, digits, - . _ and ~ are undone";
+        if bare.split('/').any(|segment| matches!(segment, "." | "..")) || is_over_encoded(bare) {
+            self.never(path, "the proxy undoes this spelling before", value, fix);
+        } else if bare.contains("//") && !beside.contains(&merged(bare)) {
+            let what =
+                "matches only what is asked for with //, and nothing where slashes are merged";
+            self.errors.warn_value(Warning::NeverMatches, path, what, value, "single slashes");
+        }
+    }
+
     pub(super) fn paths(&mut self, values: &[String], path: &Path<'_>) {
+        self.spellings(values, path);
         for (i, value) in values.iter().enumerate().filter(|(_, value)| !value.contains('{')) {
             // What `/a/**` beside `/a/*` is meant for, its neighbour does.
             let meant = value.strip_suffix('*').filter(|meant| meant.ends_with('*'));
@@ -146,6 +167,7 @@ impl Advisor<'_, '_> {
             "request.auth.principal" => self.request_principals(values, path),
             "source.principal" => self.peers(values, path),
             "request.headers[:method]" => self.methods(values, path),
+            "request.headers[:path]" => self.spellings(values, path),
             _ if key.starts_with("request.auth.") => self.claim(key, values, path),
             _ => self.header(key, values, path),
         }
@@ -206,6 +228,24 @@ impl Advisor<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a character is encoded that Envoy decodes: one of RFC 3986's unreserved.
+fn is_over_encoded(path: &str) -> bool {
+    let code = |at: usize| u8::from_str_radix(path.get(at + 1..at + 3)?, 16).ok();
+    let mut codes = path.match_indices('%').filter_map(|(at, _)| code(at));
+    codes.any(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
+}
+
+/// The path with single slashes.
+fn merged(path: &str) -> String {
+    let mut merged = String::new();
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    merged
 }
 
 /// Whether a boolean or a number stands in it.

@@ -18,7 +18,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
+use crate::header::has_meaning;
+use crate::sanitize::is_reserved;
+use crate::shadow::names::folded;
 
 mod algorithm;
 mod api_key;
@@ -69,12 +72,28 @@ impl Identity {
     }
 }
 
-/// A header's name (RFC 9110 §5.1) in lower case; `None` after an error was recorded.
+/// The name (RFC 9110 §5.1) of a header that carries credentials, in lower case; `None` after an error was recorded.
 fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u8>> {
     let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     if name.is_empty() || !name.bytes().all(is_token) {
         errors.add_value(path, "is not a name of a header", name, "a name, as x-token");
         return None;
     }
+    let plain = folded(name.as_bytes());
+    let reserved = is_reserved(&plain) && *plain != *b"cookie";
+    if reserved && !plain.starts_with(b"x-") && *plain != *b"content-type" {
+        let what = "is not a header for credentials: it frames the request, or selects the model";
+        errors.add_value(path, what, name, "a name, as x-token");
+        return None;
+    }
+    if reserved || has_meaning(&plain) {
+        warn_of_meaning(name, path, errors);
+    }
     Some(name.to_ascii_lowercase().into_bytes())
+}
+
+/// Warns of a header for claims or credentials that is not for them alone.
+fn warn_of_meaning(name: &str, path: &Path<'_>, errors: &mut Errors) {
+    let what = "has another meaning: proxies or servers act on it, or write it themselves";
+    errors.warn_value(Warning::ProtocolHeader, path, what, name, "a name of its own, as x-user");
 }

@@ -13,12 +13,13 @@ use super::outputs::Outputs;
 use super::places::Places;
 use super::remote::Remotes;
 use super::work::Work;
-use super::{Identity, header_name};
+use super::{Identity, header_name, warn_of_meaning};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
+use crate::header::has_meaning;
 use crate::order;
 use crate::request::Host;
-use crate::sanitize::is_reserved;
+use crate::sanitize::{is_no_trailer, is_reserved};
 
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;
@@ -240,6 +241,8 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
                 name,
                 "a name of its own, as x-user",
             );
+        } else if is_no_trailer(&plain) || has_meaning(&plain) {
+            warn_of_meaning(name, place, errors);
         }
     };
     if let Some(name) = &rule.output_payload_to_header {

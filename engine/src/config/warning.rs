@@ -32,6 +32,9 @@ words! {
         /// A wildcard in `exclude.hosts`: every host that fits passes undecided, also one that has no virtual host of
         /// its own on the listener and so goes to the routes of `*`.
         ExcludedWildcard = "excluded-wildcard",
+        /// A host in `exclude.hosts` is also one of `targets.fixed`, of `targets.seldonV2`, of a rewrite or of a policy:
+        /// what is not a model's address passes there before any of them is asked.
+        ExcludedHost = "excluded-host",
         /// An ALLOW policy names models by a wildcard (`prod/*`) while `targets.kserve` has a `hostTemplate` and no
         /// `services`: every host that fits the template counts as a service, also one that has none, and its
         /// requests go to the routes of `*`. A policy without `models` allows the same, and is for everything
@@ -41,9 +44,16 @@ words! {
         /// `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of them; at a sidecar's
         /// inbound listener `ipBlocks` cannot be had and it never applies. Name peers by `principals`.
         NodeAddress = "node-address",
-        /// A rule lets in whoever has any token of an issuer whose `jwtRules` entry has no `audiences`: tokens
-        /// that were made for other applications, too.
+        /// Whoever has any token of an issuer whose `jwtRules` entry has no `audiences` is let in, also with one that
+        /// was made for another application: by `requestPrincipals`, by a condition on `request.auth.principal`, or
+        /// because a DENY refuses no others than those without a token.
         AnyAudience = "any-audience",
+        /// `jwksUri` is https, and by its name `jwksCluster` is that of another host or port. The cluster decides where
+        /// keys come from, and whether by TLS: whoever can answer there can sign tokens.
+        OtherCluster = "other-cluster",
+        /// Claims are written to, or tokens or keys read from, a header that has another meaning: proxies and servers
+        /// act on it, or write it themselves.
+        ProtocolHeader = "protocol-header",
         /// A rule of an ALLOW policy says who may, by `from` or by a claim, and another says what, by `to` alone; they
         /// may stand in two policies for the same `models`. Rules are alternatives: everybody may do what the one with
         /// `to` says. Where both shall hold, they belong into one rule.

@@ -200,6 +200,10 @@ authentication.jwtRules[0].fromHeaders[0].name = ""
     authentication.jwtRules[0].fromHeaders[0].name: is not a name of a header (): a name, as x-token
 authentication.jwtRules[0].fromHeaders[0].name = "x token"
     authentication.jwtRules[0].fromHeaders[0].name: is not a name of a header (x token): a name, as x-token
+authentication.jwtRules[0].fromHeaders[0].name = "Host"
+    authentication.jwtRules[0].fromHeaders[0].name: is not a header for credentials: it frames the request, or selects the model (Host): a name, as x-token
+authentication.jwtRules[0].fromHeaders[0].name = "seldon_model"
+    authentication.jwtRules[0].fromHeaders[0].name: is not a header for credentials: it frames the request, or selects the model (seldon_model): a name, as x-token
 authentication.jwtRules[0].fromParams[0] = ""
     authentication.jwtRules[0].fromParams[0]: is empty: a name, or leave it out
 authentication.jwtRules[0].fromCookies[0] = "a;b"
@@ -240,6 +244,8 @@ authentication.tokenCache.bytes = "2048MiB"
     authentication.tokenCache.bytes: is not a size (2048MiB): a number with B, KiB or MiB, at most 1024MiB, as 64KiB
 authentication.apiKeys.header = "authorization:"
     authentication.apiKeys.header: is not a name of a header (authorization:): a name, as x-token
+authentication.apiKeys.header = "content-length"
+    authentication.apiKeys.header: is not a header for credentials: it frames the request, or selects the model (content-length): a name, as x-token
 authentication.apiKeys.header = "x-token"
     authentication.apiKeys.header: also carries tokens (x-token): a header of its own, as x-api-key, or a prefix, as "Bearer "
 authentication.apiKeys.prefix = " Bearer"

@@ -11,6 +11,7 @@ use super::names::Line;
 use super::path::Template;
 use super::seal::Seal;
 use crate::authz::{ModelMatch, compile_models};
+use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
 use crate::few::FewMap;
@@ -272,12 +273,9 @@ fn visible(text: &str) -> bool {
 /// The host in the name of a cluster, `outbound|port|subset|host` where Istio named it; `None` for
 /// what names none.
 fn host_of(cluster: &str) -> Option<&str> {
-    let host = match cluster.strip_prefix("outbound|") {
-        None => Some(cluster),
-        Some(rest) => match rest.split('|').collect::<Vec<_>>().as_slice() {
-            [port, _, host] if port.parse::<u16>().is_ok_and(|p| p > 0) => Some(*host),
-            _ => None,
-        },
+    let host = match cluster::parts(cluster) {
+        None => Some(cluster).filter(|name| !name.starts_with("outbound|")),
+        Some((_, _, host)) => Some(host),
     };
     host.filter(|host| visible(cluster) && !host.is_empty())
 }
@@ -285,10 +283,7 @@ fn host_of(cluster: &str) -> Option<&str> {
 /// Whether two clusters may lead to the same pods: the same host, as far as their subsets go, for
 /// any port. A service without a subset is all of them.
 pub(super) fn share_pods(a: &str, b: &str) -> bool {
-    let parts = |cluster| {
-        let istio = str::strip_prefix(cluster, "outbound|").and_then(|rest| rest.split_once('|'));
-        istio.and_then(|(_, rest)| rest.split_once('|')).unwrap_or(("", cluster))
-    };
+    let parts = |name| cluster::parts(name).map_or(("", name), |(_, subset, host)| (subset, host));
     let ((a, of_a), (b, of_b)) = (parts(a), parts(b));
     of_a == of_b && (a == b || a.is_empty() || b.is_empty())
 }

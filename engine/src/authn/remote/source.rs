@@ -1,5 +1,6 @@
 //! Whence a key set comes: `jwksUri` and `jwksCluster`, and the request that is sent.
 
+use crate::cluster;
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path, Warning};
 use crate::request::Header;
@@ -54,6 +55,14 @@ impl Source {
                         "whoever is on the way can put keys of their own in, unless the cluster's \
                          TLS keeps them out",
                     );
+                }
+                // In the brackets of an IPv6 address there are colons, too.
+                let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+                let (host, port) = port.unwrap_or((authority, "443"));
+                if https && cluster::is_other(name, host, port.parse().unwrap_or_default()) {
+                    let what = "looks as if it is not the cluster of jwksUri: another host or port";
+                    let fix = "the cluster of that host and port, if this one does not check its certificate";
+                    errors.warn_value(Warning::OtherCluster, &place, what, name, fix);
                 }
                 let path = match &*path_and_query {
                     "" => "/".into(),
