@@ -22,9 +22,9 @@ fn is_unwanted(parameter: &[u8]) -> bool {
     weight.is_some_and(|w| w.starts_with(b"0") && w.iter().all(|c| matches!(c, b'0' | b'.')))
 }
 
-/// Whether a body is a JSON object whose own member `stream` is `true`: so the OpenAI API, and
-/// KServe's and others after it, ask for a stream, whatever the headers say. One pass; what is not
-/// JSON asks for nothing.
+/// Whether a body is a JSON object whose own member `stream` is set: so the OpenAI API, and KServe's and
+/// others after it, ask for a stream, whatever the headers say. One pass; what is not JSON asks for
+/// nothing.
 pub fn is_asked_for(body: &[u8]) -> bool {
     let mut rest = body.trim_ascii_start();
     if rest.first() != Some(&b'{') {
@@ -45,8 +45,8 @@ pub fn is_asked_for(body: &[u8]) -> bool {
                 continue;
             }
             // The last of several counts, as for most readers.
-            b':' if before.is_some_and(is_stream) => {
-                asked = rest.trim_ascii_start().starts_with(b"true");
+            b':' if before.is_some_and(|name| spells(name, b"stream", |c| c)) => {
+                asked = is_set(rest.trim_ascii_start());
             }
             _ => {}
         }
@@ -55,6 +55,21 @@ pub fn is_asked_for(body: &[u8]) -> bool {
         }
     }
     asked
+}
+
+/// Whether a text begins with a value that servers take for true. Servers in Python declare a boolean, and
+/// pydantic makes one of these in its lax mode, which is the usual one; others refuse all but `true`, or
+/// answer as if it were not there, and then nothing is lost but a comparison.
+fn is_set(value: &[u8]) -> bool {
+    const WORDS: [&[u8]; 6] = [b"true", b"1", b"t", b"y", b"yes", b"on"];
+    if let Some(text) = value.strip_prefix(b"\"") {
+        let (text, _) = string(text);
+        return WORDS.iter().any(|word| spells(text, word, |c| c.to_ascii_lowercase()));
+    }
+    let is_number = |c: &u8| c.is_ascii_digit() || b"+-.eE".contains(c);
+    let number = value.split(|c| !is_number(c)).next().unwrap_or_default();
+    value.starts_with(b"true")
+        || std::str::from_utf8(number).is_ok_and(|number| number.parse() == Ok(1.0f64))
 }
 
 /// The text of a string up to its closing quote, as it is written, and what follows.
@@ -69,26 +84,23 @@ fn string(text: &[u8]) -> (&[u8], &[u8]) {
     (text, tail.get(1..).unwrap_or_default())
 }
 
-/// Whether the name of a member, as it is written, says `stream`: with escapes it does as well.
-fn is_stream(name: &[u8]) -> bool {
-    let mut rest = name;
-    let mut spelled = b"stream".iter();
-    spelled.all(|letter| take_letter(&mut rest, *letter)) && rest.is_empty()
+/// Whether a string as it is written, escapes included, says this word, each letter read by `read`.
+fn spells(mut text: &[u8], word: &[u8], read: fn(u8) -> u8) -> bool {
+    word.iter().all(|letter| take_letter(&mut text).map(read) == Some(*letter)) && text.is_empty()
 }
 
-/// Takes this letter from the front, as it is or as `\u` and its number: JSON has no other way to write one.
-fn take_letter(text: &mut &[u8], letter: u8) -> bool {
-    let after = match text {
-        [first, rest @ ..] if *first == letter => rest,
-        [b'\\', b'u', b'0', b'0', high, low, rest @ ..]
-            if [*high, *low].map(digit) == [Some(letter >> 4), Some(letter & 15)] =>
-        {
-            rest
+/// Takes a letter from the front, as it is or as `\u` and its number: JSON has no other way to write one.
+fn take_letter(text: &mut &[u8]) -> Option<u8> {
+    let (letter, rest) = match *text {
+        [b'\\', b'u', b'0', b'0', high, low, rest @ ..] => {
+            ((digit(*high)? << 4) | digit(*low)?, rest)
         }
-        _ => return false,
+        [b'\\', ..] => return None,
+        [letter, rest @ ..] => (*letter, rest),
+        [] => return None,
     };
-    *text = after;
-    true
+    *text = rest;
+    Some(letter)
 }
 
 fn digit(hex: u8) -> Option<u8> {
@@ -116,8 +128,30 @@ mod tests {
             (r#"{"stream":true,"stream":false}"#, false),
             (r#"{"stream":false}"#, false),
             (r#"{"stream":null}"#, false),
-            (r#"{"stream":"true"}"#, false),
-            (r#"{"stream":1}"#, false),
+            // What pydantic makes a boolean of.
+            (r#"{"stream":"true"}"#, true),
+            (r#"{"stream":"True"}"#, true),
+            (r#"{"stream":"YES"}"#, true),
+            (r#"{"stream":"on"}"#, true),
+            (r#"{"stream":"y"}"#, true),
+            (r#"{"stream":"t"}"#, true),
+            (r#"{"stream": "1" }"#, true),
+            (r#"{"stream":"\u0074r\u0055e"}"#, true),
+            (r#"{"stream":1}"#, true),
+            (r#"{"stream": 1.0,"n":1}"#, true),
+            (r#"{"stream":10e-1}"#, true),
+            (r#"{"stream":0}"#, false),
+            (r#"{"stream":1,"stream":0}"#, false),
+            (r#"{"stream":11}"#, false),
+            (r#"{"stream":-1}"#, false),
+            (r#"{"stream":2}"#, false),
+            (r#"{"stream":"false"}"#, false),
+            (r#"{"stream":"off"}"#, false),
+            (r#"{"stream":"tru"}"#, false),
+            (r#"{"stream":"trues"}"#, false),
+            (r#"{"stream":""}"#, false),
+            (r#"{"stream":[true]}"#, false),
+            (r#"{"stream":{"a":1}}"#, false),
             (r#"{"Stream":true}"#, false),
             (r#"{"stream_options":true}"#, false),
             (r#"{"options":{"stream":true}}"#, false),

@@ -46,8 +46,9 @@ impl Desk {
             pair.open.as_ref()?.copy.as_ref()
         };
         // What is left to be copied is the same for each.
-        let body = ids.iter().find_map(receiving).map(|copy| copy.body.bytes());
-        let is_stream = body.is_some_and(stream::is_asked_for);
+        let body = ids.iter().find_map(receiving).map_or(&b""[..], |copy| copy.body.bytes());
+        let is_stream = stream::is_asked_for(body);
+        self.work.pay_for_request(body.len());
         for id in ids {
             self.received(*id, is_stream, live, now, sink);
         }

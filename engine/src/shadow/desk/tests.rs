@@ -787,6 +787,28 @@ fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
     assert!(bench.is_at_rest());
 }
 
+/// Whether a request asks for a stream is known by its bytes, all of which are looked at.
+#[test]
+fn a_look_at_a_request_counts_as_well() {
+    for (bytes, requests) in [(200_000, 60), (16_000, 2000)] {
+        let mut bench = Bench::with(LARGE);
+        let body = [b"{".as_slice(), &vec![b' '; bytes]].concat();
+        for _ in 0..requests {
+            let id = bench.begin(0, &[]).unwrap();
+            bench.desk.request_chunk(id, &body, bench.now, &mut bench.seen);
+            bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+            bench.desk.live_failed(id, &mut bench.seen);
+        }
+        bench.seen.outcomes.clear();
+        let is_large = bytes > 16_384;
+        bench.pair(true, b"[1]", &if is_large { large() } else { b"[2]".to_vec() });
+        assert_eq!(bench.seen.outcomes, [], "there was no time left");
+        bench.now = 9_000 * MS;
+        bench.tick();
+        assert_eq!(bench.seen.outcomes, [Outcome::Mismatched]);
+    }
+}
+
 #[test]
 fn small_answers_that_take_long_count_against_the_next() {
     let mut bench = Bench::with(LARGE);

@@ -29,6 +29,9 @@ const LONG: u64 = 1 << 16;
 /// Bytes of two answers that are small.
 const SMALL: usize = 16 << 10;
 
+/// Bytes of a request that are looked at in a step.
+const REQUEST_BYTES: usize = 32;
+
 /// Steps after which a tick compares nothing more: half a millisecond.
 const SLICE: usize = 1 << 14;
 
@@ -138,6 +141,13 @@ impl Work {
     /// Pays for a comparison.
     pub fn pay(&mut self, is_small: bool, steps: u32) {
         self.line(is_small).account.pay(steps);
+    }
+
+    /// Pays for a look at a request of so many bytes. It waits for no turn: whether there is a copy
+    /// depends on it.
+    pub fn pay_for_request(&mut self, bytes: usize) {
+        let steps = u32::try_from(bytes / REQUEST_BYTES).unwrap_or(u32::MAX);
+        self.pay(bytes <= SMALL, steps);
     }
 
     /// A pair has its outcome otherwise.
