@@ -528,7 +528,7 @@ settings! {
         values: Vec<String>,
         /// Members that name the answer and not the prediction, so that they differ between two answers of
         /// one model: `/id`, `/model_name` and `/model_version` of the Open Inference Protocol, `/meta` of
-        /// Seldon, `/id`, `/created`, `/model`, `/system_fingerprint`, `/usage` and such of OpenAI.
+        /// Seldon, `/id`, `/created`, `/model`, `/system_fingerprint`, `/usage` and such of OpenAI and its like.
         volatile: Volatile = Volatile::Ignore,
         /// Differences recorded for one pair.
         max_differences: u32 = 8,

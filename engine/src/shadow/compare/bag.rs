@@ -97,24 +97,26 @@ impl<'a> Walk<'_, 'a> {
     ) {
         let before = self.steps.left();
         let mut a = self.digests(at, place, live);
+        let b = self.digests(at, place, shadow);
+        let names = a.first().or(b.first()).map(|(_, digests)| digests.names);
+        let alike = a.iter().chain(&b).all(|(_, digests)| Some(digests.names) == names);
+        let ways: &[fn(&Digests) -> Digest] =
+            if alike { &[Digests::named] } else { &[Digests::named, Digests::measured] };
+        if !self.steps.heapsort(b.len().saturating_mul(ways.len()).saturating_add(a.len()), 0) {
+            return;
+        }
         // In the order of their sums the first one that is near leaves the others to those behind.
         order::sort_by(&mut a, |(i, a), (j, b)| {
             let by_hash = a.named.hash.cmp(&b.named.hash);
             by_hash.then(a.named.sum.total_cmp(&b.named.sum)).then(i.cmp(j))
         });
-        let b = self.digests(at, place, shadow);
-        self.steps.sort(b.len().saturating_mul(2).saturating_add(a.len()), 0);
         // Values whose digests and sums are alike, and which differ, are compared in vain.
         let mut vain = before.saturating_sub(self.steps.left()).saturating_mul(4);
-        let mut ways = [
-            Candidates::new(&b, |digests| digests.named),
-            Candidates::new(&b, |digests| digests.measured),
-        ];
-        let names = a.first().or(b.first()).map(|(_, digests)| digests.names);
-        let alike = a.iter().chain(&b).all(|(_, digests)| Some(digests.names) == names);
+        let mut candidates: Vec<_> = ways.iter().map(|way| Candidates::new(&b, *way)).collect();
         let mut partners = (vec![false; live.len()], vec![false; shadow.len()]);
         for (index, digests) in &a {
-            for (near, way) in [digests.named, digests.measured].iter().zip(&mut ways) {
+            for (of, way) in ways.iter().zip(&mut candidates) {
+                let near = &of(digests);
                 let mut i = way.first(near);
                 while let Some(other) = way.get(i, near) {
                     let (Some(x), Some(y)) = (live.get(*index), shadow.get(other)) else { break };
@@ -136,7 +138,7 @@ impl<'a> Walk<'_, 'a> {
                     }
                     i = way.after(i);
                 }
-                if alike || partners.0.get(*index) == Some(&true) {
+                if partners.0.get(*index) == Some(&true) {
                     break;
                 }
             }
@@ -279,6 +281,14 @@ impl<'a> Walk<'_, 'a> {
 }
 
 impl Digests {
+    fn named(&self) -> Digest {
+        self.named
+    }
+
+    fn measured(&self) -> Digest {
+        self.measured
+    }
+
     fn of(hash: u64) -> Self {
         let digest = Digest { hash, sum: 0.0, reach: 0.0 };
         Self { named: digest, measured: digest, names: 0 }

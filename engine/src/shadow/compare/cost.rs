@@ -253,6 +253,67 @@ fn steps_grow_with_bytes() {
     }
 }
 
+/// A step takes about as long in lists without order and under many pointers as elsewhere.
+#[test]
+fn orders_and_pointers_are_paid_for() {
+    let numbers = |from: usize| list(0, 10_000, |i| (from + 10_000 - i).to_string());
+    let doc = |from: usize| format!("{{\"bag\":{}}}", numbers(from));
+    let steps = |rules: &Rules| {
+        let head = head("200", "application/json");
+        let (live, shadow) = (doc(0), doc(0) + " ");
+        let (a, b) = (live.as_bytes(), shadow.as_bytes());
+        let (a, b) = (Whole { head: &head, body: a }, Whole { head: &head, body: b });
+        rules.compare(a, b, &About::default()).steps
+    };
+    let plain = steps(&rules(&[], &[]));
+    // Two lists of ten thousand in order, by a sort that compares twice in each of thirteen rounds.
+    assert!(steps(&rules(&[], &["/bag"])) > plain + 2 * 10_000 * 2 * 13 / 8);
+    let texts: Vec<String> = (0..64).map(|i| format!("/bag/*/{i}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    // Sixteen pointers to a step, for each value and once more to see what is left out.
+    assert!(steps(&rules(&texts, &[])) >= plain + 2 * 10_000 * 64 / 16);
+    let name = "n".repeat(320);
+    let text = format!("{{\"{name}\":1}}");
+    let doc = json::read(text.as_bytes(), &mut Steps::default()).unwrap();
+    let texts: Vec<String> = (0..64).map(|i| format!("/{name}{i}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut steps = Steps::default();
+    assert!(
+        walk::compare(&rules(&texts, &[]), &doc, &doc, Report::default(), &mut steps).is_some()
+    );
+    assert!(MAX_STEPS - steps.left() > 64 * 10 / 16, "names are looked at by their bytes");
+}
+
+/// To know whose an answer is and to find partners for its outputs is paid for, and before it is done.
+#[test]
+fn joining_outputs_by_name_is_paid_for() {
+    let steps = |member: &str| {
+        let outputs = |m: usize| {
+            let name = "n".repeat(512);
+            list(0, 1000, |i| format!("{{\"{member}\":\"{name}{:04}\"}}", i * 7 % 1000 + m))
+        };
+        let doc = |m| format!("{{\"outputs\":{}}}", outputs(m));
+        let (live, shadow) = (doc(0), doc(0) + " ");
+        let mut steps = Steps::default();
+        let head = head("200", "application/json");
+        let (a, b) = (live.as_bytes(), shadow.as_bytes());
+        let (a, b) = (Whole { head: &head, body: a }, Whole { head: &head, body: b });
+        rules(&[], &[]).compare_within(a, b, &About::default(), &mut steps);
+        MAX_STEPS - steps.left()
+    };
+    let (joined, listed) = (steps("name"), steps("nome"));
+    // Two times a thousand names of seventeen steps each, in nine rounds, eight to a step; what is not
+    // joined is looked at for a decision instead.
+    assert!(joined > listed + 2 * 1000 * 17, "{joined} {listed}");
+    // Without steps nothing is put in order.
+    let mut steps = Steps::default();
+    steps.take(MAX_STEPS as usize - 100);
+    let names = list(0, 1000, |i| format!("{{\"name\":\"{i}\"}}"));
+    let text = format!("{{\"outputs\":{names}}}");
+    let doc = json::read(text.as_bytes(), &mut Steps::default()).unwrap();
+    assert_eq!(walk::compare(&rules(&[], &[]), &doc, &doc, Report::default(), &mut steps), None);
+}
+
 /// What is not counted takes time all the same: a square of these sizes takes minutes, and a busy machine
 /// some seconds.
 #[test]

@@ -2,8 +2,9 @@
 //! there by nature. Whose answer it is is known by its other members.
 
 use super::json::{Json, Members};
-use super::place::{member, text};
+use super::openai;
 use super::pointer::Pointers;
+use super::steps::Steps;
 
 /// A form of answers, by the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +15,18 @@ enum Envelope {
     Seldon,
     /// Seldon v1, with nothing but `meta`, whose tags may be what the model has to say.
     SeldonMeta,
-    /// OpenAI: chat, completions, embeddings, responses, rerank, score and classify.
+    /// OpenAI: chat, completions, embeddings, responses, moderations, rerank, score and classify.
     OpenAi,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Cohere's rerank.
+    Cohere,
     /// A refusal of a model that is not there, which names it.
     Refusal,
 }
 
 impl Envelope {
-    const ALL: [(Self, &[&str]); 5] = [
+    const ALL: [(Self, &[&str]); 7] = [
         // The id of the request, and the name under which the model was asked.
         (Self::Inference, &["/id", "/model_name", "/model_version"]),
         // Tags, metrics and the images on the way.
@@ -43,6 +48,10 @@ impl Envelope {
                 "/output/*/call_id",
             ],
         ),
+        // A block of thoughts is signed anew each time.
+        (Self::Anthropic, &["/id", "/model", "/usage", "/content/*/id", "/content/*/signature"]),
+        // What was paid for, and the version of the API.
+        (Self::Cohere, &["/id", "/meta"]),
         (Self::Refusal, &["/error", "/message", "/detail"]),
     ];
 }
@@ -63,79 +72,88 @@ impl Default for Volatile {
 
 impl Volatile {
     /// What does not count in these two answers. `not_found`: both have that status.
-    pub fn of(&self, live: &Json<'_>, shadow: &Json<'_>, not_found: bool) -> &Pointers {
-        let (live, shadow) = (form(live, not_found), form(shadow, not_found));
-        let known = self.forms.iter().find(|(form, _)| Some(*form) == live && live == shadow);
+    pub fn of(
+        &self,
+        live: &Json<'_>,
+        shadow: &Json<'_>,
+        not_found: bool,
+        steps: &mut Steps,
+    ) -> &Pointers {
+        use Envelope::{Seldon, SeldonMeta};
+        let form = match (form(live, not_found, steps), form(shadow, not_found, steps)) {
+            (live, shadow) if live == shadow => live,
+            // Where one of them has no prediction, tags may be all that it has to say.
+            (Some(Seldon | SeldonMeta), Some(Seldon | SeldonMeta)) => Some(SeldonMeta),
+            _ => None,
+        };
+        let known = self.forms.iter().find(|(known, _)| Some(*known) == form);
         known.map_or(&self.none, |(_, pointers)| pointers)
     }
 }
 
-fn form(answer: &Json<'_>, not_found: bool) -> Option<Envelope> {
+fn form(answer: &Json<'_>, not_found: bool, steps: &mut Steps) -> Option<Envelope> {
     let Json::Object(members) = answer else { return None };
-    let find = |name| member(answer, name);
-    let is_text = |name| text(answer, name).is_some();
-    let list = |name| match find(name) {
-        Some(Json::Array(items)) => Some(items.as_slice()),
-        _ => None,
-    };
-    // Objects all of them, and at least one.
-    let are = |name, is: fn(&Json<'_>) -> bool| {
-        list(name).is_some_and(|items| !items.is_empty() && items.iter().all(is))
-    };
     if not_found && is_refusal(answer, members) {
         return Some(Envelope::Refusal);
     }
     let is_output =
-        |item: &Json<'_>| text(item, b"name").is_some() && text(item, b"datatype").is_some();
-    let only = |names: &[&[u8]]| members.iter().all(|(name, _)| names.contains(&&**name));
+        |item: &Json<'_>| item.text(b"name").is_some() && item.text(b"datatype").is_some();
     let inference: &[&[u8]] = &[b"id", b"model_name", b"model_version", b"parameters", b"outputs"];
-    if are(b"outputs", is_output) || is_text(b"model_name") && only(inference) {
+    if answer.has_list_of(b"outputs", is_output, steps)
+        || answer.text(b"model_name").is_some() && answer.has_only(inference)
+    {
         return Some(Envelope::Inference);
     }
-    let of_openai = match text(answer, b"object") {
-        Some(b"chat.completion" | b"text_completion") => list(b"choices").is_some(),
-        Some(b"response") => list(b"output").is_some(),
-        Some(b"list") => are(b"data", is_indexed),
-        Some(_) => false,
-        None => {
-            are(b"choices", |item| {
-                [&b"message"[..], b"text"].iter().any(|name| member(item, name).is_some())
-            }) || is_text(b"model")
-                && are(b"results", |item| member(item, b"relevance_score").is_some())
-        }
-    };
-    if of_openai {
+    if openai::is_answer(answer, steps) {
         return Some(Envelope::OpenAi);
     }
-    let content: &[&[u8]] = &[b"binData", b"customData", b"jsonData", b"strData"];
-    let is_data = |name: &[u8]| matches!(name, b"names" | b"ndarray" | b"tensor" | b"tftensor");
-    match find(b"data") {
-        Some(Json::Object(data)) if data.iter().any(|(name, _)| is_data(name)) => {
-            Some(Envelope::Seldon)
-        }
-        Some(_) => None,
-        None if content.iter().any(|name| find(name).is_some()) => Some(Envelope::Seldon),
-        None => (matches!(find(b"meta"), Some(Json::Object(_))) && only(&[b"meta", b"status"]))
-            .then_some(Envelope::SeldonMeta),
+    if openai::is_message(answer) {
+        return Some(Envelope::Anthropic);
     }
+    if openai::is_reranked_by_cohere(answer, steps) {
+        return Some(Envelope::Cohere);
+    }
+    seldon(answer, members, steps)
+}
+
+/// Whether it is Seldon's, and has a prediction.
+fn seldon(answer: &Json<'_>, members: &Members<'_>, steps: &mut Steps) -> Option<Envelope> {
+    let names: &[&[u8]] = &[b"names", b"ndarray", b"tensor", b"tftensor"];
+    let data = match answer.member(b"data") {
+        Some(Json::Object(data))
+            if data.iter().any(|(name, _)| names.contains(&&**name))
+                || data.is_empty() && answer.has_only(&[b"data", b"meta", b"status"]) =>
+        {
+            Some(&**data)
+        }
+        Some(_) => return None,
+        None => None,
+    };
+    let content: &[&[u8]] = &[b"binData", b"customData", b"jsonData", b"strData"];
+    let mut others = members.iter().filter(|(name, _)| content.contains(&&**name)).peekable();
+    if data.is_none() && others.peek().is_none() {
+        let only = answer.has_only(&[b"meta", b"status"]);
+        let meta = matches!(answer.member(b"meta"), Some(Json::Object(_)));
+        return (meta && only).then_some(Envelope::SeldonMeta);
+    }
+    let is_said = others.chain(data.unwrap_or_default()).any(|(name, value)| match &**name {
+        b"names" => false,
+        b"tensor" => value.member(b"values").is_some_and(|values| values.says_something(steps)),
+        _ => value.says_something(steps),
+    });
+    Some(if is_said { Envelope::Seldon } else { Envelope::SeldonMeta })
 }
 
 /// `{"error": "..."}` of most servers, `{"error": {"message": "..."}}` of OpenAI, and vLLM's form of it
 /// with the same members at the top; TorchServe's, and FastAPI's.
 fn is_refusal(answer: &Json<'_>, members: &Members<'_>) -> bool {
-    match member(answer, b"error") {
+    match answer.member(b"error") {
         Some(Json::String(_)) => members.len() == 1,
-        Some(error @ Json::Object(_)) => members.len() == 1 && text(error, b"message").is_some(),
+        Some(error @ Json::Object(_)) => members.len() == 1 && error.text(b"message").is_some(),
         _ => {
-            text(answer, b"object") == Some(b"error")
-                || text(answer, b"detail").is_some() && members.len() == 1
-                || text(answer, b"message").is_some() && member(answer, b"code").is_some()
+            answer.text(b"object") == Some(b"error")
+                || answer.text(b"detail").is_some() && members.len() == 1
+                || answer.text(b"message").is_some() && answer.member(b"code").is_some()
         }
     }
-}
-
-/// Whether this is one of the items of a list as OpenAI answers it.
-pub fn is_indexed(item: &Json<'_>) -> bool {
-    matches!(member(item, b"index"), Some(Json::Number(_)))
-        || matches!(member(item, b"embedding"), Some(Json::Array(_) | Json::String(_)))
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::number::Number;
+use super::number::{Number, after_number};
 use super::steps::Steps;
 
 /// A JSON value, or one of a message that is read as if it were JSON.
@@ -21,6 +21,57 @@ pub enum Json<'a> {
     Array(Vec<Json<'a>>),
     /// In the order of the names, the last of equal names only, as Python reads them.
     Object(Members<'a>),
+}
+
+impl<'a> Json<'a> {
+    /// A member, if it is an object that has it.
+    pub fn member(&self, name: &[u8]) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        let i = members.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+        members.get(i).map(|(_, value)| value)
+    }
+
+    /// A member, if it is text.
+    pub fn text(&self, name: &[u8]) -> Option<&[u8]> {
+        match self.member(name)? {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an object with no other members than these.
+    pub fn has_only(&self, names: &[&[u8]]) -> bool {
+        matches!(self, Self::Object(members)
+            if members.iter().all(|(name, _)| names.contains(&&**name)))
+    }
+
+    /// Whether it is an object with a list of this name, in which each is one of these, and which is not
+    /// empty.
+    pub fn has_list_of(&self, name: &[u8], is_one: fn(&Self) -> bool, steps: &mut Steps) -> bool {
+        matches!(self.member(name), Some(Self::Array(items))
+            if !items.is_empty() && steps.take(items.len()) && items.iter().all(is_one))
+    }
+
+    /// Whether it is, or holds, a number, a boolean or a text that is not empty.
+    pub fn says_something(&self, steps: &mut Steps) -> bool {
+        steps.take(1);
+        match self {
+            Self::Null => false,
+            Self::Bool(_) | Self::Number(_) => true,
+            Self::String(text) => !text.is_empty(),
+            Self::Array(items) => items.iter().any(|item| item.says_something(steps)),
+            Self::Object(members) => members.iter().any(|(_, item)| item.says_something(steps)),
+        }
+    }
+
+    /// The number in a row of scores: a number, or the `null` in its place.
+    pub fn score(&self) -> Option<Number<'a>> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Null => Some(Number::Null),
+            _ => None,
+        }
+    }
 }
 
 /// Members of an object.
@@ -52,14 +103,6 @@ pub fn read<'a>(text: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
     let value = reader.value(MAX_DEPTH)?;
     reader.space();
     if reader.rest.is_empty() { Ok(value) } else { Err(Unread::Malformed) }
-}
-
-/// Reads a text that is a number and nothing else.
-pub fn number(text: &[u8]) -> Option<Number<'_>> {
-    if !after_number(text)?.is_empty() {
-        return None;
-    }
-    Some(Number::text(std::str::from_utf8(text).ok()?))
 }
 
 /// Members in the order of their names, the last of equal ones only.
@@ -242,37 +285,6 @@ impl<'a> Reader<'a, '_> {
             Ok((unit << 4) | digit)
         })
     }
-}
-
-/// The text after the number that it begins with.
-fn after_number(text: &[u8]) -> Option<&[u8]> {
-    for word in [&b"NaN"[..], b"Infinity", b"-Infinity"] {
-        if let Some(rest) = text.strip_prefix(word) {
-            return Some(rest);
-        }
-    }
-    let rest = text.strip_prefix(b"-").unwrap_or(text);
-    let mut rest = match rest.strip_prefix(b"0") {
-        Some(rest) => rest,
-        None => after_digits(rest)?,
-    };
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        rest = after_digits(fraction)?;
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let digits = match exponent {
-            [b'+' | b'-', digits @ ..] => digits,
-            digits => digits,
-        };
-        rest = after_digits(digits)?;
-    }
-    Some(rest)
-}
-
-/// The text after at least one digit.
-fn after_digits(text: &[u8]) -> Option<&[u8]> {
-    let len = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
-    if len == 0 { None } else { text.get(len..) }
 }
 
 /// UTF-8, and for half of a surrogate pair the three bytes that it would have.

@@ -24,6 +24,7 @@ mod json;
 mod message;
 mod noise;
 mod number;
+mod openai;
 mod place;
 mod pointer;
 mod report;

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::json::Json;
-
 /// A number as an answer writes it: the text of JSON, or what a protobuf message holds.
 #[derive(Debug, Clone, Copy)]
 pub enum Number<'a> {
@@ -80,16 +78,9 @@ impl<'a> Number<'a> {
 
     /// A number with a fraction or an exponent, in the text of a string: no name of a class.
     pub fn fraction(text: &'a [u8]) -> Option<Self> {
-        super::json::number(text).filter(|number| !number.is_whole())
-    }
-
-    /// The number in a row of scores: a number, or the `null` in its place.
-    pub fn of(value: &Json<'a>) -> Option<Self> {
-        match value {
-            Json::Number(number) => Some(*number),
-            Json::Null => Some(Self::Null),
-            _ => None,
-        }
+        let is_all = after_number(text)?.is_empty();
+        let number = Self::text(std::str::from_utf8(text).ok().filter(|_| is_all)?);
+        (!number.is_whole()).then_some(number)
     }
 }
 
@@ -117,6 +108,37 @@ impl fmt::Display for Number<'_> {
             Self::Float(n) => n.fmt(f),
         }
     }
+}
+
+/// The text after the number of JSON that it begins with (RFC 8259 §6), or the word of Python for one.
+pub fn after_number(text: &[u8]) -> Option<&[u8]> {
+    for word in [&b"NaN"[..], b"Infinity", b"-Infinity"] {
+        if let Some(rest) = text.strip_prefix(word) {
+            return Some(rest);
+        }
+    }
+    let rest = text.strip_prefix(b"-").unwrap_or(text);
+    let mut rest = match rest.strip_prefix(b"0") {
+        Some(rest) => rest,
+        None => after_digits(rest)?,
+    };
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        rest = after_digits(fraction)?;
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let digits = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            digits => digits,
+        };
+        rest = after_digits(digits)?;
+    }
+    Some(rest)
+}
+
+/// The text after at least one digit.
+fn after_digits(text: &[u8]) -> Option<&[u8]> {
+    let len = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
+    if len == 0 { None } else { text.get(len..) }
 }
 
 /// A number with more digits than any double needs, with as many as one needs: more of them cost up to ten

@@ -1,8 +1,8 @@
 //! What a place in an answer means, by the protocols.
 
-use super::envelope::is_indexed;
 use super::json::Json;
 use super::number::{Measure, Number};
+use super::openai;
 use super::report::Kind;
 
 /// A place where servers put predictions, or the way to one.
@@ -68,8 +68,10 @@ impl Place {
     /// The place of a member of the object at this place.
     pub fn member(self, name: &[u8], value: &Json<'_>) -> Self {
         match (self, name) {
-            // OpenAI's embeddings, scores and classes; and what its kind of servers ranks.
-            (Self::Document, b"data" | b"results") if are_indexed(value) => Self::PREDICTIONS,
+            // OpenAI's embeddings, scores, classes and moderations; and what its kind of servers ranks.
+            (Self::Document, b"data" | b"results") if openai::are_predictions(value) => {
+                Self::PREDICTIONS
+            }
             (Self::Document, b"data") => Self::Data,
             (Self::Document, b"outputs") => Self::Outputs,
             (Self::Document, b"predictions" | b"jsonData" | b"strData")
@@ -123,7 +125,7 @@ impl Place {
 
     /// The place of one of the `outputs`, if it says its type.
     pub fn output(output: &Json<'_>) -> Self {
-        let labels = match text(output, b"datatype") {
+        let labels = match output.text(b"datatype") {
             Some(t) if t == b"BOOL" || t.starts_with(b"INT") || t.starts_with(b"UINT") => {
                 Labels::All
             }
@@ -196,28 +198,9 @@ fn is_coordinate(name: &[u8]) -> bool {
     names.contains(&name) || matches!(name, b"right" | b"bottom")
 }
 
-fn are_indexed(list: &Json<'_>) -> bool {
-    matches!(list, Json::Array(items) if !items.is_empty() && items.iter().all(is_indexed))
-}
-
-/// A member of an object.
-pub fn member<'j, 'a>(object: &'j Json<'a>, name: &[u8]) -> Option<&'j Json<'a>> {
-    let Json::Object(members) = object else { return None };
-    let i = members.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-    members.get(i).map(|(_, value)| value)
-}
-
-/// A member of an object, if it is text.
-pub fn text<'j>(object: &'j Json<'_>, name: &[u8]) -> Option<&'j [u8]> {
-    match member(object, name)? {
-        Json::String(text) => Some(text),
-        _ => None,
-    }
-}
-
 /// How long the rows of a tensor are: the last dimension of its `shape`; 0 where it has no rows.
 fn columns(tensor: &Json<'_>) -> usize {
-    let Some(Json::Array(shape)) = member(tensor, b"shape") else { return 0 };
+    let Some(Json::Array(shape)) = tensor.member(b"shape") else { return 0 };
     match shape.as_slice() {
         [_, .., Json::Number(last)] => last.size().unwrap_or(0),
         _ => 0,

@@ -31,6 +31,13 @@ pub enum Step<'a> {
     Index(usize),
 }
 
+impl Followed {
+    /// How many pointers lead here, or further down.
+    pub fn count(self) -> usize {
+        self.alive.count_ones() as usize
+    }
+}
+
 impl Pointers {
     /// Reads the pointers at `path`, which mean what `right` says.
     pub fn compile(texts: &[String], right: &str, path: &Path<'_>, errors: &mut Errors) -> Self {

@@ -468,6 +468,73 @@ fn what_differs_by_nature_does_not_count() {
             "value at /id",
             "value at /id",
         ),
+        // Cohere's rerank, OpenAI's moderations, Anthropic's messages.
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{"version":"1"},"billed_units":{"search_units":1}}}"#.into(),
+            r#"{"id":"b","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":2}}}"#.into(),
+            "",
+            "value at /id; value at /meta/api_version/version; value at /meta/billed_units/search_units by 1",
+        ),
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"billed_units":{"search_units":1}}}"#.into(),
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.6}],"meta":{"billed_units":{"search_units":1}}}"#.into(),
+            "score at /results/0/relevance_score by 0.1",
+            "score at /results/0/relevance_score by 0.1",
+        ),
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"country":"fr"}}"#.into(),
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"country":"de"}}"#.into(),
+            "value at /meta/country",
+            "value at /meta/country",
+        ),
+        (
+            r#"{"id":"a","answer":"x","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{}}}"#.into(),
+            r#"{"id":"b","answer":"x","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{}}}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        (
+            r#"{"id":"a","model":"m","object":"list","results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":1}}"#.into(),
+            r#"{"id":"b","model":"n","object":"list","results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":1}}"#.into(),
+            "",
+            "value at /id; value at /model",
+        ),
+        (
+            r#"{"id":"modr-1","model":"a","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9,"violence":0.1}}]}"#.into(),
+            r#"{"id":"modr-2","model":"b","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9,"violence":0.1}}]}"#.into(),
+            "",
+            "value at /id; value at /model",
+        ),
+        (
+            r#"{"id":"modr-1","model":"a","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}"#.into(),
+            r#"{"id":"modr-2","model":"a","results":[{"flagged":false,"categories":{"hate":true},"category_scores":{"hate":0.8}}]}"#.into(),
+            "score at /results/0/category_scores/hate by 0.1; class at /results/0/flagged",
+            "value at /id; score at /results/0/category_scores/hate by 0.1; class at /results/0/flagged",
+        ),
+        (
+            r#"{"id":"a","model":"m","results":[{"flagged":true}]}"#.into(),
+            r#"{"id":"b","model":"m","results":[{"flagged":true}]}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        (
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"thinking","thinking":"hm","signature":"s1"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"id":1}}],"stop_reason":"tool_use","usage":{"output_tokens":1}}"#.into(),
+            r#"{"id":"msg_2","type":"message","role":"assistant","model":"b","content":[{"type":"thinking","thinking":"hm","signature":"s2"},{"type":"tool_use","id":"toolu_2","name":"f","input":{"id":1}}],"stop_reason":"tool_use","usage":{"output_tokens":2}}"#.into(),
+            "",
+            "value at /content/0/signature; value at /content/1/id; value at /id; value at /model; value at /usage/output_tokens by 1",
+        ),
+        (
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"tool_use","id":"t","name":"f","input":{"id":"x"}}],"stop_reason":"tool_use"}"#.into(),
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"tool_use","id":"t","name":"g","input":{"id":"y"}}],"stop_reason":"end_turn"}"#.into(),
+            "value at /content/0/input/id; value at /content/0/name; value at /stop_reason",
+            "value at /content/0/input/id; value at /content/0/name; value at /stop_reason",
+        ),
+        (
+            r#"{"id":"a","type":"message","role":"user","model":"m","content":[],"stop_reason":null}"#.into(),
+            r#"{"id":"b","type":"message","role":"user","model":"m","content":[],"stop_reason":null}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
         // Tags may be all that a model has to say.
         (
             r#"{"meta":{"puid":"a","tags":{"class":"cat"}}}"#.into(),
@@ -532,6 +599,130 @@ fn what_differs_by_nature_does_not_count() {
     ] {
         assert_eq!(of_openai("404", form), "", "{form}");
         assert_eq!(of_openai("400", form), format!("value at {at}"), "{form}");
+    }
+}
+
+/// An outlier detector writes its verdict into the tags of an answer, perhaps beside a place for a
+/// prediction that holds none.
+#[test]
+fn tags_count_where_nothing_else_is_said() {
+    let answer = |content: &str, tags: &str| {
+        let comma = if content.is_empty() { "" } else { "," };
+        format!(
+            r#"{{"meta":{{"puid":"{tags}","metrics":[{{"value":{tags}}}],"tags":{{"outlier":{tags}}}}}{comma}{content}}}"#
+        )
+    };
+    for nothing in [
+        "",
+        r#""data":{}"#,
+        r#""data":{"ndarray":[]}"#,
+        r#""data":{"ndarray":[[]]}"#,
+        r#""data":{"ndarray":[[null,""]]}"#,
+        r#""data":{"ndarray":null}"#,
+        r#""data":{"names":["a"],"ndarray":[]}"#,
+        r#""data":{"tensor":{"shape":[0],"values":[]}}"#,
+        r#""data":{"names":["a","b"]}"#,
+        r#""jsonData":{}"#,
+        r#""jsonData":null"#,
+        r#""strData":"""#,
+        r#""binData":"""#,
+    ] {
+        let found = line(&plain(), &answer(nothing, "1"), &answer(nothing, "2"));
+        assert_eq!(found, "value at /meta/tags/outlier by 1", "{nothing}");
+        assert_eq!(line(&plain(), &answer(nothing, "1"), &answer(nothing, "1.0")), "", "{nothing}");
+    }
+    for something in [
+        r#""data":{"ndarray":[0]}"#,
+        r#""data":{"ndarray":[[null,0.5]]}"#,
+        r#""data":{"ndarray":[""," "]}"#,
+        r#""data":{"tensor":{"shape":[1],"values":[0]}}"#,
+        r#""data":{"tftensor":{"dtype":"DT_FLOAT"}}"#,
+        r#""jsonData":{"a":false}"#,
+        r#""strData":"a""#,
+    ] {
+        assert_eq!(line(&plain(), &answer(something, "1"), &answer(something, "2")), "");
+    }
+    // Of the shadow alone: its tags are all that it says.
+    let (some, none) = (r#""data":{"ndarray":[1]}"#, r#""data":{"ndarray":[]}"#);
+    assert_eq!(
+        line(&plain(), &answer(some, "1"), &answer(none, "2")),
+        "shape at /data/ndarray by 1; value at /meta/tags/outlier by 1"
+    );
+}
+
+#[test]
+fn nested_lists_that_are_no_tensor_are_not_flat_ones() {
+    let nested = "shape at /outputs/0/data";
+    for (shape, live, shadow, expected) in [
+        ("[2,2]", "[1,2,3,4]", "[[1,2],[3,4]]", ""),
+        ("[2,2,1]", "[1,2,3,4]", "[[[1],[2]],[[3],[4]]]", ""),
+        ("[2,0]", "[]", "[[],[]]", ""),
+        ("[2,2]", "[1,2,3]", "[[1,2],[3]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1,2],[3],[4]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1],[2,3],[4]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[1,2,[3,4]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1,2],3,4]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1,2],[[3,4]]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1,2],[3,4],[]]", nested),
+        ("[2,2]", "[]", "[[1],[]]", nested),
+        // Of another shape than it says.
+        ("[2,2]", "[1,2,3,4]", "[[1,2,3,4]]", nested),
+        ("[2,2]", "[1,2,3,4]", "[[1],[2],[3],[4]]", nested),
+        ("[4]", "[1,2,3,4]", "[[1,2],[3,4]]", nested),
+        ("[4]", "[1,2,3,4]", "[[1],[2],[3],[4]]", nested),
+        (
+            "[2,2]",
+            "[[1,2],[3]]",
+            "[[1],[2,3]]",
+            "shape at /outputs/0/data/0 by 1; shape at /outputs/0/data/1 by 1",
+        ),
+    ] {
+        for datatype in ["FP64", "INT64"] {
+            let (a, b) = (oip(datatype, shape, live), oip(datatype, shape, shadow));
+            assert_eq!(line(&plain(), &a, &b), expected, "{shape} {live} {shadow}");
+            assert_eq!(line(&plain(), &b, &a), expected, "{shape} {shadow} {live}");
+        }
+    }
+    let tensor = |s: &str| format!(r#"{{"data":{{"tensor":{{"shape":[2,2],"values":{s}}}}}}}"#);
+    assert_eq!(line(&plain(), &tensor("[1,2,3,4]"), &tensor("[[1,2],[3,4]]")), "");
+    assert_eq!(
+        line(&plain(), &tensor("[1,2,3,4]"), &tensor("[[1,2],[3],[4]]")),
+        "shape at /data/tensor/values"
+    );
+    let shown = line(
+        &rules(&[], &[]),
+        &oip("FP64", "[2,2]", "[1,2,3]"),
+        &oip("FP64", "[2,2]", "[[1,2],[3]]"),
+    );
+    assert_eq!(shown, "shape at /outputs/0/data, live one list, shadow nested lists");
+}
+
+/// What is neither of a known form nor a list at the top is compared, and decides nothing.
+#[test]
+fn forms_that_nobody_knows_have_values_and_no_decisions() {
+    for (live, shadow, expected) in [
+        (r#"{"output":[1]}"#, r#"{"output":[2]}"#, "value at /output/0 by 1"),
+        (r#"{"output":["cat"]}"#, r#"{"output":["dog"]}"#, "value at /output/0"),
+        (
+            r#"{"output":[[0.1,0.9]]}"#,
+            r#"{"output":[[0.9,0.1]]}"#,
+            "value at /output/0/0 by 0.8; value at /output/0/1 by 0.8",
+        ),
+        (r#"{"output":1234567}"#, r#"{"output":1234568}"#, "value at /output by 1"),
+        (
+            r#"{"result":{"label":"cat"}}"#,
+            r#"{"result":{"label":"dog"}}"#,
+            "value at /result/label",
+        ),
+        (r#""cat""#, r#""dog""#, "value"),
+        ("1", "2", "value by 1"),
+        // A list at the top is one of predictions.
+        ("[1]", "[2]", "class at /0 by 1"),
+        (r#"["cat"]"#, r#"["dog"]"#, "class at /0"),
+        (r#"[{"label":"cat"}]"#, r#"[{"label":"dog"}]"#, "class at /0/label"),
+        ("[[0.1,0.9]]", "[[0.9,0.1]]", "class at /0/0 by 0.8"),
+    ] {
+        assert_eq!(line(&plain(), live, shadow), expected, "{live} {shadow}");
     }
 }
 

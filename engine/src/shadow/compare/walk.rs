@@ -12,16 +12,15 @@
 //! `datatype`, or where no type is told one that is written as a whole number. A string that holds a
 //! number with a fraction is a score, and one that holds JSON is compared by value.
 
-use std::collections::BTreeMap;
-
 use super::Rules;
 use super::json::{self, Json, Members, Unread};
 use super::noise::{self, Seen};
 use super::number::{Apart, Measure, Number, are_probabilities};
-use super::place::{Labels, Place, text};
+use super::place::{Labels, Place};
 use super::pointer::{Followed, Pointers, Step};
 use super::report::{Difference, Found, Kind, Report, brief, pointer};
 use super::steps::Steps;
+use crate::order;
 
 /// What the differences of two documents are; `None` if looking at them all is too much work and
 /// none was found so far.
@@ -34,7 +33,7 @@ pub fn compare<'a>(
 ) -> Option<Report> {
     let none = Pointers::default();
     let volatile = match &rules.volatile {
-        Some(volatile) => volatile.of(live, shadow, report.not_found),
+        Some(volatile) => volatile.of(live, shadow, report.not_found, steps),
         None => &none,
     };
     let at = At {
@@ -74,6 +73,19 @@ pub(super) struct At {
     pub(super) named: bool,
 }
 
+impl At {
+    /// Steps to follow the pointers one step down: to look at one is about a sixteenth.
+    fn cost(self, step: Step<'_>) -> usize {
+        let bytes = match step {
+            Step::Name(name) => name.len(),
+            Step::Index(_) => 0,
+        };
+        let pointers = [self.ignore, self.volatile, self.unordered, self.of_values];
+        let alive = pointers.into_iter().fold(0usize, |sum, at| sum.saturating_add(at.count()));
+        alive.saturating_mul((bytes / 32).saturating_add(1)) / 16
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Walk<'r, 'a> {
     pub(super) rules: &'r Rules,
@@ -104,7 +116,7 @@ impl<'a> Walk<'_, 'a> {
                 self.found(Kind::Shape, None, Some(live), Some(shadow));
             }
             (Json::Number(_), Json::Number(_) | Json::Null) | (Json::Null, Json::Number(_)) => {
-                if let Some(numbers) = Number::of(live).zip(Number::of(shadow)) {
+                if let Some(numbers) = live.score().zip(shadow.score()) {
                     let (kind, measure) =
                         place.measure(at.values || at.named, numbers.0, numbers.1);
                     self.numbers(kind, measure, numbers, live, shadow);
@@ -201,7 +213,8 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Where the pointers are one step down; `None` where that is ignored.
-    pub(super) fn follow(&self, at: At, step: Step<'_>) -> Option<At> {
+    pub(super) fn follow(&mut self, at: At, step: Step<'_>) -> Option<At> {
+        self.steps.take(at.cost(step));
         let of_values = self.rules.values.follow(at.of_values, step);
         let at = At {
             ignore: self.rules.ignore.follow(at.ignore, step),
@@ -306,10 +319,9 @@ impl<'a> Walk<'_, 'a> {
 
     fn arrays(&mut self, at: At, place: Place, live: &'a [Json<'a>], shadow: &'a [Json<'a>]) {
         if place == Place::Outputs
-            && let (Some(_), Some(names)) = (by_name(live), by_name(shadow))
+            && let (Some(_), Some(names)) = (self.by_name(live), self.by_name(shadow))
         {
-            self.steps.sort(live.len().saturating_add(shadow.len()), 0);
-            return self.outputs(at, live, shadow, names);
+            return self.outputs(at, live, shadow, &names);
         }
         if self.rules.unordered.ends(at.unordered) {
             return self.bags(at, place, live, shadow);
@@ -318,8 +330,16 @@ impl<'a> Walk<'_, 'a> {
             Place::Document | Place::Outputs => Place::PREDICTIONS,
             place => place,
         };
-        if matches!(place, Place::Flat { .. }) && is_nested(live) != is_nested(shadow) {
-            let (a, b) = (self.flat(live), self.flat(shadow));
+        if let Place::Flat { columns, .. } = place
+            && is_nested(live) != is_nested(shadow)
+        {
+            let (Some(a), Some(b)) = (self.flat(live, columns), self.flat(shadow, columns)) else {
+                let shape = (None, Seen::Unsettled);
+                let shown = |list| if is_nested(list) { "nested lists" } else { "one list" };
+                return self.describe(self.place, Kind::Shape, shape, &mut || {
+                    (shown(live).into(), shown(shadow).into())
+                });
+            };
             return self.lists(at, place, (a.len(), b.len()), &|i| {
                 Some((Step::Index(i), *a.get(i)?, *b.get(i)?))
             });
@@ -383,8 +403,8 @@ impl<'a> Walk<'_, 'a> {
         if !self.rules.ignore.leads_on(at.ignore) || !self.steps.take(len) {
             return Vec::new();
         }
-        let is_left_out = |i| pair(i).is_some_and(|(step, ..)| self.follow(at, step).is_none());
-        (0..len).map(is_left_out).collect()
+        let mut is_left_out = |i| pair(i).is_some_and(|(step, ..)| self.follow(at, step).is_none());
+        (0..len).map(&mut is_left_out).collect()
     }
 
     /// Whether these are numbers that are compared as a decision. An ignored score takes no part in it:
@@ -451,50 +471,86 @@ impl<'a> Walk<'_, 'a> {
         self.pop(before);
     }
 
-    /// Outputs of the Open Inference Protocol, in any order.
+    /// Outputs of the Open Inference Protocol, in any order: `names` has the shadow's.
     fn outputs(
         &mut self,
         at: At,
         live: &'a [Json<'a>],
         shadow: &'a [Json<'a>],
-        mut names: BTreeMap<&[u8], usize>,
+        names: &[(&[u8], usize)],
     ) {
+        let mut joined = vec![false; shadow.len()];
         for (i, output) in live.iter().enumerate() {
-            let name = text(output, b"name").unwrap_or_default();
-            match names.remove(name).and_then(|j| shadow.get(j)) {
-                Some(other) => {
-                    let place = Place::output(output);
-                    self.down(at, Step::Index(i), |walk, mut at| {
-                        at.named = place.names_values(name, output, false);
-                        walk.pair(at, place, output, other);
-                    });
-                }
-                None => self.missing(at, Step::Index(i), output),
-            }
+            let name = output.text(b"name").unwrap_or_default();
+            let other = names.binary_search_by(|(other, _)| (*other).cmp(name)).ok();
+            let other = other.and_then(|at| names.get(at)).map_or(usize::MAX, |(_, j)| *j);
+            let Some((other, joined)) = shadow.get(other).zip(joined.get_mut(other)) else {
+                self.missing(at, Step::Index(i), output);
+                continue;
+            };
+            *joined = true;
+            let place = Place::output(output);
+            self.down(at, Step::Index(i), |walk, mut at| {
+                at.named = place.names_values(name, output, false);
+                walk.pair(at, place, output, other);
+            });
         }
-        for j in names.into_values() {
-            if let Some(output) = shadow.get(j) {
+        for (j, (output, joined)) in shadow.iter().zip(joined).enumerate() {
+            if !joined {
                 self.extra(at, Step::Index(j), output);
             }
         }
     }
 
-    /// The numbers of nested lists, one after the other.
-    fn flat(&mut self, values: &'a [Json<'a>]) -> Vec<&'a Json<'a>> {
-        let mut flat = Vec::new();
-        self.add_flat(values, &mut flat);
-        self.steps.take(flat.len());
-        flat
+    /// Where each output is, in the order of their names, if all are objects with names of their own and
+    /// there are steps left to put them in order.
+    fn by_name(&mut self, outputs: &'a [Json<'a>]) -> Option<Vec<(&'a [u8], usize)>> {
+        let name = |(i, output): (usize, &'a Json<'a>)| Some((output.text(b"name")?, i));
+        if !self.steps.take(outputs.len()) {
+            return None;
+        }
+        let mut names = outputs.iter().enumerate().map(name).collect::<Option<Vec<_>>>()?;
+        let bytes = names.iter().fold(0usize, |sum, (name, _)| sum.saturating_add(name.len()));
+        if !self.steps.heapsort(names.len(), bytes) {
+            return None;
+        }
+        order::sort(&mut names);
+        names.windows(2).all(|pair| !matches!(pair, [a, b] if a.0 == b.0)).then_some(names)
     }
 
-    fn add_flat(&mut self, values: &'a [Json<'a>], flat: &mut Vec<&'a Json<'a>>) {
-        self.steps.take(values.len());
-        for value in values {
-            match value {
-                Json::Array(inner) => self.add_flat(inner, flat),
-                value => flat.push(value),
-            }
+    /// The numbers of a tensor, one after the other: of one list, or of nested ones that are as long as
+    /// each other at each level, and the innermost as its shape says. Others are no tensor.
+    fn flat(&mut self, values: &'a [Json<'a>], columns: usize) -> Option<Vec<&'a Json<'a>>> {
+        let (mut flat, mut shape) = (Vec::new(), Vec::new());
+        let is_tensor = self.add_flat(values, 0, &mut shape, &mut flat);
+        let fits = shape.len() == 1 || shape.last() == Some(&columns);
+        (is_tensor && fits).then_some(flat)
+    }
+
+    /// Adds the numbers below a list at this level, whether the lists of each level are alike.
+    fn add_flat(
+        &mut self,
+        values: &'a [Json<'a>],
+        level: usize,
+        shape: &mut Vec<usize>,
+        flat: &mut Vec<&'a Json<'a>>,
+    ) -> bool {
+        self.steps.take(values.len().saturating_add(1));
+        match shape.get(level) {
+            Some(len) if *len != values.len() => return false,
+            Some(_) => {}
+            None => shape.push(values.len()),
         }
+        let nested = matches!(values.first(), Some(Json::Array(_)));
+        values.iter().all(|value| match value {
+            Json::Array(inner) => {
+                nested && self.add_flat(inner, level.saturating_add(1), shape, flat)
+            }
+            value => {
+                flat.push(value);
+                !nested && shape.len() == level.saturating_add(1)
+            }
+        })
     }
 
     fn found(
@@ -556,7 +612,7 @@ fn masked<'a>(
 fn numbers<'a>(
     (_, live, shadow): (Step<'a>, &'a Json<'a>, &'a Json<'a>),
 ) -> Option<(Number<'a>, Number<'a>)> {
-    Number::of(live).zip(Number::of(shadow))
+    live.score().zip(shadow.score())
 }
 
 /// Whether these are the probabilities of one decision in both answers, and not written as labels are.
@@ -587,15 +643,4 @@ pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>
 
 fn is_nested(values: &[Json<'_>]) -> bool {
     values.iter().any(|value| matches!(value, Json::Array(_)))
-}
-
-/// Where each output is, if all are objects with names of their own.
-fn by_name<'j>(outputs: &'j [Json<'_>]) -> Option<BTreeMap<&'j [u8], usize>> {
-    let mut names = BTreeMap::new();
-    for (i, output) in outputs.iter().enumerate() {
-        if names.insert(text(output, b"name")?, i).is_some() {
-            return None;
-        }
-    }
-    Some(names)
 }
