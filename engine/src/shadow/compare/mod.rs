@@ -143,7 +143,7 @@ impl Rules {
             }
             Ok(mut report) => Comparison {
                 moved: report.moved,
-                noise: report.places.take(),
+                noise: report.places.take().map(Noise::ordered),
                 steps: 0,
                 verdict: match report.kinds.is_empty() {
                     true => Verdict::Matched,

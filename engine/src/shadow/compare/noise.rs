@@ -1,12 +1,11 @@
 //! Where two answers of the live model itself differ: what differs there says nothing of a shadow.
 
-use std::collections::BTreeMap;
-
 use super::json::Json;
 use super::number::FAR;
 use super::pointer::Step;
 use super::report::Kind;
 use super::steps::Steps;
+use crate::order;
 
 /// Places that are kept of one pair: more than that is no model to compare with.
 const MAX_PLACES: usize = 4096;
@@ -70,7 +69,8 @@ const NEAR: f64 = 3.0;
 /// Differences that are noise.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Noise {
-    places: BTreeMap<(Place, Kind), Seen>,
+    /// In the order of places and kinds once it is [`ordered`](Self::ordered), each once: the first.
+    places: Vec<((Place, Kind), Seen)>,
     overflown: bool,
 }
 
@@ -78,16 +78,34 @@ impl Noise {
     /// Takes note of a difference, also of one that is tolerated.
     pub fn add(&mut self, place: Place, kind: Kind, seen: Seen) {
         if self.places.len() < MAX_PLACES {
-            self.places.entry((place, kind)).or_insert(seen);
+            self.places.push(((place, kind), seen));
         } else {
             self.overflown = true;
         }
     }
 
+    /// In order, so that it can be asked.
+    #[must_use]
+    pub fn ordered(mut self) -> Self {
+        self.places = order::stable_by(self.places, |(a, _), (b, _)| a.cmp(b));
+        self.places.dedup_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// What is known of a place, from this kind on.
+    fn from(&self, place: Place, first: Kind) -> impl Iterator<Item = &((Place, Kind), Seen)> {
+        let at = self.places.partition_point(|(at, _)| *at < (place, first));
+        let rest = self.places.get(at..).unwrap_or_default().iter();
+        rest.take_while(move |((at, _), _)| *at == place)
+    }
+
     /// Whether a difference of this kind is noise there. Where even the decision is noise, so are
     /// the scores.
     pub fn excuse(&self, place: Place, kind: Kind, seen: Seen) -> Excuse {
-        let at = |kind| self.places.get(&(place, kind));
+        let at = |kind| {
+            let first = self.from(place, kind).next();
+            first.filter(|((_, of), _)| *of == kind).map(|(_, seen)| seen)
+        };
         let known = at(kind).or_else(|| at(Kind::Class).filter(|_| kind == Kind::Score));
         let Some(known) = known else { return Excuse::None };
         let size = |seen| match seen {
@@ -108,8 +126,7 @@ impl Noise {
     /// answers with another status, bytes or number of values each time, or with nothing, what else
     /// would differ there was never seen.
     pub fn hides(&self, place: Place) -> bool {
-        let at = (place, Kind::Status)..=(place, Kind::Bytes);
-        self.places.range(at).any(|((_, kind), _)| {
+        self.from(place, Kind::Status).any(|((_, kind), _)| {
             let whole = matches!(
                 kind,
                 Kind::Status | Kind::ContentType | Kind::Bytes | Kind::Shape | Kind::Missing
@@ -193,8 +210,10 @@ mod tests {
         for (kind, hides) in kinds {
             let mut noise = Noise::default();
             noise.add(place, kind, Seen::Unsettled);
+            noise = noise.ordered();
             assert_eq!((noise.hides(place), noise.hides(Place::WHOLE)), (hides, false), "{kind:?}");
             noise.add(Place::WHOLE, kind, Seen::Unsettled);
+            noise = noise.ordered();
             assert!(noise.hides(Place::WHOLE), "{kind:?}");
         }
     }
@@ -230,6 +249,27 @@ mod tests {
         ] {
             assert_eq!(excuse(known, seen), expected, "{known:?} {seen:?}");
         }
+    }
+
+    #[test]
+    fn the_first_of_a_place_and_kind_counts() {
+        let place = |i| of(&[Step::Index(i)]);
+        let mut noise = Noise::default();
+        for i in (0..100).rev().chain(0..100) {
+            noise.add(place(i), Kind::Score, Seen::By(i as f64 + 1.0));
+            noise.add(place(i), Kind::Value, Seen::Other(i as u64));
+            noise.add(place(i), Kind::Score, Seen::By(1e9));
+        }
+        let noise = noise.ordered();
+        for i in 0..100 {
+            let by = |by| noise.excuse(place(i), Kind::Score, Seen::By(by));
+            let near = i as f64 + 1.0;
+            assert_eq!((by(near * 3.0), by(near * 4.0)), (Excuse::Full, Excuse::Unknown), "{i}");
+            let other = |n| noise.excuse(place(i), Kind::Value, Seen::Other(n));
+            assert_eq!((other(i as u64), other(1000)), (Excuse::Full, Excuse::Unknown), "{i}");
+            assert_eq!(noise.excuse(place(i), Kind::Shape, Seen::By(1.0)), Excuse::None);
+        }
+        assert_eq!(noise.excuse(place(100), Kind::Score, Seen::By(1.0)), Excuse::None);
     }
 
     #[test]
