@@ -1,17 +1,13 @@
 //! LitServe, by its own API and by OpenAI's, streamed and whole.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 use testbed::client::Request;
 use testbed::gateway::Running;
 use testbed::model_servers::{ModelServer, Weights};
 use tokio::try_join;
 
-use super::{
-    CLASS_CHANGES, FLOWERS, Servers, Site, agrees_with_itself_only, assert_live, said, verdicts,
-};
-
-const HOST: &str = "iris.example.com";
+use super::{CLASS_CHANGES, HOST, Servers, Site, said, verdicts};
 
 /// A question in words about the flower of which the retrained model thinks differently.
 async fn chat(gateway: &Running, stream: bool) -> Result<String> {
@@ -35,24 +31,8 @@ async fn litserve_agrees_with_itself_and_not_with_a_retrained_model() -> Result<
         ModelServer::litserve(Weights::Main),
         ModelServer::litserve(Weights::Shadow),
     )?;
-    let site = Site {
-        targets: json!({"families": [], "fixed": [{"hosts": [HOST], "model": "prod/iris"}]}),
-        model: "prod/iris",
-        same_path: None,
-        retrained_path: None,
-    };
-    let http =
-        Servers { live: live.http, same: same.http, retrained: retrained.http, http2: false };
-    let gateway = site.gateway(&http).await?;
-    let mut answers = Vec::new();
-    for flower in FLOWERS {
-        let question = Request::post_json("/predict", &json!({"instances": [flower]}));
-        let answer = gateway.send(question.authority(Some(HOST))).await?;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answers.push(answer.json()?.pointer("/predictions/0").cloned().context("no data")?);
-    }
-    assert_live(&answers)?;
-    agrees_with_itself_only(&gateway, 1).await?;
+    let (site, http) = (Site::alone(), Servers::of([&live, &same, &retrained]));
+    site.agrees(&http, "/predict", "instances").await?;
 
     // Whole answers differ in `id` and `created`, and the retrained model names another flower.
     let gateway = site.gateway(&http).await?;

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use testbed::client::Request;
 use testbed::gateway::{Cluster, Gateway, Running};
 use testbed::iris::Iris;
+use testbed::model_servers::ModelServer;
 use testbed::stats::Stats;
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
@@ -42,6 +44,16 @@ struct Servers {
     http2: bool,
 }
 
+impl Servers {
+    /// By HTTP/1.1: the live model, the same once more, and the retrained one.
+    fn of([live, same, retrained]: [&ModelServer; 3]) -> Self {
+        Self { live: live.http, same: same.http, retrained: retrained.http, http2: false }
+    }
+}
+
+/// The host of a model that has one to itself.
+const HOST: &str = "iris.example.com";
+
 /// How a gateway knows the model.
 struct Site {
     targets: Value,
@@ -52,6 +64,30 @@ struct Site {
 }
 
 impl Site {
+    /// A model that has a host to itself.
+    fn alone() -> Self {
+        Self {
+            targets: json!({"families": [], "fixed": [{"hosts": [HOST], "model": "prod/iris"}]}),
+            model: "prod/iris",
+            same_path: None,
+            retrained_path: None,
+        }
+    }
+
+    /// Asks a model of a host of its own about the two flowers: the same agrees, the retrained one does not.
+    async fn agrees(&self, servers: &Servers, path: &str, field: &str) -> Result<()> {
+        let gateway = self.gateway(servers).await?;
+        let mut answers = Vec::new();
+        for flower in FLOWERS {
+            let question = Request::post_json(path, &json!({field: [flower]}));
+            let answer = gateway.send(question.authority(Some(HOST))).await?;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answers.push(answer.json()?.pointer("/predictions/0").cloned().context("no data")?);
+        }
+        assert_live(&answers)?;
+        agrees_with_itself_only(&gateway, 1).await
+    }
+
     fn shadow(&self, name: &str, path: Option<&str>) -> Value {
         let mut shadow = json!({
             "name": name,
