@@ -14,8 +14,7 @@ pub struct Scale(u64);
 impl Scale {
     /// The scale of these names.
     pub fn new(names: &[&str]) -> Self {
-        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        Self(names.iter().fold(BASIS, |hash, name| fnv(fnv(hash, name.as_bytes()), &[0])))
+        Self(names.iter().fold(FNV_BASIS, |hash, name| fnv(fnv(hash, name.as_bytes()), &[0])))
     }
 
     /// The place of a key.
@@ -27,7 +26,11 @@ impl Scale {
     }
 }
 
-fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+/// What FNV-1a (64 bits) begins with.
+pub(crate) const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a (64 bits) of more bytes.
+pub(crate) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }

@@ -21,12 +21,13 @@
 //! | `budget`, `capture` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
 //! | `slab`, `pair`, `desk` | the life of a pair |
-//! | `head`, `compare` | what an answer says, and whether two agree |
+//! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
 //! | `event`, `lines` | what is counted and logged |
 
 mod breaker;
 mod budget;
 mod capture;
+mod coding;
 pub mod compare;
 mod copy;
 mod desk;

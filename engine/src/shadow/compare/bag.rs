@@ -2,8 +2,8 @@
 //! numbers that moves by no more than the tolerances let them move: only values that are near in both
 //! are compared, so that a list costs what it takes to put it in order.
 
+use super::hash::{self, mix, weight};
 use super::json::Json;
-use super::noise;
 use super::number::Number;
 use super::place::{Labels, Place};
 use super::pointer::Step;
@@ -31,18 +31,6 @@ struct Digests {
     measured: Digest,
     /// Where the names are.
     names: u64,
-}
-
-const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
-
-fn mix(a: u64, b: u64) -> u64 {
-    let mixed = (a ^ b.wrapping_mul(PRIME)).wrapping_mul(PRIME);
-    mixed ^ (mixed >> 29)
-}
-
-/// Between a half and one.
-fn weight(seed: u64) -> f64 {
-    0.5 + (seed >> 33) as f64 / (1u64 << 32) as f64
 }
 
 /// The shadow's values in the order of their digests.
@@ -220,7 +208,7 @@ impl<'a> Walk<'_, 'a> {
                     all = self.digest(at, Place::PREDICTION, &inner, mix(seed, 5));
                     self.embedded = false;
                 } else {
-                    let text = noise::Place::WHOLE.step(Step::Name(text)).bits();
+                    let text = hash::text(text);
                     all = Digests::of(mix(seed, text));
                 }
             }
@@ -243,7 +231,7 @@ impl<'a> Walk<'_, 'a> {
                     self.steps.take(name.len() / 32);
                     let Some(mut at) = self.follow(at, Step::Name(name)) else { continue };
                     at.named = place.names_values(name, value, at.named);
-                    let seed = mix(seed, noise::Place::WHOLE.step(Step::Name(name)).bits());
+                    let seed = mix(seed, hash::text(name));
                     all.add(self.digest(at, place.member(name, value), value, seed));
                 }
             }

@@ -222,7 +222,11 @@ impl Shape {
             message: self.message,
             noise: self.noise.then(|| {
                 let mut noise = Noise::default();
-                noise.add(Place::WHOLE.step(pointer::Step::Name(b"a")), Kind::Value, Seen::By(1.0));
+                noise.add(
+                    PathHash::WHOLE.step(pointer::Step::Name(b"a")),
+                    Kind::Value,
+                    Seen::By(1.0),
+                );
                 Rc::new(noise)
             }),
             is_baseline: false,

@@ -20,7 +20,9 @@ mod bag;
 mod binary;
 pub(crate) mod encoding;
 mod envelope;
+mod hash;
 mod json;
+mod kind;
 mod message;
 mod noise;
 mod number;
@@ -35,17 +37,18 @@ mod wire;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-pub use encoding::Encoding;
 pub use envelope::Volatile;
+pub use kind::Kind;
 pub use message::Message;
 pub use noise::Noise;
 pub use number::Tolerance;
 pub use pointer::Pointers;
-pub use report::{Difference, Kind, Report, escaped};
+pub use report::{Difference, Report, escaped};
 
 use super::head::Head;
+use hash::PathHash;
 use json::{Json, Unread};
-use noise::{Place, Seen};
+use noise::Seen;
 use report::Found;
 use steps::{MAX_STEPS, Steps};
 
@@ -294,8 +297,8 @@ impl Rules {
         path: String,
         values: Option<(&[u8], &[u8])>,
     ) {
-        let hidden = report.hides(Place::WHOLE);
-        let found = Found { kind, place: Place::WHOLE, seen: Seen::Unsettled, hidden };
+        let hidden = report.hides(PathHash::WHOLE);
+        let found = Found { kind, place: PathHash::WHOLE, seen: Seen::Unsettled, hidden };
         report.add(found, self.max_differences, &mut || Difference {
             kind,
             path: path.clone(),

@@ -1,41 +1,12 @@
 //! Where two answers of the live model itself differ: what differs there says nothing of a shadow.
 
-use super::json::Json;
+use super::hash::PathHash;
+use super::kind::Kind;
 use super::number::FAR;
-use super::pointer::Step;
-use super::report::Kind;
-use super::steps::Steps;
 use crate::order;
 
 /// Places that are kept of one pair: more than that is no model to compare with.
 const MAX_PLACES: usize = 4096;
-
-/// A place in an answer, as the FNV-1a hash of the steps to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(u64);
-
-impl Place {
-    /// The answer as a whole.
-    pub const WHOLE: Self = Self(0xcbf2_9ce4_8422_2325);
-
-    /// The place one step further down.
-    pub fn step(self, step: Step<'_>) -> Self {
-        match step {
-            Step::Name(name) => self.bytes(b"/").bytes(name),
-            Step::Index(index) => self.bytes(b"#").bytes(&index.to_le_bytes()),
-        }
-    }
-
-    /// As a number.
-    pub fn bits(self) -> u64 {
-        self.0
-    }
-
-    fn bytes(self, bytes: &[u8]) -> Self {
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        Self(bytes.iter().fold(self.0, |h, byte| (h ^ u64::from(*byte)).wrapping_mul(PRIME)))
-    }
-}
 
 /// How two values differ at a place.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,13 +41,13 @@ const NEAR: f64 = 3.0;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Noise {
     /// In the order of places and kinds once it is [`ordered`](Self::ordered), each once: the first.
-    places: Vec<((Place, Kind), Seen)>,
+    places: Vec<((PathHash, Kind), Seen)>,
     overflown: bool,
 }
 
 impl Noise {
     /// Takes note of a difference, also of one that is tolerated.
-    pub fn add(&mut self, place: Place, kind: Kind, seen: Seen) {
+    pub fn add(&mut self, place: PathHash, kind: Kind, seen: Seen) {
         if self.places.len() < MAX_PLACES {
             self.places.push(((place, kind), seen));
         } else {
@@ -93,7 +64,11 @@ impl Noise {
     }
 
     /// What is known of a place, from this kind on.
-    fn from(&self, place: Place, first: Kind) -> impl Iterator<Item = &((Place, Kind), Seen)> {
+    fn from(
+        &self,
+        place: PathHash,
+        first: Kind,
+    ) -> impl Iterator<Item = &((PathHash, Kind), Seen)> {
         let at = self.places.partition_point(|(at, _)| *at < (place, first));
         let rest = self.places.get(at..).unwrap_or_default().iter();
         rest.take_while(move |((at, _), _)| *at == place)
@@ -101,7 +76,7 @@ impl Noise {
 
     /// Whether a difference of this kind is noise there. Where even the decision is noise, so are
     /// the scores.
-    pub fn excuse(&self, place: Place, kind: Kind, seen: Seen) -> Excuse {
+    pub fn excuse(&self, place: PathHash, kind: Kind, seen: Seen) -> Excuse {
         let at = |kind| {
             let first = self.from(place, kind).next();
             first.filter(|((_, of), _)| *of == kind).map(|(_, seen)| seen)
@@ -125,13 +100,13 @@ impl Noise {
     /// Whether nothing at this place, or below it, says anything of a shadow: where the live model
     /// answers with another status, bytes or number of values each time, or with nothing, what else
     /// would differ there was never seen.
-    pub fn hides(&self, place: Place) -> bool {
+    pub fn hides(&self, place: PathHash) -> bool {
         self.from(place, Kind::Status).any(|((_, kind), _)| {
             let whole = matches!(
                 kind,
                 Kind::Status | Kind::ContentType | Kind::Bytes | Kind::Shape | Kind::Missing
             );
-            whole || place == Place::WHOLE
+            whole || place == PathHash::WHOLE
         })
     }
 
@@ -142,60 +117,17 @@ impl Noise {
 
     /// About how much memory it takes.
     pub fn bytes(&self) -> usize {
-        self.places.len().saturating_mul(2 * size_of::<((Place, Kind), Seen)>())
-    }
-}
-
-/// A digest that equal values share. Numbers are equal as they are read, names as they are written.
-pub fn digest(value: &Json<'_>, steps: &mut Steps) -> u64 {
-    let mut all = Place::WHOLE;
-    add(&mut all, value, steps);
-    all.bits()
-}
-
-fn add(all: &mut Place, value: &Json<'_>, steps: &mut Steps) {
-    if !steps.take(1) {
-        return;
-    }
-    match value {
-        Json::Null => *all = all.bytes(b"n"),
-        Json::Bool(set) => *all = all.bytes(if *set { b"t" } else { b"f" }),
-        Json::Number(number) => {
-            *all = match number.whole() {
-                Some(whole) => all.bytes(b"i").bytes(&whole.to_le_bytes()),
-                None => all.bytes(b"d").bytes(&number.value().to_bits().to_le_bytes()),
-            }
-        }
-        Json::String(text) => {
-            steps.take(text.len() / 32);
-            *all = all.bytes(b"s").bytes(&text.len().to_le_bytes()).bytes(text);
-        }
-        Json::Array(items) => {
-            *all = all.bytes(b"[");
-            for item in items {
-                add(all, item, steps);
-            }
-            *all = all.bytes(b"]");
-        }
-        Json::Object(members) => {
-            *all = all.bytes(b"{");
-            for (name, value) in members {
-                steps.take(name.len() / 32);
-                *all = all.bytes(&name.len().to_le_bytes()).bytes(name);
-                add(all, value, steps);
-            }
-            *all = all.bytes(b"}");
-        }
+        self.places.len().saturating_mul(2 * size_of::<((PathHash, Kind), Seen)>())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pointer::Step;
     use super::*;
-    use std::collections::BTreeSet;
 
-    fn of(steps: &[Step<'_>]) -> Place {
-        steps.iter().fold(Place::WHOLE, |place, step| place.step(*step))
+    fn of(steps: &[Step<'_>]) -> PathHash {
+        steps.iter().fold(PathHash::WHOLE, |place, step| place.step(*step))
     }
 
     #[test]
@@ -211,10 +143,14 @@ mod tests {
             let mut noise = Noise::default();
             noise.add(place, kind, Seen::Unsettled);
             noise = noise.ordered();
-            assert_eq!((noise.hides(place), noise.hides(Place::WHOLE)), (hides, false), "{kind:?}");
-            noise.add(Place::WHOLE, kind, Seen::Unsettled);
+            assert_eq!(
+                (noise.hides(place), noise.hides(PathHash::WHOLE)),
+                (hides, false),
+                "{kind:?}"
+            );
+            noise.add(PathHash::WHOLE, kind, Seen::Unsettled);
             noise = noise.ordered();
-            assert!(noise.hides(Place::WHOLE), "{kind:?}");
+            assert!(noise.hides(PathHash::WHOLE), "{kind:?}");
         }
     }
 
@@ -224,7 +160,7 @@ mod tests {
         let excuse = |(kind, known), (other, seen)| {
             let mut noise = Noise::default();
             noise.add(place, kind, known);
-            assert_eq!(noise.excuse(Place::WHOLE, other, seen), Excuse::None);
+            assert_eq!(noise.excuse(PathHash::WHOLE, other, seen), Excuse::None);
             noise.excuse(place, other, seen)
         };
         use Kind::{Class, Extra, Score};
@@ -270,56 +206,6 @@ mod tests {
             assert_eq!(noise.excuse(place(i), Kind::Shape, Seen::By(1.0)), Excuse::None);
         }
         assert_eq!(noise.excuse(place(100), Kind::Score, Seen::By(1.0)), Excuse::None);
-    }
-
-    #[test]
-    fn digests_are_of_values() {
-        let digest = |text: &str| {
-            let mut steps = Steps::default();
-            digest(&super::super::json::read(text.as_bytes(), &mut steps).unwrap(), &mut steps)
-        };
-        assert_eq!(
-            digest(r#"{"a":[1,"x",0.50],"b":null}"#),
-            digest(r#"{"b":null,"a":[1,"x",0.5]}"#)
-        );
-        let values = [
-            "null",
-            "true",
-            "false",
-            "1",
-            "2",
-            "1.5",
-            "\"1\"",
-            "\"\"",
-            "[]",
-            "{}",
-            "[1]",
-            "[[1]]",
-            "[1,2]",
-            "[12]",
-            "[\"ab\",\"c\"]",
-            "[\"a\",\"bc\"]",
-            "{\"a\":1}",
-            "{\"b\":1}",
-            "{\"a\":[]}",
-        ];
-        let digests: BTreeSet<u64> = values.into_iter().map(digest).collect();
-        assert_eq!(digests.len(), values.len());
-    }
-
-    #[test]
-    fn places_are_told_apart() {
-        let (name, index) = (Step::Name, Step::Index);
-        let places = [
-            of(&[]),
-            of(&[name(b"a")]),
-            of(&[name(b"a"), name(b"b")]),
-            of(&[name(b"ab")]),
-            of(&[index(0)]),
-            of(&[index(1)]),
-            of(&[name(b"0")]),
-        ];
-        assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), places.len());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What a place in an answer means, by the protocols.
 
 use super::json::Json;
+use super::kind::Kind;
 use super::number::{Measure, Number};
 use super::openai;
-use super::report::Kind;
 
 /// A place where servers put predictions, or the way to one.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,34 +3,11 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::hash::PathHash;
 use super::json::Json;
-use super::noise::{Excuse, Noise, Place, Seen};
+use super::kind::Kind;
+use super::noise::{Excuse, Noise, Seen};
 use super::pointer::Step;
-use crate::config::read::words;
-
-words! {
-    /// A way in which two answers differ.
-    pub enum Kind {
-        /// The status, HTTP's or gRPC's. The rest is then not compared: it follows from it.
-        Status = "status",
-        /// The media type, without parameters.
-        ContentType = "content_type",
-        /// What a model decided: the highest score of a row is another one, or a label changed.
-        Class = "class",
-        /// A number among the predictions, while the decision of its row stands.
-        Score = "score",
-        /// Lengths of lists, shapes of tensors, or values of another structure.
-        Shape = "shape",
-        /// The live answer has it, the shadow's has not.
-        Missing = "missing",
-        /// The shadow's answer has it, the live one has not.
-        Extra = "extra",
-        /// Any other value, also of another type.
-        Value = "value",
-        /// Bodies that are not JSON.
-        Bytes = "bytes",
-    }
-}
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +51,7 @@ pub struct Found {
     /// Which way.
     pub kind: Kind,
     /// Where.
-    pub place: Place,
+    pub place: PathHash,
     /// How.
     pub seen: Seen,
     /// Whether noise of a whole answer or list lies over the place.
@@ -94,19 +71,19 @@ impl Report {
     }
 
     /// Whether noise of a whole answer or list lies at this place.
-    pub fn hides(&self, place: Place) -> bool {
+    pub fn hides(&self, place: PathHash) -> bool {
         self.known.as_ref().is_some_and(|noise| noise.hides(place))
     }
 
     /// Takes note of how far a model is from itself, if that is asked for.
-    pub fn note(&mut self, place: Place, kind: Kind, seen: Seen) {
+    pub fn note(&mut self, place: PathHash, kind: Kind, seen: Seen) {
         if let Some(places) = &mut self.places {
             places.add(place, kind, seen);
         }
     }
 
     /// Takes note of a place below which the live model does not agree with itself, if that is asked for.
-    pub fn unsettle(&mut self, place: Place) {
+    pub fn unsettle(&mut self, place: PathHash) {
         self.note(place, Kind::Shape, Seen::Unsettled);
     }
 

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::compare::{Encoding, Whole};
+use super::super::coding::Encoding;
+use super::super::compare::Whole;
 use super::super::pair::Stored;
 use super::{Desk, Id, Outcome, Sink};
 

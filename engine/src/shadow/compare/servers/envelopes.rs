@@ -1,0 +1,263 @@
+//! What names an answer and not its prediction.
+
+use super::*;
+
+#[test]
+fn what_differs_by_nature_does_not_count() {
+    let mlserver = |id: &str, name: &str| {
+        format!(
+            r#"{{"model_name":"{name}","model_version":"v1","id":"{id}","parameters":{{}},"outputs":[{{"name":"predict","shape":[1,1],"datatype":"INT64","parameters":{{"content_type":"np"}},"data":[1]}}]}}"#
+        )
+    };
+    let chat = |id: &str, created: u32, text: &str| {
+        format!(
+            r#"{{"id":"{id}","object":"chat.completion","created":{created},"model":"{id}.gguf","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}}}}],"usage":{{"total_tokens":{created}}}}}"#
+        )
+    };
+    let compare = Rules { volatile: None, ..plain() };
+    for (live, shadow, expected, all) in [
+        (mlserver("feefa652", "iris"), mlserver("833fa7e0", "iris-v2"), "", "value at /id; value at /model_name"),
+        (
+            r#"{"model_name":"cases","model_version":"1","outputs":[]}"#.into(),
+            r#"{"model_name":"cases","model_version":"2","id":"a","outputs":[]}"#.into(),
+            "",
+            "extra at /id; value at /model_version",
+        ),
+        (
+            r#"{"data":{"names":[],"ndarray":["a"]},"meta":{"requestPath":{"iris":"seldonio/iris:1.0"},"metrics":[{"value":1}]}}"#.into(),
+            r#"{"data":{"names":[],"ndarray":["a"]},"meta":{"requestPath":{"iris":"seldonio/iris:1.1"}}}"#.into(),
+            "",
+            "missing at /meta/metrics; value at /meta/requestPath/iris",
+        ),
+        (r#"{"strData":"a","meta":{"tags":{"version":1}}}"#.into(), r#"{"strData":"a"}"#.into(), "", "missing at /meta"),
+        (
+            chat("a", 1_795_795_088, "hello"),
+            chat("b", 1_795_795_089, "hello"),
+            "",
+            "value at /created by 1; value at /id; value at /model; value at /usage/total_tokens by 1",
+        ),
+        (chat("a", 1, "hello"), chat("b", 1, "bye"), "value at /choices/0/message/content",
+         "value at /choices/0/message/content; value at /id; value at /model"),
+        (
+            r#"{"object":"list","data":[{"embedding":[0.5]}],"model":"a","usage":{"total_tokens":1}}"#.into(),
+            r#"{"object":"list","data":[{"embedding":[0.5]}],"model":"b","usage":{"total_tokens":2}}"#.into(),
+            "",
+            "value at /model; value at /usage/total_tokens by 1",
+        ),
+        (
+            r#"{"id":"a","model":"m","results":[{"index":0,"relevance_score":0.5}]}"#.into(),
+            r#"{"id":"b","model":"m","results":[{"index":0,"relevance_score":0.5}]}"#.into(),
+            "",
+            "value at /id",
+        ),
+        (
+            r#"{"id":"a","object":"response","created_at":1,"model":"m","output":[{"id":"x","type":"function_call","call_id":"c1","name":"f","arguments":"{}"}]}"#.into(),
+            r#"{"id":"b","object":"response","created_at":2,"model":"n","output":[{"id":"y","type":"function_call","call_id":"c2","name":"f","arguments":"{}"}]}"#.into(),
+            "",
+            "value at /created_at by 1; value at /id; value at /model; value at /output/0/call_id; value at /output/0/id",
+        ),
+        (
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"tool_calls":[{"id":"y","type":"function","function":{"name":"g","arguments":"{}"}}]}}]}"#.into(),
+            "value at /choices/0/message/tool_calls/0/function/name",
+            "value at /choices/0/message/tool_calls/0/function/name; value at /choices/0/message/tool_calls/0/id",
+        ),
+        (
+            r#"{"id":"a","object":"list","created":1,"model":"m","data":[{"index":0,"label":"cat","probs":[0.9,0.1],"num_classes":2}],"usage":{"total_tokens":1}}"#.into(),
+            r#"{"id":"b","object":"list","created":2,"model":"n","data":[{"index":0,"label":"dog","probs":[0.1,0.9],"num_classes":2}],"usage":{"total_tokens":1}}"#.into(),
+            "class at /data/0/label; class at /data/0/probs/0 by 0.8",
+            "value at /created by 1; class at /data/0/label; class at /data/0/probs/0 by 0.8; value at /id; value at /model",
+        ),
+        (
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"a"}}],"timings":{"prompt_ms":1.5}}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"a"}}],"timings":{"prompt_ms":2.5}}"#.into(),
+            "",
+            "value at /timings/prompt_ms by 1",
+        ),
+        (
+            r#"{"id":"sku-1","choices":[{"p":0.9}]}"#.into(),
+            r#"{"id":"sku-2","choices":[{"p":0.9}]}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        // Cohere's rerank, OpenAI's moderations, Anthropic's messages.
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{"version":"1"},"billed_units":{"search_units":1}}}"#.into(),
+            r#"{"id":"b","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":2}}}"#.into(),
+            "",
+            "value at /id; value at /meta/api_version/version; value at /meta/billed_units/search_units by 1",
+        ),
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"billed_units":{"search_units":1}}}"#.into(),
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.6}],"meta":{"billed_units":{"search_units":1}}}"#.into(),
+            "score at /results/0/relevance_score by 0.1",
+            "score at /results/0/relevance_score by 0.1",
+        ),
+        (
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"country":"fr"}}"#.into(),
+            r#"{"id":"a","results":[{"index":0,"relevance_score":0.5}],"meta":{"country":"de"}}"#.into(),
+            "value at /meta/country",
+            "value at /meta/country",
+        ),
+        (
+            r#"{"id":"a","answer":"x","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{}}}"#.into(),
+            r#"{"id":"b","answer":"x","results":[{"index":0,"relevance_score":0.5}],"meta":{"api_version":{}}}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        (
+            r#"{"id":"a","model":"m","object":"list","results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":1}}"#.into(),
+            r#"{"id":"b","model":"n","object":"list","results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":1}}"#.into(),
+            "",
+            "value at /id; value at /model",
+        ),
+        (
+            r#"{"id":"modr-1","model":"a","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9,"violence":0.1}}]}"#.into(),
+            r#"{"id":"modr-2","model":"b","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9,"violence":0.1}}]}"#.into(),
+            "",
+            "value at /id; value at /model",
+        ),
+        (
+            r#"{"id":"modr-1","model":"a","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}"#.into(),
+            r#"{"id":"modr-2","model":"a","results":[{"flagged":false,"categories":{"hate":true},"category_scores":{"hate":0.8}}]}"#.into(),
+            "score at /results/0/category_scores/hate by 0.1; class at /results/0/flagged",
+            "value at /id; score at /results/0/category_scores/hate by 0.1; class at /results/0/flagged",
+        ),
+        (
+            r#"{"id":"a","model":"m","results":[{"flagged":true}]}"#.into(),
+            r#"{"id":"b","model":"m","results":[{"flagged":true}]}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        (
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"thinking","thinking":"hm","signature":"s1"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"id":1}}],"stop_reason":"tool_use","usage":{"output_tokens":1}}"#.into(),
+            r#"{"id":"msg_2","type":"message","role":"assistant","model":"b","content":[{"type":"thinking","thinking":"hm","signature":"s2"},{"type":"tool_use","id":"toolu_2","name":"f","input":{"id":1}}],"stop_reason":"tool_use","usage":{"output_tokens":2}}"#.into(),
+            "",
+            "value at /content/0/signature; value at /content/1/id; value at /id; value at /model; value at /usage/output_tokens by 1",
+        ),
+        (
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"tool_use","id":"t","name":"f","input":{"id":"x"}}],"stop_reason":"tool_use"}"#.into(),
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"a","content":[{"type":"tool_use","id":"t","name":"g","input":{"id":"y"}}],"stop_reason":"end_turn"}"#.into(),
+            "value at /content/0/input/id; value at /content/0/name; value at /stop_reason",
+            "value at /content/0/input/id; value at /content/0/name; value at /stop_reason",
+        ),
+        (
+            r#"{"id":"a","type":"message","role":"user","model":"m","content":[],"stop_reason":null}"#.into(),
+            r#"{"id":"b","type":"message","role":"user","model":"m","content":[],"stop_reason":null}"#.into(),
+            "value at /id",
+            "value at /id",
+        ),
+        // Tags may be all that a model has to say.
+        (
+            r#"{"meta":{"puid":"a","tags":{"class":"cat"}}}"#.into(),
+            r#"{"meta":{"puid":"b","tags":{"class":"dog"}}}"#.into(),
+            "value at /meta/tags/class",
+            "value at /meta/puid; value at /meta/tags/class",
+        ),
+        // No answer of these protocols.
+        (r#"{"id":"cat","outputs":[1]}"#.into(), r#"{"id":"dog","outputs":[1]}"#.into(), "value at /id", "value at /id"),
+        (
+            r#"{"model_name":"cat","outputs":[{"name":"o"}],"n":1}"#.into(),
+            r#"{"model_name":"dog","outputs":[{"name":"o"}],"n":1}"#.into(),
+            "value at /model_name",
+            "value at /model_name",
+        ),
+        (
+            r#"{"object":"car","model":"a","data":[1]}"#.into(),
+            r#"{"object":"car","model":"b","data":[1]}"#.into(),
+            "value at /model",
+            "value at /model",
+        ),
+        (
+            r#"{"results":[],"model":"a","id":"x"}"#.into(),
+            r#"{"results":[],"model":"b","id":"x"}"#.into(),
+            "value at /model",
+            "value at /model",
+        ),
+        (r#"{"id":"a","answer":1}"#.into(), r#"{"id":"b","answer":1}"#.into(), "value at /id", "value at /id"),
+        (r#"{"meta":1,"data":[1]}"#.into(), r#"{"meta":2,"data":[1]}"#.into(), "value at /meta by 1", "value at /meta by 1"),
+        (r#"{"predictions":[1],"model":"a"}"#.into(), r#"{"predictions":[1],"model":"b"}"#.into(), "value at /model", "value at /model"),
+        // Of two protocols: everything counts.
+        (r#"{"id":"a","outputs":[]}"#.into(), r#"{"id":"b","predictions":[]}"#.into(),
+         "value at /id; missing at /outputs; extra at /predictions", "value at /id; missing at /outputs; extra at /predictions"),
+    ] {
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+        assert_eq!(line(&compare, &live, &shadow), all, "{live} {shadow}");
+    }
+    let refused = |status: &str, name: &str| {
+        let head = head(status, "application/json");
+        let body = |name| format!(r#"{{"error":"Model {name} not found"}}"#);
+        let (live, shadow) = (body("nope"), body(name));
+        shown(&plain().compare(
+            Whole { head: &head, body: live.as_bytes() },
+            Whole { head: &head, body: shadow.as_bytes() },
+            &About::default(),
+        ))
+    };
+    assert_eq!(refused("404", "nope-v2"), "");
+    assert_eq!(refused("400", "nope-v2"), "value at /error");
+    let of_openai = |status: &str, form: &str| {
+        let head = head(status, "application/json");
+        let (live, shadow) = (form.replace('$', "nope"), form.replace('$', "nope-v2"));
+        shown(&plain().compare(
+            Whole { head: &head, body: live.as_bytes() },
+            Whole { head: &head, body: shadow.as_bytes() },
+            &About::default(),
+        ))
+    };
+    for (form, at) in [
+        (r#"{"error":{"message":"The model `$` does not exist.","code":404}}"#, "/error/message"),
+        (r#"{"object":"error","message":"The model `$` does not exist.","code":404}"#, "/message"),
+    ] {
+        assert_eq!(of_openai("404", form), "", "{form}");
+        assert_eq!(of_openai("400", form), format!("value at {at}"), "{form}");
+    }
+}
+
+/// An outlier detector writes its verdict into the tags of an answer, perhaps beside a place for a
+/// prediction that holds none.
+#[test]
+fn tags_count_where_nothing_else_is_said() {
+    let answer = |content: &str, tags: &str| {
+        let comma = if content.is_empty() { "" } else { "," };
+        format!(
+            r#"{{"meta":{{"puid":"{tags}","metrics":[{{"value":{tags}}}],"tags":{{"outlier":{tags}}}}}{comma}{content}}}"#
+        )
+    };
+    for nothing in [
+        "",
+        r#""data":{}"#,
+        r#""data":{"ndarray":[]}"#,
+        r#""data":{"ndarray":[[]]}"#,
+        r#""data":{"ndarray":[[null,""]]}"#,
+        r#""data":{"ndarray":null}"#,
+        r#""data":{"names":["a"],"ndarray":[]}"#,
+        r#""data":{"tensor":{"shape":[0],"values":[]}}"#,
+        r#""data":{"names":["a","b"]}"#,
+        r#""jsonData":{}"#,
+        r#""jsonData":null"#,
+        r#""strData":"""#,
+        r#""binData":"""#,
+    ] {
+        let found = line(&plain(), &answer(nothing, "1"), &answer(nothing, "2"));
+        assert_eq!(found, "value at /meta/tags/outlier by 1", "{nothing}");
+        assert_eq!(line(&plain(), &answer(nothing, "1"), &answer(nothing, "1.0")), "", "{nothing}");
+    }
+    for something in [
+        r#""data":{"ndarray":[0]}"#,
+        r#""data":{"ndarray":[[null,0.5]]}"#,
+        r#""data":{"ndarray":[""," "]}"#,
+        r#""data":{"tensor":{"shape":[1],"values":[0]}}"#,
+        r#""data":{"tftensor":{"dtype":"DT_FLOAT"}}"#,
+        r#""jsonData":{"a":false}"#,
+        r#""strData":"a""#,
+    ] {
+        assert_eq!(line(&plain(), &answer(something, "1"), &answer(something, "2")), "");
+    }
+    // Of the shadow alone: its tags are all that it says.
+    let (some, none) = (r#""data":{"ndarray":[1]}"#, r#""data":{"ndarray":[]}"#);
+    assert_eq!(
+        line(&plain(), &answer(some, "1"), &answer(none, "2")),
+        "shape at /data/ndarray by 1; value at /meta/tags/outlier by 1"
+    );
+}

@@ -1,0 +1,428 @@
+//! What is a label, what decides, what is a score, and what is a value.
+
+use super::*;
+
+#[test]
+fn labels_are_names_and_have_no_tolerance() {
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    let seldon = |s: &str| format!("{{\"data\":{{\"names\":[],\"ndarray\":{s}}},\"meta\":{{}}}}");
+    for (live, shadow, expected) in [
+        (
+            oip("INT64", "[1,1]", "[1234567]"),
+            oip("INT64", "[1,1]", "[1234568]"),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (
+            oip("INT64", "[1,1]", "[9007199254740993]"),
+            oip("INT64", "[1,1]", "[9007199254740992]"),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (
+            oip("UINT64", "[1,1]", "[18446744073709551615]"),
+            oip("UINT64", "[1,1]", "[18446744073709551614]"),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (
+            oip("INT64", "[1,3]", "[4000001,4000002,4000003]"),
+            oip("INT64", "[1,3]", "[4000003,4000002,4000001]"),
+            "class at /outputs/0/data/0 by 2; class at /outputs/0/data/2 by 2",
+        ),
+        (tf("[1234567]"), tf("[1234568]"), "class at /predictions/0 by 1"),
+        (seldon("[1234567]"), seldon("[1234568]"), "class at /data/ndarray/0 by 1"),
+        (tf("[1]"), tf("[2]"), "class at /predictions/0 by 1"),
+        (tf("[[1]]"), tf("[[2]]"), "class at /predictions/0/0 by 1"),
+        (tf("[1, 1]"), tf("[0, 2]"), "class at /predictions/0 by 1; class at /predictions/1 by 1"),
+        (seldon("[1,0]"), seldon("[0,0]"), "class at /data/ndarray/0 by 1"),
+        (seldon("[[1]]"), seldon("[[2]]"), "class at /data/ndarray/0/0 by 1"),
+        // Rows that hold labels beside scores, as detectors and recommenders write them.
+        (tf("[[1234567,0.93]]"), tf("[[1234568,0.93]]"), "class at /predictions/0/0 by 1"),
+        (tf("[[1234567,0.93]]"), tf("[[1234567,0.90]]"), "score at /predictions/0/1 by 0.03"),
+        (
+            tf("[[null,1234567,0.93]]"),
+            tf("[[null,1234568,0.93]]"),
+            "class at /predictions/0/1 by 1",
+        ),
+        (
+            tf("[[10.5,20.5,30.5,40.5,0.9,4]]"),
+            tf("[[10.5,20.5,30.5,40.5,0.9,5]]"),
+            "class at /predictions/0/5 by 1",
+        ),
+        (
+            tf("[[40.5,40.50000001,0.9,1234567]]"),
+            tf("[[40.50000001,40.5,0.9,1234568]]"),
+            "class at /predictions/0/3 by 1",
+        ),
+        (tf("[[0.5,0.5],[7,0.5]]"), tf("[[0.5,0.5],[8,0.5]]"), "class at /predictions/1/0 by 1"),
+        // Probabilities, one of which is written short.
+        (tf("[[0,0.3,0.7]]"), tf("[[0,0.7,0.3]]"), "class at /predictions/0/1 by 0.4"),
+        (
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[1234567,2]}}}"#.into(),
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[1234568,2]}}}"#.into(),
+            "class at /data/tensor/values/0 by 1",
+        ),
+        (
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[0.1,0.9]}}}"#.into(),
+            r#"{"data":{"tensor":{"shape":[1,2],"values":[0.9,0.1]}}}"#.into(),
+            "class at /data/tensor/values/0 by 0.8",
+        ),
+        // Boxes by name: a word of its own, with coordinates, of a type that has fractions.
+        (
+            tf(r#"[{"checkbox":[1234567]}]"#),
+            tf(r#"[{"checkbox":[1234568]}]"#),
+            "class at /predictions/0/checkbox/0 by 1",
+        ),
+        (
+            tf(r#"[{"box":1234567}]"#),
+            tf(r#"[{"box":1234568}]"#),
+            "class at /predictions/0/box by 1",
+        ),
+        (
+            r#"{"outputs":[{"name":"boxes","datatype":"INT64","shape":[1],"data":[1234567]}]}"#
+                .into(),
+            r#"{"outputs":[{"name":"boxes","datatype":"INT64","shape":[1],"data":[1234568]}]}"#
+                .into(),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (tf(r#"[{"boundingBox":[1234567]}]"#), tf(r#"[{"boundingBox":[1234568]}]"#), ""),
+        // What has a name of its own in a box is none of its coordinates.
+        (
+            tf(r#"[{"boxes":[{"class":1234567,"x1":10.5,"score":0.9}]}]"#),
+            tf(r#"[{"boxes":[{"class":1234568,"x1":10.5,"score":0.9}]}]"#),
+            "class at /predictions/0/boxes/0/class by 1",
+        ),
+        (
+            tf(r#"[{"bounding_box":{"class":1234567,"xmin":1234567}}]"#),
+            tf(r#"[{"bounding_box":{"class":1234568,"xmin":1234568}}]"#),
+            "class at /predictions/0/bounding_box/class by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[[10.5,20.5,30.5,40.5,0.9,1234567]]}]"#),
+            tf(r#"[{"boxes":[[10.5,20.5,30.5,40.5,0.9,1234568]]}]"#),
+            "class at /predictions/0/boxes/0/5 by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[{"probs":[0.75,0.25]}]}]"#),
+            tf(r#"[{"boxes":[{"probs":[0.25,0.75]}]}]"#),
+            "class at /predictions/0/boxes/0/probs/0 by 0.5",
+        ),
+        // Of more than 128 bits.
+        (
+            tf("[200000000000000000000000000000000000001]"),
+            tf("[200000000000000000000000000000000000002]"),
+            "class at /predictions/0 by 0",
+        ),
+        // TensorFlow's column format, of one column without a name.
+        (
+            r#"{"outputs":[0.75,0.25]}"#.into(),
+            r#"{"outputs":[0.25,0.75]}"#.into(),
+            "class at /outputs/0 by 0.5",
+        ),
+        // Floats are written with a fraction.
+        (tf("[1.0]"), tf("[2.0]"), "score at /predictions/0 by 1"),
+        (tf("[1.0]"), tf("[1]"), ""),
+        (tf("[[0, 1]]"), tf("[[0.25,0.75]]"), "score at /predictions/0/0 by 0.25"),
+        (
+            oip("FP64", "[1,1]", "[1]"),
+            oip("FP64", "[1,1]", "[2]"),
+            "score at /outputs/0/data/0 by 1",
+        ),
+        // Names of a tensor of text, whatever they look like.
+        (
+            oip("BYTES", "[1]", "[\"1.10\"]"),
+            oip("BYTES", "[1]", "[\"1.1\"]"),
+            "class at /outputs/0/data/0",
+        ),
+        (
+            oip("BYTES", "[1]", "[\"1e3\"]"),
+            oip("BYTES", "[1]", "[\"1000.0\"]"),
+            "class at /outputs/0/data/0",
+        ),
+        // What numpy makes of a list of names and numbers.
+        (seldon("[\"0.7\",\"a\"]"), seldon("[\"0.70000000001\",\"a\"]"), ""),
+    ] {
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+        assert_eq!(line(&within(1e-9), &live, &shadow), expected, "{live} {shadow}");
+    }
+    // JSON in a text that is more than is read is no other label.
+    let deep = |v: &str| tf(&format!("[\"{}{v}{}\"]", "[".repeat(70), "]".repeat(70)));
+    assert_eq!(
+        line(&plain(), &deep("1"), &deep("2")),
+        "uncomparable: they take too long to compare"
+    );
+    // No absolute tolerance excuses another label, either.
+    assert_eq!(line(&within(5.0), &tf("[1]"), &tf("[2]")), "class at /predictions/0 by 1");
+    // Elsewhere a whole number is an amount, but a part of a large one is another amount.
+    assert_eq!(line(&plain(), r#"{"n":1234567}"#, r#"{"n":1234568}"#), "value at /n by 1");
+    assert_eq!(line(&within(1.0), r#"{"n":1234567}"#, r#"{"n":1234568}"#), "");
+}
+
+#[test]
+fn decisions_show_in_every_form() {
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    for (live, shadow, expected) in [
+        // `null` stands for NaN and the infinities.
+        (
+            oip("FP64", "[1,3]", "[null,0.9,0.1]"),
+            oip("FP64", "[1,3]", "[null,0.1,0.9]"),
+            "class at /outputs/0/data/1 by 0.8",
+        ),
+        (tf("[[null,0.9,0.1]]"), tf("[[null,0.1,0.9]]"), "class at /predictions/0/1 by 0.8"),
+        (tf("[[null,-0.1,-2.3]]"), tf("[[null,-2.3,-0.1]]"), "class at /predictions/0/1 by 2.2"),
+        (tf("[[NaN,0.9,0.1]]"), tf("[[NaN,0.1,0.9]]"), "class at /predictions/0/1 by 0.8"),
+        (
+            oip("FP64", "[1,1]", "[null]"),
+            oip("FP64", "[1,1]", "[0.0]"),
+            "score at /outputs/0/data/0 by NaN",
+        ),
+        (
+            oip("FP64", "[1,1]", "[NaN]"),
+            oip("FP64", "[1,1]", "[0.0]"),
+            "score at /outputs/0/data/0 by NaN",
+        ),
+        (tf("[null]"), tf("[0.5]"), "score at /predictions/0 by NaN"),
+        (tf("[null]"), tf("[null]"), ""),
+        // One dimension, and probabilities in both.
+        (
+            oip("FP64", "[3]", "[0.1,0.7,0.2]"),
+            oip("FP64", "[3]", "[0.7,0.1,0.2]"),
+            "class at /outputs/0/data/0 by 0.6",
+        ),
+        (tf("[0.1,0.9]"), tf("[0.9,0.1]"), "class at /predictions/0 by 0.8"),
+        (tf("[0.1,0.9]"), tf("[0.2,0.8]"), "score at /predictions/0 by 0.1"),
+        (
+            r#"{"data":{"ndarray":[0.1,0.9]}}"#.into(),
+            r#"{"data":{"ndarray":[0.9,0.1]}}"#.into(),
+            "class at /data/ndarray/0 by 0.8",
+        ),
+        // Not together one: a score for each instance.
+        (
+            tf("[0.3,0.9]"),
+            tf("[0.9,0.3]"),
+            "score at /predictions/0 by 0.6; score at /predictions/1 by 0.6",
+        ),
+        (
+            oip("FP64", "[2,1]", "[0.1,0.9]"),
+            oip("FP64", "[2,1]", "[0.9,0.1]"),
+            "score at /outputs/0/data/0 by 0.8; score at /outputs/0/data/1 by 0.8",
+        ),
+        // A list at the top.
+        ("[[0.1,0.9]]".into(), "[[0.9,0.1]]".into(), "class at /0/0 by 0.8"),
+        ("[\n  0.25\n]".into(), "[0.5]".into(), "score at /0 by 0.25"),
+        (
+            r#"[{"label": "b", "score": NaN}]"#.into(),
+            r#"[{"label": "c", "score": NaN}]"#.into(),
+            "class at /0/label",
+        ),
+        // By name.
+        (
+            tf(r#"[{"setosa":0.1,"virginica":0.9}]"#),
+            tf(r#"[{"setosa":0.9,"virginica":0.1}]"#),
+            "class at /predictions/0/setosa by 0.8",
+        ),
+        (
+            tf(r#"[{"setosa":0.1,"virginica":0.9}]"#),
+            tf(r#"[{"setosa":0.2,"virginica":0.8}]"#),
+            "score at /predictions/0/setosa by 0.1",
+        ),
+        (
+            tf(r#"[{"height":1.5,"width":2.5}]"#),
+            tf(r#"[{"height":2.5,"width":1.5}]"#),
+            "score at /predictions/0/height by 1; score at /predictions/0/width by 1",
+        ),
+        // Seldon's other forms.
+        (
+            r#"{"jsonData":{"label":"setosa","score":0.97},"meta":{}}"#.into(),
+            r#"{"jsonData":{"label":"setosa","score":0.93},"meta":{}}"#.into(),
+            "score at /jsonData/score by 0.04",
+        ),
+        (
+            r#"{"strData":"setosa","meta":{}}"#.into(),
+            r#"{"strData":"virginica","meta":{}}"#.into(),
+            "class at /strData",
+        ),
+        // Boxes are no decision, what is in them is.
+        (
+            tf(r#"[{"boxes":[[10,20,30,40]],"scores":[0.9],"classes":[3]}]"#),
+            tf(r#"[{"boxes":[[10,20,30,40]],"scores":[0.9],"classes":[4]}]"#),
+            "class at /predictions/0/classes/0 by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[[10,40,30,39]]}]"#),
+            tf(r#"[{"boxes":[[10,39,30,40]]}]"#),
+            "score at /predictions/0/boxes/0/1 by 1; score at /predictions/0/boxes/0/3 by 1",
+        ),
+        // Flat and nested data are the same.
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.5,0.5]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.5,0.5]]"),
+            "",
+        ),
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.4,0.6]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.6,0.4]]"),
+            "class at /outputs/0/data/2 by 0.2",
+        ),
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.4]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.6,0.4]]"),
+            "shape at /outputs/0/data by 1",
+        ),
+        // JSON in text.
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.97}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\":\"setosa\",\"score\":0.970000000001}"]"#),
+            "",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.97}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.5}"]"#),
+            "score at /outputs/0/data/0/score by 0.47",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\"}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\": \"other\"}"]"#),
+            "class at /outputs/0/data/0/label",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\"}"]"#),
+            oip("BYTES", "[1]", r#"["{label}"]"#),
+            "class at /outputs/0/data/0",
+        ),
+    ] {
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+    }
+    let strict = line(
+        &within(0.01),
+        &tf(r#"[{"0":0.4951,"1":0.5049}]"#),
+        &tf(r#"[{"0":0.5020,"1":0.4980}]"#),
+    );
+    assert_eq!(strict, "class at /predictions/0/0 by 0.0069");
+    let strict = line(
+        &within(0.05),
+        &tf(r#"[{"neg":0.49,"pos":0.51}]"#),
+        &tf(r#"[{"neg":0.505,"pos":0.495}]"#),
+    );
+    assert_eq!(strict, "class at /predictions/0/neg by 0.015");
+    let text = |score: &str| {
+        oip("BYTES", "[1,1]", &format!(r#"["{{\"label\": \"POSITIVE\", \"score\": {score}}}"]"#))
+    };
+    assert_eq!(line(&within(0.01), &text("0.9998704195022583"), &text("0.9998702")), "");
+    assert_eq!(
+        line(&within(0.01), &text("0.51"), &text("0.49")),
+        "score at /outputs/0/data/0/score by 0.02"
+    );
+}
+
+#[test]
+fn values_are_no_decisions() {
+    let person = |p: &str, b: &str| {
+        format!(r#"{{"predictions":[{{"label":"person","probability":{p},"detection_box":{b}}}]}}"#)
+    };
+    // By their name.
+    assert_eq!(
+        line(
+            &within(0.01),
+            &person("0.944", "[0.1242,0.1259,0.8423,0.8426]"),
+            &person("0.941", "[0.1243,0.1257,0.8428,0.8424]")
+        ),
+        ""
+    );
+    let named = |data: &str| {
+        format!(
+            r#"{{"outputs":[{{"name":"sentence_embedding","datatype":"FP32","shape":[1,3],"data":{data}}}]}}"#
+        )
+    };
+    assert_eq!(
+        line(&plain(), &named("[0.5,0.50000001,-0.2]"), &named("[0.50000001,0.5,-0.2]")),
+        ""
+    );
+    for (pointer, live, shadow) in [
+        (
+            "/predictions",
+            r#"{"predictions":[[101.0,102.0,103.0,102.9]]}"#,
+            r#"{"predictions":[[101.2,102.1,102.9,103.1]]}"#,
+        ),
+        (
+            "/data/ndarray",
+            r#"{"data":{"names":["height_mm","width_mm"],"ndarray":[[120.4,120.1]]}}"#,
+            r#"{"data":{"names":["height_mm","width_mm"],"ndarray":[[120.2,120.3]]}}"#,
+        ),
+        (
+            "/predictions/*/next",
+            r#"{"predictions":[{"next":[5,4]}]}"#,
+            r#"{"predictions":[{"next":[4,5]}]}"#,
+        ),
+        ("", "[[1,2]]", "[[2,1]]"),
+    ] {
+        let rules = Rules { values: values(&[pointer]), ..within(1.0) };
+        assert_eq!(line(&rules, live, shadow), "", "{live}");
+        let strict = Rules { values: values(&[pointer]), ..within(0.01) };
+        assert!(line(&strict, live, shadow).starts_with("score at"), "{live}");
+        // Nobody can tell from the answer alone.
+        assert!(line(&within(1.0), live, shadow).starts_with("class at"), "{live}");
+    }
+    let rules = Rules { values: values(&["/outputs/*/data"]), ..within(1.0) };
+    assert_eq!(line(&rules, &oip("INT32", "[2]", "[7,8]"), &oip("INT32", "[2]", "[8,7]")), "");
+    assert_eq!(
+        line(&rules, &oip("BYTES", "[1]", "[\"7\"]"), &oip("BYTES", "[1]", "[\"8\"]")),
+        "class at /outputs/0/data/0"
+    );
+}
+
+/// What is neither of a known form nor a list at the top is compared, and decides nothing.
+#[test]
+fn forms_that_nobody_knows_have_values_and_no_decisions() {
+    for (live, shadow, expected) in [
+        (r#"{"output":[1]}"#, r#"{"output":[2]}"#, "value at /output/0 by 1"),
+        (r#"{"output":["cat"]}"#, r#"{"output":["dog"]}"#, "value at /output/0"),
+        (
+            r#"{"output":[[0.1,0.9]]}"#,
+            r#"{"output":[[0.9,0.1]]}"#,
+            "value at /output/0/0 by 0.8; value at /output/0/1 by 0.8",
+        ),
+        (r#"{"output":1234567}"#, r#"{"output":1234568}"#, "value at /output by 1"),
+        (
+            r#"{"result":{"label":"cat"}}"#,
+            r#"{"result":{"label":"dog"}}"#,
+            "value at /result/label",
+        ),
+        (r#""cat""#, r#""dog""#, "value"),
+        ("1", "2", "value by 1"),
+        // A list at the top is one of predictions.
+        ("[1]", "[2]", "class at /0 by 1"),
+        (r#"["cat"]"#, r#"["dog"]"#, "class at /0"),
+        (r#"[{"label":"cat"}]"#, r#"[{"label":"dog"}]"#, "class at /0/label"),
+        ("[[0.1,0.9]]", "[[0.9,0.1]]", "class at /0/0 by 0.8"),
+    ] {
+        assert_eq!(line(&plain(), live, shadow), expected, "{live} {shadow}");
+    }
+}
+
+/// How far scores are apart, for the histogram: nothing, where no two were compared.
+#[test]
+fn what_is_not_known_of_scores_is_not_zero() {
+    let moved = |rules: &Rules, live: &str, shadow: &str| {
+        let head = head("200", "application/json");
+        let (a, b) = (live.as_bytes(), shadow.as_bytes());
+        let (a, b) = (Whole { head: &head, body: a }, Whole { head: &head, body: b });
+        rules.compare(a, b, &About::default()).moved
+    };
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    let far = Some(f64::INFINITY);
+    for (live, shadow, expected) in [
+        ("[[0.1,0.9]]", "[[0.1,0.9]]", Some(0.0)),
+        ("[[0.1,0.9]]", "[[0.1,0.90]]", Some(0.0)),
+        ("[\"a\"]", "[ \"a\"]", Some(0.0)),
+        ("[[0.1,0.9]]", "[[NaN,NaN]]", far),
+        ("[[0.1,0.9]]", "[[null,0.9]]", far),
+        ("[0.5]", "[null]", far),
+        ("[[0.1,0.9]]", "[[0.1]]", None),
+        ("[[0.1,0.9]]", "[\"0.1\",\"0.9\"]", None),
+        ("[\"a\"]", "[\"b\"]", None),
+    ] {
+        assert_eq!(moved(&plain(), &tf(live), &tf(shadow)), expected, "{live} {shadow}");
+    }
+    assert_eq!(moved(&plain(), &tf("[[0.1,0.9]]"), r#"{"error":"no"}"#), None);
+    let bag = Rules { unordered: values(&["/predictions"]), ..within(0.5) };
+    assert_eq!(moved(&bag, &tf("[0.25,2.5]"), &tf("[2.75,0.25]")), Some(0.25));
+}

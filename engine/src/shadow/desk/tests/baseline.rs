@@ -1,0 +1,102 @@
+//! Copies for the live model itself, and what they say of a shadow.
+
+use super::*;
+
+#[test]
+fn what_the_live_model_differs_in_itself_is_noise() {
+    const LIVE: &[u8] = br#"{"id":"a","predictions":[[0.25,0.75]]}"#;
+    let moved: &[u8] = br#"{"id":"b","predictions":[[0.5,0.75]]}"#;
+    let decided: &[u8] = br#"{"id":"b","predictions":[[0.75,0.25]]}"#;
+    let other_id: &[u8] = br#"{"id":"c","predictions":[[0.25,0.75]]}"#;
+    use Outcome::{Matched, Mismatched};
+    for (baseline, shadow, outcomes, kinds) in [
+        (LIVE, LIVE, [Matched, Matched], &[][..]),
+        (LIVE, other_id, [Matched, Mismatched], &[Kind::Value]),
+        (other_id, other_id, [Mismatched, Matched], &[Kind::Value]),
+        (other_id, moved, [Mismatched, Mismatched], &[Kind::Value, Kind::Score]),
+        (moved, moved, [Mismatched, Matched], &[Kind::Value, Kind::Score]),
+        // Scores that move by themselves do not excuse another decision, the reverse they do.
+        (moved, decided, [Mismatched, Mismatched], &[Kind::Value, Kind::Score, Kind::Class]),
+        (decided, moved, [Mismatched, Matched], &[Kind::Value, Kind::Class]),
+    ] {
+        // The baseline's answer is never the first: its question waits for the live one.
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2]] {
+            let (mut bench, ids) = with_baseline();
+            for step in order {
+                match step {
+                    0 => bench.live_and_baseline(&ids, LIVE),
+                    1 => bench.answer(OF_SHADOW, &status("200"), shadow),
+                    _ => bench.answer(OF_BASELINE, &status("200"), baseline),
+                }
+            }
+            assert_eq!(bench.seen.outcomes, outcomes, "{order:?}");
+            assert_eq!(bench.seen.kinds, kinds, "{order:?}");
+            assert_eq!((bench.seen.selected, bench.is_at_rest()), (2, true));
+        }
+    }
+}
+
+#[test]
+fn without_its_baseline_a_pair_is_uncomparable() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2]] {
+        let (mut bench, ids) = with_baseline();
+        for step in order {
+            match step {
+                0 => bench.live_and_baseline(&ids, b"[1]"),
+                1 => bench.answer(OF_SHADOW, &status("200"), b"[1]"),
+                _ => bench.answer(OF_BASELINE, &status("403"), b""),
+            }
+        }
+        let mut outcomes = bench.seen.outcomes.clone();
+        outcomes.sort_by_key(|outcome| outcome.as_str());
+        assert_eq!(outcomes, [Outcome::ShadowFailed, Outcome::Uncomparable], "{order:?}");
+        assert!(bench.is_at_rest());
+    }
+}
+
+#[test]
+fn a_baseline_is_no_copy_without_its_shadow() {
+    let (mut bench, ids) = with_baseline();
+    bench.desk.live_failed(ids[0], &mut bench.seen);
+    bench.desk.live_failed(ids[1], &mut bench.seen);
+    assert!(!bench.desk.needs_tick(), "the baseline's copy is withdrawn");
+    bench.answer(OF_SHADOW, &status("200"), b"[1]");
+    assert_eq!(bench.seen.outcomes, [Outcome::LiveFailed; 2]);
+    assert!(bench.is_at_rest());
+    let lines: [Header<'_>; 3] =
+        [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
+    let model = Model { id: "prod/iris".into(), predictor: None };
+    let copies = [0, 1].map(|shadow| {
+        (shadow, bench.desk.shadows.copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned))
+    });
+    assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
+    assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
+}
+
+#[test]
+fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
+    for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
+        let mut bench = Bench::new();
+        let id = bench.begin(0, &[]).unwrap();
+        bench.desk.request_complete(&[id], live, bench.now, &mut bench.seen);
+        assert_eq!(bench.desk.needs_tick(), !waits, "{live:?}");
+        bench.live(id, "200", b"[1]");
+        let token = bench.dispatch().unwrap();
+        bench.answer(token, &status("200"), b"[1]");
+        assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
+        assert!(bench.is_at_rest());
+    }
+    // Withdrawn with the live answer, and never sent for a client that went away.
+    let mut bench = Bench::new();
+    for outcome in [Outcome::LiveFailed, Outcome::Orphaned] {
+        let id = bench.begin(0, &[]).unwrap();
+        bench.desk.request_complete(&[id], Some(b"ca"), bench.now, &mut bench.seen);
+        match outcome {
+            Outcome::LiveFailed => bench.live(id, "503", b""),
+            _ => bench.desk.closed(id, &mut bench.seen),
+        }
+        assert_eq!(bench.dispatch(), None);
+        assert_eq!(bench.seen.outcomes.last(), Some(&outcome));
+    }
+    assert!(bench.is_at_rest());
+}
