@@ -189,8 +189,7 @@ impl<'a> Walk<'_, 'a> {
             Json::Null => all = Digests::of(mix(seed, 1)),
             Json::Bool(set) => all = Digests::of(mix(seed, 2 + u64::from(*set))),
             Json::Number(number) => {
-                let exact =
-                    place.is_exact(at.values || at.named, *number, self.rules.tolerance.absolute);
+                let exact = place.is_exact(at.numbers, *number, self.rules.tolerance.absolute);
                 all = self.number(*number, exact, seed);
             }
             Json::String(text) => {
@@ -230,7 +229,7 @@ impl<'a> Walk<'_, 'a> {
                 for (name, value) in members {
                     self.steps.take(name.len() / 32);
                     let Some(mut at) = self.follow(at, Step::Name(name)) else { continue };
-                    at.named = place.names_values(name, value, at.named);
+                    at.numbers = at.numbers.member(place, name, value);
                     let seed = mix(seed, hash::text(name));
                     all.add(self.digest(at, place.member(name, value), value, seed));
                 }

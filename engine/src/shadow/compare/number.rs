@@ -202,6 +202,8 @@ pub struct Apart {
     pub tells: bool,
     /// Whether that is more than is tolerated.
     pub differ: bool,
+    /// Whether they are names: any other number is another thing, however near it is.
+    pub is_name: bool,
 }
 
 /// What counts between two numbers.
@@ -220,11 +222,14 @@ impl Tolerance {
     /// Compares two numbers. `NaN` equals `NaN`, and an infinity itself. Whole numbers are told
     /// apart beyond what a double holds.
     pub fn compare(self, measure: Measure, live: Number<'_>, shadow: Number<'_>) -> Apart {
+        let are_whole = live.is_whole() && shadow.is_whole() && measure != Measure::Measured;
+        let is_name = are_whole || measure == Measure::Exact;
+        let apart = |by, tells, differ| Apart { by, tells, differ, is_name };
         if matches!(live, Number::Null) != matches!(shadow, Number::Null) {
-            return Apart { by: f64::NAN, tells: true, differ: true };
+            return apart(f64::NAN, true, true);
         }
-        if live.is_whole() && shadow.is_whole() && measure != Measure::Measured && live == shadow {
-            return Apart { by: 0.0, tells: false, differ: false };
+        if are_whole && live == shadow {
+            return apart(0.0, false, false);
         }
         if let (Some(a), Some(b)) = (live.whole(), shadow.whole()) {
             let by = a.abs_diff(b) as f64;
@@ -233,21 +238,21 @@ impl Tolerance {
                 Measure::Counted => self.absolute,
                 Measure::Measured => self.margin(a as f64, b as f64),
             };
-            return Apart { by, tells: by > margin / FAR, differ: by > margin };
+            return apart(by, by > margin / FAR, by > margin);
         }
         let (a, b) = (live.value(), shadow.value());
         let by = (a - b).abs();
         // Whole numbers that are too large for a word: any other digit makes another number.
-        if measure != Measure::Measured && live.is_whole() && shadow.is_whole() {
-            return Apart { by, tells: true, differ: true };
+        if are_whole {
+            return apart(by, true, true);
         }
         if a == b || (a.is_nan() && b.is_nan()) {
-            return Apart { by: 0.0, tells: false, differ: false };
+            return apart(0.0, false, false);
         }
         let margin = if measure == Measure::Exact { 0.0 } else { self.margin(a, b) };
         // An infinity is within any relative margin of everything.
         let differ = !(by.is_finite() && by <= margin);
-        Apart { by, tells: differ || by > margin / FAR, differ }
+        apart(by, differ || by > margin / FAR, differ)
     }
 
     fn margin(self, a: f64, b: f64) -> f64 {
@@ -277,7 +282,7 @@ impl Tolerance {
         let mut any = (false, false);
         for i in 0..len {
             let (a, b) = pair(i);
-            let Apart { by, tells, differ } = self.compare(Measure::Measured, a, b);
+            let Apart { by, tells, differ, .. } = self.compare(Measure::Measured, a, b);
             row.differ |= differ;
             row.tells |= tells;
             // A score that is one on one side only is as far away as can be.

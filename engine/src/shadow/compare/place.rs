@@ -93,22 +93,12 @@ impl Place {
         }
     }
 
-    /// Whether the numbers of a member are values by its name. An integer type says otherwise, and a single
-    /// number is no coordinate, but for those of an object that is a box by its own name (`inside`).
-    pub fn names_values(self, name: &[u8], value: &Json<'_>, inside: bool) -> bool {
-        let labels = match self {
-            Self::Output { labels, .. } | Self::Predictions { labels, .. } => labels,
-            _ => return false,
-        };
-        labels != Labels::All
-            && match value {
-                // `data` of an output that is called so.
-                Json::Array(_) | Json::Object(_) => {
-                    names_values(name) || inside && matches!(self, Self::Output { .. })
-                }
-                Json::Number(_) => inside && is_coordinate(name),
-                _ => false,
-            }
+    /// What the predictions of a list here are.
+    pub fn labels(self) -> Option<Labels> {
+        match self {
+            Self::Flat { labels, .. } | Self::Predictions { labels, .. } => Some(labels),
+            _ => None,
+        }
     }
 
     /// The place of an element of the list at this place.
@@ -135,9 +125,14 @@ impl Place {
         Self::Output { columns: columns(output), labels }
     }
 
-    /// What a difference of two numbers is here, and what counts as one. `values`: they are not
-    /// scores of classes, and no labels.
-    pub fn measure(self, values: bool, live: Number<'_>, shadow: Number<'_>) -> (Kind, Measure) {
+    /// What a difference of two numbers is here, and what counts as one.
+    pub fn measure(
+        self,
+        numbers: Numbers,
+        live: Number<'_>,
+        shadow: Number<'_>,
+    ) -> (Kind, Measure) {
+        let values = numbers.are_values();
         match self {
             Self::Shape => (Kind::Shape, Measure::Exact),
             Self::Predictions { labels, .. } => match labels {
@@ -155,8 +150,8 @@ impl Place {
 
     /// Whether this number stands for itself alone here, however near others are. `absolute`: the
     /// tolerance.
-    pub fn is_exact(self, values: bool, number: Number<'_>, absolute: f64) -> bool {
-        match self.measure(values, number, number).1 {
+    pub fn is_exact(self, numbers: Numbers, number: Number<'_>, absolute: f64) -> bool {
+        match self.measure(numbers, number, number).1 {
             Measure::Exact => true,
             Measure::Counted => number.is_whole() && absolute < 1.0,
             Measure::Measured => false,
@@ -170,6 +165,53 @@ impl Place {
             (Self::Predictions { .. }, Json::Bool(_), Json::Bool(_)) => Kind::Class,
             _ => Kind::Value,
         }
+    }
+}
+
+/// What numbers are somewhere, whatever their type: scores of classes or labels, or values of a box, a
+/// forecast or an embedding, which are neither.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Numbers {
+    /// The settings say that they are values.
+    set: bool,
+    /// The name of the member says so: of its lists, and of coordinates in its objects.
+    named: bool,
+}
+
+impl Numbers {
+    /// Whether they are neither scores of classes nor labels.
+    pub fn are_values(self) -> bool {
+        self.set || self.named
+    }
+
+    /// One step down, where the settings perhaps say that they are values.
+    pub fn below(self, set: bool) -> Self {
+        Self { set: self.set || set, ..self }
+    }
+
+    /// In a member of what is at this place. An integer type says that they are labels whatever the name
+    /// says, and a single number is no coordinate, but for those of an object that is a box by its own
+    /// name.
+    pub fn member(self, of: Place, name: &[u8], value: &Json<'_>) -> Self {
+        let labels = match of {
+            Place::Output { labels, .. } | Place::Predictions { labels, .. } => labels,
+            _ => return Self { named: false, ..self },
+        };
+        let is_named = match value {
+            // `data` of an output that is called so.
+            Json::Array(_) | Json::Object(_) => {
+                names_values(name) || self.named && matches!(of, Place::Output { .. })
+            }
+            Json::Number(_) => self.named && is_coordinate(name),
+            _ => false,
+        };
+        Self { named: labels != Labels::All && is_named, ..self }
+    }
+
+    /// In a list. One in which some are written as whole numbers and others are not (`is_mixed`) holds labels
+    /// beside coordinates.
+    pub fn list(self, is_mixed: bool) -> Self {
+        Self { named: self.named && !is_mixed, ..self }
     }
 }
 

@@ -15,7 +15,7 @@ use super::json::{self, Json, Members, Unread};
 use super::kind::Kind;
 use super::noise::Seen;
 use super::number::{Apart, Measure, Number};
-use super::place::{Labels, Place};
+use super::place::{Labels, Numbers, Place};
 use super::pointer::{Followed, Pointers, Step};
 use super::report::{Difference, Found, Report, brief, pointer};
 use super::steps::Steps;
@@ -40,8 +40,7 @@ pub fn compare<'a>(
         volatile: volatile.start(),
         unordered: rules.unordered.start(),
         of_values: rules.values.start(),
-        values: rules.values.ends(rules.values.start()),
-        named: false,
+        numbers: Numbers::default().below(rules.values.ends(rules.values.start())),
     };
     let mut walk = Walk {
         rules,
@@ -66,10 +65,8 @@ pub(super) struct At {
     volatile: Followed,
     pub(super) unordered: Followed,
     of_values: Followed,
-    /// Whether the settings say that numbers are neither scores of classes nor labels.
-    pub(super) values: bool,
-    /// Whether the name of the member says so: of its lists, and of coordinates in its objects.
-    pub(super) named: bool,
+    /// What numbers are here.
+    pub(super) numbers: Numbers,
 }
 
 impl At {
@@ -116,8 +113,7 @@ impl<'a> Walk<'_, 'a> {
             }
             (Json::Number(_), Json::Number(_) | Json::Null) | (Json::Null, Json::Number(_)) => {
                 if let Some(numbers) = live.score().zip(shadow.score()) {
-                    let (kind, measure) =
-                        place.measure(at.values || at.named, numbers.0, numbers.1);
+                    let (kind, measure) = place.measure(at.numbers, numbers.0, numbers.1);
                     self.numbers(kind, measure, numbers, live, shadow);
                 }
             }
@@ -147,7 +143,7 @@ impl<'a> Walk<'_, 'a> {
         shadow: &Json<'_>,
     ) {
         self.steps.take(a.len().saturating_add(b.len()) / 32);
-        let Apart { by, tells, differ } = self.rules.tolerance.compare(measure, a, b);
+        let Apart { by, tells, differ, is_name } = self.rules.tolerance.compare(measure, a, b);
         if kind == Kind::Score {
             self.report.moved(by);
         }
@@ -155,8 +151,6 @@ impl<'a> Walk<'_, 'a> {
             self.report.note(self.place, kind, Seen::By(by));
         }
         if differ {
-            let is_name = measure == Measure::Exact
-                || measure == Measure::Counted && a.is_whole() && b.is_whole();
             let seen = if is_name { self.seen(Some(shadow)) } else { Seen::By(by) };
             self.found_at(self.place, kind, (Some(by), seen), Some(live), Some(shadow));
         }
@@ -220,8 +214,7 @@ impl<'a> Walk<'_, 'a> {
             volatile: self.volatile.follow(at.volatile, step),
             unordered: self.rules.unordered.follow(at.unordered, step),
             of_values,
-            values: at.values || self.rules.values.ends(of_values),
-            named: at.named,
+            numbers: at.numbers.below(self.rules.values.ends(of_values)),
         };
         let ignored = self.rules.ignore.ends(at.ignore) || self.volatile.ends(at.volatile);
         (!ignored).then_some(at)
@@ -282,7 +275,7 @@ impl<'a> Walk<'_, 'a> {
                 (Some((name, x)), Some((_, y))) => {
                     let member = place.member(name, x);
                     self.down(at, Step::Name(name), |walk, mut at| {
-                        at.named = place.names_values(name, x, at.named);
+                        at.numbers = at.numbers.member(place, name, x);
                         walk.pair(at, member, x, y);
                     });
                     a.next();

@@ -61,16 +61,10 @@ impl<'a> Walk<'_, 'a> {
             Place::Predictions { nested: true, .. } => (live, false),
             _ => (0, false),
         };
-        let all_labels = matches!(
-            place,
-            Place::Flat { labels: Labels::All, .. }
-                | Place::Predictions { labels: Labels::All, .. }
-        );
-        let written = matches!(place, Place::Predictions { labels: Labels::Written, .. })
-            || matches!(place, Place::Flat { labels: Labels::Written, .. });
-        // A list that holds labels beside coordinates is not one of coordinates.
+        let all_labels = place.labels() == Some(Labels::All);
+        let written = place.labels() == Some(Labels::Written);
         let mut at = at;
-        at.named &= !(written && self.is_mixed(live, pair));
+        at.numbers = at.numbers.list(written && self.is_mixed(live, pair));
         let left_out = self.left_out(at, live, pair);
         let rest: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
         let rows = columns > 1
@@ -105,7 +99,7 @@ impl<'a> Walk<'_, 'a> {
     /// Whether these are numbers that are compared as a decision. An ignored score takes no part in it:
     /// it is `null` on both sides.
     fn is_row(&mut self, at: At, len: usize, pair: Pairs<'_, 'a>, unsure: bool) -> bool {
-        if at.values || at.named || len < 2 || !self.steps.take(len) {
+        if at.numbers.are_values() || len < 2 || !self.steps.take(len) {
             return false;
         }
         let is_one = |i| pair(i).is_some_and(|p| numbers(p).is_some());

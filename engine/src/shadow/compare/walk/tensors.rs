@@ -27,7 +27,7 @@ impl<'a> Walk<'_, 'a> {
             *joined = true;
             let place = Place::output(output);
             self.down(at, Step::Index(i), |walk, mut at| {
-                at.named = place.names_values(name, output, false);
+                at.numbers = at.numbers.member(place, name, output);
                 walk.pair(at, place, output, other);
             });
         }
