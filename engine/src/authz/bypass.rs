@@ -5,6 +5,7 @@ use super::compile::{Compiler, Purpose};
 use super::{Subject, policy};
 use crate::config::Path;
 use crate::config::types;
+use crate::target::names::is_name;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
     for (i, rule) in settings.iter().enumerate() {
         let path = list.index(i);
         let mut right = true;
-        if !policy::is_name(&rule.name, true) {
+        if !is_name(rule.name.as_bytes()) {
             let fix = "a name as Kubernetes takes it: a-z, 0-9, - and .";
             c.errors.add_value(&path.field("name"), "is not a name", &rule.name, fix);
             right = false;

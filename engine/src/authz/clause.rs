@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::Subject;
 use super::address::Whose;
 use super::claim::{ClaimPath, claim_matches};
-use super::models::Operations;
+use super::models::{Models, Operations};
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
 use super::template::Template;
@@ -23,7 +23,7 @@ pub(super) struct Clause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Test {
     Operations(Operations),
-    Models(Values),
+    Models(Models),
     Methods(Values),
     Paths(Values, Box<[Template]>),
     /// In lower case.
@@ -53,10 +53,10 @@ impl Test {
         let request = subject.request;
         Some(match self {
             Self::Operations(set) => subject.address.is_some_and(|a| set.contains(a.operation)),
-            Self::Models(values) => subject
+            Self::Models(models) => subject
                 .address
                 .and_then(|a| a.model.as_ref())
-                .is_some_and(|model| values.match_header(model.id.as_bytes())),
+                .is_some_and(|model| models.matches(&model.id)),
             Self::Methods(values) => values.match_header(request.method),
             Self::Paths(values, templates) => {
                 let path = request.path_only();

@@ -1,43 +1,46 @@
-//! Finds the few policies that may concern a request, so that those of other models cost nothing.
+//! Finds the few policies, splits or shadows that may concern a request, so that those of other models cost nothing.
 
 use std::collections::HashMap;
 
-use super::policy::Policy;
-use super::values::Values;
-use crate::matcher::StringMatch;
+use super::models::Models;
 
-/// Positions of policies, by the model that they concern.
+/// Positions in a list, by the models that what stands there is for.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    /// Policies that may concern any request.
+pub struct ModelMap {
+    /// Of what may concern any request.
     everywhere: Vec<usize>,
     /// By `namespace/name`, and by `namespace/` for prefixes within a namespace.
     by_key: HashMap<Box<[u8]>, Vec<usize>>,
 }
 
-impl Index {
-    /// An index of these policies. Where a policy is found is only ever too wide, never too narrow:
-    /// its scope and rules are still tested.
-    pub(super) fn new(policies: &[Policy]) -> Self {
-        let mut index = Self::default();
-        for (position, policy) in policies.iter().enumerate() {
-            match keys(policy) {
-                None => index.everywhere.push(position),
-                Some(keys) => {
-                    for key in keys {
-                        let found = index.by_key.entry(key.into()).or_default();
-                        if found.last() != Some(&position) {
-                            found.push(position);
-                        }
-                    }
-                }
-            }
-        }
-        index
+impl ModelMap {
+    /// Adds what stands at a position, which is not before those that were added: for these lists of models; `None`:
+    /// for any request. Where it is found is only ever too wide, never too narrow: whether its models fit is
+    /// still to be asked.
+    pub fn add<'m>(
+        &mut self,
+        position: usize,
+        models: Option<impl IntoIterator<Item = &'m Models>>,
+    ) {
+        let keys = models.and_then(|models| {
+            let mut keys = Vec::new();
+            models.into_iter().try_for_each(|models| models.keys(&mut keys)).map(|()| keys)
+        });
+        self.add_keys(position, keys);
     }
 
-    /// Positions of the policies that may concern a model, or a request without one, in order.
-    pub(super) fn candidates(&self, model: Option<&str>) -> Candidates<'_> {
+    fn add_keys(&mut self, position: usize, keys: Option<Vec<&[u8]>>) {
+        let Some(keys) = keys else { return self.everywhere.push(position) };
+        for key in keys {
+            let found = self.by_key.entry(key.into()).or_default();
+            if found.last() != Some(&position) {
+                found.push(position);
+            }
+        }
+    }
+
+    /// Positions of what may concern a model, or a request without one, in order.
+    pub fn candidates(&self, model: Option<&str>) -> Candidates<'_> {
         let find = |key: Option<&[u8]>| key.and_then(|key| self.by_key.get(key));
         let id = model.map(str::as_bytes);
         let namespace = id.and_then(|id| {
@@ -54,37 +57,9 @@ impl Index {
     }
 }
 
-/// The keys under which a policy is found; `None` if it may concern any request.
-fn keys(policy: &Policy) -> Option<Vec<&[u8]>> {
-    let mut found = Vec::new();
-    if let Some(scope) = &policy.scope {
-        add_keys(scope, &mut found)?;
-        return Some(found);
-    }
-    for rule in &policy.rules {
-        for models in rule.models()? {
-            add_keys(models, &mut found)?;
-        }
-    }
-    Some(found)
-}
-
-fn add_keys<'v>(models: &'v Values, found: &mut Vec<&'v [u8]>) -> Option<()> {
-    if models.has_any() {
-        return None;
-    }
-    found.extend(models.exact());
-    for pattern in models.patterns() {
-        let StringMatch::Prefix(prefix) = pattern else { return None };
-        let slash = prefix.iter().position(|c| *c == b'/')?;
-        found.push(prefix.get(..=slash)?);
-    }
-    Some(())
-}
-
 /// Merges sorted lists without repeating what stands in several.
 #[derive(Debug, Clone)]
-pub(super) struct Candidates<'i> {
+pub struct Candidates<'i> {
     lists: [&'i [usize]; 3],
 }
 

@@ -34,11 +34,11 @@ use crate::target::Address;
 
 use bypass::Bypass;
 use compile::{Compiler, Purpose};
-use index::Index;
 use policy::Policy;
 
 pub use condition::Conditions;
-pub use models::{ModelMatch, compile_models};
+pub use index::ModelMap;
+pub use models::Models;
 pub(crate) use principal::RequestPrincipal;
 
 /// What is decided about.
@@ -127,7 +127,7 @@ pub struct Authorizer {
     /// In the order of evaluation: AUDIT, DENY, ALLOW; within each, dry-run policies first; then as
     /// they were written. A position in it is a [`PolicyId`].
     policies: Vec<Policy>,
-    index: Index,
+    index: ModelMap,
     /// Whether an enforced ALLOW policy applies to every request.
     allow_everywhere: bool,
     bypass: Vec<Bypass>,
@@ -160,7 +160,10 @@ impl Authorizer {
         let policies = order::stable_by(policies, |a, b| rank(a).cmp(&rank(b)));
         let allow_everywhere =
             policies.iter().any(|policy| policy.demands_allow() && policy.scope.is_none());
-        let index = Index::new(&policies);
+        let mut index = ModelMap::default();
+        for (position, policy) in policies.iter().enumerate() {
+            index.add(position, policy.models());
+        }
         let default_action = settings.default_action;
         Some(Self { default_action, policies, index, allow_everywhere, bypass })
     }

@@ -5,48 +5,54 @@ use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::target::Operation;
 
-/// One value of a `models` list: `namespace/name`, either end of it with a `*`, or `*` for any model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelMatch(StringMatch);
+/// A `models` list: values of `namespace/name`, either end of it with a `*`, or `*` for any model. What it fits is any
+/// of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Models(Values);
 
-impl ModelMatch {
+impl Models {
+    /// Reads the list at `path`; `None` after at least one error was recorded. A value that could match nothing is
+    /// one: a DENY must not be void.
+    pub fn compile(values: &[String], path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        errors.scope(|errors| {
+            for (i, value) in values.iter().enumerate() {
+                if let Some(what) = mistake(value) {
+                    let fix = "namespace/name, namespace/*, */name, or * for any model";
+                    errors.add_value(&path.index(i), what, value, fix);
+                }
+            }
+            Self(Values::new(values.iter().map(|value| StringMatch::new(value))))
+        })
+    }
+
+    /// The same where it has to name a model.
+    pub fn compile_some(values: &[String], path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+        if values.is_empty() {
+            errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
+            return None;
+        }
+        Self::compile(values, path, errors)
+    }
+
     /// Whether a model, written `namespace/name`, fits.
     pub fn matches(&self, id: &str) -> bool {
-        self.0.matches(id.as_bytes())
+        self.0.match_header(id.as_bytes())
     }
 
-    /// The one model that fits, if there is just one.
-    pub fn exact(&self) -> Option<&str> {
-        match &self.0 {
-            StringMatch::Exact(id) => std::str::from_utf8(id).ok(),
-            _ => None,
+    /// The keys under which a [`ModelMap`] finds all models that fit: `namespace/name`, and `namespace/` for those of a
+    /// namespace. `None` if they may be in any.
+    pub(super) fn keys<'m>(&'m self, found: &mut Vec<&'m [u8]>) -> Option<()> {
+        if self.0.has_any() {
+            return None;
         }
+        found.extend(self.0.exact());
+        for pattern in self.0.patterns() {
+            let StringMatch::Prefix(prefix) = pattern else { return None };
+            let slash = prefix.iter().position(|c| *c == b'/')?;
+            found.push(prefix.get(..=slash)?);
+        }
+        Some(())
     }
-}
-
-/// Reads a `models` list. A value that could match nothing is an error: a DENY must not be void.
-pub fn compile_models(
-    values: &[String],
-    path: &Path<'_>,
-    errors: &mut Errors,
-) -> Option<Vec<ModelMatch>> {
-    let read: Vec<Option<ModelMatch>> = values
-        .iter()
-        .enumerate()
-        .map(|(i, value)| match mistake(value) {
-            None => Some(ModelMatch(StringMatch::new(value))),
-            Some(what) => {
-                let fix = "namespace/name, namespace/*, */name, or * for any model";
-                errors.add_value(&path.index(i), what, value, fix);
-                None
-            }
-        })
-        .collect();
-    read.into_iter().collect()
-}
-
-pub(super) fn values(matches: Vec<ModelMatch>) -> Values {
-    Values::new(matches.into_iter().map(|m| m.0))
 }
 
 fn mistake(value: &str) -> Option<&'static str> {
@@ -140,8 +146,8 @@ mod tests {
             ("prod/iris model", false),
         ] {
             let mut errors = Errors::default();
-            let read =
-                compile_models(&[value.to_owned()], &Path::ROOT.field("models"), &mut errors);
+            let path = Path::ROOT.field("models");
+            let read = Models::compile(&[value.to_owned()], &path, &mut errors);
             assert_eq!(read.is_some(), right, "{value} {errors}");
             assert_eq!(errors.is_empty(), right, "{value} {errors}");
         }
@@ -158,11 +164,21 @@ mod tests {
             ("*/iris", "prod/iris", true),
             ("*/iris", "prod/x-iris", false),
         ] {
-            let read =
-                compile_models(&[value.to_owned()], &Path::ROOT, &mut Errors::default()).unwrap();
-            assert_eq!(read[0].matches(id), fits, "{value} {id}");
-            assert_eq!(read[0].exact().is_some(), !value.contains('*'), "{value}");
+            let values = [value.to_owned()];
+            let read = Models::compile(&values, &Path::ROOT, &mut Errors::default()).unwrap();
+            assert_eq!(read.matches(id), fits, "{value} {id}");
         }
+    }
+
+    #[test]
+    fn a_list_that_has_to_name_a_model_is_not_empty() {
+        let mut errors = Errors::default();
+        assert!(Models::compile_some(&[], &Path::ROOT.field("models"), &mut errors).is_none());
+        assert_eq!(
+            errors.to_string(),
+            "models: is empty: namespace/name of the models, or \"*\" for all of them"
+        );
+        assert!(Models::compile(&[], &Path::ROOT, &mut errors).is_some());
     }
 
     #[test]

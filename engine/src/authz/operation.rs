@@ -2,7 +2,7 @@
 
 use super::clause::{Clause, Test};
 use super::compile::{self, Clauses, Compiler, Purpose};
-use super::models::{self, Operations};
+use super::models::{Models, Operations};
 use crate::config::Path;
 use crate::config::types;
 use crate::target::Operation;
@@ -65,5 +65,5 @@ fn operations(
 }
 
 fn models(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>) -> Option<Test> {
-    models::compile_models(values, path, c.errors).map(models::values).map(Test::Models)
+    Models::compile(values, path, c.errors).map(Test::Models)
 }

@@ -2,11 +2,11 @@
 
 use super::clause::{self, Clause, Test};
 use super::compile::{Compiler, Purpose};
-use super::models::{self, compile_models};
-use super::values::Values;
+use super::models::Models;
 use super::{Subject, condition, operation, source};
 use crate::config::Path;
 use crate::config::types::{self, Action, From, To};
+use crate::target::names::{is_label, is_name};
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Policy {
     pub(super) purpose: Purpose,
     pub(super) dry_run: bool,
     /// The models for which the policy exists; absent: it exists for every request.
-    pub(super) scope: Option<Values>,
+    pub(super) scope: Option<Models>,
     pub(super) rules: Box<[Rule]>,
 }
 
@@ -34,12 +34,12 @@ pub(super) fn compile<'c>(
     path: &Path<'_>,
     c: &mut Compiler<'c, '_>,
 ) -> Option<Policy> {
-    let named = is_name(&policy.name, true);
+    let named = is_name(policy.name.as_bytes());
     if !named {
         let fix = "a name as Kubernetes takes it: a-z, 0-9, - and .";
         c.errors.add_value(&path.field("name"), "is not a name", &policy.name, fix);
     }
-    let placed = policy.namespace.is_empty() || is_name(&policy.namespace, false);
+    let placed = policy.namespace.is_empty() || is_label(policy.namespace.as_bytes());
     if !placed {
         let fix = "a namespace as Kubernetes takes it: a-z, 0-9 and -";
         c.errors.add_value(&path.field("namespace"), "is not a namespace", &policy.namespace, fix);
@@ -72,14 +72,14 @@ pub(super) fn compile<'c>(
         c.errors.add(&path.field("dryRun"), "has no meaning with AUDIT", fix);
         right = false;
     }
-    let scope = compile_models(&policy.models, &path.field("models"), c.errors);
+    let scope = Models::compile(&policy.models, &path.field("models"), c.errors);
     let rules = list(&policy.rules, &path.field("rules"), c, rule);
     let (purpose, scope, rules) = (purpose?, scope?, rules?);
     right.then(|| Policy {
         id: id(policy).into(),
         purpose,
         dry_run: policy.dry_run,
-        scope: (!scope.is_empty()).then(|| models::values(scope)),
+        scope: (!policy.models.is_empty()).then_some(scope),
         rules,
     })
 }
@@ -129,28 +129,21 @@ fn list<'c, 'e, S, T>(
     read.into_iter().collect()
 }
 
-/// A DNS-1123 label, or with dots a subdomain.
-pub(super) fn is_name(name: &str, dots: bool) -> bool {
-    let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let label = |label: &str| {
-        let bytes = label.as_bytes();
-        edge(bytes.first())
-            && edge(bytes.last())
-            && bytes.iter().all(|c| edge(Some(c)) || *c == b'-')
-    };
-    if dots {
-        name.len() <= 253 && name.split('.').all(label)
-    } else {
-        name.len() <= 63 && label(name)
-    }
-}
-
 impl Policy {
+    /// The models that it may concern; `None`: any, and requests without one.
+    pub(super) fn models(&self) -> Option<Vec<&Models>> {
+        let mut found: Vec<&Models> = self.scope.iter().collect();
+        if found.is_empty() {
+            self.rules.iter().try_for_each(|rule| rule.models(&mut found))?;
+        }
+        Some(found)
+    }
+
     /// Whether the policy exists for this request.
     pub(super) fn applies(&self, subject: &Subject<'_>) -> bool {
         let Some(scope) = &self.scope else { return true };
         let model = subject.address.and_then(|a| a.model.as_ref());
-        model.is_some_and(|model| scope.match_header(model.id.as_bytes()))
+        model.is_some_and(|model| scope.matches(&model.id))
     }
 
     /// The first rule that matches. `naming`: only one whose `operations` name what is done.
@@ -170,11 +163,11 @@ impl Rule {
         to && any(&self.from, subject, undecided) && clause::all(&self.when, subject, undecided)
     }
 
-    /// The models of every `to`; `None` if the rule may match without one of them.
-    pub(super) fn models(&self) -> Option<impl Iterator<Item = &Values>> {
-        let each = self.to.iter().map(|to| to.iter().find_map(models_of));
-        let bound = !self.to.is_empty() && each.clone().all(|models| models.is_some());
-        bound.then(|| each.flatten())
+    /// Adds the models of every `to`; `None` if the rule may match without one of them.
+    fn models<'r>(&'r self, found: &mut Vec<&'r Models>) -> Option<()> {
+        let mut each = self.to.iter().map(|to| to.iter().find_map(models_of));
+        let bound = each.try_for_each(|models| models.map(|models| found.push(models)));
+        bound.filter(|()| !self.to.is_empty())
     }
 }
 
@@ -187,9 +180,9 @@ fn names_operations(to: &[Clause]) -> bool {
     to.iter().any(|clause| !clause.negated && matches!(clause.test, Test::Operations(_)))
 }
 
-fn models_of(clause: &Clause) -> Option<&Values> {
+fn models_of(clause: &Clause) -> Option<&Models> {
     match &clause.test {
-        Test::Models(values) if !clause.negated => Some(values),
+        Test::Models(models) if !clause.negated => Some(models),
         _ => None,
     }
 }

@@ -495,6 +495,11 @@ shadows[0].models[0] = "iris"
     shadows[0].models[0]: is not a model (iris): namespace/name, namespace/*, */name, or * for any model
 shadows[0].models[0] = "Prod/iris"
     shadows[0].models[0]: has a character that no model's name has (Prod/iris): namespace/name, namespace/*, */name, or * for any model
+shadows[0].models[0] = "prod/iris/v2"
+    shadows[0].models[0]: has more than one / (prod/iris/v2): namespace/name, namespace/*, */name, or * for any model
+splits = [{"name": "c", "models": ["prod/iris/v2", "Prod/iris"], "variants": [{"name": "a", "weight": 1}]}]
+    splits[0].models[0]: has more than one / (prod/iris/v2): namespace/name, namespace/*, */name, or * for any model
+    splits[0].models[1]: has a character that no model's name has (Prod/iris): namespace/name, namespace/*, */name, or * for any model
 shadows[0].operations = []
     shadows[0].operations: is empty: some of predict, explain, metadata, status, docs; percent 0 turns a shadow off
 shadows[0].operations[0] = "feedback"

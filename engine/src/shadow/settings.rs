@@ -10,12 +10,10 @@ use super::compare::{Pointers, Rules, Tolerance, Volatile};
 use super::names::Line;
 use super::path::Template;
 use super::seal::Seal;
-use crate::authz::{ModelMatch, compile_models};
+use crate::authz::{ModelMap, Models};
 use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
-use crate::few::FewMap;
-use crate::order;
 use crate::target::Operation;
 
 /// Where credentials and identities travel, as authentication is configured.
@@ -34,8 +32,7 @@ pub struct Credentials {
 #[derive(Debug, Default)]
 pub struct Shadows {
     list: Vec<Shadow>,
-    exact: FewMap<Box<[u8]>, Vec<usize>>,
-    patterns: Vec<(ModelMatch, usize)>,
+    by_model: ModelMap,
     buffered_bytes: usize,
     pub(super) seal: Seal,
 }
@@ -49,6 +46,7 @@ pub struct Shadow {
     pub cluster: Box<str>,
     /// How long an answer may take.
     pub timeout: Duration,
+    models: Models,
     pub(super) operations: Vec<Operation>,
     pub(super) percent: f64,
     pub(super) sample_by: SampleBy,
@@ -112,8 +110,9 @@ impl Shadows {
                     let fix = "at most shadowLimits.bufferedBytes, which holds for all together";
                     errors.add(&path.field("bufferedBytes"), "is more than all may hold", fix);
                 }
-                shadows.index(i, &setting.models, &path.field("models"), errors);
-                shadows.list.push(Shadow::compile(setting, credentials, &path, errors));
+                let shadow = Shadow::compile(setting, credentials, &path, errors);
+                shadows.by_model.add(i, Some([&shadow.models]));
+                shadows.list.push(shadow);
             }
             for (i, setting) in settings.iter().enumerate() {
                 shadows.add_baseline(i, setting, credentials);
@@ -182,24 +181,8 @@ impl Shadows {
 
     /// The shadows of `namespace/name`, in order.
     pub(super) fn of_model(&self, id: &str) -> Vec<usize> {
-        let exact = self.exact.get(id.as_bytes()).into_iter().flatten().copied();
-        let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(id));
-        order::distinct(exact.chain(fitting.map(|(_, i)| *i)))
-    }
-
-    fn index(&mut self, shadow: usize, models: &[String], path: &Path<'_>, errors: &mut Errors) {
-        if models.is_empty() {
-            errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
-        }
-        for model in compile_models(models, path, errors).into_iter().flatten() {
-            match model.exact() {
-                Some(id) => {
-                    let shadows = self.exact.entry(id.as_bytes().into(), Vec::new);
-                    shadows.into_iter().for_each(|shadows| shadows.push(shadow));
-                }
-                None => self.patterns.push((model, shadow)),
-            }
-        }
+        let fits = |i: &usize| self.get(*i).is_some_and(|shadow| shadow.models.matches(id));
+        self.by_model.candidates(Some(id)).filter(fits).collect()
     }
 }
 
@@ -211,6 +194,7 @@ impl Shadow {
         errors: &mut Errors,
     ) -> Self {
         check_name(&setting.name, &path.field("name"), errors);
+        let models = Models::compile_some(&setting.models, &path.field("models"), errors);
         let authority = authority(setting, path, errors);
         if setting.percent > 100.0 {
             let fix = "a number from 0 to 100";
@@ -229,6 +213,7 @@ impl Shadow {
             name: setting.name.as_str().into(),
             cluster: setting.cluster.as_str().into(),
             timeout: setting.timeout,
+            models: models.unwrap_or_default(),
             operations: operations(&setting.operations, &path.field("operations"), errors),
             percent: setting.percent,
             sample_by: setting.sample_by,

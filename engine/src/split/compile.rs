@@ -1,7 +1,7 @@
 //! From what an operator writes to splits, with every error at its path.
 
 use super::{Cookie, Split, Splits, StickyBy, Variant};
-use crate::authz::{Conditions, compile_models};
+use crate::authz::{Conditions, Models};
 use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
@@ -39,26 +39,13 @@ impl Splits {
                 if split.name.is_empty() {
                     errors.add(&path.field("name"), "is empty", "a name of its own");
                 }
-                splits.index(i, &split.models, &path.field("models"), errors);
-                splits.list.extend(compile(split, context, &path, errors));
+                if let Some(split) = compile(split, context, &path, errors) {
+                    splits.by_model.add(splits.list.len(), Some([&split.models]));
+                    splits.list.push(split);
+                }
             }
             splits
         })
-    }
-
-    fn index(&mut self, split: usize, models: &[String], path: &Path<'_>, errors: &mut Errors) {
-        if models.is_empty() {
-            errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
-        }
-        for model in compile_models(models, path, errors).into_iter().flatten() {
-            match model.exact() {
-                Some(id) => {
-                    let splits = self.exact.entry(id.into(), Vec::new);
-                    splits.into_iter().for_each(|splits| splits.push(split));
-                }
-                None => self.patterns.push((model, split)),
-            }
-        }
     }
 }
 
@@ -68,12 +55,13 @@ fn compile(
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<Split> {
+    let models = Models::compile_some(&settings.models, &path.field("models"), errors);
     let header = header(&settings.header, context, &path.field("header"), errors);
     let when = path.field("when");
     let when = Conditions::compile(&settings.when, &when, context.source_address, errors);
     let sticky_by = sticky_by(settings, context, path, errors);
     let variants = variants(settings, &path.field("variants"), errors);
-    Some(Split { header: header?, when: when?, sticky_by: sticky_by?, variants })
+    Some(Split { models: models?, header: header?, when: when?, sticky_by: sticky_by?, variants })
 }
 
 fn header(

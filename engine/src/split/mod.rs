@@ -9,9 +9,7 @@
 use std::borrow::Cow;
 
 use crate::authn::Identity;
-use crate::authz::{Conditions, ModelMatch, Subject};
-use crate::few::FewMap;
-use crate::order;
+use crate::authz::{Conditions, ModelMap, Models, Subject};
 use crate::place::Scale;
 use crate::request::Request;
 
@@ -25,12 +23,12 @@ pub use compile::Context;
 #[derive(Debug, Default)]
 pub struct Splits {
     list: Vec<Split>,
-    exact: FewMap<Box<str>, Vec<usize>>,
-    patterns: Vec<(ModelMatch, usize)>,
+    by_model: ModelMap,
 }
 
 #[derive(Debug)]
 struct Split {
+    models: Models,
     /// In lower case.
     header: Box<[u8]>,
     when: Conditions,
@@ -86,12 +84,10 @@ impl Splits {
             return None;
         }
         let model = subject.address?.model.as_ref()?;
-        let exact = self.exact.get(&*model.id).into_iter().flatten();
-        let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(&model.id));
-        let mut found: Vec<usize> = exact.chain(fitting.map(|(_, i)| i)).copied().collect();
-        order::sort(&mut found);
-        let mut splits = found.into_iter().filter_map(|i| self.list.get(i));
-        splits.find(|split| split.when.matches(subject))?.choose(subject)
+        let candidates = self.by_model.candidates(Some(&model.id));
+        let mut splits = candidates.filter_map(|i| self.list.get(i));
+        let fits = |split: &&Split| split.models.matches(&model.id) && split.when.matches(subject);
+        splits.find(fits)?.choose(subject)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::matcher::StringMatch;
 use crate::order;
 
 use super::host::{Host, HostMatch, Hosts};
-use super::names::is_name;
+use super::names::is_model;
 use super::operation::Operations;
 use super::path::{Plain, after, is_under};
 use super::{Model, Operation, Refusal};
@@ -40,8 +40,7 @@ impl FixedRoutes {
             let path = path.index(i);
             let prefix = &one.path_prefix;
             super::resolve::check_path(prefix, &path.field("pathPrefix"), errors);
-            let names = one.model.split_once('/');
-            if !names.is_some_and(|(ns, name)| is_name(ns.as_bytes()) && is_name(name.as_bytes())) {
+            if !is_model(&one.model) {
                 let fix = "namespace/name, as prod/chat";
                 errors.add_value(&path.field("model"), "is not a model", &one.model, fix);
             }

@@ -6,7 +6,7 @@ use crate::order;
 
 use super::Refusal;
 use super::host::Host;
-use super::names::{NOT_A_NAME, is_name, name};
+use super::names::{NOT_A_NAME, is_label, name};
 use super::path::after;
 
 const NOT_ONE: Refusal =
@@ -37,7 +37,7 @@ pub(super) struct Service {
 
 /// Checks the lists of namespaces and services.
 fn check_names(settings: &types::KServe, path: &Path<'_>, errors: &mut Errors) {
-    let label = |part: &str| is_name(part.as_bytes()) && !part.contains('.');
+    let label = |part: &str| is_label(part.as_bytes());
     for (i, namespace) in settings.namespaces.iter().enumerate() {
         let path = path.field("namespaces");
         let path = path.index(i);

@@ -9,13 +9,26 @@ pub(crate) const NOT_A_NAME: Refusal =
 /// Whether an object can have this name: a DNS-1123 subdomain as Kubernetes checks it, which bounds
 /// the whole (253 bytes) and not its labels.
 pub(crate) fn is_name(name: &[u8]) -> bool {
-    let inner = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 253
-        && name.split(|c| *c == b'.').all(|label| {
-            label.first().is_some_and(inner)
-                && label.last().is_some_and(inner)
-                && label.iter().all(|c| inner(c) || *c == b'-')
-        })
+    name.len() <= 253 && name.split(|c| *c == b'.').all(has_letters)
+}
+
+/// A DNS-1123 label: the name of a namespace or a service.
+pub(crate) fn is_label(name: &[u8]) -> bool {
+    name.len() <= 63 && has_letters(name)
+}
+
+/// Whether `namespace/name` may be a model's.
+pub(crate) fn is_model(id: &str) -> bool {
+    let names = id.split_once('/');
+    names.is_some_and(|(ns, name)| is_name(ns.as_bytes()) && is_name(name.as_bytes()))
+}
+
+/// Whether it is of a label's letters.
+fn has_letters(label: &[u8]) -> bool {
+    let edge = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    label.first().is_some_and(edge)
+        && label.last().is_some_and(edge)
+        && label.iter().all(|c| edge(c) || *c == b'-')
 }
 
 /// The bytes as a name.
@@ -42,7 +55,26 @@ mod tests {
             "a/b", "é", "*", &longer,
         ] {
             assert!(!is_name(bad.as_bytes()), "{bad}");
+            assert!(!is_label(bad.as_bytes()), "{bad}");
         }
         assert!(!is_name(b"\xff"));
+    }
+
+    #[test]
+    fn a_label_has_no_dots_and_a_model_two_names() {
+        let longest = "a".repeat(63);
+        for (label, right) in [("prod", true), ("a.b", false), (longest.as_str(), true)] {
+            assert_eq!(is_label(label.as_bytes()), right, "{label}");
+        }
+        assert!(!is_label("a".repeat(64).as_bytes()));
+        for (id, right) in [
+            ("prod/iris", true),
+            ("prod/a.b", true),
+            ("prod", false),
+            ("a/b/c", false),
+            ("/b", false),
+        ] {
+            assert_eq!(is_model(id), right, "{id}");
+        }
     }
 }
