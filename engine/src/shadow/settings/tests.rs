@@ -21,79 +21,10 @@ pub fn shadows(settings: &str) -> Shadows {
 }
 
 #[test]
-fn what_is_wrong_is_said_where_it_is() {
-    for (field, expected) in [
-        (r#""models": []"#, "shadows[0].models: is empty"),
-        (r#""models": ["iris"]"#, "shadows[0].models[0]: is not a model (iris)"),
-        (r#""models": ["a/*b"]"#, "shadows[0].models[0]: has * elsewhere"),
-        (r#""models": ["*a/b*"]"#, "shadows[0].models[0]: has * elsewhere"),
-        (r#""models": ["/b"]"#, "shadows[0].models[0]: has an empty namespace or name"),
-        (r#""models": ["prod/iris/v2"]"#, "shadows[0].models[0]: has more than one /"),
-        (r#""models": ["Prod/iris"]"#, "shadows[0].models[0]: has a character that no model"),
-        (r#""models": ["/iris*"]"#, "shadows[0].models[0]: has an empty namespace or name"),
-        (r#""name": "a b""#, "shadows[0].name: cannot stand in a metric (a b)"),
-        (r#""name": """#, "shadows[0].name: cannot stand in a metric"),
-        (r#""percent": 100.5"#, "shadows[0].percent: is too large (100.5)"),
-        (r#""cluster": """#, "shadows[0].cluster: is not the name of a cluster"),
-        (r#""cluster": "outbound|x||h""#, "shadows[0].cluster: is not the name of a cluster"),
-        (r#""cluster": "outbound|80||""#, "shadows[0].cluster: is not the name of a cluster"),
-        (r#""authority": """#, "shadows[0].authority: is not a host"),
-        (r#""timeout": "0ms""#, "shadows[0].timeout: is out of range (0ms)"),
-        (r#""timeout": "11m""#, "shadows[0].timeout: is out of range"),
-        (r#""path": "/{name}""#, "shadows[0].path: has an unknown variable (/{name})"),
-        (r#""operations": ["metrics"]"#, "shadows[0].operations[0]: is never copied (metrics)"),
-        (r#""operations": ["feedback"]"#, "shadows[0].operations[0]: is never copied (feedback)"),
-        (r#""operations": ["predictt"]"#, "shadows[0].operations[0]: is unknown (predictt)"),
-        (r#""operations": []"#, "shadows[0].operations: is empty"),
-        (r#""limits": {"inFlight": 0}"#, "shadows[0].limits.inFlight: is out of range (0)"),
-        (r#""limits": {"requestBytes": "0B"}"#, "shadows[0].limits.requestBytes: is 0"),
-        (r#""limits": {"requestBytes": "9MiB"}"#, "limits.requestBytes: is more than buffered"),
-        (r#""limits": {"bufferedBytes": "33MiB"}"#, "bufferedBytes: is more than all may hold"),
-        (r#""breaker": {"failures": 0}"#, "shadows[0].breaker.failures: is 0"),
-        (r#""headers": {"set": {"Cookie": "x"}}"#, "headers.set.Cookie: cannot be set"),
-        (r#""headers": {"set": {"x_envoy_a": "x"}}"#, "headers.set.x_envoy_a: cannot be set"),
-        (r#""headers": {"set": {"a b": "x"}}"#, "headers.set.a b: is not a header"),
-        (r#""headers": {"set": {"a": "x\n"}}"#, "headers.set.a: is not a header's value"),
-        (r#""headers": {"set": {"a": "x", "A": "y"}}"#, "headers.set.a: is given twice"),
-        (r#""headers": {"remove": [":path"]}"#, "headers.remove[0]: is not a header (:path)"),
-        (r#""headers": {"keep": ["x-api-key"]}"#, "headers.keep[0]: never reaches a shadow"),
-        (r#""headers": {"keep": ["Authorization"]}"#, "headers.keep[0]: never reaches a shadow"),
-        (r#""headers": {"keep": ["*"]}"#, "headers.keep[0]: is not a header (*)"),
-        (r#""headers": {"keep": ["x-*-y"]}"#, "headers.keep[0]: is not a header (x-*-y)"),
-        (r#""headers": {"keep": ["x-y**"]}"#, "headers.keep[0]: is not a header (x-y**)"),
-        (r#""headers": {"keep": ["x y"]}"#, "headers.keep[0]: is not a header (x y)"),
-        (r#""query": {"keep": [""]}"#, "shadows[0].query.keep[0]: is empty"),
-        (r#""query": {"keep": ["t"]}"#, "shadows[0].query.keep[0]: never reaches a shadow (t)"),
-        (r#""compare": {"relativeTolerance": 1}"#, "relativeTolerance: lets any number pass (1)"),
-        (r#""compare": {"maxDifferences": 0}"#, "compare.maxDifferences: is out of range"),
-        (r#""compare": {"ignore": ["meta"]}"#, "compare.ignore[0]: is not a JSON pointer"),
-        (r#""compare": {"ignore": [""]}"#, "compare.ignore[0]: ignores whole answers"),
-        (
-            r#""compare": {"baselineCluster": "outbound|b"}"#,
-            "compare.baselineCluster: is not the name",
-        ),
-        (r#""compare": {"baselinePath": "/p"}"#, "compare.baselinePath: is the path of no copy"),
-        (
-            r#""compare": {"baselineCluster": "b", "baselinePath": "p"}"#,
-            "compare.baselinePath: does not begin with / (p)",
-        ),
-    ] {
-        let mut fields = serde_json::json!({"name": "a", "models": ["*"], "cluster": "c"});
-        let given: serde_json::Value = serde_json::from_str(&format!("{{{field}}}")).unwrap();
-        fields.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
-        let credentials = Credentials {
-            headers: vec!["X-Api-Key".into()],
-            params: vec!["t".into()],
-            identity: vec!["x-user".into()],
-        };
-        let errors = compile(&format!("[{fields}]"), &credentials).unwrap_err();
-        assert!(errors.contains(expected), "{field} gave: {errors}");
-        assert_eq!(errors.lines().count(), 1, "{field} gave: {errors}");
-    }
-    let twice = r#"[{"name": "a", "models": ["*"], "cluster": "c"},
-                    {"name": "a", "models": ["*"], "cluster": "c"}]"#;
-    let errors = compile(twice, &Credentials::default()).unwrap_err();
-    assert_eq!(errors, "shadows[1].name: is given twice (a): a name of its own for each shadow");
+fn what_is_wrong_makes_nothing() {
+    let wrong = r#"[{"name": "a b", "models": [], "cluster": "c"}]"#;
+    let errors = compile(wrong, &Credentials::default()).unwrap_err();
+    assert_eq!(errors.lines().count(), 2, "{errors}");
 }
 
 #[test]
