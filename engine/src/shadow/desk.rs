@@ -10,6 +10,22 @@
 //!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; [`Desk::answer`]; and
 //!   [`Desk::catch_up`] with every tick. Only the last two compare answers.
 //!
+//! Where its copy is, and what moves it on ([`CopyState`]); `=` is nothing. An outcome ends a pair at once, but
+//! for the place and the bytes of a copy that the shadow still has. `Done` has a shadow's answer that waits for
+//! the live one, and `Held` is the copy of a live model's own shadow, or of a baseline.
+//!
+//! | what happens | `Receiving` | `Held` | `Queued` | `HandedOut` | `InFlight` | `Done` |
+//! |---|---|---|---|---|---|---|
+//! | the request is complete | `Queued` | = | = | = | = | = |
+//! | the live answer is complete | = | `Queued` | = | = | = | `matched` |
+//! | the live model fails | `live_failed` | `live_failed` | `live_failed` | `HandedOut`, `live_failed` | `InFlight`, `live_failed` | `live_failed` |
+//! | the client goes away | `orphaned` | `orphaned` | `orphaned` | `HandedOut`, `orphaned` | `InFlight`, `orphaned` | `orphaned` |
+//! | it may leave | = | = | `HandedOut` | `shadow_failed` | = | = |
+//! | it is sent | = | = | = | `InFlight` | = | = |
+//! | it cannot be sent | = | = | = | `shadow_failed` | = | = |
+//! | the shadow answers | = | = | = | = | `Done` | = |
+//! | a minute passes | `orphaned` | = | `HandedOut` | `shadow_failed` | `timeout` | = |
+//!
 //! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
 
 mod live;
@@ -32,7 +48,7 @@ use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
 use super::lines::Allowance;
-use super::pair::{Heard, Open, Pair, Stage};
+use super::pair::{CopyState, Heard, Open, Pair};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::few::FewMap;
@@ -194,20 +210,9 @@ impl Desk {
             }
             let reserve = |_: &mut Self| Ok(Open::reserve(&head, &budget)?);
             let shares = self.with_room(shadow, None, sink, reserve)?;
-            Ok(Open::new(head, shares, rules, &budget))
+            Ok(Pair::new(shadow, head, shares, rules, &budget, now))
         });
-        let pair = |open| Pair {
-            shadow,
-            stage: Stage::Receiving,
-            began: now,
-            received: now,
-            sent: 0,
-            carried: None,
-            serves: None,
-            open: Some(open),
-        };
-        let inserted =
-            opened.and_then(|open| self.pairs.insert(pair(open)).ok_or(Outcome::OverBudget));
+        let inserted = opened.and_then(|pair| self.pairs.insert(pair).ok_or(Outcome::OverBudget));
         if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow)) {
             state.receiving = state.receiving.saturating_add(1);
         }
@@ -235,7 +240,7 @@ impl Desk {
         let Some(id) = self.tokens.remove(&token) else { return };
         let Some(pair) = self.pairs.get(id) else { return };
         let Some(rules) = self.shadows.get(pair.shadow) else { return };
-        let took = now.saturating_sub(pair.sent);
+        let took = now.saturating_sub(pair.copy.sent());
         let limit = rules.response_bytes;
         let late = took >= nanos(rules.timeout);
         let mut head = Head::of(answer.headers);
@@ -306,21 +311,24 @@ impl Desk {
             serves = pair.serves;
         }
         let state = self.states.get_mut(pair.shadow);
-        match pair.stage {
-            Stage::Receiving => {
+        match &pair.copy {
+            CopyState::Receiving(_) => {
                 if let Some(state) = state {
                     state.receiving = state.receiving.saturating_sub(1);
                 }
             }
-            Stage::Queued => {
+            CopyState::Queued(_) => {
                 self.queue.retain(|queued| *queued != id);
                 if let Some(state) = state {
                     state.queued = state.queued.saturating_sub(1);
                 }
             }
-            Stage::Complete | Stage::InFlight | Stage::Answered => {}
+            CopyState::Held(_)
+            | CopyState::HandedOut(..)
+            | CopyState::InFlight { .. }
+            | CopyState::Done => {}
         }
-        if pair.stage != Stage::InFlight {
+        if !pair.copy.is_in_flight() {
             self.pairs.remove(id);
         }
         if let Some(served) = serves {

@@ -15,17 +15,13 @@ use super::slab::Id;
 pub struct Pair {
     /// Index in the configuration.
     pub shadow: usize,
-    /// How far the copy is.
-    pub stage: Stage,
+    /// Where the copy is.
+    pub copy: CopyState,
     /// When the request began, in nanoseconds.
     pub began: u64,
     /// When the last byte of the request came, or its end, before the live answer began, in
     /// nanoseconds: since then the live model has had it.
     pub received: u64,
-    /// When the copy was handed out, in nanoseconds.
-    pub sent: u64,
-    /// The bytes of the copy, which the proxy holds from its dispatch until the shadow is done.
-    pub carried: Option<[Share; 2]>,
     /// The pair that waits to hear what is noise, where this is the baseline's.
     pub serves: Option<Id>,
     /// What is collected; absent once there is an outcome. A copy that is still with the shadow
@@ -33,19 +29,84 @@ pub struct Pair {
     pub open: Option<Open>,
 }
 
-/// How far a copy is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+/// Where a copy is, and what there is of it. [`super::desk`] has the table of what moves it on.
+#[derive(Debug)]
+pub enum CopyState {
     /// The request is not complete.
-    Receiving,
+    Receiving(Copied),
     /// The request is complete, and the live answer has to be before the copy leaves.
-    Complete,
+    Held(Copied),
     /// It waits to be handed out.
-    Queued,
-    /// It was handed out.
-    InFlight,
-    /// The shadow is done with it.
-    Answered,
+    Queued(Copied),
+    /// It was handed out to be sent, at this time in nanoseconds.
+    HandedOut(Copied, u64),
+    /// The shadow has it.
+    InFlight {
+        /// When it was handed out, in nanoseconds.
+        sent: u64,
+        /// Its bytes, which the proxy holds until the shadow is done with them.
+        _carried: [Share; 2],
+    },
+    /// The shadow is done with it, or never gets it.
+    Done,
+}
+
+impl CopyState {
+    /// The request is complete. `false` where that was known, or does not matter any more.
+    pub fn hold(&mut self) -> bool {
+        self.moved_on(|copy| match copy {
+            Self::Receiving(copied) => Ok(Self::Held(copied)),
+            other => Err(other),
+        })
+    }
+
+    /// It may leave, if it was held.
+    pub fn queue(&mut self) -> bool {
+        self.moved_on(|copy| match copy {
+            Self::Held(copied) => Ok(Self::Queued(copied)),
+            other => Err(other),
+        })
+    }
+
+    /// It is handed out, if it was queued.
+    pub fn hand_out(&mut self, now: u64) -> bool {
+        self.moved_on(|copy| match copy {
+            Self::Queued(copied) => Ok(Self::HandedOut(copied, now)),
+            other => Err(other),
+        })
+    }
+
+    /// It is sent, if it was handed out. What is left of it is the account of its bytes.
+    pub fn send(&mut self) -> bool {
+        self.moved_on(|copy| match copy {
+            Self::HandedOut(copied, sent) => {
+                Ok(Self::InFlight { sent, _carried: copied.hand_over() })
+            }
+            other => Err(other),
+        })
+    }
+
+    fn moved_on(&mut self, next: impl FnOnce(Self) -> Result<Self, Self>) -> bool {
+        let (copy, moved) = match next(std::mem::replace(self, Self::Done)) {
+            Ok(copy) => (copy, true),
+            Err(copy) => (copy, false),
+        };
+        *self = copy;
+        moved
+    }
+
+    /// Whether it counts among those in flight.
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self, Self::HandedOut(..) | Self::InFlight { .. })
+    }
+
+    /// When it was handed out, in nanoseconds; the shadow has its time from then on.
+    pub fn sent(&self) -> u64 {
+        match self {
+            Self::HandedOut(_, sent) | Self::InFlight { sent, .. } => *sent,
+            Self::Receiving(_) | Self::Held(_) | Self::Queued(_) | Self::Done => 0,
+        }
+    }
 }
 
 /// What is collected for a pair.
@@ -55,8 +116,6 @@ pub struct Open {
     pub about: String,
     /// What a gRPC answer holds.
     pub message: Option<Message>,
-    /// Until it was sent.
-    pub copy: Option<Copied>,
     /// As soon as it is known.
     pub live_head: Option<Head>,
     /// When the live answer began, in nanoseconds.
@@ -124,6 +183,46 @@ impl Stored {
 }
 
 impl Pair {
+    /// Begins to collect, for the shadow with this index.
+    pub fn new(
+        shadow: usize,
+        mut head: CopyHead,
+        [own, share]: [Share; 2],
+        rules: &Shadow,
+        budget: &Rc<Budget>,
+        now: u64,
+    ) -> Self {
+        let open = Open {
+            about: std::mem::take(&mut head.about),
+            message: head.message,
+            live_head: None,
+            live_since: 0,
+            live_body: Capture::new(budget, rules.response_bytes),
+            live_took: None,
+            noise: Heard::NotAsked,
+            answer: None,
+            due_since: None,
+            _share: own,
+        };
+        let body = Capture::new(budget, rules.request_bytes);
+        Self {
+            shadow,
+            copy: CopyState::Receiving(Copied { head, body, share }),
+            began: now,
+            received: now,
+            serves: None,
+            open: Some(open),
+        }
+    }
+
+    /// The copy, while its request is not complete.
+    pub fn receiving(&self) -> Option<&Copied> {
+        match &self.copy {
+            CopyState::Receiving(copy) => Some(copy),
+            _ => None,
+        }
+    }
+
     /// More of the request came, or its end.
     pub fn receives(&mut self, now: u64) {
         if self.open.as_ref().is_some_and(|open| open.live_head.is_none()) {
@@ -138,7 +237,7 @@ impl Pair {
         if open.due_since.is_some() {
             return open.due_since;
         }
-        if self.stage == Stage::Receiving {
+        if matches!(self.copy, CopyState::Receiving(_)) {
             return Some(self.began);
         }
         let flows = open.live_head.is_some() && open.live_took.is_none();
@@ -163,27 +262,5 @@ impl Open {
         own.take(size_of::<Pair>())?;
         share.take(head.bytes())?;
         Ok([own, share])
-    }
-
-    /// Begins to collect.
-    pub fn new(
-        mut head: CopyHead,
-        [own, share]: [Share; 2],
-        shadow: &Shadow,
-        budget: &Rc<Budget>,
-    ) -> Self {
-        Self {
-            about: std::mem::take(&mut head.about),
-            message: head.message,
-            copy: Some(Copied { head, body: Capture::new(budget, shadow.request_bytes), share }),
-            live_head: None,
-            live_since: 0,
-            live_body: Capture::new(budget, shadow.response_bytes),
-            live_took: None,
-            noise: Heard::NotAsked,
-            answer: None,
-            due_since: None,
-            _share: own,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the desk is told about the live answer.
 
-use super::{Desk, Head, Header, Id, Outcome, Pair, Sink, Stage};
+use super::{Desk, Head, Header, Id, Outcome, Pair, Sink};
 
 impl Desk {
     /// The live model's headers.
@@ -70,7 +70,7 @@ impl Desk {
     /// The live stream is over: what it did not complete it never will.
     pub fn closed(&mut self, id: Id, sink: &mut dyn Sink) {
         let unfinished = |pair: &Pair| {
-            pair.stage == Stage::Receiving
+            pair.receiving().is_some()
                 || pair.open.as_ref().is_some_and(|open| open.live_took.is_none())
         };
         if self.pairs.get(id).is_some_and(unfinished) {

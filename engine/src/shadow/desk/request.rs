@@ -2,7 +2,7 @@
 
 use super::super::settings::share_pods;
 use super::super::stream;
-use super::{Desk, Id, Outcome, Sink, Stage};
+use super::{CopyState, Desk, Id, Outcome, Pair, Sink};
 
 impl Desk {
     /// More of the request's body.
@@ -12,8 +12,10 @@ impl Desk {
         pair.receives(now);
         let shadow = pair.shadow;
         let appended = self.with_room(shadow, Some(id), sink, |desk| {
-            let copy = desk.open(id).and_then(|open| open.copy.as_mut());
-            copy.map_or(Ok(()), |copy| copy.body.append(chunk))
+            match desk.pairs.get_mut(id).map(|pair| &mut pair.copy) {
+                Some(CopyState::Receiving(copy)) => copy.body.append(chunk),
+                _ => Ok(()),
+            }
         });
         if let Err(outcome) = appended {
             self.settle(id, outcome, sink);
@@ -23,8 +25,7 @@ impl Desk {
     /// Whether all bytes that were announced are there: the end of an HTTP/2 stream may come in a
     /// frame of its own, after the live answer.
     pub fn is_whole(&self, id: Id) -> bool {
-        let pair = self.pairs.get(id).filter(|pair| pair.stage == Stage::Receiving);
-        let copy = pair.and_then(|pair| pair.open.as_ref()?.copy.as_ref());
+        let copy = self.pairs.get(id).and_then(Pair::receiving);
         copy.is_some_and(|copy| copy.head.length == Some(copy.body.bytes().len()))
     }
 
@@ -41,10 +42,7 @@ impl Desk {
         sink: &mut dyn Sink,
     ) {
         self.clock = now;
-        let receiving = |id: &Id| {
-            let pair = self.pairs.get(*id).filter(|pair| pair.stage == Stage::Receiving)?;
-            pair.open.as_ref()?.copy.as_ref()
-        };
+        let receiving = |id: &Id| self.pairs.get(*id).and_then(Pair::receiving);
         // What is left to be copied is the same for each.
         let body = ids.iter().find_map(receiving).map_or(&b""[..], |copy| copy.body.bytes());
         let is_stream = stream::is_asked_for(body);
@@ -62,20 +60,21 @@ impl Desk {
         now: u64,
         sink: &mut dyn Sink,
     ) {
-        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Receiving) else {
+        let Some(pair) = self.pairs.get_mut(id).filter(|pair| pair.receiving().is_some()) else {
             return;
         };
         pair.receives(now);
+        if is_stream {
+            return self.leave_stream(id, sink);
+        }
         let (Some(state), Some(rules), Some(open)) =
             (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow), &pair.open)
         else {
             return;
         };
-        if is_stream {
-            return self.leave_stream(id, sink);
+        if pair.copy.hold() {
+            state.receiving = state.receiving.saturating_sub(1);
         }
-        state.receiving = state.receiving.saturating_sub(1);
-        pair.stage = Stage::Complete;
         let live = live.and_then(|live| std::str::from_utf8(live).ok());
         let is_live = rules.baseline_of.is_some()
             || live.is_some_and(|live| share_pods(live, &rules.cluster));
@@ -86,20 +85,22 @@ impl Desk {
 
     /// Queues a copy whose request is complete.
     pub(super) fn enqueue(&mut self, id: Id, sink: &mut dyn Sink) {
-        let Some(pair) = self.pairs.get_mut(id).filter(|p| p.stage == Stage::Complete) else {
-            return;
-        };
+        let Some(pair) = self.pairs.get_mut(id) else { return };
         let (Some(state), Some(rules)) =
             (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
         else {
             return;
         };
+        if !matches!(pair.copy, CopyState::Held(_)) {
+            return;
+        }
         if state.is_full(rules) {
             return self.settle(id, Outcome::OverBudget, sink);
         }
-        pair.stage = Stage::Queued;
-        state.queued = state.queued.saturating_add(1);
-        self.queue.push_back(id);
+        if pair.copy.queue() {
+            state.queued = state.queued.saturating_add(1);
+            self.queue.push_back(id);
+        }
     }
 
     /// A stream of events has no answer that could be compared, and is not asked for twice.

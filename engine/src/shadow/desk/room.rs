@@ -5,7 +5,7 @@
 //! switch a shadow off.
 
 use super::super::capture::Missed;
-use super::{Desk, Id, Outcome, Pair, Sink, Stage};
+use super::{Desk, Id, Outcome, Pair, Sink};
 
 /// How long a client may take before its pair makes room for others, in nanoseconds. To drop pairs at
 /// once, whenever there are more than fit, would let none of them become complete.
@@ -44,7 +44,7 @@ impl Desk {
     pub(super) fn has_place(&mut self, shadow: usize, sink: &mut dyn Sink) -> bool {
         let most = self.shadows.get(shadow).map_or(0, |rules| rules.in_flight);
         let most = most.saturating_mul(ARRIVING);
-        let is_arriving = |pair: &Pair| pair.shadow == shadow && pair.stage == Stage::Receiving;
+        let is_arriving = |pair: &Pair| pair.shadow == shadow && pair.receiving().is_some();
         self.states.get(shadow).is_some_and(|state| state.receiving < most)
             || self.make_room(None, sink, is_arriving)
     }

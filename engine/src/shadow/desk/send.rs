@@ -1,8 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
-use super::super::pair::Copied;
 use super::super::settings::nanos;
-use super::{Call, Desk, Id, Outcome, Pair, Sink, Stage};
+use super::{Call, CopyState, Desk, Id, Outcome, Pair, Sink};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -36,16 +35,13 @@ impl Desk {
             let Some(pair) = self.pairs.get_mut(id) else { continue };
             let Some(state) = self.states.get_mut(pair.shadow) else { continue };
             state.queued = state.queued.saturating_sub(1);
-            state.in_flight = state.in_flight.saturating_add(1);
-            pair.stage = Stage::InFlight;
-            pair.sent = now;
-            if state.breaker.admits(now) {
+            if state.breaker.admits(now) && pair.copy.hand_out(now) {
+                state.in_flight = state.in_flight.saturating_add(1);
                 state.breaker.sent(id);
                 self.handed = Some(id);
                 return Some(id);
             }
-            state.in_flight = state.in_flight.saturating_sub(1);
-            pair.stage = Stage::Answered;
+            pair.copy = CopyState::Done;
             self.settle(id, Outcome::BreakerOpen, sink);
         }
         None
@@ -54,7 +50,7 @@ impl Desk {
     /// The copy that was handed out.
     pub fn call(&self, id: Id) -> Option<Call<'_>> {
         let pair = self.pairs.get(id).filter(|_| self.handed == Some(id))?;
-        let copy = pair.open.as_ref()?.copy.as_ref()?;
+        let CopyState::HandedOut(copy, _) = &pair.copy else { return None };
         let shadow = self.shadows.get(pair.shadow)?;
         Some(Call {
             cluster: &shadow.cluster,
@@ -69,8 +65,7 @@ impl Desk {
         if self.handed.take_if(|handed| *handed == id).is_some() {
             self.tokens.insert(token, id);
             if let Some(pair) = self.pairs.get_mut(id) {
-                let copy = pair.open.as_mut().and_then(|open| open.copy.take());
-                pair.carried = copy.map(Copied::hand_over);
+                pair.copy.send();
             }
         }
     }
@@ -95,8 +90,7 @@ impl Desk {
     /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
     pub(super) fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
         let pair = self.pairs.get_mut(id)?;
-        pair.stage = Stage::Answered;
-        pair.carried = None;
+        pair.copy = CopyState::Done;
         let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
         state.in_flight = state.in_flight.saturating_sub(1);
         state.breaker.answered(id, well, now, rules.breaker);
@@ -109,7 +103,7 @@ impl Desk {
         let overdue = |id: &Id| {
             let pair = self.pairs.get(*id)?;
             let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
-            Some(now > pair.sent.saturating_add(timeout).saturating_add(GRACE))
+            Some(now > pair.copy.sent().saturating_add(timeout).saturating_add(GRACE))
         };
         let lost: Vec<(u32, Id)> = self
             .tokens
@@ -127,7 +121,7 @@ impl Desk {
             let due = pair.open.as_ref().and_then(|open| open.due_since);
             let (since, outcome) = match due {
                 Some(due) => (due, Outcome::OverBudget),
-                None if pair.stage == Stage::Receiving => (pair.began, Outcome::Orphaned),
+                None if pair.receiving().is_some() => (pair.began, Outcome::Orphaned),
                 None => return None,
             };
             (now.abs_diff(since) > timeout).then_some((id, outcome))

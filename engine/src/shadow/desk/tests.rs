@@ -3,6 +3,7 @@
 mod any_order;
 mod baseline;
 mod life;
+mod states;
 mod turns;
 
 use super::super::compare::Kind;
