@@ -459,7 +459,7 @@ impl Plan {
         )
     }
 
-    /// Drafts the copies, from what goes upstream.
+    /// Prepares the copies, from what goes upstream.
     fn copies(
         &self,
         request: &Request<'_>,
@@ -479,14 +479,14 @@ impl Plan {
         }
         let now = request.attributes().now();
         let stream = shadow::is_wanted(&lines).then_some(Outcome::Uncomparable);
-        let draft = |shadow| match stream.map_or_else(|| admits(shadow), Err) {
-            Ok(()) => self.shadows.copy(shadow, &lines, model, now).map(Ok),
+        let prepare = |shadow| match stream.map_or_else(|| admits(shadow), Err) {
+            Ok(()) => self.shadows.prepare_copy(shadow, &lines, model, now).map(Ok),
             Err(outcome) => Some(Err(outcome)),
         };
         for shadow in shadows {
-            let Some(copy) = draft(*shadow) else { continue };
+            let Some(copy) = prepare(*shadow) else { continue };
             let baseline = self.shadows.baseline(*shadow).filter(|_| copy.is_ok());
-            let with_baseline = baseline.and_then(|baseline| Some((baseline, draft(baseline)?)));
+            let with_baseline = baseline.and_then(|baseline| Some((baseline, prepare(baseline)?)));
             copies.push((*shadow, copy));
             copies.extend(with_baseline);
         }

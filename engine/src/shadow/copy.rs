@@ -71,7 +71,7 @@ pub fn upstream<'a>(request: &Request<'a>, edits: &'a Edits, routed: usize) -> V
 impl Shadows {
     /// The head of the copy for a shadow, from the lines that go upstream ([`upstream`]). `None`
     /// where none can be had: such a request is not selected.
-    pub fn copy(
+    pub fn prepare_copy(
         &self,
         shadow: usize,
         lines: &[Header<'_>],
@@ -79,12 +79,17 @@ impl Shadows {
         now: u64,
     ) -> Option<CopyHead> {
         let shadow = self.get(shadow)?;
-        shadow.copy(lines, model, &self.seal.mark(&shadow.name, now))
+        shadow.prepare_copy(lines, model, &self.seal.mark(&shadow.name, now))
     }
 }
 
 impl Shadow {
-    fn copy(&self, lines: &[Header<'_>], model: &Model<'_>, mark: &[u8]) -> Option<CopyHead> {
+    fn prepare_copy(
+        &self,
+        lines: &[Header<'_>],
+        model: &Model<'_>,
+        mark: &[u8],
+    ) -> Option<CopyHead> {
         let first = |name: &[u8]| lines.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         let path = path::of_copy(self.path.as_ref(), model, first(b":path")?, &self.query)?;
         let grpc = first(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));

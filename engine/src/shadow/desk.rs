@@ -47,8 +47,8 @@ use super::budget::Budget;
 use super::copy::CopyHead;
 use super::event::{Outcome, Sink};
 use super::head::Head;
-use super::lines::Allowance;
-use super::pair::{CopyState, Heard, Open, Pair};
+use super::log_limit::LogLimit;
+use super::pair::{CopyState, NoiseBaseline, Open, Pair};
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{Id, Slab};
 use crate::few::FewMap;
@@ -73,8 +73,8 @@ pub struct Desk {
     /// The time, in nanoseconds, as far as it was told.
     clock: u64,
     /// When it was last looked for lost answers.
-    looked: u64,
-    lines: Allowance,
+    last_sweep: u64,
+    log_limit: LogLimit,
 }
 
 #[derive(Debug)]
@@ -86,12 +86,12 @@ struct State {
     in_flight: usize,
     /// Answers of 4xx in a row to what the live model answered with 2xx.
     refusals: u32,
-    told: Told,
+    warned: Warned,
 }
 
 /// What the log says once.
 #[derive(Debug, Default)]
-struct Told {
+struct Warned {
     refused: bool,
     unreachable: bool,
     stream: bool,
@@ -131,7 +131,7 @@ impl Desk {
             queued: 0,
             in_flight: 0,
             refusals: 0,
-            told: Told::default(),
+            warned: Warned::default(),
         };
         Self {
             states: shadows.iter().map(state).collect(),
@@ -142,8 +142,8 @@ impl Desk {
             handed: None,
             tokens: FewMap::default(),
             clock: 0,
-            looked: 0,
-            lines: Allowance::default(),
+            last_sweep: 0,
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -177,7 +177,11 @@ impl Desk {
             let Some(served) = begun.iter().find(served).copied() else { continue };
             let baseline = self.begin(shadow, head, now, sink);
             if let Some(open) = self.open(served) {
-                open.noise = if baseline.is_some() { Heard::Waiting } else { Heard::Nothing };
+                open.noise = if baseline.is_some() {
+                    NoiseBaseline::Pending
+                } else {
+                    NoiseBaseline::Unavailable
+                };
             }
             if let Some(pair) = baseline.and_then(|id| self.pairs.get_mut(id)) {
                 pair.serves = Some(served);
@@ -217,7 +221,7 @@ impl Desk {
             state.receiving = state.receiving.saturating_add(1);
         }
         if matches!(inserted, Err(Outcome::Uncomparable)) {
-            self.tell_of_stream(shadow, sink);
+            self.warn_of_stream(shadow, sink);
         }
         inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
     }
@@ -254,7 +258,7 @@ impl Desk {
                 "refuses its copies with {status}: allow the gateway's principal there; the \
                  caller's credentials never reach a shadow"
             );
-            self.tell_once(shadow, |told| &mut told.refused, now, sink, &text);
+            self.warn_once(shadow, |warned| &mut warned.refused, now, sink, &text);
         }
         if let Some(outcome) = failed {
             self.settle(id, outcome, sink);
@@ -332,34 +336,34 @@ impl Desk {
             self.pairs.remove(id);
         }
         if let Some(served) = serves {
-            self.hear_nothing(served, sink);
+            self.noise_unavailable(served, sink);
         }
     }
 
-    /// Logs a remedy, unless `told` says that it was. One that another shadow's lines left no room
+    /// Logs a remedy, unless `warned` says that it was. One that another shadow's lines left no room
     /// for comes again.
-    fn tell_once(
+    fn warn_once(
         &mut self,
         shadow: Option<usize>,
-        told: fn(&mut Told) -> &mut bool,
+        warned: fn(&mut Warned) -> &mut bool,
         now: u64,
         sink: &mut dyn Sink,
         text: &str,
     ) {
         let state = shadow.and_then(|i| self.states.get_mut(i));
-        let is_told = state.is_none_or(|state| *told(&mut state.told));
-        if !is_told
+        let is_warned = state.is_none_or(|state| *warned(&mut state.warned));
+        if !is_warned
             && self.log(shadow, now, sink, text)
             && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
         {
-            *told(&mut state.told) = true;
+            *warned(&mut state.warned) = true;
         }
     }
 
     /// Whether there was room for the line.
     fn log(&mut self, shadow: Option<usize>, now: u64, sink: &mut dyn Sink, text: &str) -> bool {
         let shadow = shadow.and_then(|i| self.shadows.get(i));
-        let (Some(Shadow { name, .. }), Some(missing)) = (shadow, self.lines.take(now)) else {
+        let (Some(Shadow { name, .. }), Some(missing)) = (shadow, self.log_limit.take(now)) else {
             return false;
         };
         match missing {

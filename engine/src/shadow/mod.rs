@@ -2,7 +2,7 @@
 //!
 //! Pure: whoever drives it makes the calls, tells the time and counts. The way of a copy:
 //!
-//! 1. [`Shadows::select`] names the shadows of a request, [`Shadows::copy`] drafts the head of the copy.
+//! 1. [`Shadows::select`] names the shadows of a request, [`Shadows::prepare_copy`] prepares the head of the copy.
 //! 2. [`Desk::begin_all`] opens a pair, which collects the request's body and the live answer as they
 //!    stream by. At the complete end of the request the copy is queued.
 //! 3. [`Desk::next`] hands out queued copies; their answers come back through [`Desk::answer`].
@@ -18,22 +18,22 @@
 //! | `settings` | what an operator writes -> [`Shadows`] |
 //! | `select`, `sample`, `stream` | which shadows a request gets |
 //! | `copy`, `names`, `path`, `seal` | what a copy carries |
-//! | `budget`, `capture` | bytes that are held, and their limits |
+//! | `budget`, `body_buffer` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
 //! | `slab`, `pair`, `desk` | the life of a pair |
 //! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
-//! | `event`, `lines` | what is counted and logged |
+//! | `event`, `log_limit` | what is counted and logged |
 
+mod body_buffer;
 mod breaker;
 mod budget;
-mod capture;
 mod coding;
 pub mod compare;
 mod copy;
 mod desk;
 mod event;
 mod head;
-mod lines;
+mod log_limit;
 pub(crate) mod names;
 mod pair;
 mod path;

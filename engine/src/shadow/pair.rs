@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use super::body_buffer::BodyBuffer;
 use super::budget::{Budget, Full, Share};
-use super::capture::Capture;
 use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
@@ -121,11 +121,11 @@ pub struct Open {
     /// When the live answer began, in nanoseconds.
     pub live_since: u64,
     /// So far.
-    pub live_body: Capture,
+    pub live_body: BodyBuffer,
     /// How long the complete live answer took, in nanoseconds.
     pub live_took: Option<u64>,
     /// What differs between two answers of the live model.
-    pub noise: Heard,
+    pub noise: NoiseBaseline,
     /// The complete answer of the shadow, while the live one or the baseline's is not, or it is not
     /// the pair's turn to be compared.
     pub answer: Option<Stored>,
@@ -134,17 +134,17 @@ pub struct Open {
     _share: Share,
 }
 
-/// What a pair has heard from its baseline.
+/// What is known of noise from the second answer of the live model.
 #[derive(Debug)]
-pub enum Heard {
-    /// It has none.
+pub enum NoiseBaseline {
+    /// There is no baseline.
     NotAsked,
-    /// Nothing so far.
-    Waiting,
-    /// That there is no telling.
-    Nothing,
-    /// What is noise.
-    Noise { noise: Rc<Noise>, _share: Share },
+    /// Its answer is not there, or not compared.
+    Pending,
+    /// There is no telling.
+    Unavailable,
+    /// This is noise.
+    Known { noise: Rc<Noise>, _share: Share },
 }
 
 /// A copy that was not sent yet.
@@ -153,7 +153,7 @@ pub struct Copied {
     /// Its head.
     pub head: CopyHead,
     /// Its body so far.
-    pub body: Capture,
+    pub body: BodyBuffer,
     share: Share,
 }
 
@@ -170,7 +170,7 @@ pub struct Stored {
     /// Its head.
     pub head: Head,
     /// Its body.
-    pub body: Capture,
+    pub body: BodyBuffer,
     /// How long it took, in nanoseconds.
     pub took: u64,
 }
@@ -197,14 +197,14 @@ impl Pair {
             message: head.message,
             live_head: None,
             live_since: 0,
-            live_body: Capture::new(budget, rules.response_bytes),
+            live_body: BodyBuffer::new(budget, rules.response_bytes),
             live_took: None,
-            noise: Heard::NotAsked,
+            noise: NoiseBaseline::NotAsked,
             answer: None,
             due_since: None,
             _share: own,
         };
-        let body = Capture::new(budget, rules.request_bytes);
+        let body = BodyBuffer::new(budget, rules.request_bytes);
         Self {
             shadow,
             copy: CopyState::Receiving(Copied { head, body, share }),
@@ -248,12 +248,12 @@ impl Pair {
 impl Open {
     /// Whether there is something to compare, since it is known what is noise.
     pub fn may_agree(&self) -> bool {
-        !matches!(self.noise, Heard::Nothing)
+        !matches!(self.noise, NoiseBaseline::Unavailable)
     }
 
     /// Whether the baseline has still to say what is noise.
     pub fn waits_for_noise(&self) -> bool {
-        matches!(self.noise, Heard::Waiting)
+        matches!(self.noise, NoiseBaseline::Pending)
     }
 
     /// The bytes that a pair takes before its bodies: its own, and those of the copy's head.

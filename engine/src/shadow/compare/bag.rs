@@ -162,8 +162,8 @@ impl<'a> Walk<'_, 'a> {
         (self.quiet, self.hidden) = (quiet, hidden);
         let inner = std::mem::replace(&mut self.report, report);
         let is_same = inner.kinds.is_empty();
-        if let Some(moved) = inner.moved.filter(|_| is_same) {
-            self.report.moved(moved);
+        if let Some(moved) = inner.max_score_delta.filter(|_| is_same) {
+            self.report.note_score_delta(moved);
         }
         is_same
     }

@@ -91,7 +91,7 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
-    pub moved: Option<f64>,
+    pub max_score_delta: Option<f64>,
     /// Where they differ, of a baseline.
     pub noise: Option<Noise>,
     /// What it took, in steps.
@@ -135,7 +135,7 @@ impl Rules {
     ) -> Comparison {
         let unknown = |reason: Cow<'static, str>| Comparison {
             verdict: Verdict::Uncomparable(reason),
-            moved: None,
+            max_score_delta: None,
             noise: None,
             steps: 0,
         };
@@ -145,7 +145,7 @@ impl Rules {
                 unknown(format!("they differ{at} where the live model differs from itself").into())
             }
             Ok(mut report) => Comparison {
-                moved: report.moved,
+                max_score_delta: report.max_score_delta,
                 noise: report.places.take().map(Noise::ordered),
                 steps: 0,
                 verdict: match report.kinds.is_empty() {

@@ -275,7 +275,7 @@ impl Tolerance {
             index: 0,
             winner: 0,
             by: 0.0,
-            moved: 0.0,
+            max_score_delta: 0.0,
         };
         let mut best = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         // Whether there is a number at all.
@@ -286,7 +286,8 @@ impl Tolerance {
             row.differ |= differ;
             row.tells |= tells;
             // A score that is one on one side only is as far away as can be.
-            row.moved = row.moved.max(if by.is_nan() { f64::INFINITY } else { by });
+            row.max_score_delta =
+                row.max_score_delta.max(if by.is_nan() { f64::INFINITY } else { by });
             // NaN is the worst of all.
             if by.is_nan() || by > row.by {
                 (row.index, row.by) = (i, by);
@@ -333,7 +334,7 @@ pub struct Row {
     /// By how much.
     pub by: f64,
     /// The largest difference; infinite where only one of two is a number.
-    pub moved: f64,
+    pub max_score_delta: f64,
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub struct Report {
     pub more: u32,
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
-    pub moved: Option<f64>,
+    pub max_score_delta: Option<f64>,
     /// Whether both say that there is no such model.
     pub not_found: bool,
     /// Differences that are noise are left out by it.
@@ -117,15 +117,15 @@ impl Report {
     #[must_use]
     pub fn unmoved(mut self) -> Self {
         if self.kinds.is_empty() && self.unsettled.is_none() {
-            self.moved = Some(self.moved.unwrap_or(0.0));
+            self.max_score_delta = Some(self.max_score_delta.unwrap_or(0.0));
         }
         self
     }
 
     /// Takes note of how far two scores are apart: as far as can be where only one of them is a number.
-    pub fn moved(&mut self, by: f64) {
+    pub fn note_score_delta(&mut self, by: f64) {
         let by = if by.is_nan() { f64::INFINITY } else { by };
-        self.moved = Some(self.moved.unwrap_or(0.0).max(by));
+        self.max_score_delta = Some(self.max_score_delta.unwrap_or(0.0).max(by));
     }
 }
 

@@ -44,7 +44,7 @@ fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
 /// The differences as a log line shows them; empty for agreement.
 pub fn line(rules: &Rules, live: &str, shadow: &str) -> String {
     let verdict = verdict(rules, live, shadow);
-    shown(&Comparison { verdict, moved: None, noise: None, steps: 0 })
+    shown(&Comparison { verdict, max_score_delta: None, noise: None, steps: 0 })
 }
 
 /// The verdict, as [`line`] shows it.
@@ -196,7 +196,7 @@ fn scores_move_also_within_the_tolerance() {
                 Whole { head: &json, body: b },
                 &About::default(),
             )
-            .moved
+            .max_score_delta
     };
     for (live, shadow, expected) in [
         ("[[0.25,0.75]]", "[[0.25,0.75]]", Some(0.0)),

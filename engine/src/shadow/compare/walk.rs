@@ -145,7 +145,7 @@ impl<'a> Walk<'_, 'a> {
         self.steps.take(a.len().saturating_add(b.len()) / 32);
         let Apart { by, tells, differ, is_name } = self.rules.tolerance.compare(measure, a, b);
         if kind == Kind::Score {
-            self.report.moved(by);
+            self.report.note_score_delta(by);
         }
         if tells && !differ {
             self.report.note(self.place, kind, Seen::By(by));

@@ -54,7 +54,7 @@ impl Desk {
         } else {
             return;
         };
-        self.tell_once(Some(shadow), |told| &mut told.elsewhere, now, sink, &text);
+        self.warn_once(Some(shadow), |warned| &mut warned.elsewhere, now, sink, &text);
     }
 }
 

@@ -107,11 +107,11 @@ impl Desk {
     pub(super) fn leave_stream(&mut self, id: Id, sink: &mut dyn Sink) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
         self.settle(id, Outcome::Uncomparable, sink);
-        self.tell_of_stream(shadow, sink);
+        self.warn_of_stream(shadow, sink);
     }
 
-    pub(super) fn tell_of_stream(&mut self, shadow: usize, sink: &mut dyn Sink) {
+    pub(super) fn warn_of_stream(&mut self, shadow: usize, sink: &mut dyn Sink) {
         let text = "is not asked for streams of events: such requests are uncomparable";
-        self.tell_once(Some(shadow), |told| &mut told.stream, self.clock, sink, text);
+        self.warn_once(Some(shadow), |warned| &mut warned.stream, self.clock, sink, text);
     }
 }

@@ -4,7 +4,7 @@
 //! bytes meanwhile, but only as long as nobody else needs them: a few idle connections would else
 //! switch a shadow off.
 
-use super::super::capture::Missed;
+use super::super::body_buffer::Missed;
 use super::{Desk, Id, Outcome, Pair, Sink};
 
 /// How long a client may take before its pair makes room for others, in nanoseconds. To drop pairs at

@@ -11,7 +11,7 @@ const ARRIVAL: u64 = 10_000_000_000;
 
 /// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
 /// that grows with the square of those in flight.
-const LOOK: u64 = 1_000_000_000;
+const SWEEP_INTERVAL: u64 = 1_000_000_000;
 
 impl Desk {
     /// Whether [`Desk::next`] would hand out a copy, or [`Desk::catch_up`] compare a pair. Call them
@@ -27,8 +27,8 @@ impl Desk {
             self.settle(forgotten, Outcome::ShadowFailed, sink);
         }
         self.clock = now;
-        if now.abs_diff(self.looked) >= LOOK {
-            self.looked = now;
+        if now.abs_diff(self.last_sweep) >= SWEEP_INTERVAL {
+            self.last_sweep = now;
             self.give_up(now, sink);
         }
         while let Some(id) = self.queue.pop_front() {
@@ -77,9 +77,9 @@ impl Desk {
         }
         let shadow = self.done(id, false, now);
         self.settle(id, Outcome::ShadowFailed, sink);
-        self.tell_once(
+        self.warn_once(
             shadow,
-            |told| &mut told.unreachable,
+            |warned| &mut warned.unreachable,
             now,
             sink,
             "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \

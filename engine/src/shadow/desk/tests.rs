@@ -74,7 +74,7 @@ impl Bench {
             vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
         lines.extend(extra);
         let model = Model { id: "prod/iris".into(), predictor: None };
-        let head = self.desk.shadows.copy(shadow, &lines, &model, 0).unwrap();
+        let head = self.desk.shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
         self.desk.begin(shadow, Ok(head), self.now, &mut self.seen)
     }
 
@@ -153,7 +153,10 @@ fn with_baseline() -> (Bench, Vec<Id>) {
     let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned))
+        (
+            shadow,
+            bench.desk.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
+        )
     });
     let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
     for id in &ids {

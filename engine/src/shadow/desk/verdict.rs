@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use super::super::body_buffer::BodyBuffer;
 use super::super::budget::Share;
-use super::super::capture::Capture;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
-use super::super::pair::{Heard, Open, Stored};
+use super::super::pair::{NoiseBaseline, Open, Stored};
 use super::work::is_small;
 use super::{Desk, Head, Id, Outcome, Pair, Sink};
 
@@ -20,7 +20,7 @@ pub(super) struct Arrived<'a> {
 
 impl Desk {
     /// A pair hears from its baseline what is noise, and waits for its turn if it only waited for that.
-    pub(super) fn hear(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
+    pub(super) fn noise_known(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
         let Some(budget) = self.budget(shadow) else { return };
         let mut share = Share::new(&budget);
@@ -29,16 +29,16 @@ impl Desk {
             return self.settle(id, outcome, sink);
         }
         let Some(open) = self.open(id) else { return };
-        open.noise = Heard::Noise { noise: Rc::new(noise), _share: share };
+        open.noise = NoiseBaseline::Known { noise: Rc::new(noise), _share: share };
         self.ready(id, now, sink);
     }
 
     /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
     /// compared, also if the answers agree: to count only those would make the shadow better than
     /// it is.
-    pub(super) fn hear_nothing(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub(super) fn noise_unavailable(&mut self, id: Id, sink: &mut dyn Sink) {
         let Some(open) = self.open(id) else { return };
-        open.noise = Heard::Nothing;
+        open.noise = NoiseBaseline::Unavailable;
         if open.live_took.is_some() && open.answer.is_some() {
             self.settle(id, Outcome::Uncomparable, sink);
         }
@@ -65,7 +65,7 @@ impl Desk {
                 self.compare(id, whole, took, now, sink);
             }
             Some(_) => {
-                let mut kept = Capture::new(&budget, rules.response_bytes);
+                let mut kept = BodyBuffer::new(&budget, rules.response_bytes);
                 match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
                     Ok(()) => {
                         if let Some(open) = self.open(id) {
@@ -104,18 +104,18 @@ impl Desk {
         let about = About {
             message: open.message,
             noise: match &open.noise {
-                Heard::Noise { noise, .. } => Some(Rc::clone(noise)),
+                NoiseBaseline::Known { noise, .. } => Some(Rc::clone(noise)),
                 _ => None,
             },
             is_baseline: rules.baseline_of.is_some(),
         };
         let compared = rules.compare.compare(live, answer, &about);
-        let Comparison { verdict, moved, noise, steps } = compared;
+        let Comparison { verdict, max_score_delta, noise, steps } = compared;
         self.work.pay(is_small(&live, &answer), steps);
 
         sink.latencies(shadow, millis(live_took), millis(took));
-        if let Some(moved) = moved {
-            sink.score_difference(shadow, millionths(moved));
+        if let Some(delta) = max_score_delta {
+            sink.score_difference(shadow, millionths(delta));
         }
         match verdict {
             Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
@@ -135,8 +135,8 @@ impl Desk {
         }
         if let Some(served) = serves {
             match noise.filter(Noise::is_complete) {
-                Some(noise) => self.hear(served, noise, now, sink),
-                None => self.hear_nothing(served, sink),
+                Some(noise) => self.noise_known(served, noise, now, sink),
+                None => self.noise_unavailable(served, sink),
             }
         }
         steps

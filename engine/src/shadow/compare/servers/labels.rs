@@ -405,7 +405,7 @@ fn what_is_not_known_of_scores_is_not_zero() {
         let head = head("200", "application/json");
         let (a, b) = (live.as_bytes(), shadow.as_bytes());
         let (a, b) = (Whole { head: &head, body: a }, Whole { head: &head, body: b });
-        rules.compare(a, b, &About::default()).moved
+        rules.compare(a, b, &About::default()).max_score_delta
     };
     let tf = |s: &str| format!("{{\"predictions\":{s}}}");
     let far = Some(f64::INFINITY);

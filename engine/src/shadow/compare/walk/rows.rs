@@ -118,7 +118,7 @@ impl<'a> Walk<'_, 'a> {
         found().any(|whole| whole) && found().any(|whole| !whole)
     }
 
-    /// Whether there are labels in a row of numbers whose types are not told: such a row holds no
+    /// Whether there are labels in a row of numbers whose types are not warned: such a row holds no
     /// scores, or not only scores.
     fn has_labels(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
         self.steps.take(len);
@@ -137,7 +137,7 @@ impl<'a> Walk<'_, 'a> {
         }
         let none = (Number::Null, Number::Null);
         let row = self.rules.tolerance.row(len, &|i| pair(i).and_then(numbers).unwrap_or(none));
-        self.report.moved(row.moved);
+        self.report.note_score_delta(row.max_score_delta);
         let differ = row.decides_otherwise || row.differ;
         if !(differ || row.tells && self.report.places.is_some()) {
             return;

@@ -67,7 +67,10 @@ fn a_baseline_is_no_copy_without_its_shadow() {
         [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
-        (shadow, bench.desk.shadows.copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned))
+        (
+            shadow,
+            bench.desk.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
+        )
     });
     assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
     assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));

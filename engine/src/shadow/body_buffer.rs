@@ -7,16 +7,16 @@ use super::budget::{Budget, Full, Share};
 use super::event::Outcome;
 
 /// The bytes so far. What is accounted for is what is allocated.
-pub struct Capture {
+pub struct BodyBuffer {
     bytes: Vec<u8>,
     share: Share,
     limit: usize,
 }
 
-impl fmt::Debug for Capture {
+impl fmt::Debug for BodyBuffer {
     /// Never shows a body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Capture").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("BodyBuffer").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
@@ -49,7 +49,7 @@ impl From<Missed> for Outcome {
     }
 }
 
-impl Capture {
+impl BodyBuffer {
     /// An empty body of at most `limit` bytes.
     pub fn new(budget: &Rc<Budget>, limit: usize) -> Self {
         Self { bytes: Vec::new(), share: Share::new(budget), limit }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn limits_are_exact_and_bytes_come_back() {
         let budget = Budget::new(100);
-        let mut body = Capture::new(&budget, 10);
+        let mut body = BodyBuffer::new(&budget, 10);
         assert_eq!(body.append(b"12345"), Ok(()));
         assert_eq!(body.append(b"67890"), Ok(()));
         assert_eq!(body.append(b"!"), Err(Missed::TooLarge));
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn whoever_takes_a_body_over_holds_its_bytes() {
         let budget = Budget::new(100);
-        let mut body = Capture::new(&budget, 100);
+        let mut body = BodyBuffer::new(&budget, 100);
         assert_eq!((body.append(b"1234"), body.append(b"5")), (Ok(()), Ok(())));
         assert_eq!(budget.used(), 8, "as much as is allocated");
         let share = body.hand_over();
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_last_bytes_of_a_budget_can_be_used() {
         let budget = Budget::new(7);
-        let mut body = Capture::new(&budget, 100);
+        let mut body = BodyBuffer::new(&budget, 100);
         assert_eq!(body.append(b"1234"), Ok(()));
         assert_eq!(body.append(b"567"), Ok(()));
         assert_eq!(body.append(b"8"), Err(Missed::Own));

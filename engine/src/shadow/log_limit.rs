@@ -7,13 +7,13 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Which lines may be logged.
 #[derive(Debug, Default)]
-pub struct Allowance {
+pub struct LogLimit {
     second: u64,
     used: u32,
     suppressed: u64,
 }
 
-impl Allowance {
+impl LogLimit {
     /// Whether a line may be logged at this time, in nanoseconds; then with the number of lines
     /// that were not since the last one.
     pub fn take(&mut self, now: u64) -> Option<u64> {
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn ten_a_second() {
-        let mut lines = Allowance::default();
+        let mut lines = LogLimit::default();
         let taken = (0..25).filter(|_| lines.take(5 * SECOND).is_some()).count();
         assert_eq!(taken, 10);
         assert_eq!(lines.take(6 * SECOND), Some(15));
