@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use modelgate_engine::authn::Identity;
 use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
 use modelgate_engine::request::{Attributes, Request};
-use modelgate_engine::shadow::{Desk, Id, Sink};
+use modelgate_engine::shadow::{Desk, Id, ShadowObserver};
 use modelgate_engine::target::Operation;
 use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
 use proxy_wasm::hostcalls as sdk;
@@ -221,7 +221,7 @@ impl Stream {
         }
         if let Some(chunk) = self.chunk(BufferType::HttpRequestBody, size) {
             let now = now();
-            self.each_pair(|desk, id, sink| desk.request_chunk(id, &chunk, now, sink));
+            self.each_pair(|desk, id, observer| desk.request_chunk(id, &chunk, now, observer));
         }
         let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
         if !self.pairs.is_empty() && (end_of_stream || self.gate.as_ref().is_some_and(is_whole)) {
@@ -241,9 +241,9 @@ impl Stream {
         match live_head() {
             Some(head) => {
                 let now = now();
-                self.each_pair(|desk, id, sink| desk.live_head(id, &head, now, sink));
+                self.each_pair(|desk, id, observer| desk.live_head(id, &head, now, observer));
             }
-            None => self.each_pair(|desk, id, sink| desk.live_failed(id, sink)),
+            None => self.each_pair(|desk, id, observer| desk.live_failed(id, observer)),
         }
         if end_of_stream {
             self.live_complete();
@@ -252,7 +252,7 @@ impl Stream {
 
     fn response_body(&mut self, size: usize, end_of_stream: bool) {
         if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
-            self.each_pair(|desk, id, sink| desk.live_chunk(id, &chunk, sink));
+            self.each_pair(|desk, id, observer| desk.live_chunk(id, &chunk, observer));
         }
         if end_of_stream {
             self.live_complete();
@@ -279,11 +279,11 @@ impl Stream {
             let broke_off = self.gate.as_ref().is_some_and(awaits)
                 && host::text("response\0code_details")
                     .is_some_and(|details| details.starts_with(b"upstream_reset"));
-            self.each_pair(|desk, id, sink| {
+            self.each_pair(|desk, id, observer| {
                 if broke_off {
-                    desk.live_failed(id, sink);
+                    desk.live_failed(id, observer);
                 }
-                desk.closed(id, sink);
+                desk.closed(id, observer);
             });
             self.pairs.clear();
         }
@@ -302,8 +302,8 @@ impl Stream {
     fn request_complete(&mut self) {
         if self.collects() {
             let (live, now) = (live_cluster(), now());
-            self.tell(|desk, sink| {
-                desk.request_complete(&self.pairs, live.as_deref(), now, sink);
+            self.tell(|desk, observer| {
+                desk.request_complete(&self.pairs, live.as_deref(), now, observer);
             });
         }
     }
@@ -311,7 +311,7 @@ impl Stream {
     fn live_complete(&mut self) {
         if self.collects() {
             let now = now();
-            self.each_pair(|desk, id, sink| desk.live_complete(id, now, sink));
+            self.each_pair(|desk, id, observer| desk.live_complete(id, now, observer));
         }
     }
 
@@ -329,11 +329,11 @@ impl Stream {
         sdk::get_buffer(buffer, 0, size).ok()?
     }
 
-    fn each_pair(&self, mut event: impl FnMut(&mut Desk, Id, &mut dyn Sink)) {
-        self.tell(|desk, sink| self.pairs.iter().for_each(|id| event(desk, *id, sink)));
+    fn each_pair(&self, mut event: impl FnMut(&mut Desk, Id, &mut dyn ShadowObserver)) {
+        self.tell(|desk, observer| self.pairs.iter().for_each(|id| event(desk, *id, observer)));
     }
 
-    fn tell(&self, event: impl FnOnce(&mut Desk, &mut dyn Sink)) {
+    fn tell(&self, event: impl FnOnce(&mut Desk, &mut dyn ShadowObserver)) {
         if let Some(gate) = self.gate.as_ref().filter(|_| !self.pairs.is_empty()) {
             gate.shadowing.tell(&gate.plan, &gate.meter, event);
         }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::compare::Kind;
-use modelgate_engine::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, Sink};
+use modelgate_engine::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, ShadowObserver};
 use modelgate_engine::telemetry::{Count, Histogram};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::types::{BufferType, MapType};
@@ -40,7 +40,7 @@ impl Counting<'_> {
     }
 }
 
-impl Sink for Counting<'_> {
+impl ShadowObserver for Counting<'_> {
     fn selected(&mut self, shadow: usize) {
         self.count(shadow, Count::ShadowSelected);
     }
@@ -114,7 +114,7 @@ impl Shadowing {
         &self,
         plan: &Plan,
         meter: &RefCell<Meter>,
-        event: impl FnOnce(&mut Desk, &mut dyn Sink),
+        event: impl FnOnce(&mut Desk, &mut dyn ShadowObserver),
     ) {
         let mut desk = self.desk.borrow_mut();
         event(&mut desk, &mut Counting { plan, meter });
@@ -130,9 +130,9 @@ impl Shadowing {
     /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that
     /// came soon: how soon the next one comes is to be said anew.
     pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
-        let mut sink = Counting { plan, meter };
+        let mut observer = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
-        while let Some(id) = desk.next(now, &mut sink) {
+        while let Some(id) = desk.next(now, &mut observer) {
             let sent = desk.call(id).map(|call| {
                 let lines: Vec<(&[u8], &[u8])> = call.head.lines().collect();
                 let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
@@ -140,10 +140,10 @@ impl Shadowing {
             });
             match sent {
                 Some(Ok(token)) => desk.dispatched(id, token),
-                Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut sink),
+                Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut observer),
             }
         }
-        desk.catch_up(now, &mut sink);
+        desk.catch_up(now, &mut observer);
         self.ticking.replace(desk.needs_tick())
     }
 
@@ -166,7 +166,7 @@ impl Shadowing {
         body_len: usize,
         trailers: usize,
     ) {
-        let mut sink = Counting { plan, meter };
+        let mut observer = Counting { plan, meter };
         let mut desk = self.desk.borrow_mut();
         let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let trailers = match trailers {
@@ -188,7 +188,7 @@ impl Shadowing {
             body: &body,
             body_len,
         };
-        desk.answer(token, &answer, now(), &mut sink);
+        desk.answer(token, &answer, now(), &mut observer);
         self.hurry(&desk);
     }
 

@@ -45,7 +45,7 @@ use std::time::Duration;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::copy::CopyHead;
-use super::event::{Outcome, Sink};
+use super::event::{Outcome, ShadowObserver};
 use super::head::Head;
 use super::log_limit::LogLimit;
 use super::pair::{CopyState, NoiseBaseline, Open, Pair};
@@ -165,17 +165,17 @@ impl Desk {
         &mut self,
         copies: Vec<(usize, Result<CopyHead, Outcome>)>,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) -> Vec<Id> {
         let mut begun: Vec<Id> = Vec::new();
         for (shadow, head) in copies {
             let Some(of) = self.shadows.get(shadow).and_then(|shadow| shadow.baseline_of) else {
-                begun.extend(self.begin(shadow, head, now, sink));
+                begun.extend(self.begin(shadow, head, now, observer));
                 continue;
             };
             let served = |id: &&Id| self.pairs.get(**id).is_some_and(|pair| pair.shadow == of);
             let Some(served) = begun.iter().find(served).copied() else { continue };
-            let baseline = self.begin(shadow, head, now, sink);
+            let baseline = self.begin(shadow, head, now, observer);
             if let Some(open) = self.open(served) {
                 open.noise = if baseline.is_some() {
                     NoiseBaseline::Pending
@@ -198,22 +198,22 @@ impl Desk {
         shadow: usize,
         head: Result<CopyHead, Outcome>,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) -> Option<Id> {
         self.clock = now;
         let shadows = Rc::clone(&self.shadows);
         let rules = shadows.get(shadow)?;
         let budget = self.budget(shadow)?;
-        sink.selected(shadow);
+        observer.selected(shadow);
         let opened = self.admits(shadow, now).and(head).and_then(|head| {
             if head.length.is_some_and(|len| len > rules.request_bytes) {
                 return Err(Outcome::TooLarge);
             }
-            if !self.has_place(shadow, sink) {
+            if !self.has_place(shadow, observer) {
                 return Err(Outcome::OverBudget);
             }
             let reserve = |_: &mut Self| Ok(Open::reserve(&head, &budget)?);
-            let shares = self.with_room(shadow, None, sink, reserve)?;
+            let shares = self.with_room(shadow, None, observer, reserve)?;
             Ok(Pair::new(shadow, head, shares, rules, &budget, now))
         });
         let inserted = opened.and_then(|pair| self.pairs.insert(pair).ok_or(Outcome::OverBudget));
@@ -221,9 +221,9 @@ impl Desk {
             state.receiving = state.receiving.saturating_add(1);
         }
         if matches!(inserted, Err(Outcome::Uncomparable)) {
-            self.warn_of_stream(shadow, sink);
+            self.warn_of_stream(shadow, observer);
         }
-        inserted.map_err(|outcome| sink.outcome(shadow, outcome)).ok()
+        inserted.map_err(|outcome| observer.outcome(shadow, outcome)).ok()
     }
 
     /// Whether the pair still collects: what streams by need not be read otherwise.
@@ -239,7 +239,13 @@ impl Desk {
     }
 
     /// The shadow's answer, or the news that there is none.
-    pub fn answer(&mut self, token: u32, answer: &Answer<'_>, now: u64, sink: &mut dyn Sink) {
+    pub fn answer(
+        &mut self,
+        token: u32,
+        answer: &Answer<'_>,
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+    ) {
         self.clock = now;
         let Some(id) = self.tokens.remove(&token) else { return };
         let Some(pair) = self.pairs.get(id) else { return };
@@ -258,26 +264,26 @@ impl Desk {
                 "refuses its copies with {status}: allow the gateway's principal there; the \
                  caller's credentials never reach a shadow"
             );
-            self.warn_once(shadow, |warned| &mut warned.refused, now, sink, &text);
+            self.warn_once(shadow, |warned| &mut warned.refused, now, observer, &text);
         }
         if let Some(outcome) = failed {
-            self.settle(id, outcome, sink);
+            self.settle(id, outcome, observer);
         } else if answer.body_len > limit {
-            self.settle(id, Outcome::TooLarge, sink);
+            self.settle(id, Outcome::TooLarge, observer);
         } else {
             let arrived = verdict::Arrived { head, body: answer.body, took };
-            self.answered(id, arrived, now, sink);
+            self.answered(id, arrived, now, observer);
         }
     }
 
     /// Every pair is orphaned: the filter goes away.
-    pub fn drain(&mut self, sink: &mut dyn Sink) {
+    pub fn drain(&mut self, observer: &mut dyn ShadowObserver) {
         let ids: Vec<Id> = self.pairs.ids().map(|(id, _)| id).collect();
         for id in ids {
             if let Some(pair) = self.pairs.remove(id)
                 && pair.open.is_some()
             {
-                sink.outcome(pair.shadow, Outcome::Orphaned);
+                observer.outcome(pair.shadow, Outcome::Orphaned);
             }
         }
         self.queue.clear();
@@ -304,14 +310,14 @@ impl Desk {
     }
 
     /// Gives a pair its outcome, frees what it holds, and withdraws a copy that was not sent.
-    fn settle(&mut self, id: Id, outcome: Outcome, sink: &mut dyn Sink) {
+    fn settle(&mut self, id: Id, outcome: Outcome, observer: &mut dyn ShadowObserver) {
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let mut serves = None;
         if let Some(open) = pair.open.take() {
             if open.due_since.is_some() {
                 self.work.withdraw(id);
             }
-            sink.outcome(pair.shadow, outcome);
+            observer.outcome(pair.shadow, outcome);
             serves = pair.serves;
         }
         let state = self.states.get_mut(pair.shadow);
@@ -336,7 +342,7 @@ impl Desk {
             self.pairs.remove(id);
         }
         if let Some(served) = serves {
-            self.noise_unavailable(served, sink);
+            self.noise_unavailable(served, observer);
         }
     }
 
@@ -347,13 +353,13 @@ impl Desk {
         shadow: Option<usize>,
         warned: fn(&mut Warned) -> &mut bool,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
         text: &str,
     ) {
         let state = shadow.and_then(|i| self.states.get_mut(i));
         let is_warned = state.is_none_or(|state| *warned(&mut state.warned));
         if !is_warned
-            && self.log(shadow, now, sink, text)
+            && self.log(shadow, now, observer, text)
             && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
         {
             *warned(&mut state.warned) = true;
@@ -361,14 +367,20 @@ impl Desk {
     }
 
     /// Whether there was room for the line.
-    fn log(&mut self, shadow: Option<usize>, now: u64, sink: &mut dyn Sink, text: &str) -> bool {
+    fn log(
+        &mut self,
+        shadow: Option<usize>,
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+        text: &str,
+    ) -> bool {
         let shadow = shadow.and_then(|i| self.shadows.get(i));
         let (Some(Shadow { name, .. }), Some(missing)) = (shadow, self.log_limit.take(now)) else {
             return false;
         };
         match missing {
-            0 => sink.log(&format!("shadow {name} {text}")),
-            n => sink.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
+            0 => observer.log(&format!("shadow {name} {text}")),
+            n => observer.log(&format!("shadow {name} {text} ({n} lines were not logged)")),
         }
         true
     }

@@ -32,7 +32,7 @@ words! {
 }
 
 /// Where events go. `shadow` is the index in the configuration's list.
-pub trait Sink {
+pub trait ShadowObserver {
     /// A request was chosen for a copy.
     fn selected(&mut self, shadow: usize);
     /// What became of it.

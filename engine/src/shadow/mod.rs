@@ -46,7 +46,7 @@ mod stream;
 
 pub use copy::{CopyHead, upstream};
 pub use desk::{Answer, Call, Desk, Gauges};
-pub use event::{Outcome, Sink};
+pub use event::{Outcome, ShadowObserver};
 pub use head::Head;
 pub use settings::{Credentials, Shadow, Shadows};
 pub use slab::Id;

@@ -1,17 +1,17 @@
 //! What the desk is told about the live answer.
 
-use super::{Desk, Head, Header, Id, Outcome, Pair, Sink};
+use super::{Desk, Head, Header, Id, Outcome, Pair, ShadowObserver};
 
 impl Desk {
     /// The live model's headers.
-    pub fn live_head(&mut self, id: Id, head: &Head, now: u64, sink: &mut dyn Sink) {
+    pub fn live_head(&mut self, id: Id, head: &Head, now: u64, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
         if head.effective_status() >= 500 {
-            self.settle(id, Outcome::LiveFailed, sink);
+            self.settle(id, Outcome::LiveFailed, observer);
         } else if head.is_stream() {
-            self.leave_stream(id, sink);
+            self.leave_stream(id, observer);
         } else if !open.live_body.admits(head.length) {
-            self.settle(id, Outcome::TooLarge, sink);
+            self.settle(id, Outcome::TooLarge, observer);
         } else {
             open.live_since = now;
             open.live_head = Some(head.clone());
@@ -19,14 +19,14 @@ impl Desk {
     }
 
     /// More of the live model's body.
-    pub fn live_chunk(&mut self, id: Id, chunk: &[u8], sink: &mut dyn Sink) {
+    pub fn live_chunk(&mut self, id: Id, chunk: &[u8], observer: &mut dyn ShadowObserver) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
-        let appended = self.with_room(shadow, Some(id), sink, |desk| {
+        let appended = self.with_room(shadow, Some(id), observer, |desk| {
             let open = desk.open(id).filter(|open| open.live_took.is_none());
             open.map_or(Ok(()), |open| open.live_body.append(chunk))
         });
         if let Err(outcome) = appended {
-            self.settle(id, outcome, sink);
+            self.settle(id, outcome, observer);
         }
     }
 
@@ -39,18 +39,18 @@ impl Desk {
 
     /// The live answer is complete. A copy that waited for it is queued. Its last bytes have not been
     /// passed on, so nothing is compared here.
-    pub fn live_complete(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+    pub fn live_complete(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
         self.clock = now;
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let took = now.saturating_sub(pair.received);
         let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
         // What is known of gRPC may have come with the trailers.
         if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {
-            return self.settle(id, Outcome::LiveFailed, sink);
+            return self.settle(id, Outcome::LiveFailed, observer);
         }
         open.live_took = Some(took);
-        self.ready(id, now, sink);
-        self.enqueue(id, sink);
+        self.ready(id, now, observer);
+        self.enqueue(id, observer);
     }
 
     /// Whether the live answer has yet to become complete.
@@ -61,20 +61,20 @@ impl Desk {
 
     /// The live answer is not the model's: a local reply (`response.code_details` other than
     /// `via_upstream`), or the model broke off.
-    pub fn live_failed(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub fn live_failed(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
         if self.awaits_live(id) {
-            self.settle(id, Outcome::LiveFailed, sink);
+            self.settle(id, Outcome::LiveFailed, observer);
         }
     }
 
     /// The live stream is over: what it did not complete it never will.
-    pub fn closed(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub fn closed(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
         let unfinished = |pair: &Pair| {
             pair.receiving().is_some()
                 || pair.open.as_ref().is_some_and(|open| open.live_took.is_none())
         };
         if self.pairs.get(id).is_some_and(unfinished) {
-            self.settle(id, Outcome::Orphaned, sink);
+            self.settle(id, Outcome::Orphaned, observer);
         }
     }
 }

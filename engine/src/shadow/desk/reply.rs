@@ -1,6 +1,6 @@
 //! What came back for a copy, and whether it is an answer.
 
-use super::{Desk, Head, Header, Outcome, REFUSALS, Sink};
+use super::{Desk, Head, Header, Outcome, REFUSALS, ShadowObserver};
 
 /// What came back for a copy.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl Desk {
         live: &Head,
         answer: &Head,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) {
         let (Some(state), Some(rules)) = (self.states.get_mut(shadow), self.shadows.get(shadow))
         else {
@@ -54,7 +54,7 @@ impl Desk {
         } else {
             return;
         };
-        self.warn_once(Some(shadow), |warned| &mut warned.elsewhere, now, sink, &text);
+        self.warn_once(Some(shadow), |warned| &mut warned.elsewhere, now, observer, &text);
     }
 }
 

@@ -2,23 +2,29 @@
 
 use super::super::settings::share_pods;
 use super::super::stream;
-use super::{CopyState, Desk, Id, Outcome, Pair, Sink};
+use super::{CopyState, Desk, Id, Outcome, Pair, ShadowObserver};
 
 impl Desk {
     /// More of the request's body.
-    pub fn request_chunk(&mut self, id: Id, chunk: &[u8], now: u64, sink: &mut dyn Sink) {
+    pub fn request_chunk(
+        &mut self,
+        id: Id,
+        chunk: &[u8],
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+    ) {
         self.clock = now;
         let Some(pair) = self.pairs.get_mut(id) else { return };
         pair.receives(now);
         let shadow = pair.shadow;
-        let appended = self.with_room(shadow, Some(id), sink, |desk| {
+        let appended = self.with_room(shadow, Some(id), observer, |desk| {
             match desk.pairs.get_mut(id).map(|pair| &mut pair.copy) {
                 Some(CopyState::Receiving(copy)) => copy.body.append(chunk),
                 _ => Ok(()),
             }
         });
         if let Err(outcome) = appended {
-            self.settle(id, outcome, sink);
+            self.settle(id, outcome, observer);
         }
     }
 
@@ -39,7 +45,7 @@ impl Desk {
         ids: &[Id],
         live: Option<&[u8]>,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) {
         self.clock = now;
         let receiving = |id: &Id| self.pairs.get(*id).and_then(Pair::receiving);
@@ -48,7 +54,7 @@ impl Desk {
         let is_stream = stream::is_asked_for(body);
         self.work.pay_for_request(body.len());
         for id in ids {
-            self.received(*id, is_stream, live, now, sink);
+            self.received(*id, is_stream, live, now, observer);
         }
     }
 
@@ -58,14 +64,14 @@ impl Desk {
         is_stream: bool,
         live: Option<&[u8]>,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) {
         let Some(pair) = self.pairs.get_mut(id).filter(|pair| pair.receiving().is_some()) else {
             return;
         };
         pair.receives(now);
         if is_stream {
-            return self.leave_stream(id, sink);
+            return self.leave_stream(id, observer);
         }
         let (Some(state), Some(rules), Some(open)) =
             (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow), &pair.open)
@@ -79,12 +85,12 @@ impl Desk {
         let is_live = rules.baseline_of.is_some()
             || live.is_some_and(|live| share_pods(live, &rules.cluster));
         if !is_live || open.live_took.is_some() {
-            self.enqueue(id, sink);
+            self.enqueue(id, observer);
         }
     }
 
     /// Queues a copy whose request is complete.
-    pub(super) fn enqueue(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub(super) fn enqueue(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let (Some(state), Some(rules)) =
             (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
@@ -95,7 +101,7 @@ impl Desk {
             return;
         }
         if state.is_full(rules) {
-            return self.settle(id, Outcome::OverBudget, sink);
+            return self.settle(id, Outcome::OverBudget, observer);
         }
         if pair.copy.queue() {
             state.queued = state.queued.saturating_add(1);
@@ -104,14 +110,14 @@ impl Desk {
     }
 
     /// A stream of events has no answer that could be compared, and is not asked for twice.
-    pub(super) fn leave_stream(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub(super) fn leave_stream(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
-        self.settle(id, Outcome::Uncomparable, sink);
-        self.warn_of_stream(shadow, sink);
+        self.settle(id, Outcome::Uncomparable, observer);
+        self.warn_of_stream(shadow, observer);
     }
 
-    pub(super) fn warn_of_stream(&mut self, shadow: usize, sink: &mut dyn Sink) {
+    pub(super) fn warn_of_stream(&mut self, shadow: usize, observer: &mut dyn ShadowObserver) {
         let text = "is not asked for streams of events: such requests are uncomparable";
-        self.warn_once(Some(shadow), |warned| &mut warned.stream, self.clock, sink, text);
+        self.warn_once(Some(shadow), |warned| &mut warned.stream, self.clock, observer, text);
     }
 }

@@ -5,7 +5,7 @@
 //! switch a shadow off.
 
 use super::super::body_buffer::Missed;
-use super::{Desk, Id, Outcome, Pair, Sink};
+use super::{Desk, Id, Outcome, Pair, ShadowObserver};
 
 /// How long a client may take before its pair makes room for others, in nanoseconds. To drop pairs at
 /// once, whenever there are more than fit, would let none of them become complete.
@@ -21,7 +21,7 @@ impl Desk {
         &mut self,
         shadow: usize,
         except: Option<Id>,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
         mut attempt: impl FnMut(&mut Self) -> Result<T, Missed>,
     ) -> Result<T, Outcome> {
         loop {
@@ -31,8 +31,8 @@ impl Desk {
             };
             let made = match missed {
                 Missed::TooLarge => false,
-                Missed::Own => self.make_room(except, sink, |pair| pair.shadow == shadow),
-                Missed::Whole => self.make_room(except, sink, |_| true),
+                Missed::Own => self.make_room(except, observer, |pair| pair.shadow == shadow),
+                Missed::Whole => self.make_room(except, observer, |_| true),
             };
             if !made {
                 return Err(missed.into());
@@ -41,19 +41,19 @@ impl Desk {
     }
 
     /// Whether one more request may arrive.
-    pub(super) fn has_place(&mut self, shadow: usize, sink: &mut dyn Sink) -> bool {
+    pub(super) fn has_place(&mut self, shadow: usize, observer: &mut dyn ShadowObserver) -> bool {
         let most = self.shadows.get(shadow).map_or(0, |rules| rules.in_flight);
         let most = most.saturating_mul(ARRIVING);
         let is_arriving = |pair: &Pair| pair.shadow == shadow && pair.receiving().is_some();
         self.states.get(shadow).is_some_and(|state| state.receiving < most)
-            || self.make_room(None, sink, is_arriving)
+            || self.make_room(None, observer, is_arriving)
     }
 
     /// Drops the pair that has waited longest for its client or its turn, among these and for long enough.
     fn make_room(
         &mut self,
         except: Option<Id>,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
         among: impl Fn(&Pair) -> bool,
     ) -> bool {
         let now = self.clock;
@@ -64,7 +64,7 @@ impl Desk {
         };
         let slowest = self.pairs.ids().filter_map(slow).min();
         let Some((_, id)) = slowest else { return false };
-        self.settle(id, Outcome::OverBudget, sink);
+        self.settle(id, Outcome::OverBudget, observer);
         true
     }
 }

@@ -1,7 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
 use super::super::settings::nanos;
-use super::{Call, CopyState, Desk, Id, Outcome, Pair, Sink};
+use super::{Call, CopyState, Desk, Id, Outcome, Pair, ShadowObserver};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -21,15 +21,15 @@ impl Desk {
     }
 
     /// Hands out the next copy, which is then in flight.
-    pub fn next(&mut self, now: u64, sink: &mut dyn Sink) -> Option<Id> {
+    pub fn next(&mut self, now: u64, observer: &mut dyn ShadowObserver) -> Option<Id> {
         if let Some(forgotten) = self.handed.take() {
             self.done(forgotten, false, now);
-            self.settle(forgotten, Outcome::ShadowFailed, sink);
+            self.settle(forgotten, Outcome::ShadowFailed, observer);
         }
         self.clock = now;
         if now.abs_diff(self.last_sweep) >= SWEEP_INTERVAL {
             self.last_sweep = now;
-            self.give_up(now, sink);
+            self.give_up(now, observer);
         }
         while let Some(id) = self.queue.pop_front() {
             let Some(pair) = self.pairs.get_mut(id) else { continue };
@@ -42,7 +42,7 @@ impl Desk {
                 return Some(id);
             }
             pair.copy = CopyState::Done;
-            self.settle(id, Outcome::BreakerOpen, sink);
+            self.settle(id, Outcome::BreakerOpen, observer);
         }
         None
     }
@@ -71,17 +71,17 @@ impl Desk {
     }
 
     /// The copy could not be sent.
-    pub fn dispatch_failed(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+    pub fn dispatch_failed(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
         if self.handed.take_if(|handed| *handed == id).is_none() {
             return;
         }
         let shadow = self.done(id, false, now);
-        self.settle(id, Outcome::ShadowFailed, sink);
+        self.settle(id, Outcome::ShadowFailed, observer);
         self.warn_once(
             shadow,
             |warned| &mut warned.unreachable,
             now,
-            sink,
+            observer,
             "cannot be sent copies: its cluster is not known to this proxy, or refuses at once; \
              Istio's gateways may hold only clusters that some route uses",
         );
@@ -99,7 +99,7 @@ impl Desk {
 
     /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and pairs
     /// for which there was no time.
-    pub(super) fn give_up(&mut self, now: u64, sink: &mut dyn Sink) {
+    pub(super) fn give_up(&mut self, now: u64, observer: &mut dyn ShadowObserver) {
         let overdue = |id: &Id| {
             let pair = self.pairs.get(*id)?;
             let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
@@ -114,7 +114,7 @@ impl Desk {
         for (token, id) in lost {
             self.tokens.remove(&token);
             self.done(id, false, now);
-            self.settle(id, Outcome::Timeout, sink);
+            self.settle(id, Outcome::Timeout, observer);
         }
         let idle = |(id, pair): (Id, &Pair)| {
             let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
@@ -128,7 +128,7 @@ impl Desk {
         };
         let idle: Vec<(Id, Outcome)> = self.pairs.ids().filter_map(idle).collect();
         for (id, outcome) in idle {
-            self.settle(id, outcome, sink);
+            self.settle(id, outcome, observer);
         }
     }
 }

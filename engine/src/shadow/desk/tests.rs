@@ -24,7 +24,7 @@ struct Seen {
     lines: Vec<String>,
 }
 
-impl Sink for Seen {
+impl ShadowObserver for Seen {
     fn selected(&mut self, _: usize) {
         self.selected += 1;
     }

@@ -7,7 +7,7 @@ use super::super::budget::Share;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::super::pair::{NoiseBaseline, Open, Stored};
 use super::work::is_small;
-use super::{Desk, Head, Id, Outcome, Pair, Sink};
+use super::{Desk, Head, Id, Outcome, Pair, ShadowObserver};
 
 /// A shadow's complete answer.
 #[derive(Debug)]
@@ -20,32 +20,44 @@ pub(super) struct Arrived<'a> {
 
 impl Desk {
     /// A pair hears from its baseline what is noise, and waits for its turn if it only waited for that.
-    pub(super) fn noise_known(&mut self, id: Id, noise: Noise, now: u64, sink: &mut dyn Sink) {
+    pub(super) fn noise_known(
+        &mut self,
+        id: Id,
+        noise: Noise,
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+    ) {
         let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
         let Some(budget) = self.budget(shadow) else { return };
         let mut share = Share::new(&budget);
-        let taken = self.with_room(shadow, Some(id), sink, |_| Ok(share.take(noise.bytes())?));
+        let taken = self.with_room(shadow, Some(id), observer, |_| Ok(share.take(noise.bytes())?));
         if let Err(outcome) = taken {
-            return self.settle(id, outcome, sink);
+            return self.settle(id, outcome, observer);
         }
         let Some(open) = self.open(id) else { return };
         open.noise = NoiseBaseline::Known { noise: Rc::new(noise), _share: share };
-        self.ready(id, now, sink);
+        self.ready(id, now, observer);
     }
 
     /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
     /// compared, also if the answers agree: to count only those would make the shadow better than
     /// it is.
-    pub(super) fn noise_unavailable(&mut self, id: Id, sink: &mut dyn Sink) {
+    pub(super) fn noise_unavailable(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
         open.noise = NoiseBaseline::Unavailable;
         if open.live_took.is_some() && open.answer.is_some() {
-            self.settle(id, Outcome::Uncomparable, sink);
+            self.settle(id, Outcome::Uncomparable, observer);
         }
     }
 
     /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
-    pub(super) fn answered(&mut self, id: Id, answer: Arrived<'_>, now: u64, sink: &mut dyn Sink) {
+    pub(super) fn answered(
+        &mut self,
+        id: Id,
+        answer: Arrived<'_>,
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+    ) {
         let Arrived { head, body, took } = answer;
         let whole = Whole { head: &head, body };
         let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
@@ -62,18 +74,18 @@ impl Desk {
                 self.pairs.remove(id);
             }
             Some(_) if is_turn => {
-                self.compare(id, whole, took, now, sink);
+                self.compare(id, whole, took, now, observer);
             }
             Some(_) => {
                 let mut kept = BodyBuffer::new(&budget, rules.response_bytes);
-                match self.with_room(shadow, Some(id), sink, |_| kept.append(body)) {
+                match self.with_room(shadow, Some(id), observer, |_| kept.append(body)) {
                     Ok(()) => {
                         if let Some(open) = self.open(id) {
                             open.answer = Some(Stored { head, body: kept, took });
                         }
-                        self.ready(id, now, sink);
+                        self.ready(id, now, observer);
                     }
-                    Err(outcome) => self.settle(id, outcome, sink),
+                    Err(outcome) => self.settle(id, outcome, observer),
                 }
             }
         }
@@ -86,17 +98,17 @@ impl Desk {
         answer: Whole<'_>,
         took: u64,
         now: u64,
-        sink: &mut dyn Sink,
+        observer: &mut dyn ShadowObserver,
     ) -> u32 {
         let Some(Pair { shadow, serves, open: Some(open), .. }) = self.pairs.remove(id) else {
             return 0;
         };
         if let Some(live) = &open.live_head {
-            self.note_refusal(shadow, live, answer.head, now, sink);
+            self.note_refusal(shadow, live, answer.head, now, observer);
         }
         let Some(rules) = self.shadows.get(shadow) else { return 0 };
         if !open.may_agree() {
-            sink.outcome(shadow, Outcome::Uncomparable);
+            observer.outcome(shadow, Outcome::Uncomparable);
             return 0;
         }
         let (Some(head), Some(live_took)) = (&open.live_head, open.live_took) else { return 0 };
@@ -113,30 +125,30 @@ impl Desk {
         let Comparison { verdict, max_score_delta, noise, steps } = compared;
         self.work.pay(is_small(&live, &answer), steps);
 
-        sink.latencies(shadow, millis(live_took), millis(took));
+        observer.latencies(shadow, millis(live_took), millis(took));
         if let Some(delta) = max_score_delta {
-            sink.score_difference(shadow, millionths(delta));
+            observer.score_difference(shadow, millionths(delta));
         }
         match verdict {
-            Verdict::Matched => sink.outcome(shadow, Outcome::Matched),
+            Verdict::Matched => observer.outcome(shadow, Outcome::Matched),
             Verdict::Mismatched(report) => {
-                sink.outcome(shadow, Outcome::Mismatched);
+                observer.outcome(shadow, Outcome::Mismatched);
                 for kind in &report.kinds {
-                    sink.difference(shadow, *kind);
+                    observer.difference(shadow, *kind);
                 }
                 let text = format!("differs from the live model ({}): {report}", open.about);
-                self.log(Some(shadow), now, sink, &text);
+                self.log(Some(shadow), now, observer, &text);
             }
             Verdict::Uncomparable(reason) => {
-                sink.outcome(shadow, Outcome::Uncomparable);
+                observer.outcome(shadow, Outcome::Uncomparable);
                 let text = format!("cannot be compared ({}): {reason}", open.about);
-                self.log(Some(shadow), now, sink, &text);
+                self.log(Some(shadow), now, observer, &text);
             }
         }
         if let Some(served) = serves {
             match noise.filter(Noise::is_complete) {
-                Some(noise) => self.noise_known(served, noise, now, sink),
-                None => self.noise_unavailable(served, sink),
+                Some(noise) => self.noise_known(served, noise, now, observer),
+                None => self.noise_unavailable(served, observer),
             }
         }
         steps

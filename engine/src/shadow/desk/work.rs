@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::super::coding::Encoding;
 use super::super::compare::Whole;
 use super::super::pair::Stored;
-use super::{Desk, Id, Outcome, Sink};
+use super::{Desk, Id, Outcome, ShadowObserver};
 
 /// Steps in a second: three or four hundredths of a worker, as long as comparisons are short.
 const RATE: u64 = 1 << 20;
@@ -189,14 +189,14 @@ impl Desk {
 
     /// Both answers are there, and what is noise is known if it ever will be: the pair waits for its
     /// turn.
-    pub(super) fn ready(&mut self, id: Id, now: u64, sink: &mut dyn Sink) {
+    pub(super) fn ready(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
         if open.live_took.is_none() || open.waits_for_noise() {
             return;
         }
         let (Some(answer), Some(head)) = (&open.answer, &open.live_head) else { return };
         if !open.may_agree() {
-            return self.settle(id, Outcome::Uncomparable, sink);
+            return self.settle(id, Outcome::Uncomparable, observer);
         }
         let live = Whole { head, body: open.live_body.bytes() };
         let is_small = is_small(&live, &answer.whole());
@@ -206,7 +206,7 @@ impl Desk {
 
     /// Compares pairs that wait for their turn, as far as it has come and for a moment at most: others
     /// have theirs in between.
-    pub fn catch_up(&mut self, now: u64, sink: &mut dyn Sink) {
+    pub fn catch_up(&mut self, now: u64, observer: &mut dyn ShadowObserver) {
         self.clock = now;
         let mut slice = SLICE;
         while slice > 0
@@ -216,7 +216,7 @@ impl Desk {
             let Some(Stored { head, body, took }) = open.answer.take() else { continue };
             let bytes = open.live_body.bytes().len().saturating_add(body.bytes().len());
             let answer = Whole { head: &head, body: body.bytes() };
-            let steps = self.compare(id, answer, took, now, sink) as usize;
+            let steps = self.compare(id, answer, took, now, observer) as usize;
             slice = slice.saturating_sub(steps.saturating_add(bytes / 32).saturating_add(EACH));
         }
     }
