@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use modelgate_engine::authn::Identity;
 use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
 use modelgate_engine::request::{Attributes, Request};
-use modelgate_engine::shadow::{Desk, Id, ShadowObserver};
+use modelgate_engine::shadow::{ExchangeId, Mirror, ShadowObserver};
 use modelgate_engine::target::Operation;
 use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
 use proxy_wasm::hostcalls as sdk;
@@ -84,7 +84,7 @@ pub struct Stream {
     /// What the response has yet to carry.
     set_cookie: Option<Vec<u8>>,
     /// The pairs that this request feeds.
-    pairs: Vec<Id>,
+    pairs: Vec<ExchangeId>,
     held: Option<Held>,
 }
 
@@ -221,7 +221,7 @@ impl Stream {
         }
         if let Some(chunk) = self.chunk(BufferType::HttpRequestBody, size) {
             let now = now();
-            self.each_pair(|desk, id, observer| desk.request_chunk(id, &chunk, now, observer));
+            self.each_pair(|mirror, id, observer| mirror.request_chunk(id, &chunk, now, observer));
         }
         let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
         if !self.pairs.is_empty() && (end_of_stream || self.gate.as_ref().is_some_and(is_whole)) {
@@ -241,9 +241,9 @@ impl Stream {
         match live_head() {
             Some(head) => {
                 let now = now();
-                self.each_pair(|desk, id, observer| desk.live_head(id, &head, now, observer));
+                self.each_pair(|mirror, id, observer| mirror.live_head(id, &head, now, observer));
             }
-            None => self.each_pair(|desk, id, observer| desk.live_failed(id, observer)),
+            None => self.each_pair(|mirror, id, observer| mirror.live_failed(id, observer)),
         }
         if end_of_stream {
             self.live_complete();
@@ -252,7 +252,7 @@ impl Stream {
 
     fn response_body(&mut self, size: usize, end_of_stream: bool) {
         if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
-            self.each_pair(|desk, id, observer| desk.live_chunk(id, &chunk, observer));
+            self.each_pair(|mirror, id, observer| mirror.live_chunk(id, &chunk, observer));
         }
         if end_of_stream {
             self.live_complete();
@@ -265,7 +265,7 @@ impl Stream {
         }
         let map = hostcalls::header_map(MapType::HttpResponseTrailers).unwrap_or_default();
         let trailers = fields(&map);
-        self.each_pair(|desk, id, _| desk.live_trailers(id, &trailers));
+        self.each_pair(|mirror, id, _| mirror.live_trailers(id, &trailers));
         self.live_complete();
     }
 
@@ -279,11 +279,11 @@ impl Stream {
             let broke_off = self.gate.as_ref().is_some_and(awaits)
                 && host::text("response\0code_details")
                     .is_some_and(|details| details.starts_with(b"upstream_reset"));
-            self.each_pair(|desk, id, observer| {
+            self.each_pair(|mirror, id, observer| {
                 if broke_off {
-                    desk.live_failed(id, observer);
+                    mirror.live_failed(id, observer);
                 }
-                desk.closed(id, observer);
+                mirror.closed(id, observer);
             });
             self.pairs.clear();
         }
@@ -302,8 +302,8 @@ impl Stream {
     fn request_complete(&mut self) {
         if self.collects() {
             let (live, now) = (live_cluster(), now());
-            self.tell(|desk, observer| {
-                desk.request_complete(&self.pairs, live.as_deref(), now, observer);
+            self.tell(|mirror, observer| {
+                mirror.request_complete(&self.pairs, live.as_deref(), now, observer);
             });
         }
     }
@@ -311,7 +311,7 @@ impl Stream {
     fn live_complete(&mut self) {
         if self.collects() {
             let now = now();
-            self.each_pair(|desk, id, observer| desk.live_complete(id, now, observer));
+            self.each_pair(|mirror, id, observer| mirror.live_complete(id, now, observer));
         }
     }
 
@@ -329,11 +329,11 @@ impl Stream {
         sdk::get_buffer(buffer, 0, size).ok()?
     }
 
-    fn each_pair(&self, mut event: impl FnMut(&mut Desk, Id, &mut dyn ShadowObserver)) {
-        self.tell(|desk, observer| self.pairs.iter().for_each(|id| event(desk, *id, observer)));
+    fn each_pair(&self, mut event: impl FnMut(&mut Mirror, ExchangeId, &mut dyn ShadowObserver)) {
+        self.tell(|mirror, observer| self.pairs.iter().for_each(|id| event(mirror, *id, observer)));
     }
 
-    fn tell(&self, event: impl FnOnce(&mut Desk, &mut dyn ShadowObserver)) {
+    fn tell(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
         if let Some(gate) = self.gate.as_ref().filter(|_| !self.pairs.is_empty()) {
             gate.shadowing.tell(&gate.plan, &gate.meter, event);
         }

@@ -1,10 +1,12 @@
-//! Carries out what the shadows' desk decides: callouts from the root context, counts, log lines.
+//! Carries out what the shadows' mirror decides: callouts from the root context, counts, log lines.
 
 use std::cell::{Cell, RefCell};
 
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::compare::Kind;
-use modelgate_engine::shadow::{Answer, CopyHead, Desk, Head, Id, Outcome, ShadowObserver};
+use modelgate_engine::shadow::{
+    Answer, CopyHead, ExchangeId, Head, Mirror, Outcome, ShadowObserver,
+};
 use modelgate_engine::telemetry::{Count, Histogram};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::types::{BufferType, MapType};
@@ -21,13 +23,13 @@ const SOON: u32 = 1;
 /// The pairs of one worker under one configuration.
 #[derive(Debug)]
 pub struct Shadowing {
-    desk: RefCell<Desk>,
+    mirror: RefCell<Mirror>,
     /// A tick comes soon. Asking again would start the host's timer anew, and requests that come
     /// faster than it runs would put it off for ever.
     ticking: Cell<bool>,
 }
 
-/// Counts what the desk reports.
+/// Counts what the mirror reports.
 struct Counting<'a> {
     plan: &'a Plan,
     meter: &'a RefCell<Meter>,
@@ -71,13 +73,13 @@ impl ShadowObserver for Counting<'_> {
 impl Shadowing {
     /// Nothing under way.
     pub fn new(plan: &Plan) -> Self {
-        let desk = RefCell::new(Desk::new(plan.shadows().clone()));
-        Self { desk, ticking: Cell::new(false) }
+        let mirror = RefCell::new(Mirror::new(plan.shadows().clone()));
+        Self { mirror, ticking: Cell::new(false) }
     }
 
     /// Whether a copy for a shadow could be sent now, or what becomes of the request otherwise.
     pub fn admits(&self, shadow: usize, now: u64) -> Result<(), Outcome> {
-        self.desk.borrow().admits(shadow, now)
+        self.mirror.borrow().admits(shadow, now)
     }
 
     /// Opens a pair for each copy; those that already have their outcome are only counted.
@@ -87,42 +89,42 @@ impl Shadowing {
         meter: &RefCell<Meter>,
         copies: Vec<(usize, Result<CopyHead, Outcome>)>,
         now: u64,
-    ) -> Vec<Id> {
-        self.desk.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
+    ) -> Vec<ExchangeId> {
+        self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
     }
 
     /// Whether a pair of the stream still collects what streams by.
-    pub fn is_open(&self, pairs: &[Id]) -> bool {
-        let desk = self.desk.borrow();
-        pairs.iter().any(|id| desk.is_open(*id))
+    pub fn is_open(&self, pairs: &[ExchangeId]) -> bool {
+        let mirror = self.mirror.borrow();
+        pairs.iter().any(|id| mirror.is_open(*id))
     }
 
     /// Whether a pair of the stream has yet to see the live answer whole.
-    pub fn awaits_live(&self, pairs: &[Id]) -> bool {
-        let desk = self.desk.borrow();
-        pairs.iter().any(|id| desk.awaits_live(*id))
+    pub fn awaits_live(&self, pairs: &[ExchangeId]) -> bool {
+        let mirror = self.mirror.borrow();
+        pairs.iter().any(|id| mirror.awaits_live(*id))
     }
 
     /// Whether a pair of the stream has all bytes that were announced of the request.
-    pub fn is_whole(&self, pairs: &[Id]) -> bool {
-        let desk = self.desk.borrow();
-        pairs.iter().any(|id| desk.is_whole(*id))
+    pub fn is_whole(&self, pairs: &[ExchangeId]) -> bool {
+        let mirror = self.mirror.borrow();
+        pairs.iter().any(|id| mirror.is_whole(*id))
     }
 
-    /// Lets the desk hear of the pairs of a stream.
+    /// Lets the mirror hear of the pairs of a stream.
     pub fn tell(
         &self,
         plan: &Plan,
         meter: &RefCell<Meter>,
-        event: impl FnOnce(&mut Desk, &mut dyn ShadowObserver),
+        event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver),
     ) {
-        let mut desk = self.desk.borrow_mut();
-        event(&mut desk, &mut Counting { plan, meter });
-        self.hurry(&desk);
+        let mut mirror = self.mirror.borrow_mut();
+        event(&mut mirror, &mut Counting { plan, meter });
+        self.hurry(&mirror);
     }
 
-    fn hurry(&self, desk: &Desk) {
-        if desk.needs_tick() && !self.ticking.replace(true) {
+    fn hurry(&self, mirror: &Mirror) {
+        if mirror.needs_tick() && !self.ticking.replace(true) {
             tick_every(SOON);
         }
     }
@@ -131,20 +133,20 @@ impl Shadowing {
     /// came soon: how soon the next one comes is to be said anew.
     pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
         let mut observer = Counting { plan, meter };
-        let mut desk = self.desk.borrow_mut();
-        while let Some(id) = desk.next(now, &mut observer) {
-            let sent = desk.call(id).map(|call| {
+        let mut mirror = self.mirror.borrow_mut();
+        while let Some(id) = mirror.next(now, &mut observer) {
+            let sent = mirror.call(id).map(|call| {
                 let lines: Vec<(&[u8], &[u8])> = call.head.lines().collect();
                 let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX);
                 hostcalls::http_call(call.cluster, &lines, call.body, timeout)
             });
             match sent {
-                Some(Ok(token)) => desk.dispatched(id, token),
-                Some(Err(_)) | None => desk.dispatch_failed(id, now, &mut observer),
+                Some(Ok(token)) => mirror.dispatched(id, token),
+                Some(Err(_)) | None => mirror.dispatch_failed(id, now, &mut observer),
             }
         }
-        desk.catch_up(now, &mut observer);
-        self.ticking.replace(desk.needs_tick())
+        mirror.catch_up(now, &mut observer);
+        self.ticking.replace(mirror.needs_tick())
     }
 
     /// Whether the next tick is to come soon: there is more to compare than one tick may.
@@ -154,7 +156,7 @@ impl Shadowing {
 
     /// Whether the next tick is not to be as late as others.
     pub fn is_behind(&self) -> bool {
-        self.desk.borrow().is_behind()
+        self.mirror.borrow().is_behind()
     }
 
     /// A shadow answered, with so many trailers, or will not.
@@ -167,14 +169,14 @@ impl Shadowing {
         trailers: usize,
     ) {
         let mut observer = Counting { plan, meter };
-        let mut desk = self.desk.borrow_mut();
+        let mut mirror = self.mirror.borrow_mut();
         let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let trailers = match trailers {
             0 => None,
             _ => hostcalls::header_map(MapType::HttpCallResponseTrailers).ok(),
         };
         // Only as much as can be compared: the host copies what is asked for.
-        let wanted = desk.wanted(token).min(body_len);
+        let wanted = mirror.wanted(token).min(body_len);
         let body = match wanted {
             0 => Vec::new(),
             wanted => {
@@ -188,23 +190,23 @@ impl Shadowing {
             body: &body,
             body_len,
         };
-        desk.answer(token, &answer, now(), &mut observer);
-        self.hurry(&desk);
+        mirror.answer(token, &answer, now(), &mut observer);
+        self.hurry(&mirror);
     }
 
     /// What the shadows hold now, for the gauges.
     pub fn report(&self, plan: &Plan, meter: &RefCell<Meter>) {
-        let desk = self.desk.borrow();
+        let mirror = self.mirror.borrow();
         let mut meter = meter.borrow_mut();
         for shadow in 0.. {
-            let Some(gauges) = desk.gauges(shadow) else { break };
+            let Some(gauges) = mirror.gauges(shadow) else { break };
             meter.gauge(plan, shadow, gauges);
         }
     }
 
     /// Everything under way is orphaned.
     pub fn drain(&self, plan: &Plan, meter: &RefCell<Meter>) {
-        self.desk.borrow_mut().drain(&mut Counting { plan, meter });
+        self.mirror.borrow_mut().drain(&mut Counting { plan, meter });
     }
 }
 

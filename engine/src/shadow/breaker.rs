@@ -1,6 +1,6 @@
 //! Leaves a shadow alone that fails again and again, and probes it later with one copy.
 
-use super::slab::Id;
+use super::slab::ExchangeId;
 
 /// When it opens, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub enum Breaker {
     /// No copies between these times, in nanoseconds.
     Open { since: u64, until: u64 },
     /// One copy is out that decides.
-    Probing(Id),
+    Probing(ExchangeId),
 }
 
 impl Breaker {
@@ -34,14 +34,14 @@ impl Breaker {
     }
 
     /// A copy goes out: where the breaker was open, as its probe.
-    pub fn sent(&mut self, id: Id) {
+    pub fn sent(&mut self, id: ExchangeId) {
         if let Self::Open { .. } = self {
             *self = Self::Probing(id);
         }
     }
 
     /// A copy came back. While a probe is out, or the breaker open, older copies decide nothing.
-    pub fn answered(&mut self, id: Id, well: bool, now: u64, rules: Rules) {
+    pub fn answered(&mut self, id: ExchangeId, well: bool, now: u64, rules: Rules) {
         let open = Self::Open { since: now, until: now.saturating_add(rules.retry_after) };
         *self = match *self {
             Self::Closed(_) if well => Self::Closed(0),

@@ -3,9 +3,9 @@
 //! Pure: whoever drives it makes the calls, tells the time and counts. The way of a copy:
 //!
 //! 1. [`Shadows::select`] names the shadows of a request, [`Shadows::prepare_copy`] prepares the head of the copy.
-//! 2. [`Desk::begin_all`] opens a pair, which collects the request's body and the live answer as they
+//! 2. [`Mirror::begin_all`] opens a pair, which collects the request's body and the live answer as they
 //!    stream by. At the complete end of the request the copy is queued.
-//! 3. [`Desk::next`] hands out queued copies; their answers come back through [`Desk::answer`].
+//! 3. [`Mirror::next`] hands out queued copies; their answers come back through [`Mirror::answer`].
 //! 4. When both answers are complete, in either order, they are compared.
 //!
 //! A shadow may have a baseline, a second copy for the live model: a shadow of its own, whose
@@ -20,7 +20,7 @@
 //! | `copy`, `names`, `path`, `seal` | what a copy carries |
 //! | `budget`, `body_buffer` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
-//! | `slab`, `pair`, `desk` | the life of a pair |
+//! | `slab`, `exchange`, `mirror` | the life of an exchange |
 //! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
 //! | `event`, `log_limit` | what is counted and logged |
 
@@ -30,12 +30,12 @@ mod budget;
 mod coding;
 pub mod compare;
 mod copy;
-mod desk;
 mod event;
+mod exchange;
 mod head;
 mod log_limit;
+mod mirror;
 pub(crate) mod names;
-mod pair;
 mod path;
 mod sample;
 mod seal;
@@ -45,9 +45,9 @@ mod slab;
 mod stream;
 
 pub use copy::{CopyHead, upstream};
-pub use desk::{Answer, Call, Desk, Gauges};
 pub use event::{Outcome, ShadowObserver};
 pub use head::Head;
+pub use mirror::{Answer, Call, Gauges, Mirror};
 pub use settings::{Credentials, Shadow, Shadows};
-pub use slab::Id;
+pub use slab::ExchangeId;
 pub use stream::is_wanted;

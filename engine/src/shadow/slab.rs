@@ -2,12 +2,12 @@
 
 /// The number of a pair: a place, and how often it was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id {
+pub struct ExchangeId {
     place: u32,
     generation: u32,
 }
 
-/// Values by [`Id`].
+/// Values by [`ExchangeId`].
 #[derive(Debug)]
 pub struct Slab<T> {
     places: Vec<(u32, Option<T>)>,
@@ -22,31 +22,31 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// Keeps a value; `None` once four thousand million are kept.
-    pub fn insert(&mut self, value: T) -> Option<Id> {
+    pub fn insert(&mut self, value: T) -> Option<ExchangeId> {
         if let Some(place) = self.free.pop() {
             let (generation, slot) = self.places.get_mut(place as usize)?;
             *slot = Some(value);
-            return Some(Id { place, generation: *generation });
+            return Some(ExchangeId { place, generation: *generation });
         }
         let place = u32::try_from(self.places.len()).ok()?;
         self.places.push((0, Some(value)));
-        Some(Id { place, generation: 0 })
+        Some(ExchangeId { place, generation: 0 })
     }
 
     /// The value, unless it was removed.
-    pub fn get(&self, id: Id) -> Option<&T> {
+    pub fn get(&self, id: ExchangeId) -> Option<&T> {
         let (generation, slot) = self.places.get(id.place as usize)?;
         slot.as_ref().filter(|_| *generation == id.generation)
     }
 
     /// The value, unless it was removed.
-    pub fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+    pub fn get_mut(&mut self, id: ExchangeId) -> Option<&mut T> {
         let (generation, slot) = self.places.get_mut(id.place as usize)?;
         slot.as_mut().filter(|_| *generation == id.generation)
     }
 
     /// Takes the value out.
-    pub fn remove(&mut self, id: Id) -> Option<T> {
+    pub fn remove(&mut self, id: ExchangeId) -> Option<T> {
         let (generation, slot) = self.places.get_mut(id.place as usize)?;
         if *generation != id.generation {
             return None;
@@ -58,9 +58,9 @@ impl<T> Slab<T> {
     }
 
     /// Every value that is kept.
-    pub fn ids(&self) -> impl Iterator<Item = (Id, &T)> {
+    pub fn ids(&self) -> impl Iterator<Item = (ExchangeId, &T)> {
         self.places.iter().enumerate().filter_map(|(place, (generation, slot))| {
-            let id = Id { place: u32::try_from(place).ok()?, generation: *generation };
+            let id = ExchangeId { place: u32::try_from(place).ok()?, generation: *generation };
             Some((id, slot.as_ref()?))
         })
     }

@@ -1,4 +1,4 @@
-//! When pairs are compared: at once, in their turn, or never.
+//! When exchanges are compared: at once, in their turn, or never.
 
 use super::*;
 
@@ -22,8 +22,8 @@ fn numbers(count: usize) -> (Vec<u8>, Vec<u8>) {
 }
 
 impl Bench {
-    /// A pair of which both answers come, the live one first or last.
-    fn pair(&mut self, live_first: bool, live: &[u8], answer: &[u8]) {
+    /// An exchange of which both answers come, the live one first or last.
+    fn exchange(&mut self, live_first: bool, live: &[u8], answer: &[u8]) {
         let id = self.request();
         let token = self.dispatch().unwrap();
         if live_first {
@@ -45,9 +45,9 @@ fn nothing_is_compared_while_a_live_stream_waits() {
         bench.answer(token, &status("200"), &shadow);
         bench.live_only(id, "200", b"[1]");
         assert_eq!(bench.seen.outcomes, [], "{} bytes", shadow.len());
-        assert!(bench.desk.needs_tick(), "it has its turn soon");
+        assert!(bench.mirror.needs_tick(), "it has its turn soon");
         bench.tick();
-        assert_eq!((bench.seen.outcomes.len(), bench.desk.needs_tick()), (1, false));
+        assert_eq!((bench.seen.outcomes.len(), bench.mirror.needs_tick()), (1, false));
         // The shadow's own callback makes nobody wait.
         let id = bench.request();
         let token = bench.dispatch().unwrap();
@@ -56,13 +56,13 @@ fn nothing_is_compared_while_a_live_stream_waits() {
         assert_eq!(bench.seen.outcomes.len(), 2);
         assert!(bench.is_at_rest());
     }
-    // A baseline's callback is for one pair of the two.
+    // A baseline's callback is for one exchange of the two.
     let (mut bench, ids) = with_baseline();
     bench.answer(OF_SHADOW, &status("200"), b"[2]");
     bench.live_and_baseline(&ids, b"[1]");
     bench.answer_only(OF_BASELINE, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
-    assert!(bench.desk.needs_tick());
+    assert!(bench.mirror.needs_tick());
     bench.tick();
     assert_eq!(bench.seen.outcomes[1..], [Outcome::Mismatched]);
     // Where there is nothing to compare with, nothing is left to wait for.
@@ -77,16 +77,16 @@ fn nothing_is_compared_while_a_live_stream_waits() {
 #[test]
 fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
     let mut bench = Bench::with(LARGE);
-    bench.pair(true, b"[1]", &large());
+    bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes, [Outcome::Mismatched], "with time to spare, at once");
-    bench.desk.work.pay(false, u32::MAX);
-    bench.pair(true, b"[1]", &large());
-    bench.pair(false, b"[1]", &large());
-    bench.pair(true, b"[1]", b"[1]");
-    bench.pair(false, b"[1]", b"[1]");
+    bench.mirror.work.pay(false, u32::MAX);
+    bench.exchange(true, b"[1]", &large());
+    bench.exchange(false, b"[1]", &large());
+    bench.exchange(true, b"[1]", b"[1]");
+    bench.exchange(false, b"[1]", b"[1]");
     let small = [Outcome::Mismatched, Outcome::Matched, Outcome::Matched];
     assert_eq!(bench.seen.outcomes, small);
-    assert!(bench.desk.is_behind() && !bench.desk.needs_tick(), "not yet");
+    assert!(bench.mirror.is_behind() && !bench.mirror.needs_tick(), "not yet");
     bench.now = 9_000 * MS;
     bench.tick();
     assert_eq!(bench.seen.outcomes[3..], [Outcome::Mismatched; 2]);
@@ -101,13 +101,13 @@ fn a_look_at_a_request_counts_as_well() {
         let body = [b"{".as_slice(), &vec![b' '; bytes]].concat();
         for _ in 0..requests {
             let id = bench.begin(0, &[]).unwrap();
-            bench.desk.request_chunk(id, &body, bench.now, &mut bench.seen);
-            bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
-            bench.desk.live_failed(id, &mut bench.seen);
+            bench.mirror.request_chunk(id, &body, bench.now, &mut bench.seen);
+            bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
+            bench.mirror.live_failed(id, &mut bench.seen);
         }
         bench.seen.outcomes.clear();
         let is_large = bytes > 16_384;
-        bench.pair(true, b"[1]", &if is_large { large() } else { b"[2]".to_vec() });
+        bench.exchange(true, b"[1]", &if is_large { large() } else { b"[2]".to_vec() });
         assert_eq!(bench.seen.outcomes, [], "there was no time left");
         bench.now = 9_000 * MS;
         bench.tick();
@@ -122,18 +122,18 @@ fn small_answers_that_take_long_count_against_the_next() {
     let (live, shadow) = (digits(4000), [&digits(4000)[..], b" "].concat());
     for _ in 0..1000 {
         bench.now += MS;
-        bench.pair(false, &live, &shadow);
+        bench.exchange(false, &live, &shadow);
     }
     let compared = bench.seen.outcomes.iter().filter(|o| **o == Outcome::Matched).count();
     assert!((100..700).contains(&compared), "{compared} in a second");
-    assert!(bench.desk.is_behind() && !bench.desk.needs_tick());
+    assert!(bench.mirror.is_behind() && !bench.mirror.needs_tick());
     // They do not use up what is for large ones.
     bench.now += 100 * MS;
     let behind = bench.seen.outcomes.len();
     bench.tick();
     assert!(bench.seen.outcomes.len() > behind, "and they are compared in the end");
-    bench.desk.work.pay(true, u32::MAX);
-    bench.pair(true, b"[1]", &large());
+    bench.mirror.work.pay(true, u32::MAX);
+    bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Mismatched));
 }
 
@@ -143,16 +143,16 @@ fn a_tick_compares_some_pairs_and_not_all() {
         r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
            "limits": {"responseBytes": "64KiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
     );
-    bench.desk.work.pay(false, 1 << 18);
+    bench.mirror.work.pay(false, 1 << 18);
     let (live, shadow) = numbers(1000);
     for _ in 0..100 {
-        bench.pair(true, &live, &shadow);
+        bench.exchange(true, &live, &shadow);
     }
     assert_eq!(bench.seen.outcomes, []);
     bench.now = 9_000 * MS;
     let mut ticks = 0;
     bench.tick();
-    while bench.desk.needs_tick() {
+    while bench.mirror.needs_tick() {
         ticks += 1;
         assert_eq!(bench.seen.outcomes.len(), 3 * ticks, "after {ticks} ticks");
         bench.tick();
@@ -160,9 +160,9 @@ fn a_tick_compares_some_pairs_and_not_all() {
     assert!(ticks > 5 && bench.seen.outcomes.len() < 100, "until it is in debt");
     // The same bytes are no steps, and take time to be found so.
     let mut bench = Bench::with(LARGE);
-    bench.desk.work.pay(false, 1 << 18);
+    bench.mirror.work.pay(false, 1 << 18);
     for _ in 0..4 {
-        bench.pair(true, &vec![b' '; 60_000], &vec![b' '; 60_000]);
+        bench.exchange(true, &vec![b' '; 60_000], &vec![b' '; 60_000]);
     }
     bench.now = 9_000 * MS;
     bench.tick();
@@ -170,7 +170,7 @@ fn a_tick_compares_some_pairs_and_not_all() {
 }
 
 /// Answers of 10 kB, 60 of them a second, are far from what a worker may compare: those that waited
-/// for a large pair are made up for.
+/// for a large exchange are made up for.
 #[test]
 fn after_a_large_pair_those_that_waited_are_made_up_for() {
     let mut bench = Bench::with(
@@ -178,7 +178,7 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
            "limits": {"responseBytes": "1MiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
     );
     let (live, shadow) = numbers(1000);
-    bench.pair(true, &digits(250_000), &[&digits(250_000)[..], b" "].concat());
+    bench.exchange(true, &digits(250_000), &[&digits(250_000)[..], b" "].concat());
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
     let mut looked = 0;
     let mut asked = 1;
@@ -193,9 +193,9 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
             asked += 1;
         }
         // As ticks come: soon if there is something to do, else some times a second.
-        if bench.desk.needs_tick() || millis - looked >= 100 {
+        if bench.mirror.needs_tick() || millis - looked >= 100 {
             looked = millis;
-            bench.desk.next(bench.now, &mut bench.seen);
+            bench.mirror.next(bench.now, &mut bench.seen);
             bench.tick();
         }
         behind = asked - bench.seen.outcomes.len();
@@ -207,22 +207,22 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
 #[test]
 fn what_is_never_compared_makes_room_and_goes_in_the_end() {
     let mut bench = Bench::with(LARGE);
-    bench.desk.work.pay(false, u32::MAX);
+    bench.mirror.work.pay(false, u32::MAX);
     for _ in 0..3 {
-        bench.pair(true, b"[1]", &large());
+        bench.exchange(true, b"[1]", &large());
     }
-    let held = bench.desk.gauges(0).unwrap().buffered_bytes;
+    let held = bench.mirror.gauges(0).unwrap().buffered_bytes;
     assert!((60_000..120_000).contains(&held), "{held}");
     // The first one makes room for a body that would not fit.
     bench.now = 1001 * MS;
     let id = bench.begin(0, &[]).unwrap();
-    bench.desk.request_chunk(id, &vec![b' '; 204_000], bench.now, &mut bench.seen);
-    assert!(bench.desk.is_open(id));
+    bench.mirror.request_chunk(id, &vec![b' '; 204_000], bench.now, &mut bench.seen);
+    assert!(bench.mirror.is_open(id));
     assert!(!bench.seen.outcomes.is_empty() && bench.seen.outcomes.len() < 3);
-    bench.desk.closed(id, &mut bench.seen);
+    bench.mirror.closed(id, &mut bench.seen);
     bench.now = 11_000 * MS;
     // There is time again, but nobody calls: the others are given up.
-    assert_eq!(bench.desk.next(bench.now, &mut bench.seen), None);
+    assert_eq!(bench.mirror.next(bench.now, &mut bench.seen), None);
     let over = bench.seen.outcomes.iter().filter(|o| **o == Outcome::OverBudget).count();
     assert_eq!((over, bench.seen.outcomes.len()), (3, 4));
     assert!(bench.is_at_rest());
@@ -231,11 +231,11 @@ fn what_is_never_compared_makes_room_and_goes_in_the_end() {
 #[test]
 fn coded_answers_are_never_small() {
     let mut bench = Bench::with(LARGE);
-    bench.desk.work.pay(false, u32::MAX);
+    bench.mirror.work.pay(false, u32::MAX);
     let id = bench.request();
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
     let gzip = (&b"content-encoding"[..], &b"gzip"[..]);
     bench.answer(token, &[status("200").as_slice(), &[gzip]].concat(), b"small");
-    assert!(bench.desk.is_behind() && bench.seen.outcomes.is_empty());
+    assert!(bench.mirror.is_behind() && bench.seen.outcomes.is_empty());
 }

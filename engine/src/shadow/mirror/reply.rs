@@ -1,6 +1,6 @@
 //! What came back for a copy, and whether it is an answer.
 
-use super::{Desk, Head, Header, Outcome, REFUSALS, ShadowObserver};
+use super::{Head, Header, Mirror, Outcome, REFUSALS, ShadowObserver};
 
 /// What came back for a copy.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub struct Answer<'a> {
     pub headers: &'a [Header<'a>],
     /// Trailer lines.
     pub trailers: &'a [Header<'a>],
-    /// The body, or as much of it as [`Desk::wanted`](super::Desk::wanted) said.
+    /// The body, or as much of it as [`Mirror::wanted`](super::Mirror::wanted) said.
     pub body: &'a [u8],
     /// How long the whole body is.
     pub body_len: usize,
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Answer<'_> {
     }
 }
 
-impl Desk {
+impl Mirror {
     /// Tells the remedy where a shadow, or the live model itself, refuses what the live model answers:
     /// more likely it is not reached rightly than that it knows better.
     pub(super) fn note_refusal(

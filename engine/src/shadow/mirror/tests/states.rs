@@ -1,23 +1,23 @@
 //! Where a copy goes from each state, by the table of the module.
 
-use super::super::super::pair::CopyState;
+use super::super::super::exchange::CopyState;
 use super::*;
 
 const STATES: [&str; 6] = ["Receiving", "Held", "Queued", "HandedOut", "InFlight", "Done"];
 
-/// A pair whose copy is there, and whose live answer is not complete.
-fn at(state: &str) -> (Bench, Id) {
+/// An exchange whose copy is there, and whose live answer is not complete.
+fn at(state: &str) -> (Bench, ExchangeId) {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[]).unwrap();
-    bench.desk.request_chunk(id, b"body", bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(id, b"body", bench.now, &mut bench.seen);
     if state == "Receiving" {
         return (bench, id);
     }
     let live = (state == "Held").then_some(&b"ca"[..]);
-    bench.desk.request_complete(&[id], live, bench.now, &mut bench.seen);
+    bench.mirror.request_complete(&[id], live, bench.now, &mut bench.seen);
     match state {
         "HandedOut" => {
-            bench.desk.next(bench.now, &mut bench.seen).unwrap();
+            bench.mirror.next(bench.now, &mut bench.seen).unwrap();
         }
         "InFlight" | "Done" => {
             let token = bench.dispatch().unwrap();
@@ -30,34 +30,34 @@ fn at(state: &str) -> (Bench, Id) {
     (bench, id)
 }
 
-fn happens(event: &str, bench: &mut Bench, id: Id) {
-    let Bench { desk, seen, now, .. } = bench;
+fn happens(event: &str, bench: &mut Bench, id: ExchangeId) {
+    let Bench { mirror, seen, now, .. } = bench;
     match event {
-        "the request is complete" => desk.request_complete(&[id], None, *now, seen),
+        "the request is complete" => mirror.request_complete(&[id], None, *now, seen),
         "the live answer is complete" => {
-            desk.live_head(id, &Head::of(&status("200")), *now, seen);
-            desk.live_chunk(id, b"[1]", seen);
-            desk.live_complete(id, *now, seen);
-            desk.catch_up(*now, seen);
+            mirror.live_head(id, &Head::of(&status("200")), *now, seen);
+            mirror.live_chunk(id, b"[1]", seen);
+            mirror.live_complete(id, *now, seen);
+            mirror.catch_up(*now, seen);
         }
-        "the live model fails" => desk.live_failed(id, seen),
-        "the client goes away" => desk.closed(id, seen),
+        "the live model fails" => mirror.live_failed(id, seen),
+        "the client goes away" => mirror.closed(id, seen),
         "it may leave" => {
-            desk.next(*now, seen);
+            mirror.next(*now, seen);
         }
-        "it is sent" => desk.dispatched(id, 7),
-        "it cannot be sent" => desk.dispatch_failed(id, *now, seen),
+        "it is sent" => mirror.dispatched(id, 7),
+        "it cannot be sent" => mirror.dispatch_failed(id, *now, seen),
         "the shadow answers" => bench.answer(1, &status("200"), b"[1]"),
         "a minute passes" => {
             *now += 60_000 * MS;
-            desk.next(*now, seen);
+            mirror.next(*now, seen);
         }
         other => panic!("nobody knows how {other} happens"),
     }
 }
 
-fn state(bench: &Bench, id: Id) -> Option<&'static str> {
-    Some(match &bench.desk.pairs.get(id)?.copy {
+fn state(bench: &Bench, id: ExchangeId) -> Option<&'static str> {
+    Some(match &bench.mirror.exchanges.get(id)?.copy {
         CopyState::Receiving(_) => "Receiving",
         CopyState::Held(_) => "Held",
         CopyState::Queued(_) => "Queued",
@@ -69,7 +69,7 @@ fn state(bench: &Bench, id: Id) -> Option<&'static str> {
 
 #[test]
 fn a_copy_goes_where_the_table_says() {
-    let table: Vec<&str> = include_str!("../../desk.rs")
+    let table: Vec<&str> = include_str!("../../mirror.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//! | "))
         .skip_while(|line| !line.starts_with("what happens"))
@@ -90,7 +90,7 @@ fn a_copy_goes_where_the_table_says() {
             let found: Vec<&str> = state(&bench, id).into_iter().chain(outcome).collect();
             let expected = if expected == "=" { (*from).to_owned() } else { expected.clone() };
             assert_eq!(found.join(", "), expected, "{from}: {}", row[0]);
-            bench.desk.drain(&mut bench.seen);
+            bench.mirror.drain(&mut bench.seen);
             assert_eq!(bench.seen.outcomes.len(), 1, "{from}: {}", row[0]);
         }
     }

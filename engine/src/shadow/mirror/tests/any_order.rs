@@ -22,16 +22,16 @@ enum Event {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let status = || prop::sample::select(vec!["200", "404", "403", "500", "503", ""]);
-    let pair = 0..12usize;
+    let exchange = 0..12usize;
     prop_oneof![
         4 => (0..2usize).prop_map(Event::Begin),
-        3 => (pair.clone(), 0..40u16).prop_map(|(p, n)| Event::Chunk(p, n)),
-        5 => pair.clone().prop_map(Event::Complete),
-        4 => (pair.clone(), status()).prop_map(|(p, s)| Event::LiveHead(p, s)),
-        3 => (pair.clone(), 0..90u16).prop_map(|(p, n)| Event::LiveChunk(p, n)),
-        4 => pair.clone().prop_map(Event::LiveComplete),
-        1 => pair.clone().prop_map(Event::LiveFailed),
-        2 => pair.prop_map(Event::Closed),
+        3 => (exchange.clone(), 0..40u16).prop_map(|(p, n)| Event::Chunk(p, n)),
+        5 => exchange.clone().prop_map(Event::Complete),
+        4 => (exchange.clone(), status()).prop_map(|(p, s)| Event::LiveHead(p, s)),
+        3 => (exchange.clone(), 0..90u16).prop_map(|(p, n)| Event::LiveChunk(p, n)),
+        4 => exchange.clone().prop_map(Event::LiveComplete),
+        1 => exchange.clone().prop_map(Event::LiveFailed),
+        2 => exchange.prop_map(Event::Closed),
         6 => Just(Event::Dispatch),
         3 => Just(Event::Tick),
         1 => Just(Event::DispatchFails),
@@ -45,41 +45,41 @@ proptest! {
     #[test]
     fn every_selected_request_has_one_outcome(events in prop::collection::vec(any_event(), 0..200)) {
         let mut bench = Bench::new();
-        let mut ids: Vec<Id> = Vec::new();
+        let mut ids: Vec<ExchangeId> = Vec::new();
         for event in events {
-            // Recent pairs are spoken of most.
-            let pair = |n: usize| ids.iter().rev().nth(n).copied();
+            // Recent exchanges are spoken of most.
+            let exchange = |n: usize| ids.iter().rev().nth(n).copied();
             let (now, seen) = (bench.now, &mut bench.seen);
             match event {
                 Event::Begin(shadow) => ids.extend(bench.begin(shadow, &[])),
-                Event::Chunk(p, n) => if let Some(id) = pair(p) {
-                    bench.desk.request_chunk(id, &vec![b'x'; n.into()], now, seen);
+                Event::Chunk(p, n) => if let Some(id) = exchange(p) {
+                    bench.mirror.request_chunk(id, &vec![b'x'; n.into()], now, seen);
                 },
-                Event::Complete(p) => if let Some(id) = pair(p) {
-                    bench.desk.request_complete(&[id], None, now, seen);
+                Event::Complete(p) => if let Some(id) = exchange(p) {
+                    bench.mirror.request_complete(&[id], None, now, seen);
                 },
-                Event::LiveHead(p, status) => if let Some(id) = pair(p) {
+                Event::LiveHead(p, status) => if let Some(id) = exchange(p) {
                     let head = Head::of(&[(b":status", status.as_bytes())]);
-                    bench.desk.live_head(id, &head, now, seen);
+                    bench.mirror.live_head(id, &head, now, seen);
                 },
-                Event::LiveChunk(p, n) => if let Some(id) = pair(p) {
-                    bench.desk.live_chunk(id, &vec![b'x'; n.into()], seen);
+                Event::LiveChunk(p, n) => if let Some(id) = exchange(p) {
+                    bench.mirror.live_chunk(id, &vec![b'x'; n.into()], seen);
                 },
-                Event::LiveComplete(p) => if let Some(id) = pair(p) {
-                    bench.desk.live_complete(id, now, seen);
+                Event::LiveComplete(p) => if let Some(id) = exchange(p) {
+                    bench.mirror.live_complete(id, now, seen);
                 },
-                Event::LiveFailed(p) => if let Some(id) = pair(p) {
-                    bench.desk.live_failed(id, seen);
+                Event::LiveFailed(p) => if let Some(id) = exchange(p) {
+                    bench.mirror.live_failed(id, seen);
                 },
-                Event::Closed(p) => if let Some(id) = pair(p) {
-                    bench.desk.closed(id, seen);
+                Event::Closed(p) => if let Some(id) = exchange(p) {
+                    bench.mirror.closed(id, seen);
                 },
                 Event::Dispatch => { bench.dispatch(); }
                 Event::Tick => bench.tick(),
-                Event::DispatchFails => if let Some(id) = bench.desk.next(now, seen) {
-                    bench.desk.dispatch_failed(id, now, seen);
+                Event::DispatchFails => if let Some(id) = bench.mirror.next(now, seen) {
+                    bench.mirror.dispatch_failed(id, now, seen);
                 },
-                Event::Forget => { bench.desk.next(now, seen); }
+                Event::Forget => { bench.mirror.next(now, seen); }
                 Event::Answer(token, status, n) => {
                     let headers: &[Header<'_>] = &[(b":status", status.as_bytes()), TIME];
                     let headers = if status.is_empty() { &[] } else { headers };
@@ -88,12 +88,12 @@ proptest! {
                 Event::Wait(millis) => bench.now += u64::from(millis) * MS,
             }
             for (i, (in_flight, bytes)) in [(2, 4 << 10), (3, 3 << 10)].into_iter().enumerate() {
-                let gauges = bench.desk.gauges(i).unwrap();
+                let gauges = bench.mirror.gauges(i).unwrap();
                 prop_assert!(gauges.in_flight <= in_flight && gauges.buffered_bytes <= bytes);
             }
             prop_assert!(bench.seen.outcomes.len() <= bench.seen.selected);
         }
-        bench.desk.drain(&mut bench.seen);
+        bench.mirror.drain(&mut bench.seen);
         prop_assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
         prop_assert!(bench.is_at_rest());
     }

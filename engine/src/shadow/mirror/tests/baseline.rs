@@ -57,9 +57,9 @@ fn without_its_baseline_a_pair_is_uncomparable() {
 #[test]
 fn a_baseline_is_no_copy_without_its_shadow() {
     let (mut bench, ids) = with_baseline();
-    bench.desk.live_failed(ids[0], &mut bench.seen);
-    bench.desk.live_failed(ids[1], &mut bench.seen);
-    assert!(!bench.desk.needs_tick(), "the baseline's copy is withdrawn");
+    bench.mirror.live_failed(ids[0], &mut bench.seen);
+    bench.mirror.live_failed(ids[1], &mut bench.seen);
+    assert!(!bench.mirror.needs_tick(), "the baseline's copy is withdrawn");
     bench.answer(OF_SHADOW, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::LiveFailed; 2]);
     assert!(bench.is_at_rest());
@@ -69,10 +69,10 @@ fn a_baseline_is_no_copy_without_its_shadow() {
     let copies = [0, 1].map(|shadow| {
         (
             shadow,
-            bench.desk.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
+            bench.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
         )
     });
-    assert_eq!(bench.desk.begin_all(copies.into(), 0, &mut bench.seen), []);
+    assert_eq!(bench.mirror.begin_all(copies.into(), 0, &mut bench.seen), []);
     assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
 }
 
@@ -81,8 +81,8 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
     for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
         let mut bench = Bench::new();
         let id = bench.begin(0, &[]).unwrap();
-        bench.desk.request_complete(&[id], live, bench.now, &mut bench.seen);
-        assert_eq!(bench.desk.needs_tick(), !waits, "{live:?}");
+        bench.mirror.request_complete(&[id], live, bench.now, &mut bench.seen);
+        assert_eq!(bench.mirror.needs_tick(), !waits, "{live:?}");
         bench.live(id, "200", b"[1]");
         let token = bench.dispatch().unwrap();
         bench.answer(token, &status("200"), b"[1]");
@@ -93,10 +93,10 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
     let mut bench = Bench::new();
     for outcome in [Outcome::LiveFailed, Outcome::Orphaned] {
         let id = bench.begin(0, &[]).unwrap();
-        bench.desk.request_complete(&[id], Some(b"ca"), bench.now, &mut bench.seen);
+        bench.mirror.request_complete(&[id], Some(b"ca"), bench.now, &mut bench.seen);
         match outcome {
             Outcome::LiveFailed => bench.live(id, "503", b""),
-            _ => bench.desk.closed(id, &mut bench.seen),
+            _ => bench.mirror.closed(id, &mut bench.seen),
         }
         assert_eq!(bench.dispatch(), None);
         assert_eq!(bench.seen.outcomes.last(), Some(&outcome));

@@ -1,16 +1,16 @@
-//! Where the pairs of one worker are kept, from the selection to the outcome.
+//! Where the exchanges of one worker are kept, from the selection to the outcome.
 //!
-//! Whoever drives it calls, for each pair, in any order that a proxy brings about:
+//! Whoever drives it calls, for each exchange, in any order that a proxy brings about:
 //!
-//! - [`Desk::request_chunk`] and, as soon as [`Desk::is_whole`] says so or the stream ends,
-//!   [`Desk::request_complete`], for all pairs of the request at once;
-//! - [`Desk::live_head`], [`Desk::live_chunk`], [`Desk::live_trailers`] and [`Desk::live_complete`], or
-//!   [`Desk::live_failed`] for a local reply; and [`Desk::closed`] when the stream is over, always;
-//! - from a context that outlives the stream: [`Desk::next`] until it has nothing more, with
-//!   [`Desk::call`] and then [`Desk::dispatched`] or [`Desk::dispatch_failed`]; [`Desk::answer`]; and
-//!   [`Desk::catch_up`] with every tick. Only the last two compare answers.
+//! - [`Mirror::request_chunk`] and, as soon as [`Mirror::is_whole`] says so or the stream ends,
+//!   [`Mirror::request_complete`], for all exchanges of the request at once;
+//! - [`Mirror::live_head`], [`Mirror::live_chunk`], [`Mirror::live_trailers`] and [`Mirror::live_complete`], or
+//!   [`Mirror::live_failed`] for a local reply; and [`Mirror::closed`] when the stream is over, always;
+//! - from a context that outlives the stream: [`Mirror::next`] until it has nothing more, with
+//!   [`Mirror::call`] and then [`Mirror::dispatched`] or [`Mirror::dispatch_failed`]; [`Mirror::answer`]; and
+//!   [`Mirror::catch_up`] with every tick. Only the last two compare answers.
 //!
-//! Where its copy is, and what moves it on ([`CopyState`]); `=` is nothing. An outcome ends a pair at once, but
+//! Where its copy is, and what moves it on ([`CopyState`]); `=` is nothing. An outcome ends an exchange at once, but
 //! for the place and the bytes of a copy that the shadow still has. `Done` has a shadow's answer that waits for
 //! the live one, and `Held` is the copy of a live model's own shadow, or of a baseline.
 //!
@@ -26,7 +26,7 @@
 //! | the shadow answers | = | = | = | = | `Done` | = |
 //! | a minute passes | `orphaned` | = | `HandedOut` | `shadow_failed` | `timeout` | = |
 //!
-//! Calls about a pair that has its outcome do nothing. Times are in nanoseconds of one clock.
+//! Calls about an exchange that has its outcome do nothing. Times are in nanoseconds of one clock.
 
 mod live;
 mod reply;
@@ -46,11 +46,11 @@ use super::breaker::Breaker;
 use super::budget::Budget;
 use super::copy::CopyHead;
 use super::event::{Outcome, ShadowObserver};
+use super::exchange::{CopyState, Exchange, NoiseBaseline, Open};
 use super::head::Head;
 use super::log_limit::LogLimit;
-use super::pair::{CopyState, NoiseBaseline, Open, Pair};
 use super::settings::{Shadow, Shadows, nanos};
-use super::slab::{Id, Slab};
+use super::slab::{ExchangeId, Slab};
 use crate::few::FewMap;
 use crate::request::Header;
 use work::Work;
@@ -59,17 +59,17 @@ use work::Work;
 /// refuses a request now and then; one that is not reached rightly refuses them all.
 const REFUSALS: u32 = 10;
 
-/// The pairs of one worker.
+/// The exchanges of one worker.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Mirror {
     shadows: Rc<Shadows>,
     states: Vec<State>,
-    pairs: Slab<Pair>,
-    queue: VecDeque<Id>,
+    exchanges: Slab<Exchange>,
+    queue: VecDeque<ExchangeId>,
     work: Work,
     /// Handed out, but neither dispatched nor failed.
-    handed: Option<Id>,
-    tokens: FewMap<u32, Id>,
+    handed: Option<ExchangeId>,
+    tokens: FewMap<u32, ExchangeId>,
     /// The time, in nanoseconds, as far as it was told.
     clock: u64,
     /// When it was last looked for lost answers.
@@ -120,8 +120,8 @@ pub struct Gauges {
     pub buffered_bytes: usize,
 }
 
-impl Desk {
-    /// An empty desk.
+impl Mirror {
+    /// An empty mirror.
     pub fn new(shadows: Rc<Shadows>) -> Self {
         let all = Budget::new(shadows.buffered_bytes());
         let state = |shadow: &Shadow| State {
@@ -136,7 +136,7 @@ impl Desk {
         Self {
             states: shadows.iter().map(state).collect(),
             shadows,
-            pairs: Slab::default(),
+            exchanges: Slab::default(),
             queue: VecDeque::new(),
             work: Work::default(),
             handed: None,
@@ -159,21 +159,23 @@ impl Desk {
         }
     }
 
-    /// Opens a pair for each copy of one request; those that have their outcome already are only
+    /// Opens an exchange for each copy of one request; those that have their outcome already are only
     /// counted. A baseline follows its shadow, and is left out with it.
     pub fn begin_all(
         &mut self,
         copies: Vec<(usize, Result<CopyHead, Outcome>)>,
         now: u64,
         observer: &mut dyn ShadowObserver,
-    ) -> Vec<Id> {
-        let mut begun: Vec<Id> = Vec::new();
+    ) -> Vec<ExchangeId> {
+        let mut begun: Vec<ExchangeId> = Vec::new();
         for (shadow, head) in copies {
             let Some(of) = self.shadows.get(shadow).and_then(|shadow| shadow.baseline_of) else {
                 begun.extend(self.begin(shadow, head, now, observer));
                 continue;
             };
-            let served = |id: &&Id| self.pairs.get(**id).is_some_and(|pair| pair.shadow == of);
+            let served = |id: &&ExchangeId| {
+                self.exchanges.get(**id).is_some_and(|exchange| exchange.shadow == of)
+            };
             let Some(served) = begun.iter().find(served).copied() else { continue };
             let baseline = self.begin(shadow, head, now, observer);
             if let Some(open) = self.open(served) {
@@ -183,15 +185,15 @@ impl Desk {
                     NoiseBaseline::Unavailable
                 };
             }
-            if let Some(pair) = baseline.and_then(|id| self.pairs.get_mut(id)) {
-                pair.serves = Some(served);
+            if let Some(exchange) = baseline.and_then(|id| self.exchanges.get_mut(id)) {
+                exchange.serves = Some(served);
             }
             begun.extend(baseline);
         }
         begun
     }
 
-    /// Opens a pair for a selected request. `None` where it has its outcome already: it is not
+    /// Opens an exchange for a selected request. `None` where it has its outcome already: it is not
     /// admitted, the announced length is too large, or no bytes are left.
     fn begin(
         &mut self,
@@ -199,7 +201,7 @@ impl Desk {
         head: Result<CopyHead, Outcome>,
         now: u64,
         observer: &mut dyn ShadowObserver,
-    ) -> Option<Id> {
+    ) -> Option<ExchangeId> {
         self.clock = now;
         let shadows = Rc::clone(&self.shadows);
         let rules = shadows.get(shadow)?;
@@ -214,9 +216,10 @@ impl Desk {
             }
             let reserve = |_: &mut Self| Ok(Open::reserve(&head, &budget)?);
             let shares = self.with_room(shadow, None, observer, reserve)?;
-            Ok(Pair::new(shadow, head, shares, rules, &budget, now))
+            Ok(Exchange::new(shadow, head, shares, rules, &budget, now))
         });
-        let inserted = opened.and_then(|pair| self.pairs.insert(pair).ok_or(Outcome::OverBudget));
+        let inserted =
+            opened.and_then(|exchange| self.exchanges.insert(exchange).ok_or(Outcome::OverBudget));
         if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow)) {
             state.receiving = state.receiving.saturating_add(1);
         }
@@ -226,15 +229,15 @@ impl Desk {
         inserted.map_err(|outcome| observer.outcome(shadow, outcome)).ok()
     }
 
-    /// Whether the pair still collects: what streams by need not be read otherwise.
-    pub fn is_open(&self, id: Id) -> bool {
-        self.pairs.get(id).is_some_and(|pair| pair.open.is_some())
+    /// Whether the exchange still collects: what streams by need not be read otherwise.
+    pub fn is_open(&self, id: ExchangeId) -> bool {
+        self.exchanges.get(id).is_some_and(|exchange| exchange.open.is_some())
     }
 
     /// How many bytes of the body of an answer are of use.
     pub fn wanted(&self, token: u32) -> usize {
-        let pair = self.tokens.get(&token).and_then(|id| self.pairs.get(*id));
-        let shadow = pair.filter(|p| p.open.is_some()).and_then(|p| self.shadows.get(p.shadow));
+        let exchange = self.tokens.get(&token).and_then(|id| self.exchanges.get(*id));
+        let shadow = exchange.filter(|p| p.open.is_some()).and_then(|p| self.shadows.get(p.shadow));
         shadow.map_or(0, |shadow| shadow.response_bytes)
     }
 
@@ -248,9 +251,9 @@ impl Desk {
     ) {
         self.clock = now;
         let Some(id) = self.tokens.remove(&token) else { return };
-        let Some(pair) = self.pairs.get(id) else { return };
-        let Some(rules) = self.shadows.get(pair.shadow) else { return };
-        let took = now.saturating_sub(pair.copy.sent());
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Some(rules) = self.shadows.get(exchange.shadow) else { return };
+        let took = now.saturating_sub(exchange.copy.sent());
         let limit = rules.response_bytes;
         let late = took >= nanos(rules.timeout);
         let mut head = Head::of(answer.headers);
@@ -276,14 +279,14 @@ impl Desk {
         }
     }
 
-    /// Every pair is orphaned: the filter goes away.
+    /// Every exchange is orphaned: the filter goes away.
     pub fn drain(&mut self, observer: &mut dyn ShadowObserver) {
-        let ids: Vec<Id> = self.pairs.ids().map(|(id, _)| id).collect();
+        let ids: Vec<ExchangeId> = self.exchanges.ids().map(|(id, _)| id).collect();
         for id in ids {
-            if let Some(pair) = self.pairs.remove(id)
-                && pair.open.is_some()
+            if let Some(exchange) = self.exchanges.remove(id)
+                && exchange.open.is_some()
             {
-                observer.outcome(pair.shadow, Outcome::Orphaned);
+                observer.outcome(exchange.shadow, Outcome::Orphaned);
             }
         }
         self.queue.clear();
@@ -305,23 +308,23 @@ impl Desk {
         self.states.get(shadow).map(|state| Rc::clone(&state.budget))
     }
 
-    fn open(&mut self, id: Id) -> Option<&mut Open> {
-        self.pairs.get_mut(id)?.open.as_mut()
+    fn open(&mut self, id: ExchangeId) -> Option<&mut Open> {
+        self.exchanges.get_mut(id)?.open.as_mut()
     }
 
-    /// Gives a pair its outcome, frees what it holds, and withdraws a copy that was not sent.
-    fn settle(&mut self, id: Id, outcome: Outcome, observer: &mut dyn ShadowObserver) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
+    /// Gives an exchange its outcome, frees what it holds, and withdraws a copy that was not sent.
+    fn settle(&mut self, id: ExchangeId, outcome: Outcome, observer: &mut dyn ShadowObserver) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let mut serves = None;
-        if let Some(open) = pair.open.take() {
+        if let Some(open) = exchange.open.take() {
             if open.due_since.is_some() {
                 self.work.withdraw(id);
             }
-            observer.outcome(pair.shadow, outcome);
-            serves = pair.serves;
+            observer.outcome(exchange.shadow, outcome);
+            serves = exchange.serves;
         }
-        let state = self.states.get_mut(pair.shadow);
-        match &pair.copy {
+        let state = self.states.get_mut(exchange.shadow);
+        match &exchange.copy {
             CopyState::Receiving(_) => {
                 if let Some(state) = state {
                     state.receiving = state.receiving.saturating_sub(1);
@@ -338,8 +341,8 @@ impl Desk {
             | CopyState::InFlight { .. }
             | CopyState::Done => {}
         }
-        if !pair.copy.is_in_flight() {
-            self.pairs.remove(id);
+        if !exchange.copy.is_in_flight() {
+            self.exchanges.remove(id);
         }
         if let Some(served) = serves {
             self.noise_unavailable(served, observer);

@@ -1,4 +1,4 @@
-//! What becomes of a pair, whatever happens to its request, its answers and its copy.
+//! What becomes of an exchange, whatever happens to its request, its answers and its copy.
 
 use super::*;
 
@@ -37,17 +37,17 @@ fn answers_are_compared_in_either_order() {
 
 #[test]
 fn live_failures_withdraw_the_copy() {
-    type Fail = fn(&mut Bench, Id);
+    type Fail = fn(&mut Bench, ExchangeId);
     let cases: [(Fail, Outcome); 6] = [
-        (|b, id| b.desk.live_failed(id, &mut b.seen), Outcome::LiveFailed),
+        (|b, id| b.mirror.live_failed(id, &mut b.seen), Outcome::LiveFailed),
         (|b, id| b.live(id, "503", b""), Outcome::LiveFailed),
-        (|b, id| b.desk.live_complete(id, 0, &mut b.seen), Outcome::LiveFailed),
-        (|b, id| b.desk.closed(id, &mut b.seen), Outcome::Orphaned),
+        (|b, id| b.mirror.live_complete(id, 0, &mut b.seen), Outcome::LiveFailed),
+        (|b, id| b.mirror.closed(id, &mut b.seen), Outcome::Orphaned),
         (|b, id| b.live(id, "200", &[b'x'; 65]), Outcome::TooLarge),
         (
             |b, id| {
                 let head = Head::of(&[(b":status", b"200"), (b"content-length", b"65")]);
-                b.desk.live_head(id, &head, 0, &mut b.seen);
+                b.mirror.live_head(id, &head, 0, &mut b.seen);
             },
             Outcome::TooLarge,
         ),
@@ -55,10 +55,10 @@ fn live_failures_withdraw_the_copy() {
     for (fail, outcome) in cases {
         let mut bench = Bench::new();
         let id = bench.request();
-        assert!(bench.desk.needs_tick());
+        assert!(bench.mirror.needs_tick());
         fail(&mut bench, id);
         assert_eq!(bench.seen.outcomes, [outcome]);
-        assert!(!bench.desk.needs_tick() && bench.dispatch().is_none() && bench.is_at_rest());
+        assert!(!bench.mirror.needs_tick() && bench.dispatch().is_none() && bench.is_at_rest());
 
         // Too late to withdraw: it keeps its place until the shadow is done with it.
         let mut bench = Bench::new();
@@ -66,10 +66,10 @@ fn live_failures_withdraw_the_copy() {
         let token = bench.dispatch().unwrap();
         fail(&mut bench, id);
         assert_eq!(bench.seen.outcomes, [outcome]);
-        let held = bench.desk.gauges(0).unwrap();
+        let held = bench.mirror.gauges(0).unwrap();
         assert_eq!(held.in_flight, 1);
         assert!(held.buffered_bytes >= b"body".len(), "the proxy holds the copy");
-        assert_eq!(bench.desk.wanted(token), 0);
+        assert_eq!(bench.mirror.wanted(token), 0);
         bench.answer(token, &status("200"), b"");
         assert_eq!(bench.seen.outcomes, [outcome]);
         assert!(bench.is_at_rest());
@@ -81,10 +81,10 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[]).unwrap();
     let head = Head::of(&status("200"));
-    bench.desk.live_head(id, &head, 0, &mut bench.seen);
-    bench.desk.live_complete(id, 1, &mut bench.seen);
-    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
-    bench.desk.closed(id, &mut bench.seen);
+    bench.mirror.live_head(id, &head, 0, &mut bench.seen);
+    bench.mirror.live_complete(id, 1, &mut bench.seen);
+    bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
+    bench.mirror.closed(id, &mut bench.seen);
     let token = bench.dispatch().unwrap();
     bench.answer(token, &status("200"), b"");
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
@@ -94,15 +94,15 @@ fn a_live_answer_before_the_end_of_the_request_is_kept() {
 fn a_request_is_complete_with_all_announced_bytes() {
     let mut bench = Bench::new();
     let id = bench.begin(0, &[(b"content-length", b"4")]).unwrap();
-    bench.desk.request_chunk(id, b"bo", bench.now, &mut bench.seen);
-    assert!(!bench.desk.is_whole(id));
-    bench.desk.request_chunk(id, b"dy", bench.now, &mut bench.seen);
-    assert!(bench.desk.is_whole(id));
-    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(id, b"bo", bench.now, &mut bench.seen);
+    assert!(!bench.mirror.is_whole(id));
+    bench.mirror.request_chunk(id, b"dy", bench.now, &mut bench.seen);
+    assert!(bench.mirror.is_whole(id));
+    bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
     bench.live(id, "200", b"[1]");
     let token = bench.dispatch().unwrap();
     // An end that comes later after all says nothing new.
-    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+    bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
     assert_eq!(bench.dispatch(), None);
     bench.answer(token, &status("200"), b"[1]");
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
@@ -175,28 +175,28 @@ fn limits_hold() {
     let mut bench = Bench::new();
     assert_eq!(bench.begin(0, &[(b"content-length", b"17")]), None);
     let id = bench.begin(0, &[(b"content-length", b"16")]).unwrap();
-    bench.desk.request_chunk(id, &[0; 16], bench.now, &mut bench.seen);
-    bench.desk.request_chunk(id, &[0; 1], bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(id, &[0; 16], bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(id, &[0; 1], bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes, [Outcome::TooLarge, Outcome::TooLarge]);
 
     bench.request();
     let late = bench.begin(0, &[]).unwrap();
     bench.request();
     assert_eq!(bench.begin(0, &[]), None, "two are under way");
-    bench.desk.request_complete(&[late], None, bench.now, &mut bench.seen);
+    bench.mirror.request_complete(&[late], None, bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[2..], [Outcome::OverBudget, Outcome::OverBudget]);
     let token = bench.dispatch().unwrap();
     let (body, body_len) = (&[b'x'; 64][..], 65);
     let answer = Answer { headers: &status("200"), trailers: &[], body, body_len };
-    bench.desk.answer(token, &answer, 0, &mut bench.seen);
+    bench.mirror.answer(token, &answer, 0, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[4..], [Outcome::TooLarge]);
 
     let id = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(id, &[0; 1000], bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(id, &[0; 1000], bench.now, &mut bench.seen);
     let other = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(other, &[0; 1000], bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(other, &[0; 1000], bench.now, &mut bench.seen);
     assert_eq!(bench.seen.outcomes[5..], [Outcome::OverBudget]);
-    bench.desk.drain(&mut bench.seen);
+    bench.mirror.drain(&mut bench.seen);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
     assert!(bench.is_at_rest());
 }
@@ -206,8 +206,8 @@ fn the_breaker_leaves_a_dead_shadow_alone() {
     let mut bench = Bench::new();
     let fail = |bench: &mut Bench| {
         bench.request();
-        let id = bench.desk.next(bench.now, &mut bench.seen).unwrap();
-        bench.desk.dispatch_failed(id, bench.now, &mut bench.seen);
+        let id = bench.mirror.next(bench.now, &mut bench.seen).unwrap();
+        bench.mirror.dispatch_failed(id, bench.now, &mut bench.seen);
     };
     (0..3).for_each(|_| fail(&mut bench));
     assert_eq!(bench.seen.outcomes, [Outcome::ShadowFailed; 3]);
@@ -232,7 +232,7 @@ fn lost_answers_are_given_up() {
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
     bench.request();
-    bench.desk.next(0, &mut bench.seen).unwrap();
+    bench.mirror.next(0, &mut bench.seen).unwrap();
     bench.now = 5_101 * MS;
     assert_eq!(bench.dispatch(), None);
     assert_eq!(bench.seen.outcomes, [Outcome::ShadowFailed, Outcome::Timeout]);
@@ -248,18 +248,18 @@ fn copies_under_way_are_held() {
     let mut tokens = Vec::new();
     for _ in 0..16 {
         let Some(id) = bench.begin(1, &[]) else { continue };
-        bench.desk.request_chunk(id, &[0; 512], bench.now, &mut bench.seen);
-        bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+        bench.mirror.request_chunk(id, &[0; 512], bench.now, &mut bench.seen);
+        bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
         tokens.extend(bench.dispatch());
     }
-    let held = bench.desk.gauges(1).unwrap();
+    let held = bench.mirror.gauges(1).unwrap();
     assert!((512 * tokens.len()..=3 << 10).contains(&held.buffered_bytes), "{held:?}");
     assert!(tokens.len() < 3, "{} were sent", tokens.len());
     assert_eq!(bench.seen.outcomes, vec![Outcome::OverBudget; 16 - tokens.len()]);
     for token in tokens.drain(..) {
         bench.answer(token, &[], b"");
     }
-    let answered = bench.desk.gauges(1).unwrap();
+    let answered = bench.mirror.gauges(1).unwrap();
     assert_eq!(answered.buffered_bytes, 0);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
     assert!(bench.is_at_rest());
@@ -270,7 +270,7 @@ fn the_bytes_of_a_lost_answer_come_back() {
     let mut bench = Bench::new();
     bench.request();
     bench.dispatch().unwrap();
-    assert!(bench.desk.gauges(0).unwrap().buffered_bytes > 0);
+    assert!(bench.mirror.gauges(0).unwrap().buffered_bytes > 0);
     bench.now = 5_101 * MS;
     assert_eq!(bench.dispatch(), None);
     assert!(bench.is_at_rest());
@@ -282,17 +282,17 @@ fn clients_that_wait_make_room() {
     let mut bench = Bench::new();
     let idle = |bench: &mut Bench| {
         let id = bench.begin(1, &[])?;
-        bench.desk.request_chunk(id, &[0; 200], bench.now, &mut bench.seen);
-        bench.desk.is_open(id).then_some(id)
+        bench.mirror.request_chunk(id, &[0; 200], bench.now, &mut bench.seen);
+        bench.mirror.is_open(id).then_some(id)
     };
-    let first: Vec<Id> = (0..8).filter_map(|_| idle(&mut bench)).collect();
+    let first: Vec<ExchangeId> = (0..8).filter_map(|_| idle(&mut bench)).collect();
     let dropped = bench.seen.outcomes.len();
     assert!((2..8).contains(&first.len()) && dropped == 8 - first.len(), "none is slow yet");
     bench.now = 1001 * MS;
     let id = idle(&mut bench).unwrap();
-    assert!(!bench.desk.is_open(first[0]), "the one that waited longest");
-    assert!(first[1..].iter().all(|id| bench.desk.is_open(*id)), "and no more than needed");
-    bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+    assert!(!bench.mirror.is_open(first[0]), "the one that waited longest");
+    assert!(first[1..].iter().all(|id| bench.mirror.is_open(*id)), "and no more than needed");
+    bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
     bench.answer(token, &status("200"), b"[1]");
@@ -308,22 +308,22 @@ fn clients_that_wait_make_room() {
 fn clients_that_do_not_read_make_room() {
     let mut bench = Bench::new();
     let head = Head::of(&[(b":status", b"200"), JSON]);
-    let ids: Vec<Id> = (0..2)
+    let ids: Vec<ExchangeId> = (0..2)
         .map(|_| {
             let id = bench.begin(1, &[]).unwrap();
-            bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen);
+            bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
             let token = bench.dispatch().unwrap();
             bench.answer(token, &status("200"), &[b' '; 600]);
-            bench.desk.live_head(id, &head, 0, &mut bench.seen);
-            bench.desk.live_chunk(id, &[b' '; 10], &mut bench.seen);
+            bench.mirror.live_head(id, &head, 0, &mut bench.seen);
+            bench.mirror.live_chunk(id, &[b' '; 10], &mut bench.seen);
             id
         })
         .collect();
     bench.now = 1001 * MS;
     let id = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(id, &[0; 900], bench.now, &mut bench.seen);
-    assert!(bench.desk.is_open(id) && !bench.desk.is_open(ids[0]));
-    bench.desk.drain(&mut bench.seen);
+    bench.mirror.request_chunk(id, &[0; 900], bench.now, &mut bench.seen);
+    assert!(bench.mirror.is_open(id) && !bench.mirror.is_open(ids[0]));
+    bench.mirror.drain(&mut bench.seen);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
 }
 
@@ -332,7 +332,7 @@ fn requests_that_arrive_are_bounded_and_given_up() {
     let mut bench = Bench::new();
     let arriving = |bench: &mut Bench| (0..20).filter_map(|_| bench.begin(0, &[])).count();
     let places = 4 * 2;
-    let bytes = 4096 / size_of::<Pair>();
+    let bytes = 4096 / size_of::<Exchange>();
     assert!(arriving(&mut bench) <= places.min(bytes));
     assert!(bench.seen.outcomes.iter().all(|outcome| *outcome == Outcome::OverBudget));
     // They make room for others, and in the end they go by themselves.
@@ -365,14 +365,14 @@ fn what_a_client_takes_to_send_its_request_is_not_the_live_models_time() {
         let head = Head::of(&[(b":status", b"200"), JSON]);
         let mut events = [(rest, 0), (end, 1), (begins, 2), (ends, 3)];
         events.sort_by_key(|(at, _)| *at);
-        bench.desk.request_chunk(id, b"bo", 0, &mut bench.seen);
+        bench.mirror.request_chunk(id, b"bo", 0, &mut bench.seen);
         for (at, event) in events {
             bench.now = at * MS;
             match event {
-                0 => bench.desk.request_chunk(id, b"dy", bench.now, &mut bench.seen),
-                1 => bench.desk.request_complete(&[id], None, bench.now, &mut bench.seen),
-                2 => bench.desk.live_head(id, &head, bench.now, &mut bench.seen),
-                _ => bench.desk.live_complete(id, bench.now, &mut bench.seen),
+                0 => bench.mirror.request_chunk(id, b"dy", bench.now, &mut bench.seen),
+                1 => bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen),
+                2 => bench.mirror.live_head(id, &head, bench.now, &mut bench.seen),
+                _ => bench.mirror.live_complete(id, bench.now, &mut bench.seen),
             }
         }
         let token = bench.dispatch().unwrap();
@@ -387,16 +387,16 @@ fn all_copies_of_a_request_hear_at_once_that_it_asks_for_a_stream() {
     let mut bench = Bench::new();
     let ids = [0, 1, 1].map(|shadow| bench.begin(shadow, &[]).unwrap());
     // One of them has lost its body before: the others have it.
-    bench.desk.request_chunk(ids[0], &[b' '; 17], bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(ids[0], &[b' '; 17], bench.now, &mut bench.seen);
     for id in &ids[1..] {
-        bench.desk.request_chunk(*id, br#"{"stream": true}"#, bench.now, &mut bench.seen);
+        bench.mirror.request_chunk(*id, br#"{"stream": true}"#, bench.now, &mut bench.seen);
     }
-    bench.desk.request_complete(&ids, None, bench.now, &mut bench.seen);
+    bench.mirror.request_complete(&ids, None, bench.now, &mut bench.seen);
     let expected = [Outcome::TooLarge, Outcome::Uncomparable, Outcome::Uncomparable];
     assert_eq!(bench.seen.outcomes, expected);
     // Who only says so in `accept` is told of likewise.
     let head = Err(Outcome::Uncomparable);
-    assert_eq!(bench.desk.begin(0, head, bench.now, &mut bench.seen), None);
+    assert_eq!(bench.mirror.begin(0, head, bench.now, &mut bench.seen), None);
     assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Uncomparable));
     assert_eq!(bench.seen.lines.len(), 2, "once for each shadow: {:?}", bench.seen.lines);
     assert!(bench.is_at_rest());
@@ -406,22 +406,22 @@ fn all_copies_of_a_request_hear_at_once_that_it_asks_for_a_stream() {
 fn streams_are_not_asked_for_twice() {
     let mut bench = Bench::new();
     let asks = bench.begin(1, &[]).unwrap();
-    bench.desk.request_chunk(asks, br#"{"stream": true}"#, bench.now, &mut bench.seen);
-    bench.desk.request_complete(&[asks], None, bench.now, &mut bench.seen);
+    bench.mirror.request_chunk(asks, br#"{"stream": true}"#, bench.now, &mut bench.seen);
+    bench.mirror.request_complete(&[asks], None, bench.now, &mut bench.seen);
     // An answer that turns out to be a stream: its copy is withdrawn if that is still possible.
     let events = Head::of(&[(b":status", b"200"), (b"content-type", b"text/event-stream; x=y")]);
     let answered = bench.begin(1, &[]).unwrap();
-    bench.desk.request_complete(&[answered], None, bench.now, &mut bench.seen);
-    bench.desk.live_head(answered, &events, 0, &mut bench.seen);
+    bench.mirror.request_complete(&[answered], None, bench.now, &mut bench.seen);
+    bench.mirror.live_head(answered, &events, 0, &mut bench.seen);
     assert_eq!(bench.dispatch(), None);
     assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
     assert_eq!(bench.seen.lines.len(), 1, "said once: {:?}", bench.seen.lines);
     assert!(bench.is_at_rest());
 
     let (mut bench, ids) = with_baseline();
-    ids.iter().for_each(|id| bench.desk.live_head(*id, &events, 0, &mut bench.seen));
+    ids.iter().for_each(|id| bench.mirror.live_head(*id, &events, 0, &mut bench.seen));
     assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable; 2]);
-    assert!(!bench.desk.needs_tick(), "the live model is not asked again");
+    assert!(!bench.mirror.needs_tick(), "the live model is not asked again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A pair in the making: the copy, the live answer, the shadow's answer.
+//! An exchange in the making: the copy, the live answer, the shadow's answer.
 
 use std::rc::Rc;
 
@@ -8,11 +8,11 @@ use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
 use super::settings::Shadow;
-use super::slab::Id;
+use super::slab::ExchangeId;
 
 /// One selected request.
 #[derive(Debug)]
-pub struct Pair {
+pub struct Exchange {
     /// Index in the configuration.
     pub shadow: usize,
     /// Where the copy is.
@@ -22,14 +22,14 @@ pub struct Pair {
     /// When the last byte of the request came, or its end, before the live answer began, in
     /// nanoseconds: since then the live model has had it.
     pub received: u64,
-    /// The pair that waits to hear what is noise, where this is the baseline's.
-    pub serves: Option<Id>,
+    /// The exchange that waits to hear what is noise, where this is the baseline's.
+    pub serves: Option<ExchangeId>,
     /// What is collected; absent once there is an outcome. A copy that is still with the shadow
     /// then only keeps its place among those in flight.
     pub open: Option<Open>,
 }
 
-/// Where a copy is, and what there is of it. [`super::desk`] has the table of what moves it on.
+/// Where a copy is, and what there is of it. [`super::mirror`] has the table of what moves it on.
 #[derive(Debug)]
 pub enum CopyState {
     /// The request is not complete.
@@ -109,7 +109,7 @@ impl CopyState {
     }
 }
 
-/// What is collected for a pair.
+/// What is collected for an exchange.
 #[derive(Debug)]
 pub struct Open {
     /// Names the request in the log.
@@ -127,7 +127,7 @@ pub struct Open {
     /// What differs between two answers of the live model.
     pub noise: NoiseBaseline,
     /// The complete answer of the shadow, while the live one or the baseline's is not, or it is not
-    /// the pair's turn to be compared.
+    /// the exchange's turn to be compared.
     pub answer: Option<Stored>,
     /// Since when it waits for its turn, in nanoseconds.
     pub due_since: Option<u64>,
@@ -182,7 +182,7 @@ impl Stored {
     }
 }
 
-impl Pair {
+impl Exchange {
     /// Begins to collect, for the shadow with this index.
     pub fn new(
         shadow: usize,
@@ -256,10 +256,10 @@ impl Open {
         matches!(self.noise, NoiseBaseline::Pending)
     }
 
-    /// The bytes that a pair takes before its bodies: its own, and those of the copy's head.
+    /// The bytes that an exchange takes before its bodies: its own, and those of the copy's head.
     pub fn reserve(head: &CopyHead, budget: &Rc<Budget>) -> Result<[Share; 2], Full> {
         let (mut own, mut share) = (Share::new(budget), Share::new(budget));
-        own.take(size_of::<Pair>())?;
+        own.take(size_of::<Exchange>())?;
         share.take(head.bytes())?;
         Ok([own, share])
     }

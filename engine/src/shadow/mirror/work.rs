@@ -1,14 +1,14 @@
 //! How much of its time a worker compares, and when: the requests of others wait meanwhile.
 //!
-//! A pair is compared in a tick, or in the callback that brings the last answer it waited for, and never
+//! An exchange is compared in a tick, or in the callback that brings the last answer it waited for, and never
 //! in a callback of a live stream, whose bytes would wait for it.
 
 use std::collections::VecDeque;
 
 use super::super::coding::Encoding;
 use super::super::compare::Whole;
-use super::super::pair::Stored;
-use super::{Desk, Id, Outcome, ShadowObserver};
+use super::super::exchange::Stored;
+use super::{ExchangeId, Mirror, Outcome, ShadowObserver};
 
 /// Steps in a second: three or four hundredths of a worker, as long as comparisons are short.
 const RATE: u64 = 1 << 20;
@@ -84,7 +84,7 @@ impl Account {
 #[derive(Debug)]
 struct Line {
     account: Account,
-    due: VecDeque<Id>,
+    due: VecDeque<ExchangeId>,
 }
 
 impl Line {
@@ -115,24 +115,24 @@ impl Work {
         if is_small { &mut self.small } else { &mut self.large }
     }
 
-    /// Whether a pair waits.
+    /// Whether an exchange waits.
     pub fn is_due(&self) -> bool {
         !(self.small.due.is_empty() && self.large.due.is_empty())
     }
 
-    /// Whether a pair waits that may be compared now.
+    /// Whether an exchange waits that may be compared now.
     pub fn is_ready(&self, now: u64) -> bool {
         self.small.is_ready(now) || self.large.is_ready(now)
     }
 
-    /// Whether a pair that comes now is the next, and may be compared at once.
+    /// Whether an exchange that comes now is the next, and may be compared at once.
     fn admits(&mut self, is_small: bool, now: u64) -> bool {
         let line = self.line(is_small);
         line.account.fill(now);
         line.due.is_empty() && line.account.has(now)
     }
 
-    fn next(&mut self, now: u64) -> Option<Id> {
+    fn next(&mut self, now: u64) -> Option<ExchangeId> {
         [&mut self.small, &mut self.large].into_iter().find_map(|line| {
             line.account.fill(now);
             if line.account.has(now) { line.due.pop_front() } else { None }
@@ -151,14 +151,14 @@ impl Work {
         self.pay(bytes <= SMALL, steps);
     }
 
-    /// A pair has its outcome otherwise.
-    pub fn withdraw(&mut self, id: Id) {
+    /// An exchange has its outcome otherwise.
+    pub fn withdraw(&mut self, id: ExchangeId) {
         for line in [&mut self.small, &mut self.large] {
             line.due.retain(|due| *due != id);
         }
     }
 
-    /// No pair waits.
+    /// No exchange waits.
     pub fn clear(&mut self) {
         self.small.due.clear();
         self.large.due.clear();
@@ -176,10 +176,10 @@ fn bytes(a: &Whole<'_>, b: &Whole<'_>) -> usize {
     a.body.len().saturating_add(b.body.len())
 }
 
-impl Desk {
-    /// Whether a pair that waits for nothing else may be compared with this answer at once.
-    pub(super) fn may_compare(&mut self, id: Id, answer: Whole<'_>, now: u64) -> bool {
-        let open = self.pairs.get(id).and_then(|pair| pair.open.as_ref());
+impl Mirror {
+    /// Whether an exchange that waits for nothing else may be compared with this answer at once.
+    pub(super) fn may_compare(&mut self, id: ExchangeId, answer: Whole<'_>, now: u64) -> bool {
+        let open = self.exchanges.get(id).and_then(|exchange| exchange.open.as_ref());
         let live = open.and_then(|open| Some((open.live_head.as_ref()?, open)));
         live.is_none_or(|(head, open)| {
             let live = Whole { head, body: open.live_body.bytes() };
@@ -187,9 +187,9 @@ impl Desk {
         })
     }
 
-    /// Both answers are there, and what is noise is known if it ever will be: the pair waits for its
+    /// Both answers are there, and what is noise is known if it ever will be: the exchange waits for its
     /// turn.
-    pub(super) fn ready(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
+    pub(super) fn ready(&mut self, id: ExchangeId, now: u64, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
         if open.live_took.is_none() || open.waits_for_noise() {
             return;
@@ -204,7 +204,7 @@ impl Desk {
         self.work.line(is_small).due.push_back(id);
     }
 
-    /// Compares pairs that wait for their turn, as far as it has come and for a moment at most: others
+    /// Compares exchanges that wait for their turn, as far as it has come and for a moment at most: others
     /// have theirs in between.
     pub fn catch_up(&mut self, now: u64, observer: &mut dyn ShadowObserver) {
         self.clock = now;
@@ -221,7 +221,7 @@ impl Desk {
         }
     }
 
-    /// Whether pairs wait for their turn: [`Desk::catch_up`] is to be called some times a second.
+    /// Whether exchanges wait for their turn: [`Mirror::catch_up`] is to be called some times a second.
     pub fn is_behind(&self) -> bool {
         self.work.is_due()
     }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use super::super::body_buffer::BodyBuffer;
 use super::super::budget::Share;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
-use super::super::pair::{NoiseBaseline, Open, Stored};
+use super::super::exchange::{NoiseBaseline, Open, Stored};
 use super::work::is_small;
-use super::{Desk, Head, Id, Outcome, Pair, ShadowObserver};
+use super::{Exchange, ExchangeId, Head, Mirror, Outcome, ShadowObserver};
 
 /// A shadow's complete answer.
 #[derive(Debug)]
@@ -18,16 +18,16 @@ pub(super) struct Arrived<'a> {
     pub took: u64,
 }
 
-impl Desk {
-    /// A pair hears from its baseline what is noise, and waits for its turn if it only waited for that.
+impl Mirror {
+    /// An exchange hears from its baseline what is noise, and waits for its turn if it only waited for that.
     pub(super) fn noise_known(
         &mut self,
-        id: Id,
+        id: ExchangeId,
         noise: Noise,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) {
-        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+        let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
         let Some(budget) = self.budget(shadow) else { return };
         let mut share = Share::new(&budget);
         let taken = self.with_room(shadow, Some(id), observer, |_| Ok(share.take(noise.bytes())?));
@@ -39,10 +39,10 @@ impl Desk {
         self.ready(id, now, observer);
     }
 
-    /// A pair hears that its baseline cannot tell. It is uncomparable as soon as it could be
+    /// An exchange hears that its baseline cannot tell. It is uncomparable as soon as it could be
     /// compared, also if the answers agree: to count only those would make the shadow better than
     /// it is.
-    pub(super) fn noise_unavailable(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
+    pub(super) fn noise_unavailable(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
         open.noise = NoiseBaseline::Unavailable;
         if open.live_took.is_some() && open.answer.is_some() {
@@ -53,7 +53,7 @@ impl Desk {
     /// A shadow's complete answer: compared, or kept until the live one is complete, or it is its turn.
     pub(super) fn answered(
         &mut self,
-        id: Id,
+        id: ExchangeId,
         answer: Arrived<'_>,
         now: u64,
         observer: &mut dyn ShadowObserver,
@@ -61,17 +61,20 @@ impl Desk {
         let Arrived { head, body, took } = answer;
         let whole = Whole { head: &head, body };
         let is_complete = |open: &Open| open.live_took.is_some() && !open.waits_for_noise();
-        let is_turn =
-            self.pairs.get(id).and_then(|pair| pair.open.as_ref()).is_some_and(is_complete)
-                && self.may_compare(id, whole, now);
-        let Some(Pair { shadow, open, .. }) = self.pairs.get(id) else { return };
+        let is_turn = self
+            .exchanges
+            .get(id)
+            .and_then(|exchange| exchange.open.as_ref())
+            .is_some_and(is_complete)
+            && self.may_compare(id, whole, now);
+        let Some(Exchange { shadow, open, .. }) = self.exchanges.get(id) else { return };
         let shadow = *shadow;
         let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
             return;
         };
         match open {
             None => {
-                self.pairs.remove(id);
+                self.exchanges.remove(id);
             }
             Some(_) if is_turn => {
                 self.compare(id, whole, took, now, observer);
@@ -91,16 +94,17 @@ impl Desk {
         }
     }
 
-    /// The outcome of a pair, and the steps that it took.
+    /// The outcome of an exchange, and the steps that it took.
     pub(super) fn compare(
         &mut self,
-        id: Id,
+        id: ExchangeId,
         answer: Whole<'_>,
         took: u64,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) -> u32 {
-        let Some(Pair { shadow, serves, open: Some(open), .. }) = self.pairs.remove(id) else {
+        let Some(Exchange { shadow, serves, open: Some(open), .. }) = self.exchanges.remove(id)
+        else {
             return 0;
         };
         if let Some(live) = &open.live_head {

@@ -1,24 +1,24 @@
-//! What the desk is told about the request.
+//! What the mirror is told about the request.
 
 use super::super::settings::share_pods;
 use super::super::stream;
-use super::{CopyState, Desk, Id, Outcome, Pair, ShadowObserver};
+use super::{CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
 
-impl Desk {
+impl Mirror {
     /// More of the request's body.
     pub fn request_chunk(
         &mut self,
-        id: Id,
+        id: ExchangeId,
         chunk: &[u8],
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) {
         self.clock = now;
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        pair.receives(now);
-        let shadow = pair.shadow;
-        let appended = self.with_room(shadow, Some(id), observer, |desk| {
-            match desk.pairs.get_mut(id).map(|pair| &mut pair.copy) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.receives(now);
+        let shadow = exchange.shadow;
+        let appended = self.with_room(shadow, Some(id), observer, |mirror| {
+            match mirror.exchanges.get_mut(id).map(|exchange| &mut exchange.copy) {
                 Some(CopyState::Receiving(copy)) => copy.body.append(chunk),
                 _ => Ok(()),
             }
@@ -30,25 +30,25 @@ impl Desk {
 
     /// Whether all bytes that were announced are there: the end of an HTTP/2 stream may come in a
     /// frame of its own, after the live answer.
-    pub fn is_whole(&self, id: Id) -> bool {
-        let copy = self.pairs.get(id).and_then(Pair::receiving);
+    pub fn is_whole(&self, id: ExchangeId) -> bool {
+        let copy = self.exchanges.get(id).and_then(Exchange::receiving);
         copy.is_some_and(|copy| copy.head.length == Some(copy.body.bytes().len()))
     }
 
-    /// The request is complete, whose pairs these are: the copies are queued, if there is room.
+    /// The request is complete, whose exchanges these are: the copies are queued, if there is room.
     /// `live` is the cluster that the live model is reached by, where that is known.
     ///
     /// A copy for the live model itself waits until its answer is complete: many servers work on
     /// one request at a time, and some break a stream off as soon as another request comes.
     pub fn request_complete(
         &mut self,
-        ids: &[Id],
+        ids: &[ExchangeId],
         live: Option<&[u8]>,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) {
         self.clock = now;
-        let receiving = |id: &Id| self.pairs.get(*id).and_then(Pair::receiving);
+        let receiving = |id: &ExchangeId| self.exchanges.get(*id).and_then(Exchange::receiving);
         // What is left to be copied is the same for each.
         let body = ids.iter().find_map(receiving).map_or(&b""[..], |copy| copy.body.bytes());
         let is_stream = stream::is_asked_for(body);
@@ -60,25 +60,29 @@ impl Desk {
 
     fn received(
         &mut self,
-        id: Id,
+        id: ExchangeId,
         is_stream: bool,
         live: Option<&[u8]>,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) {
-        let Some(pair) = self.pairs.get_mut(id).filter(|pair| pair.receiving().is_some()) else {
-            return;
-        };
-        pair.receives(now);
-        if is_stream {
-            return self.leave_stream(id, observer);
-        }
-        let (Some(state), Some(rules), Some(open)) =
-            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow), &pair.open)
+        let Some(exchange) =
+            self.exchanges.get_mut(id).filter(|exchange| exchange.receiving().is_some())
         else {
             return;
         };
-        if pair.copy.hold() {
+        exchange.receives(now);
+        if is_stream {
+            return self.leave_stream(id, observer);
+        }
+        let (Some(state), Some(rules), Some(open)) = (
+            self.states.get_mut(exchange.shadow),
+            self.shadows.get(exchange.shadow),
+            &exchange.open,
+        ) else {
+            return;
+        };
+        if exchange.copy.hold() {
             state.receiving = state.receiving.saturating_sub(1);
         }
         let live = live.and_then(|live| std::str::from_utf8(live).ok());
@@ -90,28 +94,28 @@ impl Desk {
     }
 
     /// Queues a copy whose request is complete.
-    pub(super) fn enqueue(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
+    pub(super) fn enqueue(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let (Some(state), Some(rules)) =
-            (self.states.get_mut(pair.shadow), self.shadows.get(pair.shadow))
+            (self.states.get_mut(exchange.shadow), self.shadows.get(exchange.shadow))
         else {
             return;
         };
-        if !matches!(pair.copy, CopyState::Held(_)) {
+        if !matches!(exchange.copy, CopyState::Held(_)) {
             return;
         }
         if state.is_full(rules) {
             return self.settle(id, Outcome::OverBudget, observer);
         }
-        if pair.copy.queue() {
+        if exchange.copy.queue() {
             state.queued = state.queued.saturating_add(1);
             self.queue.push_back(id);
         }
     }
 
     /// A stream of events has no answer that could be compared, and is not asked for twice.
-    pub(super) fn leave_stream(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
-        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
+    pub(super) fn leave_stream(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
+        let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
         self.settle(id, Outcome::Uncomparable, observer);
         self.warn_of_stream(shadow, observer);
     }

@@ -53,7 +53,7 @@ const SETTINGS: &str = r#"[
    "limits": {"requestBytes": "1KiB", "responseBytes": "1KiB", "inFlight": 3, "bufferedBytes": "3KiB"}}]"#;
 
 struct Bench {
-    desk: Desk,
+    mirror: Mirror,
     seen: Seen,
     now: u64,
     token: u32,
@@ -65,47 +65,47 @@ impl Bench {
     }
 
     fn with(settings: &str) -> Self {
-        let desk = Desk::new(Rc::new(shadows(settings)));
-        Self { desk, seen: Seen::default(), now: 0, token: 0 }
+        let mirror = Mirror::new(Rc::new(shadows(settings)));
+        Self { mirror, seen: Seen::default(), now: 0, token: 0 }
     }
 
-    fn begin(&mut self, shadow: usize, extra: &[Header<'_>]) -> Option<Id> {
+    fn begin(&mut self, shadow: usize, extra: &[Header<'_>]) -> Option<ExchangeId> {
         let mut lines: Vec<Header<'_>> =
             vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
         lines.extend(extra);
         let model = Model { id: "prod/iris".into(), predictor: None };
-        let head = self.desk.shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
-        self.desk.begin(shadow, Ok(head), self.now, &mut self.seen)
+        let head = self.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
+        self.mirror.begin(shadow, Ok(head), self.now, &mut self.seen)
     }
 
     /// A request with a complete body, not yet answered.
-    fn request(&mut self) -> Id {
+    fn request(&mut self) -> ExchangeId {
         let id = self.begin(0, &[]).unwrap();
-        self.desk.request_chunk(id, b"body", self.now, &mut self.seen);
-        self.desk.request_complete(&[id], None, self.now, &mut self.seen);
+        self.mirror.request_chunk(id, b"body", self.now, &mut self.seen);
+        self.mirror.request_complete(&[id], None, self.now, &mut self.seen);
         id
     }
 
     fn dispatch(&mut self) -> Option<u32> {
-        let id = self.desk.next(self.now, &mut self.seen)?;
-        let call = self.desk.call(id).unwrap();
+        let id = self.mirror.next(self.now, &mut self.seen)?;
+        let call = self.mirror.call(id).unwrap();
         assert!(call.cluster.starts_with('c'));
         self.token += 1;
-        self.desk.dispatched(id, self.token);
+        self.mirror.dispatched(id, self.token);
         Some(self.token)
     }
 
-    fn live(&mut self, id: Id, status: &str, body: &[u8]) {
+    fn live(&mut self, id: ExchangeId, status: &str, body: &[u8]) {
         self.live_only(id, status, body);
         self.tick();
     }
 
-    fn live_only(&mut self, id: Id, status: &str, body: &[u8]) {
+    fn live_only(&mut self, id: ExchangeId, status: &str, body: &[u8]) {
         let head = Head::of(&[(b":status", status.as_bytes()), JSON]);
-        self.desk.live_head(id, &head, self.now, &mut self.seen);
-        self.desk.live_chunk(id, body, &mut self.seen);
-        self.desk.live_complete(id, self.now, &mut self.seen);
-        self.desk.closed(id, &mut self.seen);
+        self.mirror.live_head(id, &head, self.now, &mut self.seen);
+        self.mirror.live_chunk(id, body, &mut self.seen);
+        self.mirror.live_complete(id, self.now, &mut self.seen);
+        self.mirror.closed(id, &mut self.seen);
     }
 
     fn answer(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
@@ -114,24 +114,24 @@ impl Bench {
     }
 
     fn answer_only(&mut self, token: u32, headers: &[Header<'_>], body: &[u8]) {
-        assert!(self.desk.wanted(token) <= 1 << 20);
+        assert!(self.mirror.wanted(token) <= 1 << 20);
         let answer = Answer { headers, trailers: &[], body, body_len: body.len() };
-        self.desk.answer(token, &answer, self.now, &mut self.seen);
+        self.mirror.answer(token, &answer, self.now, &mut self.seen);
     }
 
     fn tick(&mut self) {
-        self.desk.catch_up(self.now, &mut self.seen);
+        self.mirror.catch_up(self.now, &mut self.seen);
     }
 
     fn is_at_rest(&self) -> bool {
         (0..2)
-            .filter_map(|i| self.desk.gauges(i))
+            .filter_map(|i| self.mirror.gauges(i))
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
-            && self.desk.pairs.ids().next().is_none()
-            && self.desk.queue.is_empty()
-            && !self.desk.is_behind()
-            && self.desk.tokens.is_empty()
-            && self.desk.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
+            && self.mirror.exchanges.ids().next().is_none()
+            && self.mirror.queue.is_empty()
+            && !self.mirror.is_behind()
+            && self.mirror.tokens.is_empty()
+            && self.mirror.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
     }
 }
 
@@ -147,25 +147,25 @@ const WITH_BASELINE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca",
   "limits": {"responseBytes": "1KiB"}, "compare": {"baselineCluster": "outbound|80||live"}}]"#;
 
 /// A request with a shadow and its baseline, complete; the shadow's copy is sent, with token 1.
-fn with_baseline() -> (Bench, Vec<Id>) {
-    let desk = Desk::new(Rc::new(shadows(WITH_BASELINE)));
-    let mut bench = Bench { desk, seen: Seen::default(), now: 0, token: 0 };
+fn with_baseline() -> (Bench, Vec<ExchangeId>) {
+    let mirror = Mirror::new(Rc::new(shadows(WITH_BASELINE)));
+    let mut bench = Bench { mirror, seen: Seen::default(), now: 0, token: 0 };
     let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
     let model = Model { id: "prod/iris".into(), predictor: None };
     let copies = [0, 1].map(|shadow| {
         (
             shadow,
-            bench.desk.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
+            bench.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
         )
     });
-    let ids = bench.desk.begin_all(copies.into(), 0, &mut bench.seen);
+    let ids = bench.mirror.begin_all(copies.into(), 0, &mut bench.seen);
     for id in &ids {
-        bench.desk.request_complete(&[*id], None, bench.now, &mut bench.seen);
+        bench.mirror.request_complete(&[*id], None, bench.now, &mut bench.seen);
     }
-    let first = bench.desk.next(0, &mut bench.seen).unwrap();
-    assert_eq!(bench.desk.call(first).unwrap().cluster, "ca");
-    bench.desk.dispatched(first, OF_SHADOW);
-    assert_eq!(bench.desk.next(0, &mut bench.seen), None, "the live answer is not there");
+    let first = bench.mirror.next(0, &mut bench.seen).unwrap();
+    assert_eq!(bench.mirror.call(first).unwrap().cluster, "ca");
+    bench.mirror.dispatched(first, OF_SHADOW);
+    assert_eq!(bench.mirror.next(0, &mut bench.seen), None, "the live answer is not there");
     (bench, ids)
 }
 
@@ -175,13 +175,13 @@ const OF_BASELINE: u32 = 2;
 
 impl Bench {
     /// The live answer, after which the baseline's copy leaves.
-    fn live_and_baseline(&mut self, ids: &[Id], body: &[u8]) {
+    fn live_and_baseline(&mut self, ids: &[ExchangeId], body: &[u8]) {
         ids.iter().for_each(|id| self.live(*id, "200", body));
-        let second = self.desk.next(self.now, &mut self.seen).unwrap();
-        let call = self.desk.call(second).unwrap();
+        let second = self.mirror.next(self.now, &mut self.seen).unwrap();
+        let call = self.mirror.call(second).unwrap();
         assert_eq!(call.cluster, "outbound|80||live");
         let authority = call.head.lines().find(|(name, _)| *name == b":authority");
         assert_eq!(authority, Some((&b":authority"[..], &b"live"[..])));
-        self.desk.dispatched(second, OF_BASELINE);
+        self.mirror.dispatched(second, OF_BASELINE);
     }
 }

@@ -1,10 +1,16 @@
-//! What the desk is told about the live answer.
+//! What the mirror is told about the live answer.
 
-use super::{Desk, Head, Header, Id, Outcome, Pair, ShadowObserver};
+use super::{Exchange, ExchangeId, Head, Header, Mirror, Outcome, ShadowObserver};
 
-impl Desk {
+impl Mirror {
     /// The live model's headers.
-    pub fn live_head(&mut self, id: Id, head: &Head, now: u64, observer: &mut dyn ShadowObserver) {
+    pub fn live_head(
+        &mut self,
+        id: ExchangeId,
+        head: &Head,
+        now: u64,
+        observer: &mut dyn ShadowObserver,
+    ) {
         let Some(open) = self.open(id) else { return };
         if head.effective_status() >= 500 {
             self.settle(id, Outcome::LiveFailed, observer);
@@ -19,10 +25,10 @@ impl Desk {
     }
 
     /// More of the live model's body.
-    pub fn live_chunk(&mut self, id: Id, chunk: &[u8], observer: &mut dyn ShadowObserver) {
-        let Some(shadow) = self.pairs.get(id).map(|pair| pair.shadow) else { return };
-        let appended = self.with_room(shadow, Some(id), observer, |desk| {
-            let open = desk.open(id).filter(|open| open.live_took.is_none());
+    pub fn live_chunk(&mut self, id: ExchangeId, chunk: &[u8], observer: &mut dyn ShadowObserver) {
+        let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
+        let appended = self.with_room(shadow, Some(id), observer, |mirror| {
+            let open = mirror.open(id).filter(|open| open.live_took.is_none());
             open.map_or(Ok(()), |open| open.live_body.append(chunk))
         });
         if let Err(outcome) = appended {
@@ -31,7 +37,7 @@ impl Desk {
     }
 
     /// The live model's trailers.
-    pub fn live_trailers(&mut self, id: Id, trailers: &[Header<'_>]) {
+    pub fn live_trailers(&mut self, id: ExchangeId, trailers: &[Header<'_>]) {
         if let Some(head) = self.open(id).and_then(|open| open.live_head.as_mut()) {
             head.add_trailers(trailers);
         }
@@ -39,11 +45,13 @@ impl Desk {
 
     /// The live answer is complete. A copy that waited for it is queued. Its last bytes have not been
     /// passed on, so nothing is compared here.
-    pub fn live_complete(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
+    pub fn live_complete(&mut self, id: ExchangeId, now: u64, observer: &mut dyn ShadowObserver) {
         self.clock = now;
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        let took = now.saturating_sub(pair.received);
-        let Some(open) = pair.open.as_mut().filter(|open| open.live_took.is_none()) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let took = now.saturating_sub(exchange.received);
+        let Some(open) = exchange.open.as_mut().filter(|open| open.live_took.is_none()) else {
+            return;
+        };
         // What is known of gRPC may have come with the trailers.
         if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {
             return self.settle(id, Outcome::LiveFailed, observer);
@@ -54,26 +62,26 @@ impl Desk {
     }
 
     /// Whether the live answer has yet to become complete.
-    pub fn awaits_live(&self, id: Id) -> bool {
-        let open = self.pairs.get(id).and_then(|pair| pair.open.as_ref());
+    pub fn awaits_live(&self, id: ExchangeId) -> bool {
+        let open = self.exchanges.get(id).and_then(|exchange| exchange.open.as_ref());
         open.is_some_and(|open| open.live_took.is_none())
     }
 
     /// The live answer is not the model's: a local reply (`response.code_details` other than
     /// `via_upstream`), or the model broke off.
-    pub fn live_failed(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
+    pub fn live_failed(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
         if self.awaits_live(id) {
             self.settle(id, Outcome::LiveFailed, observer);
         }
     }
 
     /// The live stream is over: what it did not complete it never will.
-    pub fn closed(&mut self, id: Id, observer: &mut dyn ShadowObserver) {
-        let unfinished = |pair: &Pair| {
-            pair.receiving().is_some()
-                || pair.open.as_ref().is_some_and(|open| open.live_took.is_none())
+    pub fn closed(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
+        let unfinished = |exchange: &Exchange| {
+            exchange.receiving().is_some()
+                || exchange.open.as_ref().is_some_and(|open| open.live_took.is_none())
         };
-        if self.pairs.get(id).is_some_and(unfinished) {
+        if self.exchanges.get(id).is_some_and(unfinished) {
             self.settle(id, Outcome::Orphaned, observer);
         }
     }

@@ -1,7 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
 use super::super::settings::nanos;
-use super::{Call, CopyState, Desk, Id, Outcome, Pair, ShadowObserver};
+use super::{Call, CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -13,15 +13,15 @@ const ARRIVAL: u64 = 10_000_000_000;
 /// that grows with the square of those in flight.
 const SWEEP_INTERVAL: u64 = 1_000_000_000;
 
-impl Desk {
-    /// Whether [`Desk::next`] would hand out a copy, or [`Desk::catch_up`] compare a pair. Call them
+impl Mirror {
+    /// Whether [`Mirror::next`] would hand out a copy, or [`Mirror::catch_up`] compare an exchange. Call them
     /// about once a second even if not, so that a copy whose answer got lost is given up.
     pub fn needs_tick(&self) -> bool {
         !self.queue.is_empty() || self.work.is_ready(self.clock)
     }
 
     /// Hands out the next copy, which is then in flight.
-    pub fn next(&mut self, now: u64, observer: &mut dyn ShadowObserver) -> Option<Id> {
+    pub fn next(&mut self, now: u64, observer: &mut dyn ShadowObserver) -> Option<ExchangeId> {
         if let Some(forgotten) = self.handed.take() {
             self.done(forgotten, false, now);
             self.settle(forgotten, Outcome::ShadowFailed, observer);
@@ -32,26 +32,26 @@ impl Desk {
             self.give_up(now, observer);
         }
         while let Some(id) = self.queue.pop_front() {
-            let Some(pair) = self.pairs.get_mut(id) else { continue };
-            let Some(state) = self.states.get_mut(pair.shadow) else { continue };
+            let Some(exchange) = self.exchanges.get_mut(id) else { continue };
+            let Some(state) = self.states.get_mut(exchange.shadow) else { continue };
             state.queued = state.queued.saturating_sub(1);
-            if state.breaker.admits(now) && pair.copy.hand_out(now) {
+            if state.breaker.admits(now) && exchange.copy.hand_out(now) {
                 state.in_flight = state.in_flight.saturating_add(1);
                 state.breaker.sent(id);
                 self.handed = Some(id);
                 return Some(id);
             }
-            pair.copy = CopyState::Done;
+            exchange.copy = CopyState::Done;
             self.settle(id, Outcome::BreakerOpen, observer);
         }
         None
     }
 
     /// The copy that was handed out.
-    pub fn call(&self, id: Id) -> Option<Call<'_>> {
-        let pair = self.pairs.get(id).filter(|_| self.handed == Some(id))?;
-        let CopyState::HandedOut(copy, _) = &pair.copy else { return None };
-        let shadow = self.shadows.get(pair.shadow)?;
+    pub fn call(&self, id: ExchangeId) -> Option<Call<'_>> {
+        let exchange = self.exchanges.get(id).filter(|_| self.handed == Some(id))?;
+        let CopyState::HandedOut(copy, _) = &exchange.copy else { return None };
+        let shadow = self.shadows.get(exchange.shadow)?;
         Some(Call {
             cluster: &shadow.cluster,
             head: &copy.head,
@@ -61,17 +61,17 @@ impl Desk {
     }
 
     /// The copy was sent; its answer will come with this token.
-    pub fn dispatched(&mut self, id: Id, token: u32) {
+    pub fn dispatched(&mut self, id: ExchangeId, token: u32) {
         if self.handed.take_if(|handed| *handed == id).is_some() {
             self.tokens.insert(token, id);
-            if let Some(pair) = self.pairs.get_mut(id) {
-                pair.copy.send();
+            if let Some(exchange) = self.exchanges.get_mut(id) {
+                exchange.copy.send();
             }
         }
     }
 
     /// The copy could not be sent.
-    pub fn dispatch_failed(&mut self, id: Id, now: u64, observer: &mut dyn ShadowObserver) {
+    pub fn dispatch_failed(&mut self, id: ExchangeId, now: u64, observer: &mut dyn ShadowObserver) {
         if self.handed.take_if(|handed| *handed == id).is_none() {
             return;
         }
@@ -87,25 +87,26 @@ impl Desk {
         );
     }
 
-    /// A copy is no longer in flight. The pair stays, for [`Desk::settle`].
-    pub(super) fn done(&mut self, id: Id, well: bool, now: u64) -> Option<usize> {
-        let pair = self.pairs.get_mut(id)?;
-        pair.copy = CopyState::Done;
-        let (state, rules) = (self.states.get_mut(pair.shadow)?, self.shadows.get(pair.shadow)?);
+    /// A copy is no longer in flight. The exchange stays, for [`Mirror::settle`].
+    pub(super) fn done(&mut self, id: ExchangeId, well: bool, now: u64) -> Option<usize> {
+        let exchange = self.exchanges.get_mut(id)?;
+        exchange.copy = CopyState::Done;
+        let (state, rules) =
+            (self.states.get_mut(exchange.shadow)?, self.shadows.get(exchange.shadow)?);
         state.in_flight = state.in_flight.saturating_sub(1);
         state.breaker.answered(id, well, now, rules.breaker);
-        Some(pair.shadow)
+        Some(exchange.shadow)
     }
 
-    /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and pairs
+    /// Gives up copies whose answers got lost on the way, requests that do not come to an end, and exchanges
     /// for which there was no time.
     pub(super) fn give_up(&mut self, now: u64, observer: &mut dyn ShadowObserver) {
-        let overdue = |id: &Id| {
-            let pair = self.pairs.get(*id)?;
-            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout);
-            Some(now > pair.copy.sent().saturating_add(timeout).saturating_add(GRACE))
+        let overdue = |id: &ExchangeId| {
+            let exchange = self.exchanges.get(*id)?;
+            let timeout = nanos(self.shadows.get(exchange.shadow)?.timeout);
+            Some(now > exchange.copy.sent().saturating_add(timeout).saturating_add(GRACE))
         };
-        let lost: Vec<(u32, Id)> = self
+        let lost: Vec<(u32, ExchangeId)> = self
             .tokens
             .iter()
             .filter(|(_, id)| overdue(id).unwrap_or(true))
@@ -116,17 +117,17 @@ impl Desk {
             self.done(id, false, now);
             self.settle(id, Outcome::Timeout, observer);
         }
-        let idle = |(id, pair): (Id, &Pair)| {
-            let timeout = nanos(self.shadows.get(pair.shadow)?.timeout).max(ARRIVAL);
-            let due = pair.open.as_ref().and_then(|open| open.due_since);
+        let idle = |(id, exchange): (ExchangeId, &Exchange)| {
+            let timeout = nanos(self.shadows.get(exchange.shadow)?.timeout).max(ARRIVAL);
+            let due = exchange.open.as_ref().and_then(|open| open.due_since);
             let (since, outcome) = match due {
                 Some(due) => (due, Outcome::OverBudget),
-                None if pair.receiving().is_some() => (pair.began, Outcome::Orphaned),
+                None if exchange.receiving().is_some() => (exchange.began, Outcome::Orphaned),
                 None => return None,
             };
             (now.abs_diff(since) > timeout).then_some((id, outcome))
         };
-        let idle: Vec<(Id, Outcome)> = self.pairs.ids().filter_map(idle).collect();
+        let idle: Vec<(ExchangeId, Outcome)> = self.exchanges.ids().filter_map(idle).collect();
         for (id, outcome) in idle {
             self.settle(id, outcome, observer);
         }

@@ -1,13 +1,13 @@
-//! Who makes room for another pair: those that a client keeps waiting, or that are late to be compared.
+//! Who makes room for another exchange: those that a client keeps waiting, or that are late to be compared.
 //!
-//! A client may take as long as it likes to send a request, or to read an answer. Its pair keeps its
+//! A client may take as long as it likes to send a request, or to read an answer. Its exchange keeps its
 //! bytes meanwhile, but only as long as nobody else needs them: a few idle connections would else
 //! switch a shadow off.
 
 use super::super::body_buffer::Missed;
-use super::{Desk, Id, Outcome, Pair, ShadowObserver};
+use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
 
-/// How long a client may take before its pair makes room for others, in nanoseconds. To drop pairs at
+/// How long a client may take before its exchange makes room for others, in nanoseconds. To drop exchanges at
 /// once, whenever there are more than fit, would let none of them become complete.
 pub(super) const PATIENCE: u64 = 1_000_000_000;
 
@@ -15,12 +15,12 @@ pub(super) const PATIENCE: u64 = 1_000_000_000;
 /// some take a while.
 pub(super) const ARRIVING: usize = 4;
 
-impl Desk {
+impl Mirror {
     /// Tries until there is room, as long as others can make some; `except` stays.
     pub(super) fn with_room<T>(
         &mut self,
         shadow: usize,
-        except: Option<Id>,
+        except: Option<ExchangeId>,
         observer: &mut dyn ShadowObserver,
         mut attempt: impl FnMut(&mut Self) -> Result<T, Missed>,
     ) -> Result<T, Outcome> {
@@ -31,7 +31,9 @@ impl Desk {
             };
             let made = match missed {
                 Missed::TooLarge => false,
-                Missed::Own => self.make_room(except, observer, |pair| pair.shadow == shadow),
+                Missed::Own => {
+                    self.make_room(except, observer, |exchange| exchange.shadow == shadow)
+                }
                 Missed::Whole => self.make_room(except, observer, |_| true),
             };
             if !made {
@@ -44,25 +46,27 @@ impl Desk {
     pub(super) fn has_place(&mut self, shadow: usize, observer: &mut dyn ShadowObserver) -> bool {
         let most = self.shadows.get(shadow).map_or(0, |rules| rules.in_flight);
         let most = most.saturating_mul(ARRIVING);
-        let is_arriving = |pair: &Pair| pair.shadow == shadow && pair.receiving().is_some();
+        let is_arriving =
+            |exchange: &Exchange| exchange.shadow == shadow && exchange.receiving().is_some();
         self.states.get(shadow).is_some_and(|state| state.receiving < most)
             || self.make_room(None, observer, is_arriving)
     }
 
-    /// Drops the pair that has waited longest for its client or its turn, among these and for long enough.
+    /// Drops the exchange that has waited longest for its client or its turn, among these and for long enough.
     fn make_room(
         &mut self,
-        except: Option<Id>,
+        except: Option<ExchangeId>,
         observer: &mut dyn ShadowObserver,
-        among: impl Fn(&Pair) -> bool,
+        among: impl Fn(&Exchange) -> bool,
     ) -> bool {
         let now = self.clock;
-        let slow = |(id, pair): (Id, &Pair)| {
-            let since = pair.gives_way_since().filter(|_| among(pair) && Some(id) != except)?;
+        let slow = |(id, exchange): (ExchangeId, &Exchange)| {
+            let since =
+                exchange.gives_way_since().filter(|_| among(exchange) && Some(id) != except)?;
             // After a clock that was set back, too.
             (now.abs_diff(since) > PATIENCE).then_some((since, id))
         };
-        let slowest = self.pairs.ids().filter_map(slow).min();
+        let slowest = self.exchanges.ids().filter_map(slow).min();
         let Some((_, id)) = slowest else { return false };
         self.settle(id, Outcome::OverBudget, observer);
         true
