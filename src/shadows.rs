@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::compare::Kind;
 use modelgate_engine::shadow::{
-    Answer, CopyHead, ExchangeId, Head, Mirror, Outcome, ShadowObserver,
+    Answer, CopyHead, ExchangeId, Head, Mirror, Outcome, ShadowId, ShadowObserver,
 };
 use modelgate_engine::telemetry::{Count, Histogram};
 use proxy_wasm::hostcalls as sdk;
@@ -36,33 +36,38 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    fn count(&self, shadow: usize, count: impl FnOnce(u32) -> Count) {
-        let shadow = u32::try_from(shadow).unwrap_or(u32::MAX);
+    fn count(&self, shadow: ShadowId, count: impl FnOnce(u32) -> Count) {
+        let shadow = u32::try_from(shadow.index()).unwrap_or(u32::MAX);
         self.meter.borrow_mut().count(count(shadow));
     }
 }
 
 impl ShadowObserver for Counting<'_> {
-    fn selected(&mut self, shadow: usize) {
+    fn selected(&mut self, shadow: ShadowId) {
         self.count(shadow, Count::ShadowSelected);
     }
 
-    fn outcome(&mut self, shadow: usize, outcome: Outcome) {
+    fn outcome(&mut self, shadow: ShadowId, outcome: Outcome) {
         self.count(shadow, |shadow| Count::ShadowOutcome(shadow, outcome));
     }
 
-    fn difference(&mut self, shadow: usize, kind: Kind) {
+    fn difference(&mut self, shadow: ShadowId, kind: Kind) {
         self.count(shadow, |shadow| Count::ShadowDifference(shadow, kind));
     }
 
-    fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64) {
+    fn latencies(&mut self, shadow: ShadowId, live_millis: u64, shadow_millis: u64) {
         let mut meter = self.meter.borrow_mut();
-        meter.observe(self.plan, shadow, Histogram::Live, live_millis);
-        meter.observe(self.plan, shadow, Histogram::Shadow, shadow_millis);
+        meter.observe(self.plan, shadow.index(), Histogram::Live, live_millis);
+        meter.observe(self.plan, shadow.index(), Histogram::Shadow, shadow_millis);
     }
 
-    fn score_difference(&mut self, shadow: usize, millionths: u64) {
-        self.meter.borrow_mut().observe(self.plan, shadow, Histogram::ScoreDifference, millionths);
+    fn score_difference(&mut self, shadow: ShadowId, millionths: u64) {
+        self.meter.borrow_mut().observe(
+            self.plan,
+            shadow.index(),
+            Histogram::ScoreDifference,
+            millionths,
+        );
     }
 
     fn log(&mut self, line: &str) {
@@ -78,7 +83,7 @@ impl Shadowing {
     }
 
     /// Whether a copy for a shadow could be sent now, or what becomes of the request otherwise.
-    pub fn admits(&self, shadow: usize, now: u64) -> Result<(), Outcome> {
+    pub fn admits(&self, shadow: ShadowId, now: u64) -> Result<(), Outcome> {
         self.mirror.borrow().admits(shadow, now)
     }
 
@@ -87,7 +92,7 @@ impl Shadowing {
         &self,
         plan: &Plan,
         meter: &RefCell<Meter>,
-        copies: Vec<(usize, Result<CopyHead, Outcome>)>,
+        copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
         now: u64,
     ) -> Vec<ExchangeId> {
         self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
@@ -199,7 +204,7 @@ impl Shadowing {
         let mirror = self.mirror.borrow();
         let mut meter = meter.borrow_mut();
         for shadow in 0.. {
-            let Some(gauges) = mirror.gauges(shadow) else { break };
+            let Some(gauges) = mirror.gauges(ShadowId::new(shadow)) else { break };
             meter.gauge(plan, shadow, gauges);
         }
     }

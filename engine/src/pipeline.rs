@@ -11,7 +11,7 @@ use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::sanitize::{Sanitizer, is_no_trailer};
 use crate::shadow::names::folded;
-use crate::shadow::{self, CopyHead, Outcome, Shadows};
+use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
 use crate::split::Splits;
 use crate::target::host::{Host, Hosts};
 use crate::target::{Address, Location, Operation, Refusal, Targets, is_stream};
@@ -24,7 +24,7 @@ mod compile;
 const INVALID_ARGUMENT: u32 = 3;
 
 /// Whether a shadow could get a copy now. By reference: the way of a request is in the module once.
-type Admits<'a> = &'a dyn Fn(usize) -> Result<(), Outcome>;
+type Admits<'a> = &'a dyn Fn(ShadowId) -> Result<(), Outcome>;
 
 /// A configuration, compiled once and used for every request.
 #[derive(Debug)]
@@ -96,9 +96,9 @@ pub struct Forward {
     pub edits: Edits,
     /// A `Set-Cookie` that the response gets.
     pub set_cookie: Option<Vec<u8>>,
-    /// The shadows that it was selected for, as indices into [`Plan::shadows`], and the heads of the
+    /// The shadows that it was selected for, as they stand in [`Plan::shadows`], and the heads of the
     /// copies, or the outcome that they have already. A baseline follows its shadow.
-    pub copies: Vec<(usize, Result<CopyHead, Outcome>)>,
+    pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
 }
 
 impl Forward {
@@ -238,7 +238,7 @@ impl Plan {
         &self,
         request: &Request<'_>,
         cache: &mut TokenCache,
-        admits: impl Fn(usize) -> Result<(), Outcome>,
+        admits: impl Fn(ShadowId) -> Result<(), Outcome>,
     ) -> Decision {
         let mut facts = Facts {
             verdict: Verdict::Allowed,
@@ -445,7 +445,7 @@ impl Plan {
     }
 
     /// The shadows that get a copy.
-    fn select(&self, subject: &Subject<'_>) -> Vec<usize> {
+    fn select(&self, subject: &Subject<'_>) -> Vec<ShadowId> {
         let Some(address) = subject.address.filter(|_| !self.shadows.is_empty()) else {
             return Vec::new();
         };
@@ -455,7 +455,7 @@ impl Plan {
             address,
             principal.as_deref().map(str::as_bytes),
             || self.is_trusted(subject.request),
-            |i| self.when.get(i).is_some_and(|when| when.matches(subject)),
+            |shadow| self.when.get(shadow.index()).is_some_and(|when| when.matches(subject)),
         )
     }
 
@@ -464,10 +464,10 @@ impl Plan {
         &self,
         request: &Request<'_>,
         address: &Address<'_>,
-        shadows: &[usize],
+        shadows: &[ShadowId],
         admits: Admits<'_>,
         edits: &Edits,
-    ) -> Vec<(usize, Result<CopyHead, Outcome>)> {
+    ) -> Vec<(ShadowId, Result<CopyHead, Outcome>)> {
         let mut copies = Vec::new();
         let Some(model) = &address.model else { return copies };
         let lines = shadow::upstream(request, edits, address.routed);
@@ -501,7 +501,8 @@ impl Names for Plan {
     }
 
     fn shadow(&self, index: u32) -> &str {
-        let shadow = usize::try_from(index).ok().and_then(|index| self.shadows.get(index));
+        let shadow =
+            usize::try_from(index).ok().and_then(|index| self.shadows.get(ShadowId::new(index)));
         shadow.map_or(OTHER, |shadow| &shadow.name)
     }
 

@@ -314,7 +314,7 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
     );
     let copies = &forward(&decision).copies;
     let [(shadow, Ok(head))] = copies.as_slice() else { panic!("{copies:?}") };
-    assert_eq!(*shadow, 0);
+    assert_eq!(shadow.index(), 0);
     let lines: Vec<(&str, &str)> = head
         .lines()
         .map(|(n, v)| (std::str::from_utf8(n).unwrap(), std::str::from_utf8(v).unwrap()))
@@ -363,8 +363,8 @@ fn a_copy_that_cannot_leave_is_not_made() {
         {"name": "s", "models": ["prod/iris"], "cluster": "c",
          "compare": {"baselineCluster": "live"}},
         {"name": "t", "models": ["prod/iris"], "cluster": "c"}]}));
-    let baseline = plan.shadows().baseline(0).unwrap();
-    let copies = |admits: &dyn Fn(usize) -> Result<(), Outcome>| {
+    let baseline = plan.shadows().baseline(ShadowId::new(0)).unwrap().index();
+    let copies = |admits: &dyn Fn(ShadowId) -> Result<(), Outcome>| {
         let lines: [Header<'_>; 3] = [
             (b":method", b"POST"),
             (b":path", b"/seldon/prod/iris/api/v1.0/predictions"),
@@ -375,11 +375,16 @@ fn a_copy_that_cannot_leave_is_not_made() {
         let decision = plan.decide(&request, &mut plan.token_cache(), admits);
         assert_eq!(decision.facts.verdict, Verdict::Allowed);
         let copies = forward(&decision).copies.iter();
-        copies.map(|(shadow, head)| (*shadow, head.as_ref().err().copied())).collect::<Vec<_>>()
+        copies
+            .map(|(shadow, head)| (shadow.index(), head.as_ref().err().copied()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(copies(&|_| Ok(())), [(0, None), (baseline, None), (1, None)]);
-    let open =
-        |refused| move |shadow| if shadow == refused { Err(Outcome::BreakerOpen) } else { Ok(()) };
+    let open = |refused| {
+        move |shadow: ShadowId| {
+            if shadow.index() == refused { Err(Outcome::BreakerOpen) } else { Ok(()) }
+        }
+    };
     let is_open = Some(Outcome::BreakerOpen);
     assert_eq!(copies(&open(0)), [(0, is_open), (1, None)], "no shadow, no baseline");
     assert_eq!(copies(&open(baseline)), [(0, None), (baseline, is_open), (1, None)]);

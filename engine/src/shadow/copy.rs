@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::compare::{Message, escaped};
+use super::id::ShadowId;
 use super::names::{MARK, folded, is_carried, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
@@ -73,7 +74,7 @@ impl Shadows {
     /// where none can be had: such a request is not selected.
     pub fn prepare_copy(
         &self,
-        shadow: usize,
+        shadow: ShadowId,
         lines: &[Header<'_>],
         model: &Model<'_>,
         now: u64,

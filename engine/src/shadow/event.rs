@@ -1,6 +1,7 @@
 //! What is counted: outcomes, kinds of differences, latencies, and lines for the log.
 
 use super::compare::Kind;
+use super::id::ShadowId;
 use crate::config::read::words;
 
 words! {
@@ -34,18 +35,18 @@ words! {
 /// Where events go. `shadow` is the index in the configuration's list.
 pub trait ShadowObserver {
     /// A request was chosen for a copy.
-    fn selected(&mut self, shadow: usize);
+    fn selected(&mut self, shadow: ShadowId);
     /// What became of it.
-    fn outcome(&mut self, shadow: usize, outcome: Outcome);
+    fn outcome(&mut self, shadow: ShadowId, outcome: Outcome);
     /// The answers differ in this way; each kind at most once for a pair.
-    fn difference(&mut self, shadow: usize, kind: Kind);
+    fn difference(&mut self, shadow: ShadowId, kind: Kind);
     /// How long both took, for a pair that was compared. The live time runs from the last byte of the
     /// request that came before the answer, the shadow's from the dispatch of the copy, each to the
     /// end of the answer.
-    fn latencies(&mut self, shadow: usize, live_millis: u64, shadow_millis: u64);
+    fn latencies(&mut self, shadow: ShadowId, live_millis: u64, shadow_millis: u64);
     /// The largest difference of two scores at the same place, in millionths, tolerated or not, for
     /// a pair whose values were compared.
-    fn score_difference(&mut self, shadow: usize, millionths: u64);
+    fn score_difference(&mut self, shadow: ShadowId, millionths: u64);
     /// A line for the log at warning level, escaped, without secrets.
     fn log(&mut self, line: &str);
 }

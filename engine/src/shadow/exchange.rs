@@ -7,6 +7,7 @@ use super::budget::{Budget, Full, Share};
 use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
+use super::id::ShadowId;
 use super::settings::Shadow;
 use super::slab::ExchangeId;
 
@@ -14,7 +15,7 @@ use super::slab::ExchangeId;
 #[derive(Debug)]
 pub struct Exchange {
     /// Index in the configuration.
-    pub shadow: usize,
+    pub shadow: ShadowId,
     /// Where the copy is.
     pub copy: CopyState,
     /// When the request began, in nanoseconds.
@@ -185,7 +186,7 @@ impl Stored {
 impl Exchange {
     /// Begins to collect, for the shadow with this index.
     pub fn new(
-        shadow: usize,
+        shadow: ShadowId,
         mut head: CopyHead,
         [own, share]: [Share; 2],
         rules: &Shadow,

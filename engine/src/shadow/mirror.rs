@@ -48,6 +48,7 @@ use super::copy::CopyHead;
 use super::event::{Outcome, ShadowObserver};
 use super::exchange::{CopyState, Exchange, NoiseBaseline, Open};
 use super::head::Head;
+use super::id::ShadowId;
 use super::log_limit::LogLimit;
 use super::settings::{Shadow, Shadows, nanos};
 use super::slab::{ExchangeId, Slab};
@@ -151,8 +152,8 @@ impl Mirror {
     ///
     /// # Errors
     /// What becomes of the request otherwise: the breaker is open, or too many copies are under way.
-    pub fn admits(&self, shadow: usize, now: u64) -> Result<(), Outcome> {
-        match (self.states.get(shadow), self.shadows.get(shadow)) {
+    pub fn admits(&self, shadow: ShadowId, now: u64) -> Result<(), Outcome> {
+        match (self.states.get(shadow.index()), self.shadows.get(shadow)) {
             (Some(state), _) if !state.breaker.admits(now) => Err(Outcome::BreakerOpen),
             (Some(state), Some(rules)) if state.is_full(rules) => Err(Outcome::OverBudget),
             _ => Ok(()),
@@ -163,7 +164,7 @@ impl Mirror {
     /// counted. A baseline follows its shadow, and is left out with it.
     pub fn begin_all(
         &mut self,
-        copies: Vec<(usize, Result<CopyHead, Outcome>)>,
+        copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) -> Vec<ExchangeId> {
@@ -197,7 +198,7 @@ impl Mirror {
     /// admitted, the announced length is too large, or no bytes are left.
     fn begin(
         &mut self,
-        shadow: usize,
+        shadow: ShadowId,
         head: Result<CopyHead, Outcome>,
         now: u64,
         observer: &mut dyn ShadowObserver,
@@ -220,7 +221,7 @@ impl Mirror {
         });
         let inserted =
             opened.and_then(|exchange| self.exchanges.insert(exchange).ok_or(Outcome::OverBudget));
-        if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow)) {
+        if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow.index())) {
             state.receiving = state.receiving.saturating_add(1);
         }
         if matches!(inserted, Err(Outcome::Uncomparable)) {
@@ -299,13 +300,13 @@ impl Mirror {
     }
 
     /// What a shadow holds now.
-    pub fn gauges(&self, shadow: usize) -> Option<Gauges> {
-        let state = self.states.get(shadow)?;
+    pub fn gauges(&self, shadow: ShadowId) -> Option<Gauges> {
+        let state = self.states.get(shadow.index())?;
         Some(Gauges { in_flight: state.in_flight, buffered_bytes: state.budget.used() })
     }
 
-    fn budget(&self, shadow: usize) -> Option<Rc<Budget>> {
-        self.states.get(shadow).map(|state| Rc::clone(&state.budget))
+    fn budget(&self, shadow: ShadowId) -> Option<Rc<Budget>> {
+        self.states.get(shadow.index()).map(|state| Rc::clone(&state.budget))
     }
 
     fn open(&mut self, id: ExchangeId) -> Option<&mut Open> {
@@ -323,7 +324,7 @@ impl Mirror {
             observer.outcome(exchange.shadow, outcome);
             serves = exchange.serves;
         }
-        let state = self.states.get_mut(exchange.shadow);
+        let state = self.states.get_mut(exchange.shadow.index());
         match &exchange.copy {
             CopyState::Receiving(_) => {
                 if let Some(state) = state {
@@ -353,17 +354,17 @@ impl Mirror {
     /// for comes again.
     fn warn_once(
         &mut self,
-        shadow: Option<usize>,
+        shadow: Option<ShadowId>,
         warned: fn(&mut Warned) -> &mut bool,
         now: u64,
         observer: &mut dyn ShadowObserver,
         text: &str,
     ) {
-        let state = shadow.and_then(|i| self.states.get_mut(i));
+        let state = shadow.and_then(|i| self.states.get_mut(i.index()));
         let is_warned = state.is_none_or(|state| *warned(&mut state.warned));
         if !is_warned
             && self.log(shadow, now, observer, text)
-            && let Some(state) = shadow.and_then(|i| self.states.get_mut(i))
+            && let Some(state) = shadow.and_then(|i| self.states.get_mut(i.index()))
         {
             *warned(&mut state.warned) = true;
         }
@@ -372,7 +373,7 @@ impl Mirror {
     /// Whether there was room for the line.
     fn log(
         &mut self,
-        shadow: Option<usize>,
+        shadow: Option<ShadowId>,
         now: u64,
         observer: &mut dyn ShadowObserver,
         text: &str,

@@ -1,5 +1,6 @@
 //! Which shadows a request gets.
 
+use super::id::ShadowId;
 use super::names::{MARK, folded};
 use super::path::Template;
 use super::sample::chosen;
@@ -21,8 +22,8 @@ impl Shadows {
         address: &Address<'_>,
         principal: Option<&[u8]>,
         trusted: impl Fn() -> bool,
-        mut when: impl FnMut(usize) -> bool,
-    ) -> Vec<usize> {
+        mut when: impl FnMut(ShadowId) -> bool,
+    ) -> Vec<ShadowId> {
         let Some(model) = address.model.as_ref().filter(|_| !self.is_empty()) else {
             return Vec::new();
         };
@@ -50,7 +51,7 @@ impl Shadows {
         found
     }
 
-    fn needs_predictor(&self, shadow: usize) -> bool {
+    fn needs_predictor(&self, shadow: ShadowId) -> bool {
         let path = self.get(shadow).and_then(|shadow| shadow.path.as_ref());
         path.is_some_and(Template::needs_predictor)
     }
@@ -89,7 +90,8 @@ mod tests {
         let request = Request::new(&headers, &attributes);
         let model = model.map(|id| Model { id: id.into(), predictor: None });
         let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
-        shadows.select(&request, &address, principal, || false, |_| true)
+        let selected = shadows.select(&request, &address, principal, || false, |_| true);
+        selected.into_iter().map(ShadowId::index).collect()
     }
 
     const THREE: &str = r#"[

@@ -7,6 +7,7 @@ use std::time::Duration;
 use self::carried::{Keep, is_credential, keep, query, set, strip};
 use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance, Volatile};
+use super::id::ShadowId;
 use super::names::Line;
 use super::path::Template;
 use super::seal::Seal;
@@ -66,9 +67,9 @@ pub struct Shadow {
     pub(super) breaker: breaker::Rules,
     pub(super) compare: Rules,
     /// The index of its baseline, which is a shadow of its own in all but selection.
-    pub(super) baseline: Option<usize>,
+    pub(super) baseline: Option<ShadowId>,
     /// The index of the shadow whose baseline it is.
-    pub(super) baseline_of: Option<usize>,
+    pub(super) baseline_of: Option<ShadowId>,
 }
 
 /// Longest `timeout`: an answer that comes later tells little about the present.
@@ -129,7 +130,7 @@ impl Shadows {
         if cluster.is_empty() {
             return;
         }
-        shadow.baseline = Some(index);
+        shadow.baseline = Some(ShadowId::new(index));
         let mut setting = types::Shadow {
             name: format!("{}/baseline", setting.name),
             cluster: cluster.clone(),
@@ -141,7 +142,7 @@ impl Shadows {
         setting.headers.set.0.retain(|(name, _)| !is_credential(name, credentials));
         // What is wrong with the setting was told of the shadow itself.
         let baseline = Shadow::compile(&setting, credentials, &Path::ROOT, &mut Errors::default());
-        self.list.push(Shadow { baseline_of: Some(i), ..baseline });
+        self.list.push(Shadow { baseline_of: Some(ShadowId::new(i)), ..baseline });
     }
 
     /// Lets copies be known by a seal of the configuration with this text.
@@ -150,18 +151,18 @@ impl Shadows {
     }
 
     /// The index of a shadow's baseline.
-    pub fn baseline(&self, shadow: usize) -> Option<usize> {
+    pub fn baseline(&self, shadow: ShadowId) -> Option<ShadowId> {
         self.get(shadow)?.baseline
     }
 
     /// Whether the index is a baseline's.
-    pub fn is_baseline(&self, shadow: usize) -> bool {
+    pub fn is_baseline(&self, shadow: ShadowId) -> bool {
         self.get(shadow).is_some_and(|shadow| shadow.baseline_of.is_some())
     }
 
     /// The shadow with this index in the configuration; baselines follow them.
-    pub fn get(&self, shadow: usize) -> Option<&Shadow> {
-        self.list.get(shadow)
+    pub fn get(&self, shadow: ShadowId) -> Option<&Shadow> {
+        self.list.get(shadow.index())
     }
 
     /// All of them, in the order of the configuration, and then the baselines.
@@ -180,9 +181,10 @@ impl Shadows {
     }
 
     /// The shadows of `namespace/name`, in order.
-    pub(super) fn of_model(&self, id: &str) -> Vec<usize> {
-        let fits = |i: &usize| self.get(*i).is_some_and(|shadow| shadow.models.matches(id));
-        self.by_model.candidates(Some(id)).filter(fits).collect()
+    pub(super) fn of_model(&self, id: &str) -> Vec<ShadowId> {
+        let fits =
+            |shadow: &ShadowId| self.get(*shadow).is_some_and(|shadow| shadow.models.matches(id));
+        self.by_model.candidates(Some(id)).map(ShadowId::new).filter(fits).collect()
     }
 }
 

@@ -64,7 +64,7 @@ fn the_page_tells_the_truth() {
             r#"[{{"name": "a", "models": ["*"], "cluster": "c", "compare": {compare}}}]"#
         ));
         let json = head("200", "application/json");
-        let compared = shadows.get(0).unwrap().compare.compare(
+        let compared = shadows.get(crate::shadow::ShadowId::new(0)).unwrap().compare.compare(
             Whole { head: &json, body: live.as_bytes() },
             Whole { head: &json, body: shadow.as_bytes() },
             &About::default(),

@@ -24,7 +24,7 @@ fn both(settings: &str, lines: &[(&str, &str)]) -> [Vec<String>; 2] {
     let lines: Vec<Header<'_>> = lines.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
     [0, 1].map(|shadow| {
-        let head = shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
+        let head = shadows.prepare_copy(ShadowId::new(shadow), &lines, &model, 0).unwrap();
         head.lines().map(|(n, v)| format!("{}: {}", text(n), text(v))).collect()
     })
 }
@@ -209,7 +209,7 @@ fn a_baseline_may_have_a_path_of_its_own() {
     let model = Model { id: "prod/iris".into(), predictor: None };
     let lines: Vec<Header<'_>> = lines.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let paths = [0, 1].map(|shadow| {
-        let head = shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
+        let head = shadows.prepare_copy(ShadowId::new(shadow), &lines, &model, 0).unwrap();
         head.lines().nth(1).map(|(_, path)| String::from_utf8_lossy(path).into_owned())
     });
     assert_eq!(paths.map(Option::unwrap), ["/x/iris?b=2", "/v1/iris?b=2"]);
@@ -228,8 +228,8 @@ fn without_a_path_there_is_no_copy() {
         compile(r#"[{"name": "a", "models": ["*"], "cluster": "c"}]"#, &Credentials::default())
             .unwrap();
     let model = Model { id: "prod/iris".into(), predictor: None };
-    assert!(shadows.prepare_copy(0, &[], &model, 0).is_none());
-    assert!(shadows.prepare_copy(1, &[], &model, 0).is_none());
+    assert!(shadows.prepare_copy(ShadowId::new(0), &[], &model, 0).is_none());
+    assert!(shadows.prepare_copy(ShadowId::new(1), &[], &model, 0).is_none());
 }
 
 fn any_name() -> impl Strategy<Value = String> {

@@ -1,6 +1,6 @@
 //! What came back for a copy, and whether it is an answer.
 
-use super::{Head, Header, Mirror, Outcome, REFUSALS, ShadowObserver};
+use super::{Head, Header, Mirror, Outcome, REFUSALS, ShadowId, ShadowObserver};
 
 /// What came back for a copy.
 #[derive(Clone, Copy)]
@@ -27,13 +27,14 @@ impl Mirror {
     /// more likely it is not reached rightly than that it knows better.
     pub(super) fn note_refusal(
         &mut self,
-        shadow: usize,
+        shadow: ShadowId,
         live: &Head,
         answer: &Head,
         now: u64,
         observer: &mut dyn ShadowObserver,
     ) {
-        let (Some(state), Some(rules)) = (self.states.get_mut(shadow), self.shadows.get(shadow))
+        let (Some(state), Some(rules)) =
+            (self.states.get_mut(shadow.index()), self.shadows.get(shadow))
         else {
             return;
         };

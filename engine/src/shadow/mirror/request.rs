@@ -2,7 +2,7 @@
 
 use super::super::settings::share_pods;
 use super::super::stream;
-use super::{CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
+use super::{CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 
 impl Mirror {
     /// More of the request's body.
@@ -76,7 +76,7 @@ impl Mirror {
             return self.leave_stream(id, observer);
         }
         let (Some(state), Some(rules), Some(open)) = (
-            self.states.get_mut(exchange.shadow),
+            self.states.get_mut(exchange.shadow.index()),
             self.shadows.get(exchange.shadow),
             &exchange.open,
         ) else {
@@ -97,7 +97,7 @@ impl Mirror {
     pub(super) fn enqueue(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let (Some(state), Some(rules)) =
-            (self.states.get_mut(exchange.shadow), self.shadows.get(exchange.shadow))
+            (self.states.get_mut(exchange.shadow.index()), self.shadows.get(exchange.shadow))
         else {
             return;
         };
@@ -120,7 +120,7 @@ impl Mirror {
         self.warn_of_stream(shadow, observer);
     }
 
-    pub(super) fn warn_of_stream(&mut self, shadow: usize, observer: &mut dyn ShadowObserver) {
+    pub(super) fn warn_of_stream(&mut self, shadow: ShadowId, observer: &mut dyn ShadowObserver) {
         let text = "is not asked for streams of events: such requests are uncomparable";
         self.warn_once(Some(shadow), |warned| &mut warned.stream, self.clock, observer, text);
     }

@@ -5,7 +5,7 @@
 //! switch a shadow off.
 
 use super::super::body_buffer::Missed;
-use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
+use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 
 /// How long a client may take before its exchange makes room for others, in nanoseconds. To drop exchanges at
 /// once, whenever there are more than fit, would let none of them become complete.
@@ -19,7 +19,7 @@ impl Mirror {
     /// Tries until there is room, as long as others can make some; `except` stays.
     pub(super) fn with_room<T>(
         &mut self,
-        shadow: usize,
+        shadow: ShadowId,
         except: Option<ExchangeId>,
         observer: &mut dyn ShadowObserver,
         mut attempt: impl FnMut(&mut Self) -> Result<T, Missed>,
@@ -43,12 +43,16 @@ impl Mirror {
     }
 
     /// Whether one more request may arrive.
-    pub(super) fn has_place(&mut self, shadow: usize, observer: &mut dyn ShadowObserver) -> bool {
+    pub(super) fn has_place(
+        &mut self,
+        shadow: ShadowId,
+        observer: &mut dyn ShadowObserver,
+    ) -> bool {
         let most = self.shadows.get(shadow).map_or(0, |rules| rules.in_flight);
         let most = most.saturating_mul(ARRIVING);
         let is_arriving =
             |exchange: &Exchange| exchange.shadow == shadow && exchange.receiving().is_some();
-        self.states.get(shadow).is_some_and(|state| state.receiving < most)
+        self.states.get(shadow.index()).is_some_and(|state| state.receiving < most)
             || self.make_room(None, observer, is_arriving)
     }
 

@@ -1,7 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
 use super::super::settings::nanos;
-use super::{Call, CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowObserver};
+use super::{Call, CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -33,7 +33,7 @@ impl Mirror {
         }
         while let Some(id) = self.queue.pop_front() {
             let Some(exchange) = self.exchanges.get_mut(id) else { continue };
-            let Some(state) = self.states.get_mut(exchange.shadow) else { continue };
+            let Some(state) = self.states.get_mut(exchange.shadow.index()) else { continue };
             state.queued = state.queued.saturating_sub(1);
             if state.breaker.admits(now) && exchange.copy.hand_out(now) {
                 state.in_flight = state.in_flight.saturating_add(1);
@@ -88,11 +88,11 @@ impl Mirror {
     }
 
     /// A copy is no longer in flight. The exchange stays, for [`Mirror::settle`].
-    pub(super) fn done(&mut self, id: ExchangeId, well: bool, now: u64) -> Option<usize> {
+    pub(super) fn done(&mut self, id: ExchangeId, well: bool, now: u64) -> Option<ShadowId> {
         let exchange = self.exchanges.get_mut(id)?;
         exchange.copy = CopyState::Done;
         let (state, rules) =
-            (self.states.get_mut(exchange.shadow)?, self.shadows.get(exchange.shadow)?);
+            (self.states.get_mut(exchange.shadow.index())?, self.shadows.get(exchange.shadow)?);
         state.in_flight = state.in_flight.saturating_sub(1);
         state.breaker.answered(id, well, now, rules.breaker);
         Some(exchange.shadow)

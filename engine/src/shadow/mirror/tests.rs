@@ -25,19 +25,19 @@ struct Seen {
 }
 
 impl ShadowObserver for Seen {
-    fn selected(&mut self, _: usize) {
+    fn selected(&mut self, _: ShadowId) {
         self.selected += 1;
     }
-    fn outcome(&mut self, _: usize, outcome: Outcome) {
+    fn outcome(&mut self, _: ShadowId, outcome: Outcome) {
         self.outcomes.push(outcome);
     }
-    fn difference(&mut self, _: usize, kind: Kind) {
+    fn difference(&mut self, _: ShadowId, kind: Kind) {
         self.kinds.push(kind);
     }
-    fn latencies(&mut self, _: usize, live: u64, shadow: u64) {
+    fn latencies(&mut self, _: ShadowId, live: u64, shadow: u64) {
         self.latencies.push((live, shadow));
     }
-    fn score_difference(&mut self, _: usize, millionths: u64) {
+    fn score_difference(&mut self, _: ShadowId, millionths: u64) {
         self.moved.push(millionths);
     }
     fn log(&mut self, line: &str) {
@@ -74,8 +74,9 @@ impl Bench {
             vec![(b":method", b"POST"), (b":path", b"/p"), (b"x-request-id", b"r\n")];
         lines.extend(extra);
         let model = Model { id: "prod/iris".into(), predictor: None };
-        let head = self.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).unwrap();
-        self.mirror.begin(shadow, Ok(head), self.now, &mut self.seen)
+        let head =
+            self.mirror.shadows.prepare_copy(ShadowId::new(shadow), &lines, &model, 0).unwrap();
+        self.mirror.begin(ShadowId::new(shadow), Ok(head), self.now, &mut self.seen)
     }
 
     /// A request with a complete body, not yet answered.
@@ -125,7 +126,7 @@ impl Bench {
 
     fn is_at_rest(&self) -> bool {
         (0..2)
-            .filter_map(|i| self.mirror.gauges(i))
+            .filter_map(|i| self.mirror.gauges(ShadowId::new(i)))
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
             && self.mirror.exchanges.ids().next().is_none()
             && self.mirror.queue.is_empty()
@@ -152,7 +153,7 @@ fn with_baseline() -> (Bench, Vec<ExchangeId>) {
     let mut bench = Bench { mirror, seen: Seen::default(), now: 0, token: 0 };
     let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
     let model = Model { id: "prod/iris".into(), predictor: None };
-    let copies = [0, 1].map(|shadow| {
+    let copies = [0, 1].map(ShadowId::new).map(|shadow| {
         (
             shadow,
             bench.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),

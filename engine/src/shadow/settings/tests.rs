@@ -81,7 +81,7 @@ fn defaults_are_the_contracts() {
         r#"[{"name": "iris-v2", "models": ["prod/iris", "a/*", "*/b", "*"],
              "cluster": "outbound|8000||iris-v2.prod.svc.cluster.local"}]"#,
     );
-    let shadow = shadows.get(0).unwrap();
+    let shadow = shadows.get(ShadowId::new(0)).unwrap();
     assert_eq!(&*shadow.authority, "iris-v2.prod.svc.cluster.local");
     assert_eq!((shadow.percent, shadow.timeout), (100.0, Duration::from_secs(2)));
     assert_eq!(shadow.operations, [Operation::Predict]);

@@ -88,7 +88,7 @@ proptest! {
                 Event::Wait(millis) => bench.now += u64::from(millis) * MS,
             }
             for (i, (in_flight, bytes)) in [(2, 4 << 10), (3, 3 << 10)].into_iter().enumerate() {
-                let gauges = bench.mirror.gauges(i).unwrap();
+                let gauges = bench.mirror.gauges(ShadowId::new(i)).unwrap();
                 prop_assert!(gauges.in_flight <= in_flight && gauges.buffered_bytes <= bytes);
             }
             prop_assert!(bench.seen.outcomes.len() <= bench.seen.selected);

@@ -66,7 +66,7 @@ fn a_baseline_is_no_copy_without_its_shadow() {
     let lines: [Header<'_>; 3] =
         [(b":method", b"POST"), (b":path", b"/p"), (b"content-length", b"99999999")];
     let model = Model { id: "prod/iris".into(), predictor: None };
-    let copies = [0, 1].map(|shadow| {
+    let copies = [0, 1].map(ShadowId::new).map(|shadow| {
         (
             shadow,
             bench.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),

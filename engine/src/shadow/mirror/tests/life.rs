@@ -66,7 +66,7 @@ fn live_failures_withdraw_the_copy() {
         let token = bench.dispatch().unwrap();
         fail(&mut bench, id);
         assert_eq!(bench.seen.outcomes, [outcome]);
-        let held = bench.mirror.gauges(0).unwrap();
+        let held = bench.mirror.gauges(ShadowId::new(0)).unwrap();
         assert_eq!(held.in_flight, 1);
         assert!(held.buffered_bytes >= b"body".len(), "the proxy holds the copy");
         assert_eq!(bench.mirror.wanted(token), 0);
@@ -252,14 +252,14 @@ fn copies_under_way_are_held() {
         bench.mirror.request_complete(&[id], None, bench.now, &mut bench.seen);
         tokens.extend(bench.dispatch());
     }
-    let held = bench.mirror.gauges(1).unwrap();
+    let held = bench.mirror.gauges(ShadowId::new(1)).unwrap();
     assert!((512 * tokens.len()..=3 << 10).contains(&held.buffered_bytes), "{held:?}");
     assert!(tokens.len() < 3, "{} were sent", tokens.len());
     assert_eq!(bench.seen.outcomes, vec![Outcome::OverBudget; 16 - tokens.len()]);
     for token in tokens.drain(..) {
         bench.answer(token, &[], b"");
     }
-    let answered = bench.mirror.gauges(1).unwrap();
+    let answered = bench.mirror.gauges(ShadowId::new(1)).unwrap();
     assert_eq!(answered.buffered_bytes, 0);
     assert_eq!(bench.seen.outcomes.len(), bench.seen.selected);
     assert!(bench.is_at_rest());
@@ -270,7 +270,7 @@ fn the_bytes_of_a_lost_answer_come_back() {
     let mut bench = Bench::new();
     bench.request();
     bench.dispatch().unwrap();
-    assert!(bench.mirror.gauges(0).unwrap().buffered_bytes > 0);
+    assert!(bench.mirror.gauges(ShadowId::new(0)).unwrap().buffered_bytes > 0);
     bench.now = 5_101 * MS;
     assert_eq!(bench.dispatch(), None);
     assert!(bench.is_at_rest());
@@ -396,7 +396,7 @@ fn all_copies_of_a_request_hear_at_once_that_it_asks_for_a_stream() {
     assert_eq!(bench.seen.outcomes, expected);
     // Who only says so in `accept` is told of likewise.
     let head = Err(Outcome::Uncomparable);
-    assert_eq!(bench.mirror.begin(0, head, bench.now, &mut bench.seen), None);
+    assert_eq!(bench.mirror.begin(ShadowId::new(0), head, bench.now, &mut bench.seen), None);
     assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Uncomparable));
     assert_eq!(bench.seen.lines.len(), 2, "once for each shadow: {:?}", bench.seen.lines);
     assert!(bench.is_at_rest());

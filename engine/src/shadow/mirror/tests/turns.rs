@@ -211,7 +211,7 @@ fn what_is_never_compared_makes_room_and_goes_in_the_end() {
     for _ in 0..3 {
         bench.exchange(true, b"[1]", &large());
     }
-    let held = bench.mirror.gauges(0).unwrap().buffered_bytes;
+    let held = bench.mirror.gauges(ShadowId::new(0)).unwrap().buffered_bytes;
     assert!((60_000..120_000).contains(&held), "{held}");
     // The first one makes room for a body that would not fit.
     bench.now = 1001 * MS;
