@@ -17,10 +17,10 @@ use crate::hostcalls;
 use crate::metrics::Meter;
 use crate::root::tick_every;
 
-/// How soon a queued copy is sent and a pair is compared whose turn it is, in milliseconds.
+/// How soon a queued copy is sent and an exchange is compared whose turn it is, in milliseconds.
 const SOON: u32 = 1;
 
-/// The pairs of one worker under one configuration.
+/// The exchanges of one worker under one configuration.
 #[derive(Debug)]
 pub struct Shadowing {
     mirror: RefCell<Mirror>,
@@ -87,7 +87,7 @@ impl Shadowing {
         self.mirror.borrow().admits(shadow, now)
     }
 
-    /// Opens a pair for each copy; those that already have their outcome are only counted.
+    /// Opens an exchange for each copy; those that already have their outcome are only counted.
     pub fn begin(
         &self,
         plan: &Plan,
@@ -98,25 +98,25 @@ impl Shadowing {
         self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
     }
 
-    /// Whether a pair of the stream still collects what streams by.
-    pub fn is_open(&self, pairs: &[ExchangeId]) -> bool {
+    /// Whether an exchange of the stream still collects what streams by.
+    pub fn is_open(&self, exchanges: &[ExchangeId]) -> bool {
         let mirror = self.mirror.borrow();
-        pairs.iter().any(|id| mirror.is_open(*id))
+        exchanges.iter().any(|id| mirror.is_open(*id))
     }
 
-    /// Whether a pair of the stream has yet to see the live answer whole.
-    pub fn awaits_live(&self, pairs: &[ExchangeId]) -> bool {
+    /// Whether an exchange of the stream has yet to see the live answer whole.
+    pub fn awaits_live(&self, exchanges: &[ExchangeId]) -> bool {
         let mirror = self.mirror.borrow();
-        pairs.iter().any(|id| mirror.awaits_live(*id))
+        exchanges.iter().any(|id| mirror.awaits_live(*id))
     }
 
-    /// Whether a pair of the stream has all bytes that were announced of the request.
-    pub fn is_whole(&self, pairs: &[ExchangeId]) -> bool {
+    /// Whether an exchange of the stream has all bytes that were announced of the request.
+    pub fn is_whole(&self, exchanges: &[ExchangeId]) -> bool {
         let mirror = self.mirror.borrow();
-        pairs.iter().any(|id| mirror.is_whole(*id))
+        exchanges.iter().any(|id| mirror.is_whole(*id))
     }
 
-    /// Lets the mirror hear of the pairs of a stream.
+    /// Lets the mirror hear of the exchanges of a stream.
     pub fn tell(
         &self,
         plan: &Plan,

@@ -38,14 +38,14 @@ pub trait ShadowObserver {
     fn selected(&mut self, shadow: ShadowId);
     /// What became of it.
     fn outcome(&mut self, shadow: ShadowId, outcome: Outcome);
-    /// The answers differ in this way; each kind at most once for a pair.
+    /// The answers differ in this way; each kind at most once for an exchange.
     fn difference(&mut self, shadow: ShadowId, kind: Kind);
-    /// How long both took, for a pair that was compared. The live time runs from the last byte of the
+    /// How long both took, for an exchange that was compared. The live time runs from the last byte of the
     /// request that came before the answer, the shadow's from the dispatch of the copy, each to the
     /// end of the answer.
     fn latencies(&mut self, shadow: ShadowId, live_millis: u64, shadow_millis: u64);
     /// The largest difference of two scores at the same place, in millionths, tolerated or not, for
-    /// a pair whose values were compared.
+    /// an exchange whose values were compared.
     fn score_difference(&mut self, shadow: ShadowId, millionths: u64);
     /// A line for the log at warning level, escaped, without secrets.
     fn log(&mut self, line: &str);

@@ -3,7 +3,7 @@
 //! Pure: whoever drives it makes the calls, tells the time and counts. The way of a copy:
 //!
 //! 1. [`Shadows::select`] names the shadows of a request, [`Shadows::prepare_copy`] prepares the head of the copy.
-//! 2. [`Mirror::begin_all`] opens a pair, which collects the request's body and the live answer as they
+//! 2. [`Mirror::begin_all`] opens an exchange, which collects the request's body and the live answer as they
 //!    stream by. At the complete end of the request the copy is queued.
 //! 3. [`Mirror::next`] hands out queued copies; their answers come back through [`Mirror::answer`].
 //! 4. When both answers are complete, in either order, they are compared.

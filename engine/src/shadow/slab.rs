@@ -1,6 +1,6 @@
-//! Numbered places for pairs. A number that was given back is never mistaken for its successor.
+//! Numbered places for exchanges. A number that was given back is never mistaken for its successor.
 
-/// The number of a pair: a place, and how often it was used before.
+/// The number of an exchange: a place, and how often it was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId {
     place: u32,
