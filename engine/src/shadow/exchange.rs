@@ -56,24 +56,24 @@ impl CopyState {
     /// The request is complete. `false` where that was known, or does not matter any more.
     pub fn hold(&mut self) -> bool {
         self.moved_on(|copy| match copy {
-            Self::Receiving(copied) => Ok(Self::Held(copied)),
-            other => Err(other),
+            Self::Receiving(copied) => (Self::Held(copied), true),
+            other => (other, false),
         })
     }
 
     /// It may leave, if it was held.
     pub fn queue(&mut self) -> bool {
         self.moved_on(|copy| match copy {
-            Self::Held(copied) => Ok(Self::Queued(copied)),
-            other => Err(other),
+            Self::Held(copied) => (Self::Queued(copied), true),
+            other => (other, false),
         })
     }
 
     /// It is handed out, if it was queued.
     pub fn hand_out(&mut self, now: u64) -> bool {
         self.moved_on(|copy| match copy {
-            Self::Queued(copied) => Ok(Self::HandedOut(copied, now)),
-            other => Err(other),
+            Self::Queued(copied) => (Self::HandedOut(copied, now), true),
+            other => (other, false),
         })
     }
 
@@ -81,19 +81,16 @@ impl CopyState {
     pub fn send(&mut self) -> bool {
         self.moved_on(|copy| match copy {
             Self::HandedOut(copied, sent) => {
-                Ok(Self::InFlight { sent, _carried: copied.hand_over() })
+                (Self::InFlight { sent, _carried: copied.hand_over() }, true)
             }
-            other => Err(other),
+            other => (other, false),
         })
     }
 
-    fn moved_on(&mut self, next: impl FnOnce(Self) -> Result<Self, Self>) -> bool {
-        let (copy, moved) = match next(std::mem::replace(self, Self::Done)) {
-            Ok(copy) => (copy, true),
-            Err(copy) => (copy, false),
-        };
+    fn moved_on(&mut self, next: impl FnOnce(Self) -> (Self, bool)) -> bool {
+        let (copy, has_moved) = next(std::mem::replace(self, Self::Done));
         *self = copy;
-        moved
+        has_moved
     }
 
     /// Whether it counts among those in flight.
