@@ -12,11 +12,12 @@ use super::jws::Jws;
 use super::places::{Found, Places, Tokens};
 use super::query;
 use super::remote::Remotes;
-use super::rule::{self, Keys, Rule, plain_name};
+use super::rule::{self, Keys, Rule};
 use super::withheld::Withheld;
 use super::work::Work;
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::header::folded;
 use crate::order;
 use crate::request::{Edits, Request};
 
@@ -202,8 +203,8 @@ impl Authenticator {
     /// Each header has one meaning: what a client's copy of an output header says would be dropped
     /// before a token is looked for.
     fn check_headers(&self, path: &Path<'_>, errors: &mut Errors) {
-        let outputs: Vec<Vec<u8>> = self.output_headers.iter().map(|h| plain_name(h)).collect();
-        for header in self.credential_headers.iter().filter(|h| outputs.contains(&plain_name(h))) {
+        let outputs: Vec<_> = self.output_headers.iter().map(|h| folded(h)).collect();
+        for header in self.credential_headers.iter().filter(|h| outputs.contains(&folded(h))) {
             errors.add_value(
                 path,
                 "has a header that both carries credentials and receives claims",

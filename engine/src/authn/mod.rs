@@ -19,9 +19,8 @@
 use serde_json::{Map, Value};
 
 use crate::config::{Errors, Path, Warning};
-use crate::header::has_meaning;
+use crate::header::{folded, has_meaning, is_name};
 use crate::sanitize::is_reserved;
-use crate::shadow::names::folded;
 
 mod algorithm;
 mod api_key;
@@ -74,8 +73,7 @@ impl Identity {
 
 /// The name (RFC 9110 §5.1) of a header that carries credentials, in lower case; `None` after an error was recorded.
 fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u8>> {
-    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_name(name) {
         errors.add_value(path, "is not a name of a header", name, "a name, as x-token");
         return None;
     }

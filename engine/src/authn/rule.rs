@@ -16,7 +16,7 @@ use super::work::Work;
 use super::{Identity, header_name, warn_of_meaning};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
-use crate::header::has_meaning;
+use crate::header::{folded, has_meaning};
 use crate::order;
 use crate::request::Host;
 use crate::sanitize::{is_no_trailer, is_reserved};
@@ -227,7 +227,7 @@ fn check_names(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
-    let plain = |name: &String| plain_name(name.to_ascii_lowercase().as_bytes());
+    let plain = |name: &String| folded(name.as_bytes()).into_owned();
     let check = |name: &String, place: &Path<'_>, errors: &mut Errors| {
         let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
         let plain = plain(name);
@@ -278,9 +278,4 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
             );
         }
     }
-}
-
-/// A header's name as servers see it that put it into the environment: `_` and `-` are one there.
-pub fn plain_name(lower: &[u8]) -> Vec<u8> {
-    lower.iter().map(|c| if *c == b'_' { b'-' } else { *c }).collect()
 }

@@ -7,6 +7,7 @@ use super::clause::{self, Clause, Test};
 use super::compile::{self, Clauses, Compiler, Make, Purpose};
 use crate::config::types::{Condition, SourceAddress};
 use crate::config::{Errors, Path};
+use crate::header::is_name;
 
 /// A compiled `when` list. All of it must hold; an empty one always does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +137,5 @@ fn header_name(brackets: &str) -> Option<Box<[u8]>> {
         return Some(b":authority".as_slice().into());
     }
     let token = name.strip_prefix(':').unwrap_or(&name);
-    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    (!token.is_empty() && token.bytes().all(is_token)).then(|| name.into_bytes().into())
+    is_name(token).then(|| name.into_bytes().into())
 }

@@ -2,6 +2,7 @@
 
 use crate::config::types;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
+use crate::header::is_name;
 use crate::matcher::StringMatch;
 use crate::target::host::{Host, Hosts};
 use crate::target::{begins_address, is_kserve_host};
@@ -259,6 +260,5 @@ fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u
 
 /// RFC 9110 §5.6.2, in lower case.
 fn token(name: &str) -> Option<Vec<u8>> {
-    let good = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    (!name.is_empty() && name.bytes().all(good)).then(|| name.to_ascii_lowercase().into_bytes())
+    is_name(name).then(|| name.to_ascii_lowercase().into_bytes())
 }

@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::compare::{Message, escaped};
 use super::id::ShadowId;
-use super::names::{MARK, folded, is_carried, never_copied};
+use super::names::{MARK, is_carried, never_copied};
 use super::path;
 use super::settings::{Shadow, Shadows};
+use crate::header::folded;
 use crate::order;
 use crate::request::{Edits, Header, Request};
 use crate::target::{Model, behind_route};

@@ -1,20 +1,7 @@
 //! Header names: which of them never reach a shadow.
 
-use std::borrow::Cow;
-
 /// A header line of its own: name and value.
 pub type Line = (Box<[u8]>, Box<[u8]>);
-
-/// A name as WSGI servers see it: lower case, `_` and `-` the same. A credential spelt with the
-/// other one is a credential to them.
-pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
-    if name.iter().any(|c| *c == b'_' || c.is_ascii_uppercase()) {
-        let fold = |c: &u8| if *c == b'_' { b'-' } else { c.to_ascii_lowercase() };
-        Cow::Owned(name.iter().map(fold).collect())
-    } else {
-        Cow::Borrowed(name)
-    }
-}
 
 /// Whether a copy carries the header of the request by itself. All else stays with the live model,
 /// unless `headers.keep` names it: nobody knows every header by which credentials travel.
@@ -106,12 +93,6 @@ pub fn is_secret(name: &[u8]) -> bool {
 /// Marks a copy ([`super::seal`]); a true mark on an incoming request turns shadowing off.
 pub const MARK: &[u8] = b"x-modelgate-shadow";
 
-/// A field name (RFC 9110 §5.1).
-pub fn is_name(name: &str) -> bool {
-    let symbol = |c: u8| b"!#$%&'*+-.^_`|~".contains(&c);
-    !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || symbol(c))
-}
-
 /// A field value that any server takes: visible ASCII, spaces inside.
 pub fn is_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|c| c == b' ' || c.is_ascii_graphic())
@@ -120,6 +101,7 @@ pub fn is_value(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::folded;
 
     #[test]
     fn credentials_are_known_in_any_spelling() {

@@ -1,11 +1,12 @@
 //! Which shadows a request gets.
 
 use super::id::ShadowId;
-use super::names::{MARK, folded};
+use super::names::MARK;
 use super::path::Template;
 use super::sample::chosen;
 use super::settings::Shadows;
 use crate::config::types::SampleBy;
+use crate::header::folded;
 use crate::request::Request;
 use crate::target::{Address, is_stream};
 

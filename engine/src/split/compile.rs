@@ -5,10 +5,11 @@ use crate::authz::{Conditions, Models};
 use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
+use crate::header::{folded, is_name};
 use crate::place::Scale;
 use crate::sanitize::is_reserved;
 use crate::shadow::Credentials;
-use crate::shadow::names::{folded, is_name, never_copied};
+use crate::shadow::names::never_copied;
 
 /// What the splits share with the rest of the configuration.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! What a copy carries: headers and parameters that are kept, removed and set.
 
-use super::super::names::{
-    AUTHORIZATION, Line, folded, is_name, is_secret, is_value, never_copied,
-};
+use super::super::names::{AUTHORIZATION, Line, is_secret, is_value, never_copied};
 use super::Credentials;
 use crate::config::types;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
+use crate::header::{folded, is_name};
 use crate::order;
 
 /// Headers that are named, folded.
