@@ -81,8 +81,14 @@ impl Advisor<'_, '_> {
             own.add("a rewrite", std::slice::from_ref(&rewrite.authority), false);
         }
         for policy in settings.authorization.policies.iter().filter(|policy| !policy.dry_run) {
-            for to in policy.rules.iter().flat_map(|rule| &rule.to) {
-                own.add("a policy", &to.operation.hosts, policy.action == Action::Deny);
+            let is_deny = policy.action == Action::Deny;
+            for rule in &policy.rules {
+                for to in &rule.to {
+                    own.add("a policy", &to.operation.hosts, is_deny);
+                }
+                for one in rule.when.iter().filter(|one| is_of_host(one)) {
+                    own.add("a policy", &one.values, is_deny);
+                }
             }
         }
         for (i, host) in excluded.iter().enumerate() {
@@ -305,6 +311,13 @@ fn fit_any(values: &[String], issuer: Option<&str>) -> bool {
         let principal = RequestPrincipal::new(value);
         principal.is_any_subject() && issuer.is_none_or(|issuer| principal.may_be_of(issuer))
     })
+}
+
+/// Whether a condition is about the host.
+fn is_of_host(condition: &types::Condition) -> bool {
+    ["request.headers[:authority]", "request.headers[host]"]
+        .iter()
+        .any(|key| condition.key.eq_ignore_ascii_case(key))
 }
 
 /// Whether a condition is about tokens.

@@ -5,7 +5,7 @@ use crate::authz::{Conditions, Models};
 use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
-use crate::header::{folded, is_name};
+use crate::header::{folded, has_meaning, is_name};
 use crate::place::Scale;
 use crate::sanitize::is_reserved;
 use crate::shadow::Credentials;
@@ -75,7 +75,7 @@ fn header(
     let is_one_of = |names: &[String]| names.iter().any(|n| folded(n.as_bytes()) == plain);
     let what = if !is_name(name) {
         "is not a name of a header"
-    } else if is_reserved(&plain) || never_copied(&plain) {
+    } else if is_reserved(&plain) || never_copied(&plain) || has_meaning(&plain) {
         "is not a header for variants"
     } else if is_one_of(&context.credentials.headers) {
         "carries credentials"
