@@ -1,40 +1,7 @@
-//! Headers that mean something to others than the model.
+//! Names of headers.
 
-use std::borrow::Cow;
+mod meaning;
+mod name;
 
-/// Names, and after them starts of names, by which proxies and servers read a body, find a route or an address, or
-/// speak to the next hop.
-const NAMES: &str = "accept-encoding expect forwarded grpc-encoding grpc-timeout http2-settings \
-    inference-header-content-length proxy-connection range true-client-ip x-method-override x-real-ip x-rewrite-url";
-const STARTS: &str = "content- x-forwarded- x-http-method x-original-";
-
-/// How names end that say who calls, as proxies that log people in write them: `x-forwarded-user`.
-const OF_CALLERS: &str = "user email groups username token";
-
-/// A field name (RFC 9110 §5.1).
-pub fn is_name(name: &str) -> bool {
-    let symbol = |c: u8| b"!#$%&'*+-.^_`|~".contains(&c);
-    !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || symbol(c))
-}
-
-/// A name as WSGI servers see it: lower case, `_` and `-` the same. A credential spelt with the
-/// other one is a credential to them.
-pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
-    if name.iter().any(|c| *c == b'_' || c.is_ascii_uppercase()) {
-        let fold = |c: &u8| if *c == b'_' { b'-' } else { c.to_ascii_lowercase() };
-        Cow::Owned(name.iter().map(fold).collect())
-    } else {
-        Cow::Borrowed(name)
-    }
-}
-
-/// Whether a header has a meaning of its own, so that a claim in it, or a token, is taken for something else. The name
-/// is folded: in lower case, with `-` for `_`. Of headers that no setting may write [`crate::sanitize`] knows more.
-pub fn has_meaning(folded: &[u8]) -> bool {
-    let is_of = |list: &str, fits: &dyn Fn(&[u8]) -> bool| {
-        list.split(' ').any(|text| fits(text.as_bytes()))
-    };
-    is_of(NAMES, &|name| folded == name)
-        || is_of(STARTS, &|start| folded.starts_with(start))
-            && !is_of(OF_CALLERS, &|end| folded.ends_with(end))
-}
+pub use meaning::has_meaning;
+pub use name::{folded, is_name};
