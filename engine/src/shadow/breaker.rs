@@ -1,6 +1,6 @@
 //! Leaves a shadow alone that fails again and again, and probes it later with one copy.
 
-use super::slab::ExchangeId;
+use super::id::ExchangeId;
 
 /// When it opens, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +57,12 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slab::Slab;
     use super::*;
+    use slotmap::SlotMap;
 
     #[test]
     fn a_clock_that_is_set_back_does_not_keep_it_open() {
-        let id = Slab::default().insert(()).unwrap();
+        let id = SlotMap::new().insert(());
         let mut breaker = Breaker::Closed(0);
         breaker.answered(id, false, 1000, Rules { failures: 1, retry_after: 10 });
         assert!(!breaker.admits(1000) && !breaker.admits(1009));
@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn opens_probes_and_closes() {
-        let mut slab = Slab::default();
-        let (a, b) = (slab.insert(()).unwrap(), slab.insert(()).unwrap());
+        let mut ids = SlotMap::new();
+        let (a, b) = (ids.insert(()), ids.insert(()));
         let rules = Rules { failures: 2, retry_after: 10 };
         let mut breaker = Breaker::Closed(0);
         breaker.answered(a, false, 0, rules);

@@ -7,9 +7,8 @@ use super::budget::{Budget, Full, Share};
 use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
-use super::id::ShadowId;
+use super::id::{ExchangeId, ShadowId};
 use super::settings::Shadow;
-use super::slab::ExchangeId;
 
 /// One selected request.
 #[derive(Debug)]

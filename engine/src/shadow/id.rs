@@ -1,4 +1,6 @@
-//! The numbers of shadows.
+//! The ids of shadows and of exchanges.
+
+use slotmap::DefaultKey;
 
 /// A shadow, or a baseline, by its place among [`Shadows`](super::Shadows): those of the configuration in its
 /// order, and then the baselines.
@@ -16,3 +18,6 @@ impl ShadowId {
         self.0
     }
 }
+
+/// An exchange. The id of one that is gone is never that of another.
+pub type ExchangeId = DefaultKey;

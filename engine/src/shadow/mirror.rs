@@ -42,16 +42,17 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use slotmap::SlotMap;
+
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::copy::CopyHead;
 use super::event::{Outcome, ShadowObserver};
 use super::exchange::{CopyState, Exchange, NoiseBaseline, Open};
 use super::head::Head;
-use super::id::ShadowId;
+use super::id::{ExchangeId, ShadowId};
 use super::log_limit::LogLimit;
 use super::settings::{Shadow, Shadows, nanos};
-use super::slab::{ExchangeId, Slab};
 use crate::few::FewMap;
 use crate::request::Header;
 use work::Work;
@@ -65,7 +66,7 @@ const REFUSALS: u32 = 10;
 pub struct Mirror {
     shadows: Rc<Shadows>,
     states: Vec<State>,
-    exchanges: Slab<Exchange>,
+    exchanges: SlotMap<ExchangeId, Exchange>,
     queue: VecDeque<ExchangeId>,
     work: Work,
     /// Handed out, but neither dispatched nor failed.
@@ -137,7 +138,7 @@ impl Mirror {
         Self {
             states: shadows.iter().map(state).collect(),
             shadows,
-            exchanges: Slab::default(),
+            exchanges: SlotMap::new(),
             queue: VecDeque::new(),
             work: Work::default(),
             handed: None,
@@ -219,8 +220,8 @@ impl Mirror {
             let shares = self.with_room(shadow, None, observer, reserve)?;
             Ok(Exchange::new(shadow, head, shares, rules, &budget, now))
         });
-        let inserted =
-            opened.and_then(|exchange| self.exchanges.insert(exchange).ok_or(Outcome::OverBudget));
+        // There is room for 2^32, far more than the bytes that each takes let in.
+        let inserted = opened.map(|exchange| self.exchanges.insert(exchange));
         if let (Ok(_), Some(state)) = (&inserted, self.states.get_mut(shadow.index())) {
             state.receiving = state.receiving.saturating_add(1);
         }
@@ -282,7 +283,7 @@ impl Mirror {
 
     /// Every exchange is orphaned: the filter goes away.
     pub fn drain(&mut self, observer: &mut dyn ShadowObserver) {
-        let ids: Vec<ExchangeId> = self.exchanges.ids().map(|(id, _)| id).collect();
+        let ids: Vec<ExchangeId> = self.exchanges.iter().map(|(id, _)| id).collect();
         for id in ids {
             if let Some(exchange) = self.exchanges.remove(id)
                 && exchange.open.is_some()

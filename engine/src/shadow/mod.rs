@@ -20,7 +20,7 @@
 //! | `copy`, `names`, `path`, `seal` | what a copy carries |
 //! | `budget`, `body_buffer` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
-//! | `slab`, `exchange`, `mirror` | the life of an exchange |
+//! | `id`, `exchange`, `mirror` | the life of an exchange |
 //! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
 //! | `event`, `log_limit` | what is counted and logged |
 
@@ -42,14 +42,12 @@ mod sample;
 mod seal;
 mod select;
 mod settings;
-mod slab;
 mod stream;
 
 pub use copy::{CopyHead, upstream};
 pub use event::{Outcome, ShadowObserver};
 pub use head::Head;
-pub use id::ShadowId;
+pub use id::{ExchangeId, ShadowId};
 pub use mirror::{Answer, Call, Gauges, Mirror};
 pub use settings::{Credentials, Shadow, Shadows};
-pub use slab::ExchangeId;
 pub use stream::is_wanted;

@@ -70,7 +70,7 @@ impl Mirror {
             // After a clock that was set back, too.
             (now.abs_diff(since) > PATIENCE).then_some((since, id))
         };
-        let slowest = self.exchanges.ids().filter_map(slow).min();
+        let slowest = self.exchanges.iter().filter_map(slow).min();
         let Some((_, id)) = slowest else { return false };
         self.settle(id, Outcome::OverBudget, observer);
         true

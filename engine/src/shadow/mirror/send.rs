@@ -127,7 +127,7 @@ impl Mirror {
             };
             (now.abs_diff(since) > timeout).then_some((id, outcome))
         };
-        let idle: Vec<(ExchangeId, Outcome)> = self.exchanges.ids().filter_map(idle).collect();
+        let idle: Vec<(ExchangeId, Outcome)> = self.exchanges.iter().filter_map(idle).collect();
         for (id, outcome) in idle {
             self.settle(id, outcome, observer);
         }

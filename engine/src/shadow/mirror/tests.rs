@@ -128,7 +128,7 @@ impl Bench {
         (0..2)
             .filter_map(|i| self.mirror.gauges(ShadowId::new(i)))
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
-            && self.mirror.exchanges.ids().next().is_none()
+            && self.mirror.exchanges.iter().next().is_none()
             && self.mirror.queue.is_empty()
             && !self.mirror.is_behind()
             && self.mirror.tokens.is_empty()
