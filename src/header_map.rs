@@ -8,28 +8,30 @@ pub type Field<'a> = (&'a [u8], &'a [u8]);
 
 /// The fields of a serialized header map. What does not fit the format ends the list.
 pub fn fields(map: &[u8]) -> Vec<Field<'_>> {
-    let word = |at: usize| -> Option<usize> {
-        let bytes = map.get(at..at.checked_add(4)?)?;
-        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    let Some((count, rest)) = map.split_first_chunk().map(|(count, rest)| (length(count), rest))
+    else {
+        return Vec::new();
     };
-    let Some(count) = word(0) else { return Vec::new() };
-    let start = count.checked_mul(8).and_then(|n| n.checked_add(4));
-    let Some(mut at) = start else { return Vec::new() };
     // The count is trusted only as far as the bytes bear it out.
-    let mut fields = Vec::with_capacity(count.min(map.len() / 10));
-    for field in 0..count {
-        let sizes = field.saturating_mul(8).saturating_add(4);
-        let mut piece = |size: Option<usize>| -> Option<&[u8]> {
-            let end = at.checked_add(size?)?;
-            let piece = map.get(at..end)?;
-            at = end.checked_add(1)?;
+    let sizes = count.checked_mul(8).and_then(|sizes| rest.split_at_checked(sizes));
+    let Some((sizes, mut text)) = sizes else { return Vec::new() };
+    let mut fields = Vec::with_capacity(count);
+    for sizes in sizes.chunks_exact(8) {
+        let Some((name, value)) = sizes.split_first_chunk() else { break };
+        let Some(value) = value.first_chunk() else { break };
+        let mut piece = |size: &[u8; 4]| {
+            let (piece, rest) = text.split_at_checked(length(size))?;
+            text = rest.get(1..)?;
             Some(piece)
         };
-        let (name, value) = (piece(word(sizes)), piece(word(sizes.saturating_add(4))));
-        let Some(field) = name.zip(value) else { break };
-        fields.push(field);
+        let (Some(name), Some(value)) = (piece(name), piece(value)) else { break };
+        fields.push((name, value));
     }
     fields
+}
+
+fn length(word: &[u8; 4]) -> usize {
+    usize::try_from(u32::from_le_bytes(*word)).unwrap_or(usize::MAX)
 }
 
 /// The host's serialization of header fields.

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use modelgate_engine::authn::{self, names_in_certificate};
 use modelgate_engine::pipeline::LocalReply;
-use modelgate_engine::request::{Edits, Host, Peer, SignatureCheck};
+use modelgate_engine::request::{Edits, Host, Peer, Request, SignatureCheck};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::types::{Action, MapType, Status};
 
@@ -178,20 +178,24 @@ fn ip(address: &[u8]) -> Option<IpAddr> {
 }
 
 /// Writes the changes to the request. Envoy then selects the route anew.
-pub fn apply(edits: &Edits) -> Result<(), Refused> {
+///
+/// A call for a name that the request does not have searches the whole map in vain.
+pub fn apply(edits: &Edits, request: &Request<'_>) -> Result<(), Refused> {
     const MAP: MapType = MapType::HttpRequestHeaders;
-    // One call replaces where a removal and an addition of the same name would be two.
-    let mut replaced: Vec<&[u8]> = Vec::new();
-    for (name, value) in edits.added() {
-        if edits.removed().any(|n| n == name) && !replaced.contains(&name) {
-            replaced.push(name);
+    let came = |name: &[u8]| request.header(name).is_some();
+    for (i, (name, value)) in edits.added().enumerate() {
+        // One call replaces where a removal and an addition of the same name would be two.
+        let is_first = || edits.added().take(i).all(|(other, _)| other != name);
+        if edits.removes(name) && came(name) && is_first() {
             hostcalls::replace_header(MAP, name, value)?;
         } else {
             hostcalls::add_header(MAP, name, value)?;
         }
     }
-    for name in edits.removed().filter(|name| !replaced.contains(name)) {
-        hostcalls::remove_header(MAP, name)?;
+    for name in edits.removed().filter(|name| came(name)) {
+        if edits.added().all(|(added, _)| added != name) {
+            hostcalls::remove_header(MAP, name)?;
+        }
     }
     Ok(())
 }

@@ -162,7 +162,7 @@ impl Stream {
             Next::Forward(forward) => forward.with_path(came_with.as_deref()),
             Next::Reply(reply) => return host::reply(&reply),
         };
-        if host::apply(&edits).is_err() {
+        if host::apply(&edits, &request).is_err() {
             counted.verdict = Verdict::Error;
             let _ = host::hide_path(gate.plan.shown_path(&request), request.path);
             return refuse("modelgate_unwritable_headers");

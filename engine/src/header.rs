@@ -2,6 +2,9 @@
 
 mod meaning;
 mod name;
+mod set;
 
 pub use meaning::has_meaning;
-pub use name::{folded, is_name};
+pub(crate) use name::{begins, fold};
+pub use name::{folded, is_name, is_same};
+pub use set::Names;

@@ -34,6 +34,7 @@
 //! | `advice` | what an accepted configuration does not do, or does besides |
 //! | [`config`] | what an operator writes, and what is wrong with it |
 //! | [`request`] | a request as bytes, and the changes to it |
+//! | [`header`] | which names of headers are one |
 //! | [`matcher`] | Istio's string match |
 //! | [`target`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
@@ -55,7 +56,7 @@ pub mod authz;
 mod cluster;
 pub mod config;
 pub mod few;
-mod header;
+pub mod header;
 pub mod matcher;
 mod order;
 pub mod pipeline;
@@ -67,3 +68,4 @@ pub mod shadow;
 pub mod split;
 pub mod target;
 pub mod telemetry;
+mod words;

@@ -1,5 +1,7 @@
 //! Istio's string match: exact, `prefix*`, `*suffix`, `*`.
 
+use crate::words::same;
+
 /// How a value is matched. Bytes, case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StringMatch {
@@ -36,8 +38,8 @@ impl StringMatch {
     /// Whether the value fits.
     pub fn matches(&self, value: &[u8]) -> bool {
         match self {
-            Self::Exact(v) => **v == *value,
-            Self::Prefix(v) => value.starts_with(v),
+            Self::Exact(v) => same(v, value),
+            Self::Prefix(v) => value.get(..v.len()).is_some_and(|start| same(start, v)),
             Self::Suffix(v) => value.ends_with(v),
             Self::Present => !value.is_empty(),
         }

@@ -4,6 +4,9 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use crate::header::Names;
+use crate::words::same;
+
 /// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
 ///
 /// What a host does not tell cannot be had: it matches in DENY and not in ALLOW.
@@ -111,6 +114,7 @@ pub type Header<'a> = (&'a [u8], &'a [u8]);
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     headers: &'a [Header<'a>],
+    names: Names,
     /// `:method`.
     pub method: &'a [u8],
     /// `:path`, with query.
@@ -131,17 +135,44 @@ impl std::fmt::Debug for Request<'_> {
 impl<'a> Request<'a> {
     /// A request of these header lines, pseudo-headers included.
     pub fn new(headers: &'a [Header<'a>], attributes: &'a Attributes<'a>) -> Self {
-        let first = |name: &[u8]| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-        let path = first(b":path").unwrap_or_default();
+        let mut names = Names::default();
+        let (mut method, mut path, mut authority) = (None, None, None);
+        for (name, value) in headers {
+            names.add(name);
+            let first = match *name {
+                b":method" => &mut method,
+                b":path" => &mut path,
+                b":authority" => &mut authority,
+                _ => continue,
+            };
+            first.get_or_insert(*value);
+        }
+        let path = path.unwrap_or_default();
         let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
         Self {
             headers,
-            method: first(b":method").unwrap_or_default(),
+            names,
+            method: method.unwrap_or_default(),
             path,
             path_only: end.and_then(|end| path.get(..end)).unwrap_or(path),
-            authority: first(b":authority"),
+            authority,
             attributes,
         }
+    }
+
+    /// The lines among which one of this name can be: all or none.
+    fn candidates(&self, name: &[u8]) -> &'a [Header<'a>] {
+        if self.may_have(name) { self.headers } else { &[] }
+    }
+
+    /// The names that may be there.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Whether a line of this name may be there, in whatever spelling. Yes does not mean that it is.
+    pub fn may_have(&self, name: &[u8]) -> bool {
+        self.names.may_have(name)
     }
 
     /// Every header line, pseudo-headers included.
@@ -151,12 +182,12 @@ impl<'a> Request<'a> {
 
     /// The values of every line with this name (in lower case), in order.
     pub fn lines<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.headers.iter().filter(move |(n, _)| *n == name).map(|(_, v)| *v)
+        self.candidates(name).iter().filter(move |(n, _)| same(n, name)).map(|(_, v)| *v)
     }
 
     /// The value of the first line with this name (in lower case).
     pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+        self.lines(name).next()
     }
 
     /// The value of the first cookie with this name, as Envoy's `parseCookies` reads it.
@@ -278,45 +309,82 @@ impl<'a> Attributes<'a> {
 }
 
 /// Changes to a request's headers, collected while it is decided and written at the end.
+///
+/// One text holds all names and values: to allocate each costs more than to copy it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    removed: Vec<Vec<u8>>,
-    added: Vec<(Vec<u8>, Vec<u8>)>,
+    text: Vec<u8>,
+    list: Vec<Edit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Edit {
+    adds: bool,
+    /// Where the name begins in the text, where the value does, and where that ends.
+    bounds: [usize; 3],
 }
 
 impl Edits {
+    /// Room for the edits of most requests.
+    const USUAL: (usize, usize) = (256, 8);
+
     /// Removes every line of this name (in lower case), also one that was added before.
     pub fn remove(&mut self, name: &[u8]) {
-        self.added.retain(|(n, _)| n != name);
-        if !self.removed.iter().any(|n| n == name) {
-            self.removed.push(name.to_vec());
+        let Self { text, list } = self;
+        let mut known = false;
+        list.retain(|edit| {
+            let is_of_name = same(edit.name(text), name);
+            known |= is_of_name && !edit.adds;
+            !(is_of_name && edit.adds)
+        });
+        if !known {
+            self.push(false, name, b"");
         }
     }
 
     /// Replaces every line of this name (in lower case) by one.
-    pub fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+    pub fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
         self.remove(name);
-        self.added.push((name.to_vec(), value.into()));
+        self.push(true, name, value.as_ref());
     }
 
     /// Adds a line, keeping those that are there.
-    pub fn add(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        self.added.push((name.to_vec(), value.into()));
+    pub fn add(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+        self.push(true, name, value.as_ref());
+    }
+
+    fn push(&mut self, adds: bool, name: &[u8], value: &[u8]) {
+        if self.list.is_empty() {
+            let (text, list) = Self::USUAL;
+            self.text.reserve(text);
+            self.list.reserve(list);
+        }
+        let start = self.text.len();
+        self.text.extend_from_slice(name);
+        let middle = self.text.len();
+        self.text.extend_from_slice(value);
+        self.list.push(Edit { adds, bounds: [start, middle, self.text.len()] });
     }
 
     /// Names whose lines of the incoming request go.
     pub fn removed(&self) -> impl Iterator<Item = &[u8]> {
-        self.removed.iter().map(Vec::as_slice)
+        self.list.iter().filter(|edit| !edit.adds).map(|edit| edit.name(&self.text))
     }
 
     /// Lines that come, in order.
     pub fn added(&self) -> impl Iterator<Item = Header<'_>> {
-        self.added.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))
+        let added = self.list.iter().filter(|edit| edit.adds);
+        added.map(|edit| (edit.name(&self.text), edit.value(&self.text)))
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.added.is_empty()
+        self.list.is_empty()
+    }
+
+    /// Whether the lines of this name that came go.
+    pub fn removes(&self, name: &[u8]) -> bool {
+        self.removed().any(|removed| same(removed, name))
     }
 
     /// The lines of `name` that the next filter will see.
@@ -325,12 +393,20 @@ impl Edits {
         request: &Request<'s>,
         name: &'s [u8],
     ) -> impl Iterator<Item = &'s [u8]> + use<'s> {
-        let gone = self.removed.iter().any(|n| n == name);
-        let headers = if gone { &[] } else { request.headers() };
-        headers
-            .iter()
-            .filter(move |(n, _)| *n == name)
-            .map(|(_, v)| *v)
-            .chain(self.added.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_slice()))
+        let came = if self.removes(name) { &[] } else { request.candidates(name) };
+        let came = came.iter().copied().chain(self.added());
+        came.filter(move |(n, _)| same(n, name)).map(|(_, v)| v)
+    }
+}
+
+impl Edit {
+    fn name(self, text: &[u8]) -> &[u8] {
+        let [start, middle, _] = self.bounds;
+        text.get(start..middle).unwrap_or_default()
+    }
+
+    fn value(self, text: &[u8]) -> &[u8] {
+        let [_, middle, end] = self.bounds;
+        text.get(middle..end).unwrap_or_default()
     }
 }

@@ -1,5 +1,6 @@
 //! Only the gateway sets gateway headers: client copies of them go, on every way through.
 
+use crate::header::{Names, begins, fold, is_same};
 use crate::order;
 use crate::request::{Edits, Request};
 
@@ -88,10 +89,12 @@ pub fn is_rewrites(folded: &[u8]) -> bool {
 pub struct Sanitizer {
     /// Whole names, folded.
     names: Vec<Vec<u8>>,
+    /// The same.
+    marked: Names,
     /// Starts of names, folded.
     prefixes: Vec<Vec<u8>>,
-    /// Whether a name of the lists begins with this byte, folded.
-    firsts: Box<[bool; 256]>,
+    /// A bit for each letter that one of these begins with.
+    firsts: u32,
 }
 
 impl Sanitizer {
@@ -105,22 +108,21 @@ impl Sanitizer {
                 None => names.push(name.to_vec()),
             }
         }
-        names.extend(configured.map(|name| name.iter().map(fold).collect()));
+        names.extend(configured.map(|name| name.iter().copied().map(fold).collect()));
         let names = order::distinct(names);
-        let mut firsts = Box::new([false; 256]);
-        for first in names.iter().chain(&prefixes).filter_map(|name| name.first()) {
-            if let Some(slot) = firsts.get_mut(usize::from(*first)) {
-                *slot = true;
-            }
-        }
-        Self { names, prefixes, firsts }
+        let mut marked = Names::default();
+        names.iter().for_each(|name| marked.add(name));
+        let firsts = prefixes.iter().filter_map(|prefix| prefix.first());
+        let firsts = firsts.fold(0, |firsts, c| firsts | 1 << (c & 0x1f));
+        Self { names, marked, prefixes, firsts }
     }
 
     /// Removes every such header of the request, by the very spelling that came. To be applied before
     /// anything is added: what the gateway sets itself stays.
     pub fn apply(&self, request: &Request<'_>, edits: &mut Edits) {
+        let may_be_there = request.names().may_share(&self.marked);
         for (name, _) in request.headers() {
-            if self.owns(name) {
+            if self.begins_as_one(name) || (may_be_there && self.is_one(name)) {
                 edits.remove(name);
             }
         }
@@ -128,27 +130,18 @@ impl Sanitizer {
 
     /// Whether a client's header of this name is removed.
     pub fn owns(&self, name: &[u8]) -> bool {
-        let first = name.first().map(|c| usize::from(fold(c)));
-        if first.is_none_or(|first| self.firsts.get(first) != Some(&true)) {
-            return false;
-        }
-        self.prefixes.iter().any(|prefix| begins(name, prefix))
-            || self.names.iter().any(|known| known.len() == name.len() && begins(name, known))
+        self.begins_as_one(name) || self.is_one(name)
     }
-}
 
-/// Whether the name, folded, begins with this.
-fn begins(name: &[u8], start: &[u8]) -> bool {
-    name.len() >= start.len() && name.iter().zip(start).all(|(c, s)| fold(c) == *s)
-}
+    fn is_one(&self, name: &[u8]) -> bool {
+        self.marked.may_have(name) && self.names.iter().any(|known| is_same(name, known))
+    }
 
-/// Whether two names are one to servers that merge `_` and `-`.
-pub fn is_same(name: &[u8], other: &[u8]) -> bool {
-    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold(a) == fold(b))
-}
-
-fn fold(byte: &u8) -> u8 {
-    if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+    fn begins_as_one(&self, name: &[u8]) -> bool {
+        // Both cases of a letter have the same last five bits.
+        let first = name.first().is_some_and(|c| self.firsts >> (c & 0x1f) & 1 != 0);
+        first && self.prefixes.iter().any(|prefix| begins(name, prefix))
+    }
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ impl ModelLabels {
 }
 
 /// Something to be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// A request.
     Request(ModelLabel, Option<Operation>, Verdict),
@@ -251,6 +251,25 @@ pub enum Count {
     ShadowOutcome(u32, Outcome),
     /// A kind of mismatch.
     ShadowDifference(u32, Kind),
+}
+
+impl Count {
+    /// The same for the same only: compared in one step.
+    fn key(self) -> u64 {
+        let of = |kind: u64, of: u32, what: u64| kind << 56 | u64::from(of) << 16 | what;
+        match self {
+            Self::Request(ModelLabel(model), operation, verdict) => {
+                let operation = operation.map_or(0, |operation| operation as u64 + 1);
+                of(0, model, operation << 8 | verdict as u64)
+            }
+            Self::Policy(label, effect) => of(1, label, effect as u64),
+            Self::Token(result) => of(2, 0, result as u64),
+            Self::JwksFetch(remote, result) => of(3, remote, result as u64),
+            Self::ShadowSelected(shadow) => of(4, shadow, 0),
+            Self::ShadowOutcome(shadow, outcome) => of(5, shadow, outcome as u64),
+            Self::ShadowDifference(shadow, kind) => of(6, shadow, kind as u64),
+        }
+    }
 }
 
 /// A distribution over a shadow's pairs.
@@ -309,7 +328,8 @@ pub trait Names {
 /// Counts added up in the guest, so that a request costs no host call for them.
 #[derive(Debug, Default)]
 pub struct Counters {
-    index: FewMap<Count, usize>,
+    /// By [`Count::key`].
+    index: FewMap<u64, usize>,
     entries: Vec<Entry>,
     dirty: Vec<usize>,
 }
@@ -326,7 +346,7 @@ impl Counters {
     /// Adds one.
     pub fn add(&mut self, count: Count) {
         let entries = &mut self.entries;
-        let at = self.index.entry(count, || {
+        let at = self.index.entry(count.key(), || {
             entries.push(Entry { count, pending: 0, metric: None });
             entries.len().saturating_sub(1)
         });

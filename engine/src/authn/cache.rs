@@ -12,6 +12,7 @@ use super::places::Place;
 use super::refused::{Refused, Under};
 use super::work::Wrong;
 use crate::config::types;
+use crate::words::{hash, same};
 
 /// Entries in a set. Tokens that fall into one set only push each other out.
 const WAYS: usize = 4;
@@ -243,27 +244,6 @@ impl TokenCache {
         let range = self.set_range(hash);
         self.slots.get_mut(range).unwrap_or_default()
     }
-}
-
-/// Equality by words: on wasm32 `memcmp` goes byte by byte, and tokens are long.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = || a_words.iter().zip(b_words);
-    a.len() == b.len()
-        && words().all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
-        && a_rest == b_rest
-}
-
-/// A hash to find entries by; whoever makes two tokens collide only pushes one of them out.
-fn hash(token: &[u8]) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(ODD);
-    let (words, rest) = token.as_chunks::<8>();
-    let hash =
-        words.iter().fold(token.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
-    // The upper bits are the well mixed ones.
-    mix(hash, 0).rotate_left(32)
 }
 
 /// What an entry takes, rounded up: allocators and tree nodes have a price too.

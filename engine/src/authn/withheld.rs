@@ -7,8 +7,8 @@ use super::api_key::ApiKeys;
 use super::places::Places;
 use super::rule::Rule;
 use super::{cookies, query};
+use crate::header::is_same;
 use crate::request::{Edits, Request};
-use crate::sanitize::is_same;
 
 /// The places of all rules that do not forward their tokens, compiled.
 #[derive(Debug)]

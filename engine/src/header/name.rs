@@ -12,9 +12,23 @@ pub fn is_name(name: &str) -> bool {
 /// other one is a credential to them.
 pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
     if name.iter().any(|c| *c == b'_' || c.is_ascii_uppercase()) {
-        let fold = |c: &u8| if *c == b'_' { b'-' } else { c.to_ascii_lowercase() };
-        Cow::Owned(name.iter().map(fold).collect())
+        Cow::Owned(name.iter().copied().map(fold).collect())
     } else {
         Cow::Borrowed(name)
     }
+}
+
+/// A byte of a name, folded: in lower case, with `-` for `_`.
+pub(crate) fn fold(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+}
+
+/// Whether two names are one to servers that merge `_` and `-`.
+pub fn is_same(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
+}
+
+/// Whether the name begins with this, which is folded.
+pub(crate) fn begins(name: &[u8], folded: &[u8]) -> bool {
+    name.len() >= folded.len() && name.iter().zip(folded).all(|(a, b)| fold(*a) == *b)
 }

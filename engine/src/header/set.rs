@@ -1,0 +1,113 @@
+//! Sets of names that answer fast.
+
+use super::name::fold;
+
+/// A set of names, however they are spelled, that may say yes to a name that is not in it: most
+/// questions are about names that are not, and a question costs a few instructions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Names([u64; 4]);
+
+impl Names {
+    /// Adds one.
+    pub fn add(&mut self, name: &[u8]) {
+        let (word, bit) = place(name);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    /// Whether one that is in the other set may be there.
+    pub fn may_share(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    /// Whether it may be there.
+    pub fn may_have(&self, name: &[u8]) -> bool {
+        let (word, bit) = place(name);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+/// The word and the bit of a name, the same for every spelling: of its length, its first byte and its
+/// last. The factors tell apart the names that are usual from those that are asked for.
+fn place(name: &[u8]) -> (usize, u64) {
+    // Five bits are the same in both cases; of `_` and `-` they are not.
+    let bits = |byte: Option<&u8>| match byte {
+        Some(b'_') => usize::from(b'-' & 0x1f),
+        Some(byte) => usize::from(byte & 0x1f),
+        None => 0,
+    };
+    let place = bits(name.first())
+        .wrapping_add(bits(name.last()).wrapping_mul(11))
+        .wrapping_add(name.len().wrapping_mul(29));
+    ((place >> 6) & 3, 1 << (place & 63))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::is_same;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_that_are_usual_are_told_apart() {
+        let usual = [
+            ":authority",
+            ":path",
+            ":method",
+            ":scheme",
+            "user-agent",
+            "accept",
+            "content-type",
+            "content-length",
+            "authorization",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-envoy-internal",
+            "x-request-id",
+            "accept-encoding",
+            "traceparent",
+            "cookie",
+        ];
+        let mut names = Names::default();
+        usual.iter().for_each(|name| names.add(name.as_bytes()));
+        let absent = [
+            "seldon",
+            "namespace",
+            "seldon-model",
+            "x-seldon-route",
+            "seldon-puid",
+            "x-user",
+            "x-api-key",
+            "seldon-internal-model",
+            "seldon-logging",
+            "seldon-core-user",
+            "origin",
+        ];
+        let taken = absent.iter().filter(|name| names.may_have(name.as_bytes()));
+        assert_eq!(taken.count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_found_in_every_spelling(
+            names in proptest::collection::vec("[-_a-zA-Z0-9:]{0,20}", 0..20),
+            flips in proptest::collection::vec(any::<bool>(), 20),
+        ) {
+            let mut set = Names::default();
+            for name in &names {
+                set.add(name.as_bytes());
+            }
+            for name in &names {
+                let other: Vec<u8> = name.bytes().zip(&flips).map(|(byte, flip)| match byte {
+                    b'_' if *flip => b'-',
+                    b'-' if *flip => b'_',
+                    _ if *flip => byte.to_ascii_uppercase(),
+                    _ => byte.to_ascii_lowercase(),
+                }).collect();
+                prop_assert!(set.may_have(&other), "{name} {other:?}");
+                prop_assert!(is_same(name.as_bytes(), &other));
+            }
+        }
+    }
+}
