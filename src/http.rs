@@ -92,7 +92,7 @@ pub struct Stream {
 #[derive(Debug)]
 struct Counted {
     verdict: Verdict,
-    model: Option<String>,
+    model: Option<Rc<str>>,
     operation: Option<Operation>,
     is_grpc: bool,
 }

@@ -34,7 +34,7 @@
 //! | `advice` | what an accepted configuration does not do, or does besides |
 //! | [`config`] | what an operator writes, and what is wrong with it |
 //! | [`request`] | a request as bytes, and the changes to it |
-//! | [`header`] | which names of headers are one |
+//! | [`header`] | which names of headers are one, and which mean something |
 //! | [`matcher`] | Istio's string match |
 //! | [`target`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |

@@ -1,6 +1,7 @@
 //! The one place that says in which order a request is rewritten, located, cleaned, authenticated,
 //! authorized, split and shadowed.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::authn::remote::{KeyStore, Remotes};
@@ -13,11 +14,14 @@ use crate::rewrite::{Rewrites, Rewritten};
 use crate::sanitize::{Sanitizer, is_no_trailer};
 use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
 use crate::split::Splits;
-use crate::target::host::{Host, Hosts};
-use crate::target::{Address, Location, Operation, Refusal, Targets, is_stream};
+use crate::target::host::Hosts;
+use crate::target::{Address, Operation, Refusal, Targets, is_stream};
 use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
 
 mod compile;
+mod route;
+
+use route::Routes;
 
 /// gRPC's INVALID_ARGUMENT: Envoy's own mapping of 400 is INTERNAL, which clients take for a fault
 /// of the server.
@@ -45,6 +49,7 @@ pub struct Plan {
     telemetry: types::Telemetry,
     /// Models that the configuration names literally: they have labels from the start.
     named_models: Vec<String>,
+    routes: RefCell<Routes>,
 }
 
 /// What becomes of a request.
@@ -62,7 +67,7 @@ pub struct Facts {
     /// How it is counted.
     pub verdict: Verdict,
     /// `namespace/name` of the model that is reached.
-    pub model: Option<String>,
+    pub model: Option<Rc<str>>,
     /// What is done with it.
     pub operation: Option<Operation>,
     /// Who is calling, where a token or key says so.
@@ -277,22 +282,15 @@ impl Plan {
         admits: Admits<'_>,
         facts: &mut Facts,
     ) -> Result<Forward, Stop> {
-        // Before anything may let the request pass: what decides by the host must mean the host by which
-        // Envoy routes.
-        let host = Host::new(request.authority)?;
-        if self.is_excluded(request, &host)? {
+        let route = self.route(request)?;
+        if route.excluded {
             facts.verdict = Verdict::Excluded;
             return Ok(Forward { edits: self.sanitized(request), ..Forward::default() });
         }
-        let rewritten = self.rewrites.choose(request, &host)?;
-        let address = match &rewritten {
-            Some(rewritten) => rewritten.target(&self.targets, request, &host)?,
-            None => self.targets.resolve(&Location::of(request, &host))?,
-        };
-        let address = address.as_ref();
+        let address = route.address.as_ref();
         facts.operation = address.map(|address| address.operation);
         let model = address.and_then(|address| address.model.as_ref());
-        facts.model = model.map(|model| model.id.clone().into_owned());
+        facts.model = model.map(|model| Rc::clone(&model.id));
 
         let mut edits = self.sanitized(request);
         let subject = Subject { request, edits: &edits, address, identity: None };
@@ -322,7 +320,7 @@ impl Plan {
             true => path,
             false => self.authenticator.strip(request, path, accepted, &mut edits),
         };
-        apply(request, rewritten.as_ref(), path, &mut edits);
+        apply(request, route.rewritten.as_ref(), path, &mut edits);
         if facts.model.is_some() {
             identify(request, &mut edits);
         }
@@ -401,13 +399,6 @@ impl Plan {
         Ok(())
     }
 
-    /// A host of another application, as long as the address is no model's: the configuration
-    /// cannot hide a model behind an excluded host.
-    fn is_excluded(&self, request: &Request<'_>, host: &Host<'_>) -> Result<bool, Refusal> {
-        let Some(excluded) = &self.excluded else { return Ok(false) };
-        Ok(excluded.matches(host) && self.targets.resolve(&Location::of(request, host))?.is_none())
-    }
-
     /// Without client copies of headers that only the gateway may set, unless the peer is a gateway.
     fn sanitized(&self, request: &Request<'_>) -> Edits {
         let mut edits = Edits::default();
@@ -463,7 +454,7 @@ impl Plan {
     fn copies(
         &self,
         request: &Request<'_>,
-        address: &Address<'_>,
+        address: &Address,
         shadows: &[ShadowId],
         admits: Admits<'_>,
         edits: &Edits,
@@ -544,16 +535,16 @@ fn apply(
     if let Some(authority) = &rewritten.authority {
         edits.set(b":authority", authority.clone());
     }
-    match (&rewritten.path, without_token) {
-        (None, None) => {}
-        (None, Some(path)) => edits.set(b":path", path),
-        (Some(path), None) => edits.set(b":path", path.clone()),
-        (Some(path), Some(without_token)) => {
-            // The rewrite keeps the query behind its path, token and all.
-            let path = path.strip_suffix(request.path_rest()).unwrap_or(path);
-            let kept = without_token.get(request.path_only().len()..).unwrap_or_default();
-            edits.set(b":path", [path, kept].concat());
+    let path = match (&rewritten.path, &without_token) {
+        (None, _) => without_token,
+        (Some(path), without_token) => {
+            // The rewrite keeps the query behind its path, without the token that stood there.
+            let kept = without_token.as_deref().unwrap_or(request.path);
+            Some([path, kept.get(request.path_only().len()..).unwrap_or_default()].concat())
         }
+    };
+    if let Some(path) = path {
+        edits.set(b":path", path);
     }
 }
 

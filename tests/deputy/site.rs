@@ -2,11 +2,14 @@
 //! request, and whether it reaches only what was authorized.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use modelgate_engine::authn::TokenCache;
 use modelgate_engine::config::Errors;
-use modelgate_engine::pipeline::{Forward, Plan};
+use modelgate_engine::pipeline::{Decision, Facts, Forward, Plan};
 use modelgate_engine::request::{Attributes, Header, Host, Request};
+
+use serde_json::{Value, json};
 
 use super::routes::{Sent, reached};
 
@@ -41,6 +44,9 @@ pub enum Outcome {
 pub struct Site {
     own: String,
     plan: Plan,
+    /// The same but for a rule that never applies, and for which headers have to be looked at: it
+    /// remembers nothing of where requests go.
+    forgetful: Plan,
     cache: TokenCache,
 }
 
@@ -55,10 +61,21 @@ impl Site {
 
     /// Another configuration, in which the caller may use only this model.
     pub fn with(own: &str, config: &str) -> Result<Self, String> {
-        let mut errors = Errors::default();
-        let plan = Plan::read(config.as_bytes(), &mut errors).ok_or_else(|| errors.to_string())?;
+        let read = |config: &str| {
+            let mut errors = Errors::default();
+            Plan::read(config.as_bytes(), &mut errors).ok_or_else(|| errors.to_string())
+        };
+        let mut settings: Value =
+            serde_json::from_str(config).map_err(|error| error.to_string())?;
+        let never = json!({"path": "/never", "headers": [{"name": "x-never", "value": "never"}]});
+        let never = json!({"name": "never", "match": never, "path": "/elsewhere"});
+        match settings.get_mut("rewrites").and_then(Value::as_array_mut) {
+            Some(rewrites) => rewrites.push(never),
+            None => settings["rewrites"] = json!([never]),
+        }
+        let (plan, forgetful) = (read(config)?, read(&settings.to_string())?);
         let cache = plan.token_cache();
-        Ok(Self { own: own.to_owned(), plan, cache })
+        Ok(Self { own: own.to_owned(), plan, forgetful, cache })
     }
 
     /// Decides a request of these lines, pseudo-headers included, and follows it. The error says
@@ -67,6 +84,13 @@ impl Site {
         let attributes = Attributes::new(&Nowhere);
         let request = Request::new(lines, &attributes);
         let decision = self.plan.decide(&request, &mut self.cache, |_| Ok(()));
+        let fresh = self.forgetful.decide(&request, &mut self.cache, |_| Ok(()));
+        for remembered in [&decision, &self.plan.decide(&request, &mut self.cache, |_| Ok(()))] {
+            let (remembered, fresh) = (seen(remembered), seen(&fresh));
+            if remembered != fresh {
+                return Err(format!("remembered: {remembered:?}\n  anew: {fresh:?}"));
+            }
+        }
         let Some(Forward { edits, .. }) = decision.forward() else { return Ok(Outcome::Refused) };
         let kept = lines.iter().copied();
         let kept = kept.filter(|(name, _)| !edits.removed().any(|removed| removed == *name));
@@ -84,6 +108,13 @@ impl Site {
             }
         }
     }
+}
+
+/// All that shows of a decision.
+fn seen(decision: &Decision) -> impl PartialEq + Debug {
+    let Facts { verdict, model, operation, .. } = &decision.facts;
+    let edits = decision.forward().map(|forward| &forward.edits);
+    (*verdict, model.clone(), *operation, decision.reply(), edits)
 }
 
 /// Whether some route takes the request, as it came, to a model that is not the caller's: then the

@@ -49,7 +49,7 @@ pub struct Subject<'a> {
     /// What authentication changes of its headers: conditions see the result.
     pub edits: &'a Edits,
     /// Its address in a family's territory.
-    pub address: Option<&'a Address<'a>>,
+    pub address: Option<&'a Address>,
     /// Who is calling; absent: anonymous.
     pub identity: Option<&'a Identity>,
 }

@@ -1,7 +1,5 @@
 //! Sets of names that answer fast.
 
-use super::name::fold;
-
 /// A set of names, however they are spelled, that may say yes to a name that is not in it: most
 /// questions are about names that are not, and a question costs a few instructions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

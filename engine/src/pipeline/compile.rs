@@ -1,9 +1,11 @@
 //! From the text that an operator wrote to a [`Plan`], with everything that is wrong on the way.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Plan;
+use super::route::Routes;
 use crate::advice::advise;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
@@ -75,12 +77,13 @@ impl Plan {
         let claims = Sanitizer::new(outputs.clone());
         let by_client = SetByClient { claims: &claims, splits: &splits, credentials: &credentials };
         by_client.check(settings, &root.field("rewrites"), errors);
-        let rewritten = set_by_rewrites(settings, &credentials);
+        let (rewrites, rewritten) = (rewrites?, set_by_rewrites(settings, &credentials));
         Some(Self {
             mode: settings.mode,
             excluded,
             trusted_peers: settings.trusted_peers.clone(),
-            rewrites: rewrites?,
+            routes: RefCell::new(Routes::new(!rewrites.read_headers())),
+            rewrites,
             targets: targets?,
             sanitizer: Sanitizer::new(outputs.chain(splits.headers()).chain(rewritten)),
             authenticator,

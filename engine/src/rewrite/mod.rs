@@ -4,6 +4,8 @@
 //! A pattern's own text matches escapes of it as well (`%3A` is a `:`), and what a variable catches goes
 //! on as the client wrote it. Hosts are compared in lower case and without port.
 
+use std::rc::Rc;
+
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
@@ -69,7 +71,7 @@ pub enum Reaches {
     /// The rule's own target.
     Named {
         /// `namespace/name`.
-        id: String,
+        id: Rc<str>,
     },
 }
 
@@ -78,7 +80,7 @@ pub enum Reaches {
 pub struct Rewritten {
     /// The rule, counted from 0; [`Rewrites::name`] has its name.
     pub rule: usize,
-    /// The new `:path`, with the query; absent: unchanged.
+    /// The new `:path`, without the query, which stays; absent: unchanged.
     pub path: Option<Vec<u8>>,
     /// The new `:authority`; absent: unchanged.
     pub authority: Option<Vec<u8>>,
@@ -116,6 +118,11 @@ impl Rewrites {
         })
     }
 
+    /// Whether a rule is chosen by other headers than those of the address.
+    pub fn read_headers(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.headers.is_empty())
+    }
+
     /// A rule's name.
     pub fn name(&self, rule: usize) -> &str {
         self.rules.get(rule).map_or("", |rule| rule.name.as_str())
@@ -149,7 +156,7 @@ impl Rewrites {
             let fits = rule.hosts.matches(host) && rule.matches(request);
             fits.then_some((i, rule, captures))
         });
-        found.map(|(i, rule, captures)| rule.apply(i, request, &captures)).transpose()
+        found.map(|(i, rule, captures)| rule.apply(i, &captures)).transpose()
     }
 }
 
@@ -174,12 +181,7 @@ impl Rule {
             })
     }
 
-    fn apply(
-        &self,
-        rule: usize,
-        request: &Request<'_>,
-        captures: &Captures<'_, '_>,
-    ) -> Result<Rewritten, Refusal> {
+    fn apply(&self, rule: usize, captures: &Captures<'_, '_>) -> Result<Rewritten, Refusal> {
         let expand = |template: &Template| {
             // Every variable was checked when the rule was compiled.
             let value = template.expand(|name| {
@@ -191,9 +193,8 @@ impl Rule {
         };
         let path = match &self.path {
             Some(template) => {
-                let mut path = expand(template)?;
+                let path = expand(template)?;
                 check_path(&path)?;
-                path.extend_from_slice(request.path_rest());
                 Some(path)
             }
             None => None,
@@ -224,7 +225,7 @@ impl Rule {
             Reach::Own { namespace, model } => {
                 let (namespace, model) = (expand(namespace)?, expand(model)?);
                 let id = format!("{}/{}", names::name(&namespace)?, names::name(&model)?);
-                Reaches::Named { id }
+                Reaches::Named { id: id.into() }
             }
         };
         let caught_host = self.authority.as_ref().is_some_and(|a| a.variables().next().is_some());
@@ -275,8 +276,7 @@ impl Rewritten {
         request: &Request<'s>,
     ) -> impl Iterator<Item = Header<'s>> + use<'s> {
         let kept = request.headers().iter().copied();
-        kept.filter(|(name, _)| !self.edits.removed().any(|gone| gone == *name))
-            .chain(self.edits.added())
+        kept.filter(|(name, _)| !self.edits.removes(name)).chain(self.edits.added())
     }
 
     /// The model that the rewritten request reaches, and with which operation.
@@ -296,11 +296,11 @@ impl Rewritten {
         targets: &'s Targets,
         request: &Request<'s>,
         host: &Host<'s>,
-    ) -> Result<Option<Address<'s>>, Refusal> {
+    ) -> Result<Option<Address>, Refusal> {
         let new = self.location(request, host)?;
         if let Some(address) = targets.fixed(&new) {
             let address = address?;
-            let other = |id: &str| address.model.as_ref().is_some_and(|model| model.id != id);
+            let other = |id: &str| address.model.as_ref().is_some_and(|model| *model.id != *id);
             return match &self.reaches {
                 Reaches::Named { id } if other(id) => Err(CAPTURED),
                 _ => Ok(Some(address)),
@@ -311,7 +311,7 @@ impl Rewritten {
             Reaches::Named { id } => Address {
                 family: targets.family(),
                 operation: Operation::Other,
-                model: Some(Model { id: id.as_str().into(), predictor: None }),
+                model: Some(Model { id: Rc::clone(id), predictor: None }),
                 routed: 0,
             },
             Reaches::Incoming => match targets.resolve(&Location::of(request, host))? {

@@ -50,7 +50,8 @@ impl Gate {
                 Ok(None) => return "-".to_owned(),
                 Err(refusal) => return refusal.reason.to_owned(),
             };
-            let path = rewritten.path.clone().unwrap_or_else(|| b"same".to_vec());
+            let with_query = |path: &Vec<u8>| [path, request.path_rest()].concat();
+            let path = rewritten.path.as_ref().map_or_else(|| b"same".to_vec(), with_query);
             let path = String::from_utf8_lossy(&path).into_owned();
             match rewritten.target(&self.targets, request, &host) {
                 Ok(None) => format!("{path} outside"),

@@ -77,7 +77,7 @@ impl Shadows {
         &self,
         shadow: ShadowId,
         lines: &[Header<'_>],
-        model: &Model<'_>,
+        model: &Model,
         now: u64,
     ) -> Option<CopyHead> {
         let shadow = self.get(shadow)?;
@@ -86,12 +86,7 @@ impl Shadows {
 }
 
 impl Shadow {
-    fn prepare_copy(
-        &self,
-        lines: &[Header<'_>],
-        model: &Model<'_>,
-        mark: &[u8],
-    ) -> Option<CopyHead> {
+    fn prepare_copy(&self, lines: &[Header<'_>], model: &Model, mark: &[u8]) -> Option<CopyHead> {
         let first = |name: &[u8]| lines.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         let path = path::of_copy(self.path.as_ref(), model, first(b":path")?, &self.query)?;
         let grpc = first(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));

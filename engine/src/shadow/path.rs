@@ -52,7 +52,7 @@ impl Template {
     }
 
     /// The path for this model; `None` where it needs a predictor and the address names none.
-    fn expand(&self, model: &Model<'_>) -> Option<Vec<u8>> {
+    fn expand(&self, model: &Model) -> Option<Vec<u8>> {
         let mut path = Vec::new();
         for part in &self.0 {
             let text = match part {
@@ -72,7 +72,7 @@ impl Template {
 /// where it looks for tokens.
 pub fn of_copy(
     template: Option<&Template>,
-    model: &Model<'_>,
+    model: &Model,
     upstream: &[u8],
     keep: &[Box<[u8]>],
 ) -> Option<Vec<u8>> {

@@ -20,7 +20,7 @@ impl Shadows {
     pub fn select(
         &self,
         request: &Request<'_>,
-        address: &Address<'_>,
+        address: &Address,
         principal: Option<&[u8]>,
         trusted: impl Fn() -> bool,
         mut when: impl FnMut(ShadowId) -> bool,

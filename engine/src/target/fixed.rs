@@ -1,6 +1,6 @@
 //! Routes that choose the model themselves: the operator says which.
 
-use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::config::types;
 use crate::config::{Errors, Path};
@@ -29,7 +29,7 @@ pub(super) struct Fixed {
     host: HostMatch,
     /// As it was written: a `/` at its end tells how Envoy's textual prefix reads it.
     prefix: Vec<u8>,
-    model: String,
+    model: Rc<str>,
 }
 
 impl FixedRoutes {
@@ -46,8 +46,11 @@ impl FixedRoutes {
             }
             let hosts = Hosts::compile(&one.hosts, &path.field("hosts"), errors).into_matches();
             for host in hosts {
-                let route =
-                    Fixed { host, prefix: prefix.as_bytes().to_vec(), model: one.model.clone() };
+                let route = Fixed {
+                    host,
+                    prefix: prefix.as_bytes().to_vec(),
+                    model: one.model.as_str().into(),
+                };
                 if routes.iter().any(|other| other.is_same(&route)) {
                     let what = "is never reached: an entry before it has the same host and prefix";
                     errors.add_value(&path.field("pathPrefix"), what, prefix, "one of the two");
@@ -105,8 +108,8 @@ impl Fixed {
     }
 
     /// The model.
-    pub(super) fn model(&self) -> Model<'_> {
-        Model { id: Cow::Borrowed(&self.model), predictor: None }
+    pub(super) fn model(&self) -> Model {
+        Model { id: Rc::clone(&self.model), predictor: None }
     }
 
     /// The operation. Whether the route rewrites its prefix away is not known: the path is read with

@@ -1,5 +1,7 @@
 //! KServe: inference services by host (`domainTemplate`) and by path (`pathTemplate`).
 
+use std::rc::Rc;
+
 use crate::config::types;
 use crate::config::{Errors, Path, Warning};
 use crate::order;
@@ -30,7 +32,7 @@ pub(super) struct KServe {
 /// An inference service that an address names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Service {
-    pub id: String,
+    pub id: Rc<str>,
     /// How many segments of the path the route takes off.
     pub segments: usize,
 }
@@ -144,7 +146,7 @@ impl KServe {
         }
     }
 
-    fn find(&self, pattern: Option<&Pattern>, text: &[u8]) -> Result<Option<String>, Refusal> {
+    fn find(&self, pattern: Option<&Pattern>, text: &[u8]) -> Result<Option<Rc<str>>, Refusal> {
         let Some(pattern) = pattern else { return Ok(None) };
         let Some(mut splits) = pattern.splits(text) else { return Ok(None) };
         let (service, namespace) = if pattern.is_ambiguous() {
@@ -167,7 +169,7 @@ impl KServe {
         if self.knows_services() && self.services.binary_search(&id).is_err() {
             return Err(UNKNOWN);
         }
-        Ok(Some(id))
+        Ok(Some(id.into()))
     }
 }
 

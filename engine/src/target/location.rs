@@ -63,6 +63,10 @@ pub(super) struct Routing<'a> {
     faulty: bool,
 }
 
+/// Their names.
+pub(crate) const ROUTING_HEADERS: [&[u8]; 4] =
+    [b"seldon", b"namespace", b"seldon-model", b"x-seldon-route"];
+
 impl<'a> Routing<'a> {
     fn of(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
         let mut routing = Self::default();

@@ -7,7 +7,7 @@
 //! | `operation`, `grpc` | what a model server's own paths and methods do |
 //! | `path`, `host`, `names`, `location` | spellings: what may be read, and what is refused |
 
-use std::borrow::Cow;
+use std::rc::Rc;
 
 mod fixed;
 mod grpc;
@@ -24,6 +24,7 @@ mod seldon_v2;
 mod tests;
 
 pub use location::Location;
+pub(crate) use location::ROUTING_HEADERS;
 pub use resolve::Targets;
 pub(crate) use resolve::{begins_address, is_kserve_host};
 
@@ -63,13 +64,13 @@ impl Operation {
 
 /// An address in a family's territory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address<'a> {
+pub struct Address {
     /// Whose territory it is.
     pub family: Family,
     /// What is done.
     pub operation: Operation,
     /// The model; absent for a server's own addresses.
-    pub model: Option<Model<'a>>,
+    pub model: Option<Model>,
     /// How many segments of the path the family's own route takes off before the model sees it: 3 of
     /// `/seldon/prod/iris/api/v1.0/predictions`.
     pub routed: usize,
@@ -92,14 +93,14 @@ pub fn is_stream(path: &[u8]) -> bool {
 
 /// The model that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model<'a> {
+pub struct Model {
     /// `namespace/name`.
-    pub id: Cow<'a, str>,
+    pub id: Rc<str>,
     /// The predictor, where the address names one.
-    pub predictor: Option<Cow<'a, str>>,
+    pub predictor: Option<Rc<str>>,
 }
 
-impl Model<'_> {
+impl Model {
     /// What stands before the `/` of the id.
     pub fn namespace(&self) -> &str {
         self.id.split_once('/').map_or("", |(namespace, _)| namespace)

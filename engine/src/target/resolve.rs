@@ -71,7 +71,7 @@ impl Targets {
     /// `exclude.hosts` take it). `Err`: no server may see it, 400.
     ///
     /// Fixed routes come first, and regardless of `seldon-model`: the route behind overwrites it.
-    pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address<'a>>, Refusal> {
+    pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address>, Refusal> {
         if let Some(address) = self.fixed(at) {
             return address.map(Some);
         }
@@ -140,19 +140,14 @@ impl Targets {
 
     /// What a request does with an inference service of KServe's. The server says at its root that it is
     /// alive; the router of an inference graph takes its requests there.
-    fn of_service(
-        &self,
-        service: kserve::Service,
-        plain: &Plain<'_>,
-        method: &[u8],
-    ) -> Address<'static> {
+    fn of_service(&self, service: kserve::Service, plain: &Plain<'_>, method: &[u8]) -> Address {
         let tail = after(plain.decoded(), service.segments);
         let operation = match (tail, method) {
             (b"", b"GET" | b"HEAD") => Operation::Status,
             (b"", b"POST" | b"OPTIONS") => Operation::Predict,
             _ => self.operations.of(tail, method),
         };
-        let model = Some(Model { id: Cow::Owned(service.id), predictor: None });
+        let model = Some(Model { id: service.id, predictor: None });
         Address { family: Family::KServe, operation, model, routed: service.segments }
     }
 
@@ -165,7 +160,7 @@ impl Targets {
     }
 
     /// The fixed route that takes an address, and what it reaches.
-    pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address<'a>, Refusal>> {
+    pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address, Refusal>> {
         let found = match self.fixed.find(&at.host, at.path()) {
             Ok(found) => found,
             Err(refusal) => return Some(Err(refusal)),
@@ -176,7 +171,7 @@ impl Targets {
         }
         // The virtual host of an inference service has no routes for every host.
         let service = || self.kserve.as_ref()?.service(&at.host, b"").ok()?;
-        if !fixed.has_exact_host() && service().is_some_and(|one| one.id != *fixed.model().id) {
+        if !fixed.has_exact_host() && service().is_some_and(|one| one.id != fixed.model().id) {
             return Some(Err(CONTRADICTION));
         }
         if let Err(refusal) = self.check_seldon_v1(at, Some(&fixed.model())) {
@@ -192,7 +187,7 @@ impl Targets {
 
     /// Refuses headers by which the operator's gRPC route takes the request to another model than
     /// the one that is known otherwise: which of two routes comes first is not known here.
-    fn check_seldon_v1(&self, at: &Location<'_>, model: Option<&Model<'_>>) -> Result<(), Refusal> {
+    fn check_seldon_v1(&self, at: &Location<'_>, model: Option<&Model>) -> Result<(), Refusal> {
         if self.seldon_v1.is_none() || at.routing.seldon_v1().is_none() {
             return Ok(());
         }
@@ -213,13 +208,11 @@ impl Targets {
     pub(crate) fn check_host(
         &self,
         at: &Location<'_>,
-        model: Option<&Model<'_>>,
+        model: Option<&Model>,
     ) -> Result<(), Refusal> {
         let Some(kserve) = &self.kserve else { return Ok(()) };
         match kserve.service(&at.host, b"")? {
-            Some(service) if model.is_none_or(|model| *model.id != *service.id) => {
-                Err(CONTRADICTION)
-            }
+            Some(service) if model.is_none_or(|model| model.id != service.id) => Err(CONTRADICTION),
             _ => Ok(()),
         }
     }
@@ -245,7 +238,7 @@ impl Targets {
     pub(crate) fn check_headers(
         &self,
         at: &Location<'_>,
-        model: Option<&Model<'_>>,
+        model: Option<&Model>,
         sets_model: bool,
         own_host: bool,
     ) -> Result<(), Refusal> {

@@ -1,7 +1,5 @@
 //! Seldon Core v1: `/seldon/<namespace>/<deployment>/...`, explainers, and gRPC by header.
 
-use std::borrow::Cow;
-
 use super::location::Routing;
 use super::names::{NOT_A_NAME, is_name, name};
 use super::path::{Plain, Segments, after, is_under};
@@ -19,8 +17,8 @@ pub(super) struct SeldonV1 {
 
 /// What a path below the prefix reaches.
 #[derive(Debug)]
-pub(super) struct Reached<'a> {
-    pub model: Option<Model<'a>>,
+pub(super) struct Reached {
+    pub model: Option<Model>,
     pub explainer: bool,
     /// How many segments the route takes off.
     pub segments: usize,
@@ -43,7 +41,7 @@ impl SeldonV1 {
         plain: &Plain<'a>,
         routing: &Routing<'a>,
         path: &'a [u8],
-    ) -> Result<Reached<'a>, Refusal> {
+    ) -> Result<Reached, Refusal> {
         let outer = self.prefix.iter().filter(|c| **c == b'/').count();
         let segments = outer.saturating_add(2);
         let below = after(plain.raw(), outer);
@@ -71,14 +69,14 @@ impl SeldonV1 {
             }
             name(deployment)?;
             let id = id.strip_suffix("-explainer").unwrap_or(id);
-            let predictor = Some(Cow::Borrowed(name(predictor)?));
+            let predictor = Some(name(predictor)?.into());
             return Ok(Reached {
-                model: Some(Model { id: Cow::Borrowed(id), predictor }),
+                model: Some(Model { id: id.into(), predictor }),
                 explainer: true,
                 segments: segments.saturating_add(1),
             });
         }
-        let model = Model { id: Cow::Borrowed(id), predictor: None };
+        let model = Model { id: id.into(), predictor: None };
         if by_headers(routing, path)?.is_some_and(|other| other != model) {
             return Err(OTHER_ROUTE);
         }
@@ -87,15 +85,12 @@ impl SeldonV1 {
 }
 
 /// The deployment that the operator's gRPC route selects by its headers, if it takes the path.
-pub(super) fn by_headers<'a>(
-    routing: &Routing<'a>,
-    path: &[u8],
-) -> Result<Option<Model<'a>>, Refusal> {
+pub(super) fn by_headers<'a>(routing: &Routing<'a>, path: &[u8]) -> Result<Option<Model>, Refusal> {
     let Some((namespace, deployment)) = routing.seldon_v1().filter(|_| is_taken(path)) else {
         return Ok(None);
     };
     let id = format!("{}/{}", name(namespace)?, name(deployment)?);
-    Ok(Some(Model { id: Cow::Owned(id), predictor: None }))
+    Ok(Some(Model { id: id.into(), predictor: None }))
 }
 
 /// Whether the operator's gRPC route takes this path (with the right headers): its regular expression

@@ -62,7 +62,7 @@ impl SeldonV2 {
         plain: &Plain<'a>,
         host: &Host<'_>,
         routing: &Routing<'a>,
-    ) -> Result<Option<Model<'a>>, Refusal> {
+    ) -> Result<Option<Model>, Refusal> {
         let installation = self.installations.iter().find(|(hosts, _)| hosts.matches(host));
         let (_, namespace) = installation.ok_or(NO_NAMESPACE)?;
         // Seldon's filter fills in no model where x-seldon-route stands, and its sticky routes need one.
@@ -82,7 +82,7 @@ impl SeldonV2 {
             (None, None) => return Ok(None),
         };
         let model = name(model.as_bytes())?;
-        Ok(Some(Model { id: Cow::Owned(format!("{namespace}/{model}")), predictor: None }))
+        Ok(Some(Model { id: format!("{namespace}/{model}").into(), predictor: None }))
     }
 }
 

@@ -24,7 +24,7 @@ fn default() -> Targets {
     compile(json!({})).unwrap()
 }
 
-fn words(address: Result<Option<Address<'_>>, Refusal>) -> String {
+fn words(address: Result<Option<Address>, Refusal>) -> String {
     match address {
         Ok(None) => "outside".to_owned(),
         Err(refusal) => format!("400 {}", refusal.reason),
@@ -104,11 +104,11 @@ fn tails() {
 }
 
 #[test]
-fn models_are_borrowed_from_the_path() {
+fn a_model_is_a_namespace_and_a_name() {
     let targets = default();
     let at = Location::new(b"GET", b"/seldon/prod/iris/ready", Host::default(), []);
     let model = targets.resolve(&at).unwrap().unwrap().model.unwrap();
-    assert!(matches!(model.id, Cow::Borrowed("prod/iris")));
+    assert_eq!(*model.id, *"prod/iris");
     assert_eq!((model.namespace(), model.name()), ("prod", "iris"));
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Scene {
     pub(super) inbound: bool,
     pub(super) sni: Option<String>,
     pub(super) peer: Option<Peer>,
-    pub(super) address: Option<Address<'static>>,
+    pub(super) address: Option<Address>,
     pub(super) identity: Option<Identity>,
 }
 
@@ -85,7 +85,7 @@ impl Scene {
     }
 
     pub(super) fn address(mut self, model: Option<&str>, operation: Operation) -> Self {
-        let model = model.map(|id| Model { id: id.to_owned().into(), predictor: None });
+        let model = model.map(|id| Model { id: id.into(), predictor: None });
         self.address = Some(Address { family: Family::SeldonV1, operation, model, routed: 0 });
         self
     }
