@@ -49,6 +49,7 @@ pub struct Plan {
     telemetry: types::Telemetry,
     /// Models that the configuration names literally: they have labels from the start.
     named_models: Vec<String>,
+    /// Where requests before went.
     routes: RefCell<Routes>,
 }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::header::Names;
+use crate::header::NameSet;
 use crate::words::same;
 
 /// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
@@ -114,7 +114,7 @@ pub type Header<'a> = (&'a [u8], &'a [u8]);
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     headers: &'a [Header<'a>],
-    names: Names,
+    names: NameSet,
     /// `:method`.
     pub method: &'a [u8],
     /// `:path`, with query.
@@ -135,7 +135,7 @@ impl std::fmt::Debug for Request<'_> {
 impl<'a> Request<'a> {
     /// A request of these header lines, pseudo-headers included.
     pub fn new(headers: &'a [Header<'a>], attributes: &'a Attributes<'a>) -> Self {
-        let mut names = Names::default();
+        let mut names = NameSet::default();
         let (mut method, mut path, mut authority) = (None, None, None);
         for (name, value) in headers {
             names.add(name);
@@ -166,7 +166,7 @@ impl<'a> Request<'a> {
     }
 
     /// The names that may be there.
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &NameSet {
         &self.names
     }
 

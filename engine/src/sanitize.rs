@@ -1,6 +1,6 @@
 //! Only the gateway sets gateway headers: client copies of them go, on every way through.
 
-use crate::header::{Names, begins, fold, is_same};
+use crate::header::{NameSet, begins, fold, is_same};
 use crate::order;
 use crate::request::{Edits, Request};
 
@@ -90,7 +90,7 @@ pub struct Sanitizer {
     /// Whole names, folded.
     names: Vec<Vec<u8>>,
     /// The same.
-    marked: Names,
+    marked: NameSet,
     /// Starts of names, folded.
     prefixes: Vec<Vec<u8>>,
     /// A bit for each letter that one of these begins with.
@@ -110,7 +110,7 @@ impl Sanitizer {
         }
         names.extend(configured.map(|name| name.iter().copied().map(fold).collect()));
         let names = order::distinct(names);
-        let mut marked = Names::default();
+        let mut marked = NameSet::default();
         names.iter().for_each(|name| marked.add(name));
         let firsts = prefixes.iter().filter_map(|prefix| prefix.first());
         let firsts = firsts.fold(0, |firsts, c| firsts | 1 << (c & 0x1f));

@@ -3,9 +3,9 @@
 /// A set of names, however they are spelled, that may say yes to a name that is not in it: most
 /// questions are about names that are not, and a question costs a few instructions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Names([u64; 4]);
+pub struct NameSet([u64; 4]);
 
-impl Names {
+impl NameSet {
     /// Adds one.
     pub fn add(&mut self, name: &[u8]) {
         let (word, bit) = place(name);
@@ -67,7 +67,7 @@ mod tests {
             "traceparent",
             "cookie",
         ];
-        let mut names = Names::default();
+        let mut names = NameSet::default();
         usual.iter().for_each(|name| names.add(name.as_bytes()));
         let absent = [
             "seldon",
@@ -92,7 +92,7 @@ mod tests {
             names in proptest::collection::vec("[-_a-zA-Z0-9:]{0,20}", 0..20),
             flips in proptest::collection::vec(any::<bool>(), 20),
         ) {
-            let mut set = Names::default();
+            let mut set = NameSet::default();
             for name in &names {
                 set.add(name.as_bytes());
             }

@@ -26,7 +26,8 @@ pub(super) struct Route {
 /// each other.
 const SLOTS: usize = 1024;
 
-/// Longest authority and path together that are remembered: a worker takes 1.5 MiB at most.
+/// Longest method, authority and path together that are remembered: a worker takes 1.5 MiB at most, and
+/// what the rewrites' own text adds to that.
 const LONGEST: usize = 512;
 
 /// Where requests before went.
@@ -58,10 +59,9 @@ impl Routes {
     /// The slot of a request; `None` where a header has a say, or where it would take too much room.
     fn slot(&mut self, request: &Request<'_>) -> Option<&mut Option<Known>> {
         let (path, authority) = (request.path_only(), request.authority.unwrap_or_default());
-        if path.len().saturating_add(authority.len()) > LONGEST
-            || request.method.len() > LONGEST
-            || ROUTING_HEADERS.iter().any(|name| request.may_have(name))
-        {
+        let length =
+            path.len().saturating_add(authority.len()).saturating_add(request.method.len());
+        if length > LONGEST || ROUTING_HEADERS.iter().any(|name| request.may_have(name)) {
             return None;
         }
         let hash = hash(path) ^ hash(authority).rotate_left(7) ^ hash(request.method);
