@@ -362,7 +362,7 @@ impl Plan {
                     www_authenticate: Some(failure.www_authenticate),
                     details: failure.details,
                     grpc_status: None,
-                    path: self.shown_path(request),
+                    path: failure.path,
                 });
             }
         }
@@ -412,7 +412,7 @@ impl Plan {
     /// The path of a request that is not forwarded, as access logs may show it: absent where it holds no
     /// token.
     pub fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
-        self.authenticator.strip(request, None, None, &mut Edits::default())
+        self.authenticator.shown_path(request)
     }
 
     /// Whether a request's trailer of this name goes: servers that merge trailers into the headers would

@@ -190,20 +190,22 @@ impl<'a> Request<'a> {
         self.lines(name).next()
     }
 
-    /// The value of the first cookie with this name, as Envoy's `parseCookies` reads it.
+    /// The value of the first cookie with this name.
     pub fn cookie(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.cookies().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// Name and value of each cookie, as Envoy's `parseCookies` reads them.
+    pub fn cookies(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let parts = self.lines(b"cookie").flat_map(|line| line.split(|c| *c == b';'));
-        for part in parts {
+        parts.filter_map(|part| {
             let spaces = part.iter().take_while(|c| **c == b' ').count();
             let part = part.get(spaces..).unwrap_or_default();
-            let Some(value) = part.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"="))
-            else {
-                continue;
-            };
+            let (name, value) = part.split_at_checked(part.iter().position(|c| *c == b'=')?)?;
+            let value = value.get(1..).unwrap_or_default();
             let quoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
-            return Some(quoted.unwrap_or(value));
-        }
-        None
+            Some((name, quoted.unwrap_or(value)))
+        })
     }
 
     /// `:path` up to the query or the fragment.

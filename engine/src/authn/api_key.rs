@@ -90,7 +90,7 @@ impl ApiKeys {
     }
 
     /// The key in a line of the header.
-    fn key<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
+    pub fn key<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
         let key = line.strip_prefix(self.prefix.as_slice())?;
         (!self.beside_tokens || key.starts_with(FORM)).then_some(key)
     }

@@ -9,11 +9,9 @@ use super::cache::{Key, SMALLEST, TokenCache, Verified};
 use super::cookies;
 use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
-use super::places::{Found, Places, Tokens};
-use super::query;
-use super::remote::Remotes;
+use super::places::{Found, Kind, Places, Tokens};
+use super::remote::{Remote, Remotes};
 use super::rule::{self, Keys, Rule};
-use super::withheld::Withheld;
 use super::work::Work;
 use crate::config::types;
 use crate::config::{Errors, Path};
@@ -28,9 +26,9 @@ const SECOND: u64 = 1_000_000_000;
 pub struct Authenticator {
     /// In the order of their issuers, as istiod sorts them.
     rules: Vec<Rule>,
+    places: Places,
     remotes: Remotes,
     api_keys: Option<ApiKeys>,
-    withheld: Withheld,
     output_headers: Vec<Vec<u8>>,
     credential_headers: Vec<Vec<u8>>,
     credential_params: Vec<Vec<u8>>,
@@ -101,9 +99,6 @@ impl Authentication {
     }
 }
 
-/// The token that was read last: rules that look at one place need not all read it.
-type LastRead = Option<(Vec<u8>, Result<Jws, Rejection>)>;
-
 /// What went wrong so far, for the choice that Envoy makes among several rules.
 #[derive(Default)]
 struct Rejections {
@@ -111,10 +106,15 @@ struct Rejections {
     last_known_issuer: Option<Rejection>,
 }
 
+/// How many bytes of tokens are kept read until a request is decided, so that each rule need not read
+/// them again: as many as a request has headers. Read, they take much more.
+const KEPT: usize = 64 * 1024;
+
 /// What lasts from one token of a request to the next.
 struct Memory<'c> {
     cache: &'c mut TokenCache,
-    last: LastRead,
+    /// How many more bytes may be kept.
+    room: usize,
     lack: Option<Lack>,
     work: Work,
 }
@@ -179,20 +179,17 @@ impl Authenticator {
             ApiKeys::compile(&settings.api_keys, &rule::always_split(), &keys_path, errors);
         let rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
         let mut rules = order::stable_by(rules, |a, b| a.issuer.cmp(&b.issuer));
+        let places = Places::new(&mut rules);
         if let Some(keys) = &mut api_keys {
-            keys.beside_tokens = rules.iter().any(|r| r.places.headers().any(|h| h == keys.header));
-            rules.iter_mut().for_each(|rule| rule.places.leave_keys(keys));
+            keys.beside_tokens = places.names(Kind::Header).any(|header| header == keys.header);
         }
         let key_header = api_keys.iter().map(|keys| keys.header.as_slice());
         let this = Self {
             output_headers: set(rules.iter().flat_map(|r| r.outputs.headers())),
-            credential_headers: set(rules
-                .iter()
-                .flat_map(|r| r.places.headers())
-                .chain(key_header)),
-            credential_params: set(rules.iter().flat_map(|r| r.places.params())),
-            withheld: Withheld::new(&rules, api_keys.as_ref()),
+            credential_headers: set(places.names(Kind::Header).chain(key_header)),
+            credential_params: set(places.names(Kind::Param)),
             rules,
+            places,
             remotes,
             api_keys,
         };
@@ -236,35 +233,23 @@ impl Authenticator {
         if !request.path.starts_with(b"/") {
             return Authentication::anonymous();
         }
-        let key = self.api_keys.as_ref().and_then(|keys| Some((keys, keys.check(request)?)));
-        if let Some((keys, checked)) = key {
-            let has_token = self.rules.iter().any(|rule| !rule.places.find(request).is_empty());
-            let checked = if has_token { Err(Rejection::ApiKeyWithToken) } else { checked };
-            return match checked {
-                Err(rejection) => self.refuse(rejection, request),
-                Ok(identity) => {
-                    edits.remove(&keys.header);
-                    let other = Some(TokenResult::ApiKeyVerified);
-                    let tokens = TokenResults { other, ..TokenResults::default() };
-                    Authentication::of(Verdict::Identified(identity), tokens)
-                }
-            };
+        let keys = self.api_keys.as_ref();
+        let mut tokens = self.places.find(request, keys);
+        if let Some((keys, checked)) = keys.and_then(|keys| Some((keys, keys.check(request)?))) {
+            let checked = if tokens.is_empty() { checked } else { Err(Rejection::ApiKeyWithToken) };
+            return self.with_key(keys, checked, request, edits);
         }
-        let mut memory = Memory { cache, last: None, lack: None, work: Work::default() };
+        if tokens.is_empty() {
+            return Authentication::anonymous();
+        }
+        let mut memory = Memory { cache, room: KEPT, lack: None, work: Work::default() };
         let mut rejections = Rejections::default();
-        let mut found: Option<(&Places, Tokens<'_>)> = None;
         for (index, rule) in self.rules.iter().enumerate() {
-            // Most rules look at the places of the one before: nobody knows yet who calls, and a query
-            // is long.
-            let (_, tokens) = match found.take().filter(|(places, _)| **places == rule.places) {
-                Some(same) => found.insert(same),
-                None => found.insert((&rule.places, rule.places.find(request))),
-            };
-            match self.verify(index, rule, tokens, request, &mut memory) {
+            match self.verify(index, rule, &mut tokens, request, &mut memory) {
                 None => {}
                 Some(Err(rejection)) => rejections.add(rejection),
                 Some(Ok((verified, results))) => {
-                    let path = self.accept(rule, tokens, &verified, request, edits);
+                    let path = self.accept(rule, &tokens, &verified, request, edits);
                     let verdict = Verdict::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
                     let (tokens, lack, rule) = (results, memory.lack, Some(index));
@@ -280,6 +265,25 @@ impl Authenticator {
         }
     }
 
+    #[inline(never)]
+    fn with_key(
+        &self,
+        keys: &ApiKeys,
+        checked: Result<Rc<Identity>, Rejection>,
+        request: &Request<'_>,
+        edits: &mut Edits,
+    ) -> Authentication {
+        match checked {
+            Err(rejection) => self.refuse(rejection, request),
+            Ok(identity) => {
+                edits.remove(&keys.header);
+                let other = Some(TokenResult::ApiKeyVerified);
+                let tokens = TokenResults { other, ..TokenResults::default() };
+                Authentication::of(Verdict::Identified(identity), tokens)
+            }
+        }
+    }
+
     /// Checks all tokens that a rule found; the first one is the identity. `None` without any.
     ///
     /// The last is checked first, as in Envoy: its failure is the one that is told.
@@ -287,23 +291,25 @@ impl Authenticator {
         &self,
         index: usize,
         rule: &Rule,
-        tokens: &Tokens<'_>,
+        tokens: &mut Tokens<'_>,
         request: &Request<'_>,
         memory: &mut Memory<'_>,
     ) -> Option<Result<(Rc<Verified>, TokenResults), Rejection>> {
         let mut results = TokenResults::default();
         let mut first = None;
-        for found in tokens.iter().rev() {
-            match self.verify_one(index, rule, found, request, memory) {
-                Err(rejection) => return Some(Err(rejection)),
-                Ok((verified, TokenResult::Cached)) => {
-                    results.cached = results.cached.saturating_add(1);
-                    first = Some(verified);
-                }
-                Ok((verified, _)) => {
-                    results.verified = results.verified.saturating_add(1);
-                    first = Some(verified);
-                }
+        for place in rule.own.iter().rev() {
+            for found in tokens.at(*place).iter_mut().rev() {
+                let (verified, result) = match self.verify_one(index, rule, found, request, memory)
+                {
+                    Ok(verified) => verified,
+                    Err(rejection) => return Some(Err(rejection)),
+                };
+                let count = match result {
+                    TokenResult::Cached => &mut results.cached,
+                    _ => &mut results.verified,
+                };
+                *count = count.saturating_add(1);
+                first = Some(verified);
             }
         }
         first.map(|verified| Ok((verified, results)))
@@ -313,65 +319,29 @@ impl Authenticator {
         &self,
         index: usize,
         rule: &Rule,
-        found: &Found<'_>,
+        found: &mut Found<'_>,
         request: &Request<'_>,
         memory: &mut Memory<'_>,
     ) -> Result<(Rc<Verified>, TokenResult), Rejection> {
-        let token: &[u8] = &found.token.0;
         let time = request.attributes().now();
-        let now = time / SECOND;
         let remote = match rule.keys {
             Keys::Inline(_) => None,
             Keys::Remote(index) => self.remotes.get(index).map(|remote| (index, remote)),
         };
-        let generation = remote.map_or(Some(0), |(_, remote)| remote.generation(time));
         // 0 is no generation of fetched keys: without any, nothing is found.
-        let key = Key::new(token, index, found.place, generation.unwrap_or(0));
-        if let Some(verified) = memory.cache.get(&key, now) {
+        let generation = remote.map_or(Some(0), |(_, remote)| remote.generation(time));
+        let (hash, place, generation) = (found.hash, found.place, generation.unwrap_or(0));
+        let key = Key { token: &found.token.0, hash, rule: index, place, generation };
+        let known = found.known.get_or_insert_with(|| memory.cache.known(&key));
+        if let Some(verified) = memory.cache.get(known, &key, time / SECOND) {
             return Ok((verified, TokenResult::Cached));
         }
         if let Some(issuer) = rule.issuer.as_deref().filter(|_| self.rules.len() > 1)
-            && memory.cache.is_of_another_issuer(&key, issuer)
+            && known.is_of_another_issuer(issuer)
         {
             return Err(Rejection::UnknownIssuer);
         }
-        let read = match &memory.last {
-            Some((read, _)) if *read == token => &memory.last,
-            _ => {
-                memory.last = Some((token.to_vec(), Jws::parse(token)));
-                &memory.last
-            }
-        };
-        let Some((_, read)) = read else { return Err(Rejection::BadFormat) };
-        let jws = read.as_ref().map_err(|rejection| *rejection)?;
-        rule.accepts(jws, now)?;
-        if let Some(rejection) = memory.cache.refused(&key) {
-            return Err(rejection);
-        }
-        let host = request.attributes().host();
-        memory.work.begin(&mut memory.cache.wrong, now);
-        let verified = match (&rule.keys, remote) {
-            (Keys::Inline(keys), _) => rule.verify(keys, jws, token, host, &mut memory.work),
-            (_, None) => Err(Rejection::KeysUnavailable),
-            (_, Some((index, remote))) => match remote.keys(time) {
-                Some(keys) => {
-                    let verified = rule.verify(&keys, jws, token, host, &mut memory.work);
-                    if matches!(verified, Err(Rejection::NoKey)) {
-                        memory.lacks(Lack { remote: index, wait: None });
-                    }
-                    verified
-                }
-                None => {
-                    if remote.is_awaited(time) {
-                        memory.lacks(Lack { remote: index, wait: Some(rule.timeout) });
-                    }
-                    Err(Rejection::KeysUnavailable)
-                }
-            },
-        };
-        memory.work.end(&mut memory.cache.wrong, verified.is_ok());
-        let verified = verified.inspect_err(|why| memory.cache.refuse(&key, *why))?;
-        memory.cache.put(&key, &verified, now);
+        let verified = check(rule, &key, &mut found.jws, remote, request, memory)?;
         Ok((verified, TokenResult::Verified))
     }
 
@@ -387,7 +357,7 @@ impl Authenticator {
     ) -> Option<Vec<u8>> {
         let path = match rule.forward {
             true => None,
-            false => remove(rule, tokens, request.path, request, edits),
+            false => self.remove(rule, tokens, request, edits),
         };
         for (name, value) in &verified.lines.lines {
             edits.set(name, &**value);
@@ -395,9 +365,43 @@ impl Authenticator {
         path
     }
 
+    /// Removes what a rule's tokens were found in: headers, parameters and cookies. The path without
+    /// them, if it changed.
+    fn remove(
+        &self,
+        rule: &Rule,
+        tokens: &Tokens<'_>,
+        request: &Request<'_>,
+        edits: &mut Edits,
+    ) -> Option<Vec<u8>> {
+        let is_full = |place: usize| order::holds(&rule.own, &place) && tokens.has(place);
+        let (mut cookie, mut param) = (false, false);
+        for place in rule.own.iter().filter(|place| tokens.has(**place)) {
+            let Some(place) = self.places.get(*place) else { continue };
+            match place.kind {
+                Kind::Header => edits.remove(&place.name),
+                Kind::Param => param = true,
+                Kind::Cookie => cookie = true,
+            }
+        }
+        if cookie {
+            let is = |name: &[u8]| self.places.named(Kind::Cookie, name).is_some_and(is_full);
+            cookies::remove(&is, request, edits);
+        }
+        param.then(|| self.places.without_params(request, None, &is_full))?
+    }
+
     fn refuse(&self, rejection: Rejection, request: &Request<'_>) -> Authentication {
         let other = Some(rejection.result());
-        let failure = Failure::new(rejection, request, &self.credential_params);
+        let shown = self.shown_path(request);
+        // The challenge repeats none that is forwarded either.
+        let hidden = match self.places.forwards_params() {
+            true => self.places.without_params(request, shown.clone(), &|_| true),
+            false => None,
+        };
+        let path = hidden.as_deref().or(shown.as_deref()).unwrap_or(request.path);
+        let mut failure = Failure::new(rejection, request, path);
+        failure.path = shown;
         let tokens = TokenResults { other, ..TokenResults::default() };
         Authentication::of(Verdict::Refused(failure), tokens)
     }
@@ -414,9 +418,13 @@ impl Authenticator {
         edits: &mut Edits,
     ) -> Option<Vec<u8>> {
         let rule = accepted.and_then(|rule| self.rules.get(rule)).filter(|rule| rule.forward);
-        let kept = rule.map(|rule| &rule.places);
-        let before = path.as_deref().unwrap_or(request.path);
-        self.withheld.strip(request, before, self.api_keys.as_ref(), kept, edits).or(path)
+        let kept = rule.map_or(&[][..], |rule| &rule.own);
+        self.places.strip(request, path, self.api_keys.as_ref(), kept, edits)
+    }
+
+    /// The path of a request without tokens that stay at the gateway; `None` if there are none in it.
+    pub fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        self.places.without_params(request, None, &|i| self.places.is_withheld(i))
     }
 
     /// The key sets that are fetched.
@@ -445,31 +453,63 @@ impl Authenticator {
     }
 }
 
-/// Removes what tokens were found in: headers, parameters and cookies. The path without them, if it
-/// changed.
-fn remove(
+/// Checks a token that is not known. It is kept read in `kept`.
+#[inline(never)]
+fn check(
     rule: &Rule,
-    tokens: &Tokens<'_>,
-    path: &[u8],
+    key: &Key<'_>,
+    kept: &mut Option<Result<Jws, Rejection>>,
+    remote: Option<(usize, &Remote)>,
     request: &Request<'_>,
-    edits: &mut Edits,
-) -> Option<Vec<u8>> {
-    for name in tokens.iter().filter_map(|found| rule.places.header(found.place)) {
-        edits.remove(name);
-    }
-    let cookie = |found: &Found<'_>| rule.places.cookie(found.place);
-    if tokens.iter().any(|found| cookie(found).is_some()) {
-        let is = |name: &[u8]| tokens.iter().any(|found| cookie(found) == Some(name));
-        cookies::remove(&is, request, edits);
-    }
-    let is_token = |encoded: &[u8]| {
-        let mut names = tokens.iter().filter_map(|found| rule.places.param(found.place));
-        names.any(|name| query::is(encoded, name))
+    memory: &mut Memory<'_>,
+) -> Result<Rc<Verified>, Rejection> {
+    let time = request.attributes().now();
+    let now = time / SECOND;
+    let read;
+    let jws = match (kept, memory.room.checked_sub(key.token.len())) {
+        (Some(jws), _) => &*jws,
+        (none, Some(room)) => {
+            memory.room = room;
+            none.insert(Jws::parse(key.token))
+        }
+        (_, None) => {
+            read = Jws::parse(key.token);
+            &read
+        }
     };
-    query::without(path, &is_token)
+    let jws = jws.as_ref().map_err(|rejection| *rejection)?;
+    rule.accepts(jws, now)?;
+    if let Some(rejection) = memory.cache.refused(key) {
+        return Err(rejection);
+    }
+    let host = request.attributes().host();
+    memory.work.begin(&mut memory.cache.wrong, now);
+    let verified = match (&rule.keys, remote) {
+        (Keys::Inline(keys), _) => rule.verify(keys, jws, key.token, host, &mut memory.work),
+        (_, None) => Err(Rejection::KeysUnavailable),
+        (_, Some((index, remote))) => match remote.keys(time) {
+            Some(keys) => {
+                let verified = rule.verify(&keys, jws, key.token, host, &mut memory.work);
+                if matches!(verified, Err(Rejection::NoKey)) {
+                    memory.lacks(Lack { remote: index, wait: None });
+                }
+                verified
+            }
+            None => {
+                if remote.is_awaited(time) {
+                    memory.lacks(Lack { remote: index, wait: Some(rule.timeout) });
+                }
+                Err(Rejection::KeysUnavailable)
+            }
+        },
+    };
+    memory.work.end(&mut memory.cache.wrong, verified.is_ok());
+    let verified = verified.inspect_err(|why| memory.cache.refuse(key, *why))?;
+    memory.cache.put(key, &verified, now);
+    Ok(verified)
 }
 
 /// Each once.
-pub fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+fn set<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     order::distinct(names.map(<[u8]>::to_vec))
 }

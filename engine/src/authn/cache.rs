@@ -1,5 +1,6 @@
 //! Tokens that were verified before: set-associative, bounded in bytes, judged by the clock each time.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -8,11 +9,10 @@ use super::Identity;
 use super::claims::Validity;
 use super::failure::Rejection;
 use super::outputs::Lines;
-use super::places::Place;
 use super::refused::{Refused, Under};
 use super::work::Wrong;
 use crate::config::types;
-use crate::words::{hash, same};
+use crate::words::{self, same};
 
 /// Entries in a set. Tokens that fall into one set only push each other out.
 const WAYS: usize = 4;
@@ -26,7 +26,7 @@ pub const SMALLEST: usize = WAYS * TYPICAL_ENTRY;
 /// Verified tokens of one worker and one configuration. A new configuration needs a new cache.
 pub struct TokenCache {
     /// `WAYS` for each set; the number of sets is a power of two.
-    slots: Vec<Option<Box<Entry>>>,
+    slots: Vec<Option<Rc<Entry>>>,
     /// In bytes, the table included.
     limit: usize,
     used: usize,
@@ -69,12 +69,16 @@ impl Verified {
 /// A token in a request: what an entry is found by.
 #[derive(Clone, Copy)]
 pub struct Key<'a> {
-    token: &'a [u8],
-    hash: u64,
-    rule: usize,
-    place: Place,
+    /// The token.
+    pub token: &'a [u8],
+    /// Its [`hash`].
+    pub hash: u64,
+    /// The rule that found it.
+    pub rule: usize,
+    /// The place where it was.
+    pub place: usize,
     /// Which of the rule's key sets verifies it: a removed key verifies nothing from then on.
-    generation: u64,
+    pub generation: u64,
 }
 
 impl std::fmt::Debug for Key<'_> {
@@ -88,12 +92,11 @@ impl std::fmt::Debug for Key<'_> {
 
 impl<'a> Key<'a> {
     /// A token that this rule found at this place, to be verified with this generation of its keys.
-    pub fn new(token: &'a [u8], rule: usize, place: Place, generation: u64) -> Self {
+    #[cfg(test)]
+    pub fn new(token: &'a [u8], rule: usize, place: usize, generation: u64) -> Self {
         Self { token, hash: hash(token), rule, place, generation }
     }
-}
 
-impl Key<'_> {
     fn under(&self) -> Under {
         Under { hash: self.hash, rule: self.rule, generation: self.generation }
     }
@@ -101,21 +104,41 @@ impl Key<'_> {
 
 struct Entry {
     token: Box<[u8]>,
+    hash: u64,
     rule: usize,
-    place: Place,
+    place: usize,
     generation: u64,
     verified: Rc<Verified>,
     size: usize,
-    last_used: u64,
+    last_used: Cell<u64>,
+}
+
+/// The entries of one token: it is compared once in a request, whatever the number of rules.
+#[derive(Default)]
+pub struct Known([Option<Rc<Entry>>; WAYS]);
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    /// Whether a rule verified the token, and it is for another issuer than `issuer`: then there is no
+    /// need to read it. (Which issuer it names is in its bytes, and these were compared.)
+    pub fn is_of_another_issuer(&self, issuer: &str) -> bool {
+        let mut entries = self.0.iter().flatten();
+        entries.next().is_some_and(|e| e.verified.identity.issuer.as_deref() != Some(issuer))
+    }
 }
 
 impl Entry {
-    fn is(&self, key: &Key<'_>) -> bool {
-        self.is_of_token(key) && self.generation == key.generation
+    fn holds(&self, key: &Key<'_>) -> bool {
+        self.hash == key.hash && same(&self.token, key.token)
     }
 
     fn is_of_token(&self, key: &Key<'_>) -> bool {
-        self.rule == key.rule && self.place == key.place && same(&self.token, key.token)
+        self.rule == key.rule && self.place == key.place && self.holds(key)
     }
 }
 
@@ -128,7 +151,7 @@ impl TokenCache {
         let count = sets.saturating_mul(WAYS);
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || None);
-        let used = count.saturating_mul(size_of::<Option<Box<Entry>>>());
+        let used = count.saturating_mul(size_of::<Option<Rc<Entry>>>());
         let (refused, wrong) = (Refused::default(), Wrong::default());
         Self { slots, limit, used, tick: 0, hand: 0, evicted: 0, refused, wrong }
     }
@@ -143,25 +166,28 @@ impl TokenCache {
         self.used
     }
 
-    /// A verified token, if it is valid at `now` (seconds).
-    pub fn get(&mut self, key: &Key<'_>, now: u64) -> Option<Rc<Verified>> {
+    /// What there is of a token.
+    pub fn known(&self, key: &Key<'_>) -> Known {
+        let mut known = Known::default();
+        let set = self.slots.get(self.set_range(key.hash)).unwrap_or_default();
+        let entries = set.iter().flatten().filter(|entry| entry.holds(key));
+        for (slot, entry) in known.0.iter_mut().zip(entries) {
+            *slot = Some(Rc::clone(entry));
+        }
+        known
+    }
+
+    /// A verified token, if it is valid at `now` (seconds), of what is known of it.
+    pub fn get(&mut self, known: &Known, key: &Key<'_>, now: u64) -> Option<Rc<Verified>> {
         self.tick = self.tick.wrapping_add(1);
-        let tick = self.tick;
-        let entry = self.set(key.hash).iter_mut().flatten().find(|entry| entry.is(key))?;
+        let under = |e: &Entry| (e.rule, e.place, e.generation);
+        let mut entries = known.0.iter().flatten();
+        let entry = entries.find(|e| under(e) == (key.rule, key.place, key.generation))?;
         if !entry.verified.is_valid(now) {
             return None;
         }
-        entry.last_used = tick;
+        entry.last_used.set(self.tick);
         Some(Rc::clone(&entry.verified))
-    }
-
-    /// Whether another rule verified this token, and it is for another issuer than `issuer`: then
-    /// there is no need to read it. (Which issuer it names is in its bytes, and these are compared.)
-    pub fn is_of_another_issuer(&mut self, key: &Key<'_>, issuer: &str) -> bool {
-        let mut entries = self.set(key.hash).iter().flatten();
-        entries
-            .find(|entry| same(&entry.token, key.token))
-            .is_some_and(|entry| entry.verified.identity.issuer.as_deref() != Some(issuer))
     }
 
     /// Why these keys refused the token before: its signature is wrong, at whatever time.
@@ -197,15 +223,16 @@ impl TokenCache {
         self.tick = self.tick.wrapping_add(1);
         let entry = Entry {
             token: key.token.into(),
+            hash: key.hash,
             rule: key.rule,
             place: key.place,
             generation: key.generation,
             verified: Rc::clone(verified),
             size,
-            last_used: self.tick,
+            last_used: Cell::new(self.tick),
         };
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Some(Box::new(entry));
+            *slot = Some(Rc::new(entry));
             self.used = self.used.saturating_add(size);
         }
     }
@@ -215,9 +242,9 @@ impl TokenCache {
     fn slot_for(&self, key: &Key<'_>, now: u64) -> Option<usize> {
         let range = self.set_range(key.hash);
         let slots = self.slots.get(range.clone())?;
-        let rank = |slot: &Option<Box<Entry>>| match slot {
+        let rank = |slot: &Option<Rc<Entry>>| match slot {
             Some(entry) if entry.is_of_token(key) => (0, 0),
-            Some(entry) if entry.verified.is_valid(now) => (2, entry.last_used),
+            Some(entry) if entry.verified.is_valid(now) => (2, entry.last_used.get()),
             _ => (1, 0),
         };
         range.zip(slots).min_by_key(|(_, slot)| rank(slot)).map(|(at, _)| at)
@@ -239,11 +266,13 @@ impl TokenCache {
         let start = (hash as usize & sets.saturating_sub(1)).saturating_mul(WAYS);
         start..start.saturating_add(WAYS).min(self.slots.len())
     }
+}
 
-    fn set(&mut self, hash: u64) -> &mut [Option<Box<Entry>>] {
-        let range = self.set_range(hash);
-        self.slots.get_mut(range).unwrap_or_default()
-    }
+/// A hash to find entries by, of the end of a token: what was verified ends with a signature. Whoever makes
+/// two tokens collide only pushes one of them out.
+pub fn hash(token: &[u8]) -> u64 {
+    let end = token.len().saturating_sub(16);
+    words::hash(token.get(end..).unwrap_or_default())
 }
 
 /// What an entry takes, rounded up: allocators and tree nodes have a price too.
@@ -296,16 +325,14 @@ mod tests {
     use super::*;
     use crate::config::read::Size;
 
-    /// Tokens of one length and one hash. The hash is no secret, and each of its steps can be undone:
-    /// the last word makes up for the one before.
+    /// Tokens of one length and one hash, which is no secret and only of the end.
     fn colliding(count: u64) -> Vec<Vec<u8>> {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let after = |first: u64| (16u64.rotate_left(23) ^ first).wrapping_mul(ODD).rotate_left(23);
-        let token = |first: u64| {
-            let second = after(first) ^ after(0);
-            [first.to_le_bytes(), second.to_le_bytes()].concat()
-        };
-        (0..count).map(token).collect()
+        (0..count).map(|first| [&first.to_le_bytes()[..], b"of the same end."].concat()).collect()
+    }
+
+    fn get(cache: &mut TokenCache, key: &Key<'_>) -> Option<Rc<Verified>> {
+        let known = cache.known(key);
+        cache.get(&known, key, 0)
     }
 
     fn verified(subject: &str, issuer: &str) -> Rc<Verified> {
@@ -321,20 +348,20 @@ mod tests {
         let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(LIMIT) });
         let tokens = colliding(64);
         assert!(tokens.iter().all(|token| hash(token) == hash(&tokens[0])), "no collisions");
-        let place = Place::Header(0);
+        let place = 0;
         let bystander = Key::new(b"of somebody else", 0, place, 0);
         assert_ne!(cache.set_range(bystander.hash), cache.set_range(hash(&tokens[0])));
         cache.put(&bystander, &verified("bystander", "i"), 0);
         for (i, token) in tokens.iter().enumerate() {
             let key = Key::new(token, 0, place, 0);
-            assert!(cache.get(&key, 0).is_none(), "{i} was never put");
-            assert!(!cache.is_of_another_issuer(&key, "of nobody"), "{i} was never put");
+            assert!(get(&mut cache, &key).is_none(), "{i} was never put");
+            assert!(!cache.known(&key).is_of_another_issuer("of nobody"), "{i} was never put");
             cache.put(&key, &verified(&i.to_string(), &format!("issuer {i}")), 0);
             let mut found = 0;
             for (j, token) in tokens.iter().enumerate() {
                 let key = Key::new(token, 0, place, 0);
-                assert!(!cache.is_of_another_issuer(&key, &format!("issuer {j}")));
-                if let Some(held) = cache.get(&key, 0) {
+                assert!(!cache.known(&key).is_of_another_issuer(&format!("issuer {j}")));
+                if let Some(held) = get(&mut cache, &key) {
                     assert_eq!(held.identity.subject, Some(j.to_string()));
                     found += 1;
                 }
@@ -343,26 +370,24 @@ mod tests {
             assert!(cache.used() <= LIMIT);
         }
         assert_eq!(cache.evicted(), 64 - WAYS as u64);
-        assert!(cache.get(&bystander, 0).is_some());
+        assert!(get(&mut cache, &bystander).is_some());
     }
 
     #[test]
     fn keys_differ_in_each_part() {
         let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(1 << 20) });
-        let key = Key::new(b"token", 1, Place::Header(0), 1);
+        let key = Key::new(b"token", 1, 0, 1);
         cache.put(&key, &verified("s", "i"), 0);
-        assert!(cache.get(&key, 0).is_some());
+        assert!(get(&mut cache, &key).is_some());
         for other in [
-            Key::new(b"token", 0, Place::Header(0), 1),
-            Key::new(b"token", 1, Place::Header(1), 1),
-            Key::new(b"token", 1, Place::Param(0), 1),
-            Key::new(b"token", 1, Place::Cookie(0), 1),
-            Key::new(b"token", 1, Place::Header(0), 2),
-            Key::new(b"tokem", 1, Place::Header(0), 1),
-            Key::new(b"token\0", 1, Place::Header(0), 1),
-            Key::new(b"", 1, Place::Header(0), 1),
+            Key::new(b"token", 0, 0, 1),
+            Key::new(b"token", 1, 1, 1),
+            Key::new(b"token", 1, 0, 2),
+            Key::new(b"tokem", 1, 0, 1),
+            Key::new(b"token\0", 1, 0, 1),
+            Key::new(b"", 1, 0, 1),
         ] {
-            assert!(cache.get(&other, 0).is_none(), "{other:?}");
+            assert!(get(&mut cache, &other).is_none(), "{other:?}");
         }
     }
 }

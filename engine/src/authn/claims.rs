@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::failure::Rejection;
+use crate::order;
 
 /// By how many seconds the clocks of issuer and gateway may differ. Envoy's default; Istio has no
 /// setting for it.
@@ -69,12 +70,11 @@ impl Claims {
         self.map.get("iss").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether the token is for one of these, which [`bare_audience`] was applied to; none: for
-    /// anybody.
+    /// Whether the token is for one of these, in order, which [`bare_audience`] was applied to; none:
+    /// for anybody. A stranger's list may be long.
     pub fn check_audience(&self, allowed: &[String]) -> Result<(), Rejection> {
-        let is_allowed = |v: &Value| {
-            v.as_str().map(bare_audience).is_some_and(|a| allowed.iter().any(|b| a == b))
-        };
+        let is_allowed =
+            |v: &Value| v.as_str().is_some_and(|a| order::holds(allowed, bare_audience(a)));
         let fits = match self.map.get("aud") {
             Some(Value::Array(list)) => list.iter().any(is_allowed),
             Some(one) => is_allowed(one),

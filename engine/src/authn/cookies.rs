@@ -14,9 +14,13 @@ pub fn remove(goes: &dyn Fn(&[u8]) -> bool, request: &Request<'_>, edits: &mut E
     let lines: Vec<Vec<u8>> = edits.lines(request, COOKIE).map(<[u8]>::to_vec).collect();
     edits.remove(COOKIE);
     for line in lines {
-        let parts = line.split(|c| *c == b';').filter_map(|part| left(part, goes));
-        let line = parts.collect::<Vec<_>>().join(&b';');
-        let line = without_spaces(&line);
+        let mut rest = Vec::with_capacity(line.len());
+        for (i, part) in line.split(|c| *c == b';').filter_map(|part| left(part, goes)).enumerate()
+        {
+            rest.extend_from_slice(if i > 0 { b";" } else { b"" });
+            rest.extend_from_slice(part);
+        }
+        let line = without_spaces(&rest);
         if !line.is_empty() {
             edits.add(COOKIE, line);
         }

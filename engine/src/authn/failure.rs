@@ -1,6 +1,5 @@
 //! Why credentials are refused, and the answer that says so: Envoy's texts, codes and challenge.
 
-use super::query;
 use crate::config::read::words;
 use crate::request::Request;
 
@@ -143,14 +142,16 @@ pub struct Failure {
     pub www_authenticate: String,
     /// Envoy's `response_code_details`.
     pub details: String,
+    /// The path for access logs, if the request's own has tokens in it.
+    pub path: Option<Vec<u8>>,
 }
 
 /// How much of an authority and of a path the challenge repeats, in bytes.
 const REALM_PART: usize = 256;
 
 impl Failure {
-    /// The answer to `request`. Query parameters in `secrets` are not repeated in the challenge.
-    pub fn new(rejection: Rejection, request: &Request<'_>, secrets: &[Vec<u8>]) -> Self {
+    /// The answer to `request`, of which the challenge repeats this path.
+    pub fn new(rejection: Rejection, request: &Request<'_>, path: &[u8]) -> Self {
         let code = if rejection == Rejection::AudienceNotAllowed { 403 } else { 401 };
         let (scheme, kind) = match rejection {
             Rejection::ApiKeyUnknown | Rejection::ApiKeyRepeated | Rejection::ApiKeyWithToken => {
@@ -163,16 +164,15 @@ impl Failure {
         Self {
             code,
             text,
-            www_authenticate: format!("{scheme} realm=\"{}\"{error}", realm(request, secrets)),
+            www_authenticate: format!("{scheme} realm=\"{}\"{error}", realm(request, path)),
             details: format!("{kind}_access_denied{{{}}}", text.replace(' ', "_")),
+            path: None,
         }
     }
 }
 
 /// `scheme://authority/path?query`, without bytes that would end the quoted string or the header.
-fn realm(request: &Request<'_>, secrets: &[Vec<u8>]) -> String {
-    let shorter = query::without(request.path, &|name| secrets.iter().any(|s| query::is(name, s)));
-    let path = shorter.as_deref().unwrap_or(request.path);
+fn realm(request: &Request<'_>, path: &[u8]) -> String {
     let scheme = request.header(b":scheme").unwrap_or(b"http");
     let authority = request.authority.unwrap_or_default();
     let cut = |part: &[u8], out: &mut String| {

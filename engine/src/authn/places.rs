@@ -1,59 +1,101 @@
-//! Where a rule looks for tokens, and what it finds there: Envoy's `extractor.cc` as Istio sets it up.
+//! Where rules look for tokens, and what stands there: Envoy's `extractor.cc` as Istio sets it up.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
-use super::api_key::{self, ApiKeys};
+use percent_encoding::percent_decode;
+
+use super::api_key::ApiKeys;
+use super::cache::{self, Known};
+use super::failure::Rejection;
+use super::jws::Jws;
 use super::query;
+use super::rule::Rule;
 use crate::config::types::JwtRule;
 use crate::order;
 use crate::request::Request;
 
-/// The places of a rule, in the order in which they are looked at.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Places {
-    /// In order of name and prefix.
-    headers: Vec<HeaderPlace>,
-    /// In order of name.
-    params: Vec<Vec<u8>>,
-    /// In order of name.
-    cookies: Vec<Vec<u8>>,
+/// What a place is. Headers are looked at first, cookies last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A header.
+    Header,
+    /// A query parameter.
+    Param,
+    /// A cookie.
+    Cookie,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct HeaderPlace {
-    /// In lower case.
-    name: Vec<u8>,
-    /// What stands before the token; case-sensitive.
-    prefix: Vec<u8>,
-    /// What stands before an API key, where they are carried here, too.
-    key_prefix: Option<Vec<u8>>,
+/// A place where a rule looks for tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// What it is.
+    pub kind: Kind,
+    /// Of a header in lower case, of a parameter decoded.
+    pub name: Vec<u8>,
+    /// What stands before a token in a header; case-sensitive.
+    pub prefix: Vec<u8>,
 }
 
-impl HeaderPlace {
-    fn holds_key(&self, line: &[u8]) -> bool {
-        let key = self.key_prefix.as_deref().and_then(|prefix| line.strip_prefix(prefix));
-        key.is_some_and(|key| key.starts_with(api_key::FORM))
+/// Places are looked at in this order.
+impl Ord for Place {
+    #[inline(never)]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let names = || self.name.cmp(&other.name).then_with(|| self.prefix.cmp(&other.prefix));
+        self.kind.cmp(&other.kind).then_with(names)
     }
 }
 
-/// Which of a rule's places it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A header.
-    Header(usize),
-    /// A query parameter.
-    Param(usize),
-    /// A cookie.
-    Cookie(usize),
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
-/// Something that stands where a token would.
+impl Place {
+    /// The places that a rule names; without any, `Authorization: Bearer` and `access_token`.
+    pub fn of(rule: &JwtRule) -> Vec<Self> {
+        let place = |kind, name: &str, prefix: &str| {
+            let (name, prefix) = (name.as_bytes().to_vec(), prefix.as_bytes().to_vec());
+            Self { kind, name, prefix }
+        };
+        let headers = rule.from_headers.iter();
+        let headers = headers.map(|h| place(Kind::Header, &h.name.to_ascii_lowercase(), &h.prefix));
+        let params = rule.from_params.iter().map(|name| place(Kind::Param, name, ""));
+        let cookies = rule.from_cookies.iter().map(|name| place(Kind::Cookie, name, ""));
+        let mut places: Vec<Self> = headers.chain(params).chain(cookies).collect();
+        if places.is_empty() {
+            places.push(place(Kind::Header, "authorization", "Bearer "));
+            places.push(place(Kind::Param, "access_token", ""));
+        }
+        order::distinct(places)
+    }
+
+    /// Whether a token is read from this line of a header.
+    pub fn reads(&self, line: &[u8], keys: Option<&ApiKeys>) -> bool {
+        !self.holds_key(line, keys) && behind(line, &self.prefix).is_some()
+    }
+
+    /// Whether there is an API key in a line of the header: it is for who checks these.
+    fn holds_key(&self, line: &[u8], keys: Option<&ApiKeys>) -> bool {
+        keys.is_some_and(|keys| keys.header == self.name && keys.key(line).is_some())
+    }
+}
+
+/// Something that stands where a token would, and what is known of it so far: rules that look at the same
+/// place need not all find it out.
 #[derive(Debug)]
 pub struct Found<'a> {
     /// The token. Not shown: it is a credential.
     pub token: Secret<'a>,
-    /// Where it was.
-    pub place: Place,
+    /// Where it was, as an index into the places.
+    pub place: usize,
+    /// What caches find it by.
+    pub hash: u64,
+    /// What the cache has of it.
+    pub known: Option<Known>,
+    /// The token, read.
+    pub jws: Option<Result<Jws, Rejection>>,
 }
 
 /// Bytes that are not for a log.
@@ -65,136 +107,224 @@ impl std::fmt::Debug for Secret<'_> {
     }
 }
 
-/// What a rule found, in the order of the places. One token, the usual case, allocates nothing.
+/// What was found, in the order of the places. One token, the usual case, allocates nothing.
 #[derive(Debug, Default)]
 pub struct Tokens<'a> {
-    first: Option<Found<'a>>,
-    more: Vec<Found<'a>>,
+    one: Option<Found<'a>>,
+    /// All, if there are several.
+    many: Vec<Found<'a>>,
 }
 
 impl<'a> Tokens<'a> {
-    fn push(&mut self, token: Cow<'a, [u8]>, place: Place) {
-        let found = Found { token: Secret(token), place };
-        if self.first.is_none() {
-            self.first = Some(found);
-        } else {
-            self.more.push(found);
+    fn push(&mut self, token: Cow<'a, [u8]>, place: usize) {
+        let hash = cache::hash(&token);
+        let found = Found { token: Secret(token), place, hash, known: None, jws: None };
+        match self.one.take() {
+            None if self.many.is_empty() => self.one = Some(found),
+            first => first.into_iter().chain([found]).for_each(|found| self.many.push(found)),
         }
     }
 
-    /// In the order of the places.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Found<'a>> {
-        self.first.iter().chain(&self.more)
+    /// What stands at a place.
+    pub fn at(&mut self, place: usize) -> &mut [Found<'a>] {
+        let all = if self.one.is_some() { self.one.as_mut_slice() } else { &mut self.many };
+        let start = all.partition_point(|found| found.place < place);
+        let end = all.partition_point(|found| found.place <= place);
+        all.get_mut(start..end).unwrap_or_default()
+    }
+
+    /// Whether anything stands at a place.
+    pub fn has(&self, place: usize) -> bool {
+        self.one.as_ref().is_some_and(|found| found.place == place)
+            || self.many.binary_search_by(|found| found.place.cmp(&place)).is_ok()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.one.is_none() && self.many.is_empty()
     }
 }
 
+/// The places of all rules: each is looked at once in a request, whatever the number of rules.
+#[derive(Debug)]
+pub struct Places {
+    all: Vec<Place>,
+    /// Whether there is a rule that does not forward what stands there, for each.
+    withheld: Vec<bool>,
+    /// A bit for each length that a header's name has, modulo 64.
+    headers: u64,
+    /// The same of parameters.
+    params: u64,
+    /// The same of cookies.
+    cookies: u64,
+}
+
 impl Places {
-    /// The places that a rule names; without any, `Authorization: Bearer` and `access_token`.
-    pub fn new(rule: &JwtRule) -> Self {
-        let bytes =
-            |names: &[String]| order::distinct(names.iter().map(|n| n.clone().into_bytes()));
-        if rule.from_headers.is_empty()
-            && rule.from_params.is_empty()
-            && rule.from_cookies.is_empty()
-        {
-            let (name, prefix) = (b"authorization".into(), b"Bearer ".into());
-            let bearer = HeaderPlace { name, prefix, key_prefix: None };
-            return Self {
-                headers: vec![bearer],
-                params: vec![b"access_token".into()],
-                cookies: vec![],
-            };
-        }
-        let headers = rule.from_headers.iter().map(|h| HeaderPlace {
-            name: h.name.to_ascii_lowercase().into_bytes(),
-            prefix: h.prefix.clone().into_bytes(),
-            key_prefix: None,
-        });
-        Self {
-            headers: order::distinct(headers),
-            params: bytes(&rule.from_params),
-            cookies: bytes(&rule.from_cookies),
-        }
-    }
-
-    /// Leaves the API keys in a header to who checks them.
-    pub fn leave_keys(&mut self, keys: &ApiKeys) {
-        for place in self.headers.iter_mut().filter(|place| place.name == keys.header) {
-            place.key_prefix = Some(keys.prefix.clone());
-        }
-    }
-
-    /// Names of the headers, in lower case.
-    pub fn headers(&self) -> impl Iterator<Item = &[u8]> {
-        self.headers.iter().map(|h| h.name.as_slice())
-    }
-
-    /// Names of the headers, in lower case, and what stands before a token.
-    pub fn lines(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        self.headers.iter().map(|h| (h.name.clone(), h.prefix.clone()))
-    }
-
-    /// Names of the cookies.
-    pub fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        self.cookies.iter().map(Vec::as_slice)
-    }
-
-    /// Whether a token is read from this line of a header.
-    pub fn reads(&self, name: &[u8], line: &[u8]) -> bool {
-        let mut places = self.headers.iter().filter(|header| header.name == name);
-        places.any(|header| !header.holds_key(line) && behind(line, &header.prefix).is_some())
-    }
-
-    /// Names of the query parameters, decoded.
-    pub fn params(&self) -> impl Iterator<Item = &[u8]> {
-        self.params.iter().map(Vec::as_slice)
-    }
-
-    /// The name of a header place.
-    pub fn header(&self, place: Place) -> Option<&[u8]> {
-        let Place::Header(i) = place else { return None };
-        self.headers.get(i).map(|h| h.name.as_slice())
-    }
-
-    /// The name of a parameter place.
-    pub fn param(&self, place: Place) -> Option<&[u8]> {
-        let Place::Param(i) = place else { return None };
-        self.params.get(i).map(Vec::as_slice)
-    }
-
-    /// The name of a cookie place.
-    pub fn cookie(&self, place: Place) -> Option<&[u8]> {
-        let Place::Cookie(i) = place else { return None };
-        self.cookies.get(i).map(Vec::as_slice)
-    }
-
-    /// Everything that stands where a token would.
-    pub fn find<'a>(&self, request: &Request<'a>) -> Tokens<'a> {
-        let mut tokens = Tokens::default();
-        for (i, header) in self.headers.iter().enumerate() {
-            for line in request.lines(&header.name).filter(|line| !header.holds_key(line)) {
-                if let Some(token) = behind(line, &header.prefix) {
-                    tokens.push(Cow::Borrowed(token), Place::Header(i));
+    /// Those of these rules, each once. The rules get the indices of theirs.
+    pub fn new(rules: &mut [Rule]) -> Self {
+        let all = order::distinct(rules.iter().flat_map(|rule| rule.places.iter().cloned()));
+        let mut withheld = vec![false; all.len()];
+        for rule in rules {
+            rule.own =
+                rule.places.iter().filter_map(|place| all.binary_search(place).ok()).collect();
+            for place in rule.own.iter().filter(|_| !rule.forward) {
+                if let Some(withheld) = withheld.get_mut(*place) {
+                    *withheld = true;
                 }
             }
         }
-        for (i, name) in self.params.iter().enumerate() {
-            if let Some(token) = query::first(request.path, name) {
-                tokens.push(token, Place::Param(i));
+        let mut this = Self { all, withheld, headers: 0, params: 0, cookies: 0 };
+        for place in &this.all {
+            let lengths = match place.kind {
+                Kind::Header => &mut this.headers,
+                Kind::Param => &mut this.params,
+                Kind::Cookie => &mut this.cookies,
+            };
+            *lengths |= length_bit(&place.name);
+        }
+        this
+    }
+
+    /// The place with this index.
+    pub fn get(&self, index: usize) -> Option<&Place> {
+        self.all.get(index)
+    }
+
+    /// The same of a header.
+    pub fn header(&self, index: usize) -> Option<&Place> {
+        self.get(index).filter(|place| place.kind == Kind::Header)
+    }
+
+    /// Whether there is a rule that does not forward what stands there.
+    pub fn is_withheld(&self, index: usize) -> bool {
+        self.withheld.get(index) == Some(&true)
+    }
+
+    /// The headers of rules that do not forward what stands there.
+    pub fn withheld_headers(&self) -> impl Iterator<Item = &Place> {
+        let withheld = self.all.iter().zip(&self.withheld).filter(|(_, withheld)| **withheld);
+        withheld.map(|(place, _)| place).filter(|place| place.kind == Kind::Header)
+    }
+
+    /// Whether there are parameters that every rule forwards.
+    pub fn forwards_params(&self) -> bool {
+        let mut places = self.all.iter().zip(&self.withheld);
+        places.any(|(place, withheld)| place.kind == Kind::Param && !withheld)
+    }
+
+    /// Names of one kind. Those of headers are in lower case, those of parameters decoded.
+    pub fn names(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        self.all.iter().filter(move |place| place.kind == kind).map(|place| place.name.as_slice())
+    }
+
+    /// The bits of the lengths that names of this kind have; 0 without such places.
+    fn lengths(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Header => self.headers,
+            Kind::Param => self.params,
+            Kind::Cookie => self.cookies,
+        }
+    }
+
+    /// Whether there are places of this kind.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.lengths(kind) != 0
+    }
+
+    /// Whether a name of this kind is as long as that of a place.
+    pub fn may_be(&self, kind: Kind, name: &[u8]) -> bool {
+        self.lengths(kind) & length_bit(name) != 0
+    }
+
+    /// Which one has this name.
+    pub fn named(&self, kind: Kind, name: &[u8]) -> Option<usize> {
+        // Most are none by their length alone.
+        if self.may_be(kind, name) { self.search(kind, &|known| known.cmp(name)) } else { None }
+    }
+
+    /// Which one has this name once it is decoded.
+    pub fn encoded(&self, kind: Kind, text: &[u8]) -> Option<usize> {
+        if !text.contains(&b'%') {
+            return self.named(kind, text);
+        }
+        let name = percent_decode(text);
+        self.search(kind, &|known| known.iter().copied().cmp(name.clone()))
+    }
+
+    /// Which place of this kind has a name that stands so to the one that is looked for.
+    #[inline(never)]
+    fn search(&self, kind: Kind, order: &dyn Fn(&[u8]) -> Ordering) -> Option<usize> {
+        let order = |place: &Place| place.kind.cmp(&kind).then_with(|| order(&place.name));
+        self.all.binary_search_by(order).ok()
+    }
+
+    /// `path`, or else the request's, without the parameters that are places which `gone` chooses;
+    /// `path` as it is if there are none.
+    pub fn without_params(
+        &self,
+        request: &Request<'_>,
+        path: Option<Vec<u8>>,
+        gone: &dyn Fn(usize) -> bool,
+    ) -> Option<Vec<u8>> {
+        if !self.has(Kind::Param) || (path.is_none() && request.path_rest().is_empty()) {
+            return path;
+        }
+        let before = path.as_deref().unwrap_or(request.path);
+        query::without(before, &|name| self.encoded(Kind::Param, name).is_some_and(gone)).or(path)
+    }
+
+    /// Everything that stands where a token would, but for API keys.
+    pub fn find<'a>(&self, request: &Request<'a>, keys: Option<&ApiKeys>) -> Tokens<'a> {
+        let mut tokens = Tokens::default();
+        for (i, place) in self.all.iter().enumerate().filter(|(_, p)| p.kind == Kind::Header) {
+            for line in request.lines(&place.name).filter(|line| !place.holds_key(line, keys)) {
+                if let Some(token) = behind(line, &place.prefix) {
+                    tokens.push(Cow::Borrowed(token), i);
+                }
             }
         }
-        for (i, name) in self.cookies.iter().enumerate() {
-            if let Some(token) = request.cookie(name) {
-                tokens.push(Cow::Borrowed(token), Place::Cookie(i));
-            }
+        if self.has(Kind::Cookie) || !request.path_rest().is_empty() {
+            self.find_named(request, &mut tokens);
         }
         tokens
     }
+
+    /// The same of parameters and cookies.
+    #[inline(never)]
+    fn find_named<'a>(&self, request: &Request<'a>, tokens: &mut Tokens<'a>) {
+        // The first of a name counts, and the names may stand in any order.
+        let mut values: Vec<Option<&'a [u8]>> = Vec::new();
+        let mut put = |place: usize, value| {
+            values.resize(self.all.len(), None);
+            if let Some(slot) = values.get_mut(place) {
+                slot.get_or_insert(value);
+            }
+        };
+        if self.has(Kind::Param) {
+            for (name, value) in query::all(request.path_rest()) {
+                if let Some(place) = self.encoded(Kind::Param, name) {
+                    put(place, value);
+                }
+            }
+        }
+        if self.has(Kind::Cookie) {
+            for (name, value) in request.cookies() {
+                if let Some(place) = self.named(Kind::Cookie, name) {
+                    put(place, value);
+                }
+            }
+        }
+        for (i, value) in values.iter().enumerate() {
+            let Some(value) = *value else { continue };
+            let is_encoded = self.get(i).is_some_and(|place| place.kind == Kind::Param);
+            let token = if is_encoded { percent_decode(value).into() } else { value.into() };
+            tokens.push(token, i);
+        }
+    }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// What follows the prefix, from the first byte on that a token may hold. The prefix may stand
@@ -204,9 +334,15 @@ fn behind<'a>(line: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     if prefix.is_empty() {
         return Some(line);
     }
-    let at = line.windows(prefix.len()).position(|w| w == prefix)?;
+    let at = position(line, prefix)?;
     let rest = line.get(at.checked_add(prefix.len())?..)?;
     let is_token = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     let start = rest.iter().position(is_token);
     Some(start.and_then(|start| rest.get(start..)).unwrap_or(line))
+}
+
+/// Where a text begins in a line; `None` if it is not there, or empty.
+pub fn position(line: &[u8], text: &[u8]) -> Option<usize> {
+    let first = text.first()?;
+    line.windows(text.len()).position(|part| part.first() == Some(first) && part == text)
 }

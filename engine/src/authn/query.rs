@@ -1,9 +1,5 @@
 //! Parameters of a query string, found as Envoy finds them and removed without touching the others.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode;
-
 /// The query of a path, without its `?`. A fragment belongs to it, as in Envoy's own reader.
 fn of(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let mark = path.iter().position(|c| *c == b'?')?;
@@ -12,20 +8,16 @@ fn of(path: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Name and value, both encoded, of one part between `&`.
 fn halves(part: &[u8]) -> (&[u8], &[u8]) {
-    let mut halves = part.splitn(2, |c| *c == b'=');
-    (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
+    let mark = part.iter().position(|c| *c == b'=').unwrap_or(part.len());
+    let (name, value) = part.split_at_checked(mark).unwrap_or_default();
+    (name, value.get(1..).unwrap_or_default())
 }
 
-/// Whether an encoded name is this one.
-pub fn is(encoded: &[u8], name: &[u8]) -> bool {
-    percent_decode(encoded).eq(name.iter().copied())
-}
-
-/// The decoded value of the first parameter with this name; `+` stays `+`.
-pub fn first<'a>(path: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
-    let (_, query) = of(path)?;
-    let (_, value) = query.split(|c| *c == b'&').map(halves).find(|(n, _)| is(n, name))?;
-    Some(percent_decode(value).into())
+/// Name and value of each parameter, both encoded, where `+` is `+`. Without a query there is one without
+/// a name.
+pub fn all(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let query = of(path).map_or(&[][..], |(_, query)| query);
+    query.split(|c| *c == b'&').map(halves)
 }
 
 /// The path without the parameters whose encoded name `gone` chooses, everything else byte for
@@ -34,34 +26,63 @@ pub fn first<'a>(path: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
 pub fn without(path: &[u8], gone: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let (before, query) = of(path)?;
     let goes = |part: &[u8]| !part.is_empty() && gone(halves(part).0);
-    let behind = |part| <[u8]>::split(part, |c| *c == b';').skip(1);
-    if !query.split(|c| *c == b'&').any(|part| goes(part) || behind(part).any(goes)) {
-        return None;
-    }
-    let mut out = Vec::with_capacity(path.len());
-    out.extend_from_slice(before);
-    let mut mark = b'?';
-    for part in query.split(|c| *c == b'&').filter(|part| !goes(part) && !begins(part, &goes)) {
-        for piece in part.split(|c| *c == b';').take(1).chain(behind(part).filter(|p| !goes(p))) {
-            out.push(mark);
-            out.extend_from_slice(piece);
-            mark = b';';
+    // The end of what is as it was, until there is something else.
+    let (mut same, mut out) = (before.len(), None);
+    for part in query.split(|c| *c == b'&') {
+        let is_gone = goes(part);
+        if out.is_none() {
+            if !is_gone && !goes_behind(part, &goes) {
+                same += 1 + part.len();
+                continue;
+            }
+            out = path.get(..same).map(<[u8]>::to_vec);
         }
-        mark = b'&';
+        if let Some(out) = out.as_mut().filter(|_| !is_gone) {
+            append(part, if out.len() == before.len() { b'?' } else { b'&' }, &goes, out);
+        }
     }
-    Some(out)
+    out
 }
 
-/// Whether a part would begin with a chosen name once what is behind its first `;` is gone.
-fn begins(part: &[u8], goes: &dyn Fn(&[u8]) -> bool) -> bool {
+/// Whether something behind a `;` of a part goes.
+#[inline(never)]
+fn goes_behind(part: &[u8], goes: &dyn Fn(&[u8]) -> bool) -> bool {
+    part.contains(&b';') && part.split(|c| *c == b';').skip(1).any(goes)
+}
+
+/// Appends what is left of a part.
+#[inline(never)]
+fn append(part: &[u8], mark: u8, goes: &dyn Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
     let mut pieces = part.split(|c| *c == b';');
-    pieces.next().is_some_and(goes) && pieces.any(goes)
+    let first = pieces.next().unwrap_or_default();
+    // It would begin with a chosen name once what is behind it is gone.
+    if goes_behind(part, goes) && goes(first) {
+        return;
+    }
+    out.push(mark);
+    out.extend_from_slice(first);
+    for piece in pieces.filter(|piece| !goes(piece)) {
+        out.push(b';');
+        out.extend_from_slice(piece);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::percent_decode;
     use proptest::prelude::*;
+    use std::borrow::Cow;
+
+    fn is(encoded: &[u8], name: &[u8]) -> bool {
+        percent_decode(encoded).eq(name.iter().copied())
+    }
+
+    /// The decoded value of the first parameter with this name.
+    fn first<'a>(path: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
+        let (_, value) = all(path).find(|(encoded, _)| is(encoded, name))?;
+        Some(percent_decode(value).into())
+    }
 
     #[test]
     fn the_first_of_a_name_counts() {

@@ -10,7 +10,7 @@ use super::failure::Rejection;
 use super::jwks::KeySet;
 use super::jws::{self, Jws};
 use super::outputs::Outputs;
-use super::places::Places;
+use super::places::Place;
 use super::remote::Remotes;
 use super::work::Work;
 use super::{Identity, header_name, warn_of_meaning};
@@ -45,12 +45,14 @@ pub enum Keys {
 pub struct Rule {
     /// `iss` of the tokens; `None` for any but [`api_key::ISSUER`].
     pub issuer: Option<String>,
-    /// Without scheme and slash.
+    /// Without scheme and slash, in order.
     audiences: Vec<String>,
     /// What verifies them.
     pub keys: Keys,
     /// Where tokens are looked for.
-    pub places: Places,
+    pub places: Vec<Place>,
+    /// Which of all rules' places these are, in order.
+    pub own: Vec<usize>,
     /// Whether a verified token stays on the request.
     pub forward: bool,
     /// What the upstream is told.
@@ -80,11 +82,13 @@ impl Rule {
         let mut split = always_split();
         split.extend(rule.space_delimited_claims.iter().cloned());
         let split = order::distinct(split);
+        let audiences = rule.audiences.iter();
         Some(Self {
             issuer: issuer?,
-            audiences: rule.audiences.iter().map(|a| bare_audience(a).to_owned()).collect(),
+            audiences: order::distinct(audiences.map(|a| bare_audience(a).to_owned())),
             keys: keys?,
-            places: Places::new(rule),
+            places: Place::of(rule),
+            own: Vec::new(),
             forward: rule.forward_original_token,
             outputs: Outputs::new(rule),
             split,

@@ -4,80 +4,76 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::api_key::ApiKeys;
-use super::places::Places;
-use super::rule::Rule;
-use super::{cookies, query};
+use super::cookies;
+use super::places::{self, Kind, Places};
 use crate::header::is_same;
+use crate::order;
 use crate::request::{Edits, Request};
 
-/// The places of all rules that do not forward their tokens, compiled.
-#[derive(Debug)]
-pub struct Withheld {
-    /// Names, and what stands before a credential.
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
-    params: Vec<Vec<u8>>,
-    cookies: Vec<Vec<u8>>,
-}
-
-impl Withheld {
-    /// What these rules keep at the gateway, and what stands in the header of API keys.
-    pub fn new(rules: &[Rule], keys: Option<&ApiKeys>) -> Self {
-        let places = || rules.iter().filter(|rule| !rule.forward).map(|rule| &rule.places);
-        // Beside tokens it is the rules that say what becomes of these.
-        let keys = keys.filter(|keys| !keys.beside_tokens);
-        let keys = keys.map(|keys| (keys.header.clone(), keys.prefix.clone()));
-        let mut headers = Vec::new();
-        for line in places().flat_map(Places::lines).chain(keys) {
-            if !headers.contains(&line) {
-                headers.push(line);
-            }
-        }
-        Self {
-            headers,
-            params: super::authenticator::set(places().flat_map(Places::params)),
-            cookies: super::authenticator::set(places().flat_map(Places::cookies)),
-        }
-    }
-
-    /// Takes everything off a request but what the rule that accepted it has read and forwards. The
-    /// new path with query, if it changed from `path`.
-    #[inline(never)]
+impl Places {
+    /// Takes everything off a request but what the rule that accepted it has read and forwards: `kept`
+    /// are the indices of its places, in order. The new path with query, if it changed from `path`, or
+    /// from the request's.
     pub fn strip(
         &self,
         request: &Request<'_>,
-        path: &[u8],
+        path: Option<Vec<u8>>,
         keys: Option<&ApiKeys>,
-        kept: Option<&Places>,
+        kept: &[usize],
         edits: &mut Edits,
     ) -> Option<Vec<u8>> {
-        let headers = request.headers();
-        for (i, (name, _)) in headers.iter().enumerate() {
-            let keys = keys.filter(|keys| is_same(name, &keys.header));
-            let prefixes = || self.headers.iter().filter(|(n, _)| is_same(name, n)).map(|(_, p)| p);
-            let holds_tokens = prefixes().next().is_some();
-            if (keys.is_none() && !holds_tokens) || headers.iter().take(i).any(|(n, _)| n == name) {
-                continue;
+        for (i, (name, _)) in request.headers().iter().enumerate() {
+            if self.may_be(Kind::Header, name)
+                || keys.is_some_and(|keys| is_same(name, &keys.header))
+            {
+                self.strip_header(request, i, keys, kept, edits);
             }
-            let goes = |line: &[u8]| {
-                keys.is_some_and(|keys| keys.may_be_in(line))
-                    || prefixes().any(|prefix| holds(line, prefix))
-                    || (holds_tokens && shows_token(line))
-            };
-            let stays = |line: &[u8]| kept.is_some_and(|kept| kept.reads(name, line));
-            remove(name, request, edits, &stays, &goes);
         }
-        if !self.cookies.is_empty() {
-            let is_kept = |name: &[u8]| kept.is_some_and(|kept| kept.cookies().any(|k| k == name));
-            // Some servers decode names.
-            let is = |name: &[u8], known: &[u8]| name == known || query::is(name, known);
-            let goes = |name: &[u8]| self.cookies.iter().any(|n| is(name, n)) && !is_kept(name);
+        if self.has(Kind::Cookie) {
+            let goes = |name: &[u8]| {
+                let read = self.named(Kind::Cookie, name);
+                // Some servers decode names.
+                let mut places = read.into_iter().chain(self.encoded(Kind::Cookie, name));
+                places.any(|i| self.is_withheld(i)) && !read.is_some_and(|i| order::holds(kept, &i))
+            };
             cookies::remove(&goes, request, edits);
         }
-        query::without(path, &|encoded| {
-            let is = |name: &[u8]| query::is(encoded, name);
-            self.params.iter().any(|name| is(name))
-                && !kept.is_some_and(|kept| kept.params().any(is))
-        })
+        self.without_params(request, path, &|i| self.is_withheld(i) && !order::holds(kept, &i))
+    }
+
+    /// The same with the lines of the header that stands there, if it is one of them.
+    #[inline(never)]
+    fn strip_header(
+        &self,
+        request: &Request<'_>,
+        index: usize,
+        keys: Option<&ApiKeys>,
+        kept: &[usize],
+        edits: &mut Edits,
+    ) {
+        let mut before = request.headers().iter().take(index + 1).rev();
+        let Some((name, _)) = before.next() else { return };
+        let keys_here = keys.filter(|keys| is_same(name, &keys.header));
+        // Beside tokens it is the rules that say what becomes of keys.
+        let alone = keys_here.filter(|keys| !keys.beside_tokens);
+        let prefixes = || {
+            let tokens = self.withheld_headers().filter(|place| is_same(name, &place.name));
+            tokens.map(|place| &place.prefix).chain(alone.map(|keys| &keys.prefix))
+        };
+        let holds_tokens = prefixes().next().is_some();
+        if (keys_here.is_none() && !holds_tokens) || before.any(|(other, _)| other == name) {
+            return;
+        }
+        let goes = |line: &[u8]| {
+            keys_here.is_some_and(|keys| keys.may_be_in(line))
+                || prefixes().any(|prefix| holds(line, prefix))
+                || (holds_tokens && shows_token(line))
+        };
+        let stays = |line: &[u8]| {
+            let mut own = kept.iter().filter_map(|i| self.header(*i));
+            own.any(|place| place.name == *name && place.reads(line, keys))
+        };
+        remove(name, request, edits, &stays, &goes);
     }
 }
 
@@ -104,7 +100,7 @@ fn remove(
 /// behind a comma as other readers take it.
 fn holds(line: &[u8], prefix: &[u8]) -> bool {
     prefix.is_empty()
-        || line.windows(prefix.len()).any(|part| part == prefix)
+        || places::position(line, prefix).is_some()
         || line.split(|c| *c == b',').any(|part| begins_with(part, prefix))
 }
 

@@ -108,6 +108,24 @@ fn unused_bits_and_an_audience() {
 }
 
 #[test]
+fn the_challenge_repeats_no_token_and_access_logs_those_that_are_forwarded() {
+    let keeps = rule(json!({"fromParams": ["t"]}));
+    let forwards = json!({"issuer": "you", "fromParams": ["u"], "forwardOriginalToken": true});
+    let authenticator = authenticator(json!({"jwtRules": [keeps, rule(forwards)]}));
+    for (path, shown, challenge) in [
+        ("/p?a&t=x", Some("/p?a"), "/p?a"),
+        ("/p?a&u=y", None, "/p?a"),
+        ("/p?t=x&a&u=y", Some("/p?a&u=y"), "/p?a"),
+    ] {
+        let outcome = run(&authenticator, path, &[]);
+        let failure = outcome.failure();
+        assert_eq!(failure.path.as_deref(), shown.map(str::as_bytes), "{path}");
+        let want = format!("Bearer realm=\"https://gw{challenge}\", error=\"invalid_token\"");
+        assert_eq!(failure.www_authenticate, want, "{path}");
+    }
+}
+
+#[test]
 fn the_answer_is_envoys() {
     let authenticator = one_rule(json!({"audiences": ["a"], "fromHeaders": [{"name": "x-jwt"}],
         "fromParams": ["token"]}));
@@ -120,6 +138,7 @@ fn the_answer_is_envoys() {
             text: "Audiences in Jwt are not allowed",
             www_authenticate: r#"Bearer realm="https://gw/p?q=1", error="invalid_token""#.into(),
             details: "jwt_authn_access_denied{Audiences_in_Jwt_are_not_allowed}".into(),
+            path: None,
         }
     );
     assert_eq!(outcome.results(), [("wrong_audience", 1)]);

@@ -101,12 +101,87 @@ fn all_tokens_of_a_request_share_four_checks() {
         run_with(&authenticator, &TestHost::new(true), &mut cache, "/", &lines);
         // What was checked is remembered; what was not, is not.
         let checked = |index| {
-            let key = cache::Key::new(token.as_bytes(), index, places::Place::Header(0), 0);
+            let key = cache::Key::new(token.as_bytes(), index, 0, 0);
             cache.refused(&key).is_some()
         };
         (0..8).filter(|index| checked(*index)).count()
     };
     assert_eq!((send(2), send(8), send(8)), (2, 6, 8));
+}
+
+#[test]
+fn places_are_looked_at_once_for_all_rules_and_each_reads_its_own() {
+    let compile = |more: &[Value]| {
+        let rules: Vec<Value> = more.iter().map(|more| rule(more.clone())).collect();
+        let (path, mut errors) = (Path::ROOT.field("authentication"), Errors::default());
+        let settings = json!({"jwtRules": rules});
+        let settings = types::Authentication::read(&settings.into(), &path, &mut errors).unwrap();
+        let mut remotes = remote::Remotes::new(&settings.jwks, &path, &mut errors);
+        let rules = settings.jwt_rules.iter();
+        let rules = rules.map(|rule| rule::Rule::compile(rule, &mut remotes, &path, &mut errors));
+        let mut rules = rules.collect::<Option<Vec<rule::Rule>>>().unwrap();
+        (places::Places::new(&mut rules), rules)
+    };
+    // Twenty that look at one header and one parameter.
+    let (all, rules) = compile(&vec![json!({}); 20]);
+    assert!(rules.iter().all(|rule| rule.own == [0, 1]) && all.get(2).is_none());
+    // Each finds its own, in the order of its places, and the first of a name.
+    let header = |name: &str| json!([{"name": name}]);
+    let (all, rules) = compile(&[
+        json!({"fromHeaders": header("x-b"), "fromParams": ["c", "a"], "fromCookies": ["z", "y"]}),
+        json!({"fromHeaders": header("x-a"), "fromParams": ["b", "a"], "fromCookies": ["y"]}),
+        json!({"fromParams": ["none"]}),
+        json!({}),
+    ]);
+    let headers: [Header<'_>; 6] = [
+        (b":path", b"/?c=1&%62=2&a=%33&a=4&access_token=5"),
+        (b"cookie", b"z=6;  y=\"7\"; y=8"),
+        (b"x-b", b"9"),
+        (b"x-a", b"10"),
+        (b"x-b", b"11"),
+        (b"authorization", b"Bearer 12"),
+    ];
+    let host = TestHost::new(false);
+    let attributes = Attributes::new(&host);
+    let mut tokens = all.find(&Request::new(&headers, &attributes), None);
+    let mut found = |rule: &rule::Rule| {
+        let mut texts = Vec::new();
+        for place in &rule.own {
+            let there = tokens.at(*place).iter();
+            texts.extend(there.map(|found| String::from_utf8(found.token.0.to_vec()).unwrap()));
+        }
+        texts.join(" ")
+    };
+    let found: Vec<String> = rules.iter().map(&mut found).collect();
+    assert_eq!(found, ["9 11 3 1 7 6", "10 3 2 7", "", "12 5"]);
+}
+
+#[test]
+fn more_tokens_than_are_kept_read_are_judged_alike() {
+    let places = json!([{"name": "x-a"}, {"name": "x-b"}, {"name": "x-c"}]);
+    let rules = ["me", "you", "she"]
+        .map(|issuer| rule(json!({"issuer": issuer, "fromHeaders": places.clone()})));
+    let authenticator = authenticator(json!({"jwtRules": rules}));
+    let token =
+        |issuer: &str, n: usize| mint(&json!({"iss": issuer, "sub": "s", "many": vec![n; 14_000]}));
+    for (issuer, want) in [("she", "she/s"), ("nobody", "Jwt issuer is not configured")] {
+        let tokens = [1, 2, 3].map(|n| token(issuer, n));
+        let [a, b, c] = tokens.each_ref().map(String::as_str);
+        assert!(a.len() > 32 * 1024, "{}", a.len());
+        let outcome = run(&authenticator, "/", &[("x-a", a), ("x-b", b), ("x-c", c)]);
+        assert_eq!(outcome.verdict(), want);
+    }
+}
+
+#[test]
+fn each_of_many_audiences_is_one() {
+    let authenticator = one_rule(json!({"audiences": ["z", "https://a/", "m", "a"]}));
+    for (audience, want) in
+        [("a", "me/s"), ("m", "me/s"), ("z/", "me/s"), ("b", "Audiences in Jwt are not allowed")]
+    {
+        let token = mint(&json!({"iss": "me", "sub": "s", "aud": ["x", audience]}));
+        assert_eq!(bearer(&authenticator, &token).verdict(), want, "{audience}");
+    }
 }
 
 #[test]
