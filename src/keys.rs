@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use modelgate_engine::authn::remote::{self, Answer, Fetched, KeyStore};
+use modelgate_engine::authn::remote::{Answer, Fetched, KeyStore};
 use modelgate_engine::few::FewMap;
+use modelgate_engine::hash::{FNV_BASIS, fnv};
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::telemetry::Count;
 use proxy_wasm::hostcalls as sdk;
@@ -31,7 +32,7 @@ impl Fetching {
     pub fn new(plan: &mut Plan) -> Self {
         STORE.with_borrow_mut(|store| plan.share_keys(store));
         // The node's name: gateways that start together do not fetch together for ever.
-        let salt = remote::salt(&host::text("node\0id").unwrap_or_default());
+        let salt = fnv(FNV_BASIS, &host::text("node\0id").unwrap_or_default());
         Self { under_way: RefCell::default(), salt }
     }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use modelgate_engine::authn::{Lack, TokenCache};
 use modelgate_engine::config::Errors;
 use modelgate_engine::few::FewMap;
+use modelgate_engine::hash::{FNV_BASIS, fnv};
 use modelgate_engine::pipeline::{Facts, Plan};
 use modelgate_engine::telemetry::Count;
+use modelgate_engine::time::{SECOND, nanos};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
@@ -180,11 +182,9 @@ fn warn(text: &[u8], errors: &Errors) {
     if errors.warnings().is_empty() {
         return;
     }
-    // FNV-1a: which configuration it is, and when it was read.
-    let mark = text.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let now = now().wrapping_div(1_000_000_000);
+    // Which configuration it is, and when it was read.
+    let mark = fnv(FNV_BASIS, text);
+    let now = now().wrapping_div(SECOND);
     let value = [mark.to_le_bytes(), now.to_le_bytes()].concat();
     // A host that keeps no data is told each time.
     let before = hostcalls::get_shared_data("modelgate.warned").ok().and_then(|(data, _)| data);
@@ -214,7 +214,7 @@ impl Gate {
                 self.hurry();
             }
         }
-        lack.wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
+        lack.wait.map(nanos)
     }
 
     /// Counts what tokens and policies contribute.

@@ -44,6 +44,7 @@
 //! | [`split`] | which variant of a model answers |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
 //! | [`place`] | where a key falls: what samples and variants are chosen by |
+//! | [`hash`], [`time`] | FNV-1a; nanoseconds, and clocks that are set back |
 //! | [`pipeline`] | in which order all this happens |
 //! | [`telemetry`] | which counters exist, and what they are called |
 
@@ -56,6 +57,7 @@ pub mod authz;
 mod cluster;
 pub mod config;
 pub mod few;
+pub mod hash;
 pub mod header;
 pub mod matcher;
 mod order;
@@ -68,4 +70,5 @@ pub mod shadow;
 pub mod split;
 pub mod target;
 pub mod telemetry;
+pub mod time;
 mod words;

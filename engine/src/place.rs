@@ -5,6 +5,8 @@
 //! Integers only: a key falls alike on every worker, natively and as WebAssembly, and in every
 //! version.
 
+use crate::hash::{FNV_BASIS, fnv};
+
 /// A scale from 0 to 2^64 on which every key has its place. Scales of other names are independent of
 /// it: two shadows do not get the very same requests, nor does a split send one of its variants those
 /// that a shadow copies.
@@ -24,15 +26,6 @@ impl Scale {
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         hash ^ (hash >> 33)
     }
-}
-
-/// What FNV-1a (64 bits) begins with.
-pub(crate) const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a (64 bits) of more bytes.
-pub(crate) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]

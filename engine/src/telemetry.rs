@@ -8,6 +8,7 @@ use crate::few::FewMap;
 use crate::shadow::Outcome;
 use crate::shadow::compare::Kind;
 use crate::target::Operation;
+use crate::time::SECOND;
 
 words! {
     /// What became of a request: the `decision` of `modelgate_requests_total`.
@@ -105,8 +106,6 @@ impl ModelLabel {
     pub const OTHER: Self = Self(1);
 }
 
-/// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
 /// Answers that earn a label, each at least a second after the one before.
 const STRIKES: u8 = 3;
 /// Models that may earn one at a time.

@@ -18,8 +18,7 @@ use crate::config::{Errors, Path};
 use crate::header::folded;
 use crate::order;
 use crate::request::{Edits, Request};
-
-const SECOND: u64 = 1_000_000_000;
+use crate::time::SECOND;
 
 /// Authentication, compiled.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! How many lines a worker logs about shadows.
 
+use crate::time::SECOND;
+
 /// Lines in one second; a shadow that always differs would drown everything else.
 const LINES_A_SECOND: u32 = 10;
-
-const SECOND: u64 = 1_000_000_000;
 
 /// Which lines may be logged.
 #[derive(Debug, Default)]

@@ -52,9 +52,10 @@ use super::exchange::{CopyState, Exchange, NoiseBaseline, Open};
 use super::head::Head;
 use super::id::{ExchangeId, ShadowId};
 use super::log_limit::LogLimit;
-use super::settings::{Shadow, Shadows, nanos};
+use super::settings::{Shadow, Shadows};
 use crate::few::FewMap;
 use crate::request::Header;
+use crate::time::nanos;
 use work::Work;
 
 /// Answers in a row, each 4xx where the live model's is 2xx, after which the remedy is told. A model

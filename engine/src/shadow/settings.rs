@@ -16,6 +16,7 @@ use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
 use crate::target::Operation;
+use crate::time::nanos;
 
 /// Where credentials and identities travel, as authentication is configured.
 #[derive(Debug, Clone, Default)]
@@ -238,11 +239,6 @@ impl Shadow {
             baseline_of: None,
         }
     }
-}
-
-/// Nanoseconds, as clocks are read.
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::config::types::{JwtRule, RemoteJwks};
 use crate::config::{Errors, Path};
 use crate::few::FewMap;
+use crate::time::nanos;
 
 mod answer;
 mod schedule;
@@ -29,7 +30,6 @@ mod tests;
 mod waiting;
 
 pub use answer::{Answer, FetchResult};
-pub use schedule::salt;
 pub use source::Source;
 pub use waiting::{Turn, Waiting};
 
@@ -136,7 +136,7 @@ impl Remote {
 
     /// Says that a fetch is under way.
     pub fn started(&self, now: u64) {
-        self.state.borrow_mut().started(now, schedule::nanos(self.timeout));
+        self.state.borrow_mut().started(now, nanos(self.timeout));
     }
 
     /// Says that the fetch under way is lost without an answer, and nobody's fault.
@@ -147,7 +147,7 @@ impl Remote {
     /// Takes an answer; `None` where there will be none. `salt` spreads the next fetch.
     pub fn finished(&self, answer: Option<&Answer<'_>>, now: u64, salt: u64) -> Fetched {
         let mut state = self.state.borrow_mut();
-        let late = state.is_late(now, schedule::nanos(self.timeout));
+        let late = state.is_late(now, nanos(self.timeout));
         let read = match answer {
             Some(answer) => answer.read(self.max_bytes, late),
             None => Err(answer::Failed::unreachable()),

@@ -6,8 +6,7 @@ use crate::config::read::Size;
 use crate::config::types::RemoteJwks;
 use crate::config::{Errors, Path};
 use crate::request::Header;
-
-const SECOND: u64 = 1_000_000_000;
+use crate::time::{SECOND, nanos};
 
 /// An issuer's `max-age` brings a fetch forward, but not below this age. (Some say 15 s, and a
 /// gateway has many workers.)
@@ -54,12 +53,6 @@ pub fn retry_after(failures: u32, spread: u64) -> u64 {
     earlier(wait, wait / 4, spread)
 }
 
-/// Whether `span` has passed since a time. A clock that was set back says nothing of how much did:
-/// then it has, or a time that lay far ahead would stop everything until it comes.
-pub fn has_passed(now: u64, since: u64, span: u64) -> bool {
-    now.checked_sub(since).is_none_or(|elapsed| elapsed >= span)
-}
-
 /// A duration less up to `most`.
 fn earlier(duration: u64, most: u64, spread: u64) -> u64 {
     duration.saturating_sub((most / 1024).saturating_mul(spread % 1024))
@@ -68,13 +61,6 @@ fn earlier(duration: u64, most: u64, spread: u64) -> u64 {
 /// What `spread` a worker has at a time: workers and gateways that began together do not go on so.
 pub fn spread(now: u64, salt: u64) -> u64 {
     salt ^ now.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-}
-
-/// A number for a name. (FNV-1a.)
-pub fn salt(name: &[u8]) -> u64 {
-    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// `max-age` of `cache-control` (RFC 9111 §5.2.2.1), in nanoseconds.
@@ -107,11 +93,6 @@ pub fn check(settings: &RemoteJwks, path: &Path<'_>, errors: &mut Errors) {
         let shown = format!("{}B", settings.max_bytes.0);
         errors.add_value(&path.field("maxBytes"), "is out of range", shown, "1KiB to 16MiB");
     }
-}
-
-/// Nanoseconds, as clocks are read.
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::super::jwks::KeySet;
 use super::answer::{Failed, Good};
-use super::schedule::{self, ASK_EVERY, GRACE, Times, has_passed};
+use super::schedule::{self, ASK_EVERY, GRACE, Times};
+use crate::time::{self, has_passed};
 
 /// The state of one set in one worker. It knows no settings, which change with the configuration.
 #[derive(Debug, Default)]
@@ -50,25 +51,34 @@ struct Failing {
 }
 
 impl KeyState {
-    /// Whether to fetch now: at the start, at the set's age, when a token asked for it, and in
-    /// growing distances while it fails. Never while a fetch is under way.
-    pub fn is_due(&self, now: u64, times: &Times) -> bool {
-        if self.is_under_way(now) {
-            return false;
+    /// When to fetch: at the start, at the set's age, when a token asked for it, and in growing
+    /// distances while it fails. Never while a fetch is under way, unless its answer got lost.
+    pub fn due(&self, now: u64, times: &Times) -> u64 {
+        if let Some(lost) = self.lost(now).filter(|lost| *lost > now) {
+            return lost;
         }
         match (&self.failing, &self.held) {
-            (Some(failing), _) => has_passed(now, failing.since, failing.wait),
-            (None, None) => true,
-            (None, Some(held)) => {
-                let age = times.age(held.max_age, held.spread);
-                self.wanted || has_passed(now, held.fetched, age)
+            (Some(failing), _) => time::due(failing.since, failing.wait, now),
+            (None, Some(held)) if !self.wanted => {
+                time::due(held.fetched, times.age(held.max_age, held.spread), now)
             }
+            (None, _) => now,
         }
     }
 
+    /// Whether to fetch now.
+    pub fn is_due(&self, now: u64, times: &Times) -> bool {
+        self.due(now, times) <= now
+    }
+
     fn is_under_way(&self, now: u64) -> bool {
-        let lost = |f: &Fetch| has_passed(now, f.since, f.timeout.saturating_add(GRACE));
-        self.under_way.as_ref().is_some_and(|fetch| !lost(fetch))
+        self.lost(now).is_some_and(|lost| lost > now)
+    }
+
+    /// When the answer to the fetch under way is believed to be lost.
+    fn lost(&self, now: u64) -> Option<u64> {
+        let fetch = self.under_way.as_ref()?;
+        Some(time::due(fetch.since, fetch.timeout.saturating_add(GRACE), now))
     }
 
     /// The set that serves, if it is not too old. (A clock that was set back makes no set old.)

@@ -5,7 +5,7 @@
 use super::json::Json;
 use super::pointer::Step;
 use super::steps::Steps;
-use crate::place::{FNV_BASIS, fnv};
+use crate::hash::{FNV_BASIS, fnv};
 
 /// A place in an answer: the steps to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

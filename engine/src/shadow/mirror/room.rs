@@ -6,10 +6,11 @@
 
 use super::super::body_buffer::Missed;
 use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
+use crate::time::SECOND;
 
 /// How long a client may take before its exchange makes room for others, in nanoseconds. To drop exchanges at
 /// once, whenever there are more than fit, would let none of them become complete.
-pub(super) const PATIENCE: u64 = 1_000_000_000;
+pub(super) const PATIENCE: u64 = SECOND;
 
 /// Requests that may arrive at once, for each copy that may be under way: most arrive in an instant,
 /// some take a while.

@@ -1,7 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
-use super::super::settings::nanos;
 use super::{Call, CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
+use crate::time::{SECOND, nanos};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -11,7 +11,7 @@ const ARRIVAL: u64 = 10_000_000_000;
 
 /// How often it is looked for such copies, in nanoseconds. For each copy that leaves would be work
 /// that grows with the square of those in flight.
-const SWEEP_INTERVAL: u64 = 1_000_000_000;
+const SWEEP_INTERVAL: u64 = SECOND;
 
 impl Mirror {
     /// Whether [`Mirror::next`] would hand out a copy, or [`Mirror::catch_up`] compare an exchange. Call them

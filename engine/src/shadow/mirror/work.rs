@@ -9,6 +9,7 @@ use super::super::coding::Encoding;
 use super::super::compare::Whole;
 use super::super::exchange::Stored;
 use super::{ExchangeId, Mirror, Outcome, ShadowObserver};
+use crate::time::SECOND;
 
 /// Steps in a second: three or four hundredths of a worker, as long as comparisons are short.
 const RATE: u64 = 1 << 20;
@@ -55,7 +56,7 @@ impl Account {
 
     fn gained(&self, now: u64) -> i64 {
         let passed = now.saturating_sub(self.until).min(10_000_000_000);
-        i64::try_from(passed.saturating_mul(self.rate) / 1_000_000_000).unwrap_or(MOST)
+        i64::try_from(passed.saturating_mul(self.rate) / SECOND).unwrap_or(MOST)
     }
 
     /// Whether something may be compared now.
@@ -230,8 +231,6 @@ impl Mirror {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
 
     /// The share of its time that a worker compares, of a step of 33 ns, with so many ticks a second.
     fn share(rate: u64, steps: u32, ticks: u64) -> f64 {
