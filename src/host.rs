@@ -12,7 +12,7 @@ use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::types::{Action, MapType, Status};
 
 use crate::header_map::Field;
-use crate::hostcalls::{self, Refused};
+use crate::hostcalls::{self, HostCallError};
 
 /// `xds.listener_direction` of a sidecar's inbound listener.
 const INBOUND: i64 = 1;
@@ -30,33 +30,33 @@ impl Host for Proxy {
     }
 
     fn remote_ip(&self) -> Option<IpAddr> {
-        ip(&text("source\0address")?)
+        ip(&property_bytes("source\0address")?)
     }
 
     fn peer_ip(&self) -> Option<IpAddr> {
-        let address = text("source\0address")?;
+        let address = property_bytes("source\0address")?;
         let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
         (address.port() != 0).then(|| address.ip())
     }
 
     fn destination_ip(&self) -> Option<IpAddr> {
-        ip(&text("destination\0address")?)
+        ip(&property_bytes("destination\0address")?)
     }
 
     fn destination_port(&self) -> Option<u16> {
-        u16::try_from(integer("destination\0port")?).ok()
+        u16::try_from(property_int("destination\0port")?).ok()
     }
 
     fn is_inbound(&self) -> bool {
-        integer("xds\0listener_direction") == Some(INBOUND)
+        property_int("xds\0listener_direction") == Some(INBOUND)
     }
 
     fn sni(&self) -> Option<Vec<u8>> {
-        text("connection\0requested_server_name")
+        property_bytes("connection\0requested_server_name")
     }
 
     fn peer(&self) -> Option<Rc<Peer>> {
-        let connection = integer("connection\0id");
+        let connection = property_int("connection\0id");
         if let Some(peer) = connection.and_then(|id| self.peers.borrow().get(id)) {
             return peer;
         }
@@ -113,8 +113,8 @@ impl Peers {
 /// The client certificate's names. Envoy 1.38 and later show the certificate itself, and so all of
 /// them; else only the first of each kind is to be had.
 fn peer() -> Option<Peer> {
-    let subject = text("connection\0subject_peer_certificate");
-    if let Some(certificate) = text("connection\0peer_certificate") {
+    let subject = property_bytes("connection\0subject_peer_certificate");
+    if let Some(certificate) = property_bytes("connection\0peer_certificate") {
         let names = names_in_certificate(&certificate);
         let all_known = names.is_some();
         let (uri_sans, dns_sans) = names.unwrap_or_else(first_names);
@@ -127,7 +127,7 @@ fn peer() -> Option<Peer> {
 }
 
 fn first_names() -> authn::CertificateNames {
-    let first = |path| text(path).into_iter().collect();
+    let first = |path| property_bytes(path).into_iter().collect();
     (first("connection\0uri_san_peer_certificate"), first("connection\0dns_san_peer_certificate"))
 }
 
@@ -162,13 +162,13 @@ pub fn now() -> u64 {
 }
 
 /// A property that is there and not empty.
-pub fn text(path: &str) -> Option<Vec<u8>> {
+pub fn property_bytes(path: &str) -> Option<Vec<u8>> {
     hostcalls::property(path).ok().filter(|value| !value.is_empty())
 }
 
 /// A property that is a number.
-pub fn integer(path: &str) -> Option<i64> {
-    Some(i64::from_le_bytes(text(path)?.try_into().ok()?))
+pub fn property_int(path: &str) -> Option<i64> {
+    Some(i64::from_le_bytes(property_bytes(path)?.try_into().ok()?))
 }
 
 /// The address in `ip:port` or `[ip]:port`.
@@ -180,7 +180,7 @@ fn ip(address: &[u8]) -> Option<IpAddr> {
 /// Writes the changes to the request. Envoy then selects the route anew.
 ///
 /// A call for a name that the request does not have searches the whole map in vain.
-pub fn apply(edits: &Edits, request: &Request<'_>) -> Result<(), Refused> {
+pub fn apply_edits(edits: &Edits, request: &Request<'_>) -> Result<(), HostCallError> {
     const MAP: MapType = MapType::HttpRequestHeaders;
     let came = |name: &[u8]| request.header(name).is_some();
     for (i, (name, value)) in edits.added().enumerate() {
@@ -209,7 +209,7 @@ pub fn hide_path(shown: Option<Vec<u8>>, path: &[u8]) -> Option<Vec<u8>> {
 
 /// Answers the request in the model's stead. The stream stays stopped either way: a request that cannot be
 /// answered does not go on.
-pub fn reply(reply: &LocalReply) -> Action {
+pub fn send_local_reply(reply: &LocalReply) -> Action {
     if let Some(path) = &reply.path {
         // To fail changes no answer.
         let _ = hostcalls::replace_header(MapType::HttpRequestHeaders, b":path", path);
@@ -227,7 +227,7 @@ pub fn reply(reply: &LocalReply) -> Action {
         reply.body.as_bytes(),
         reply.grpc_status,
     );
-    if let Err(Refused(status)) = sent {
+    if let Err(HostCallError(status)) = sent {
         log::error!("modelgate: the proxy refused an answer: {status}");
     }
     Action::Pause

@@ -12,7 +12,7 @@ use crate::header_map::{Field, serialized};
 
 /// What the host says of a call that it did not carry out: a `proxy_status_t` other than `OK`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused(pub u32);
+pub struct HostCallError(pub u32);
 
 type Ptr = *const u8;
 
@@ -34,12 +34,12 @@ unsafe extern "C" {
     ) -> u32;
 }
 
-fn check(status: u32) -> Result<(), Refused> {
-    if status == 0 { Ok(()) } else { Err(Refused(status)) }
+fn check(status: u32) -> Result<(), HostCallError> {
+    if status == 0 { Ok(()) } else { Err(HostCallError(status)) }
 }
 
 /// Lets the host fill a buffer that it allocates in the module's memory.
-fn filled(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Bytes, Refused> {
+fn filled(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Bytes, HostCallError> {
     let (mut data, mut size) = (null_mut(), 0);
     check(call(&raw mut data, &raw mut size))?;
     if data.is_null() {
@@ -52,39 +52,39 @@ fn filled(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Bytes, R
 
 /// A header map as the host serializes it: the number of fields, the sizes of each name and value, then
 /// names and values, each with a NUL behind it. [`crate::header_map::fields`] reads it.
-pub fn header_map(map: MapType) -> Result<Bytes, Refused> {
+pub fn header_map(map: MapType) -> Result<Bytes, HostCallError> {
     // SAFETY: the host writes one pointer and one size.
     filled(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
 
 /// Adds a header field.
-pub fn add_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Refused> {
+pub fn add_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostCallError> {
     let (n, v) = (name.as_ptr(), value.as_ptr());
     // SAFETY: the host reads both before it returns.
     check(unsafe { proxy_add_header_map_value(map, n, name.len(), v, value.len()) })
 }
 
 /// Replaces every field of this name by one.
-pub fn replace_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Refused> {
+pub fn replace_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostCallError> {
     let (n, v) = (name.as_ptr(), value.as_ptr());
     // SAFETY: the host reads both before it returns.
     check(unsafe { proxy_replace_header_map_value(map, n, name.len(), v, value.len()) })
 }
 
 /// Removes every field of this name.
-pub fn remove_header(map: MapType, name: &[u8]) -> Result<(), Refused> {
+pub fn remove_header(map: MapType, name: &[u8]) -> Result<(), HostCallError> {
     // SAFETY: the host reads the name before it returns.
     check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
 /// A property; its path has a NUL between segments.
-pub fn property(path: &str) -> Result<Bytes, Refused> {
+pub fn property(path: &str) -> Result<Bytes, HostCallError> {
     // SAFETY: the host reads the path, and writes one pointer and one size.
     filled(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Sets filter state, which access logs can show.
-pub fn set_property(path: &str, value: &[u8]) -> Result<(), Refused> {
+pub fn set_property(path: &str, value: &[u8]) -> Result<(), HostCallError> {
     // SAFETY: the host reads both before it returns.
     check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
@@ -94,7 +94,7 @@ pub fn set_property(path: &str, value: &[u8]) -> Result<(), Refused> {
 #[rustfmt::skip]
 pub fn send_local_response(
     code: u32, details: &str, headers: &[Field<'_>], body: &[u8], grpc_status: Option<u32>,
-) -> Result<(), Refused> {
+) -> Result<(), HostCallError> {
     let headers = serialized(headers);
     let grpc_status = grpc_status.and_then(|s| i32::try_from(s).ok()).unwrap_or(-1);
     let (d, b, h) = (details.as_ptr(), body.as_ptr(), headers.as_ptr());
@@ -109,7 +109,7 @@ pub fn send_local_response(
 #[rustfmt::skip]
 pub fn http_call(
     cluster: &str, headers: &[Field<'_>], body: &[u8], timeout: u32,
-) -> Result<u32, Refused> {
+) -> Result<u32, HostCallError> {
     let (headers, trailers, mut token) = (serialized(headers), serialized(&[]), 0);
     let (c, h, b, t) = (cluster.as_ptr(), headers.as_ptr(), body.as_ptr(), trailers.as_ptr());
     // SAFETY: the host reads everything before it returns, and writes the token.

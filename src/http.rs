@@ -14,26 +14,26 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use crate::header_map::fields;
-use crate::held::{self, Held};
 use crate::host::{self, now};
 use crate::hostcalls;
-use crate::root::Gate;
+use crate::paused::{self, PausedRequest};
+use crate::root::WorkerState;
 use crate::shadows::{live_cluster, live_head};
 
 /// The SDK's handle of a stream; what holds the stream has another.
 #[derive(Debug)]
-pub struct Http(Rc<RefCell<Stream>>);
+pub struct HttpFilter(Rc<RefCell<Stream>>);
 
-impl Http {
+impl HttpFilter {
     /// A stream under this configuration; without one it will be refused.
-    pub fn new(id: u32, gate: Option<Rc<Gate>>) -> Self {
-        Self(Rc::new_cyclic(|this| RefCell::new(Stream::new(id, Weak::clone(this), gate))))
+    pub fn new(id: u32, worker: Option<Rc<WorkerState>>) -> Self {
+        Self(Rc::new_cyclic(|this| RefCell::new(Stream::new(id, Weak::clone(this), worker))))
     }
 }
 
-impl Context for Http {}
+impl Context for HttpFilter {}
 
-impl HttpContext for Http {
+impl HttpContext for HttpFilter {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         self.0.borrow_mut().request_headers(end_of_stream)
     }
@@ -67,7 +67,7 @@ impl HttpContext for Http {
 }
 
 /// One that was never logged is over all the same.
-impl Drop for Http {
+impl Drop for HttpFilter {
     fn drop(&mut self) {
         self.0.borrow_mut().log();
     }
@@ -79,25 +79,25 @@ pub struct Stream {
     id: u32,
     /// For what holds it.
     this: Weak<RefCell<Self>>,
-    gate: Option<Rc<Gate>>,
-    request: Option<Counted>,
+    worker: Option<Rc<WorkerState>>,
+    request: Option<RequestStats>,
     /// What the response has yet to carry.
     set_cookie: Option<Vec<u8>>,
-    /// The pairs that this request feeds.
-    pairs: Vec<ExchangeId>,
-    held: Option<Held>,
+    /// The exchanges that this request feeds.
+    exchanges: Vec<ExchangeId>,
+    paused: Option<PausedRequest>,
 }
 
 /// What is known of a request once it is decided, until it is counted.
 #[derive(Debug)]
-struct Counted {
+struct RequestStats {
     verdict: Verdict,
     model: Option<Rc<str>>,
     operation: Option<Operation>,
     is_grpc: bool,
 }
 
-impl Counted {
+impl RequestStats {
     fn of(facts: Facts, is_grpc: bool) -> Self {
         let Facts { verdict, model, operation, .. } = facts;
         Self { verdict, model, operation, is_grpc }
@@ -105,72 +105,80 @@ impl Counted {
 }
 
 impl Stream {
-    fn new(id: u32, this: Weak<RefCell<Self>>, gate: Option<Rc<Gate>>) -> Self {
-        Self { id, this, gate, request: None, set_cookie: None, pairs: Vec::new(), held: None }
+    fn new(id: u32, this: Weak<RefCell<Self>>, worker: Option<Rc<WorkerState>>) -> Self {
+        Self {
+            id,
+            this,
+            worker,
+            request: None,
+            set_cookie: None,
+            exchanges: Vec::new(),
+            paused: None,
+        }
     }
 
     fn request_headers(&mut self, end_of_stream: bool) -> Action {
         self.decide(end_of_stream, false)
     }
 
-    /// Decides, or holds the request until keys come. A held one whose time is `over` is decided.
+    /// Decides, or holds the request until keys come. A paused one whose time is `over` is decided.
     fn decide(&mut self, end_of_stream: bool, over: bool) -> Action {
-        let Some(gate) = &self.gate else {
-            return refuse("modelgate_no_configuration");
+        let Some(worker) = &self.worker else {
+            return fail_closed("modelgate_no_configuration");
         };
         let Ok(map) = hostcalls::header_map(MapType::HttpRequestHeaders) else {
-            return refuse("modelgate_no_headers");
+            return fail_closed("modelgate_no_headers");
         };
         let mut headers = fields(&map);
-        let came_with = self.held.as_mut().and_then(|held| held.path.take());
+        let came_with = self.paused.as_mut().and_then(|paused| paused.path.take());
         let path = headers.iter_mut().find(|(name, _)| *name == b":path");
         if let Some((line, before)) = path.zip(came_with.as_deref()) {
             line.1 = before;
         }
-        let attributes = Attributes::new(&gate.proxy);
+        let attributes = Attributes::new(&worker.proxy);
         let request = Request::new(&headers, &attributes);
         let decision = {
-            let admits = |shadow| gate.shadowing.admits(shadow, attributes.now());
-            gate.plan.decide(&request, &mut gate.cache.borrow_mut(), admits)
+            let admits = |shadow| worker.shadows.admits(shadow, attributes.now());
+            worker.plan.decide(&request, &mut worker.cache.borrow_mut(), admits)
         };
         let Decision { facts, next } = decision;
-        let wait = facts.lack.and_then(|lack| gate.wait_for(lack)).filter(|_| !over);
+        let wait = facts.missing_keys.and_then(|keys| worker.wait_for(keys)).filter(|_| !over);
         if let Some(wait) = wait
-            && (self.held.is_some() || held::hold(self.id, &self.this))
+            && (self.paused.is_some() || paused::pause(self.id, &self.this))
         {
             // A client that does not wait as long is counted as what it is so far.
             let facts = Facts { verdict: Verdict::Unauthenticated, ..facts };
-            self.request = Some(Counted::of(facts, request.is_grpc()));
+            self.request = Some(RequestStats::of(facts, request.is_grpc()));
             let until = attributes.now().saturating_add(wait);
-            let held = Held { until, path: None, end_of_stream, missed_body: false };
-            let held = self.held.get_or_insert(held);
-            held.path = match &came_with {
-                None => host::hide_path(gate.plan.shown_path(&request), request.path),
+            let paused = PausedRequest { until, path: None, end_of_stream, missed_body: false };
+            let paused = self.paused.get_or_insert(paused);
+            paused.path = match &came_with {
+                None => host::hide_path(worker.plan.shown_path(&request), request.path),
                 before => before.clone(),
             };
-            gate.hurry();
+            worker.hurry();
             return Action::Pause;
         }
-        held::release(self.id);
-        let missed_body = self.held.take().is_some_and(|held| held.missed_body);
-        gate.count(&facts);
-        if gate.plan.writes_access_log() {
-            write_access_log(gate, &facts, &next);
+        paused::release(self.id);
+        let missed_body = self.paused.take().is_some_and(|paused| paused.missed_body);
+        worker.count(&facts);
+        if worker.plan.writes_access_log() {
+            write_access_log(worker, &facts, &next);
         }
-        let counted = self.request.insert(Counted::of(facts, request.is_grpc()));
+        let stats = self.request.insert(RequestStats::of(facts, request.is_grpc()));
         let Forward { edits, set_cookie, copies } = match next {
             Next::Forward(forward) => forward.with_path(came_with.as_deref()),
-            Next::Reply(reply) => return host::reply(&reply),
+            Next::Reply(reply) => return host::send_local_reply(&reply),
         };
-        if host::apply(&edits, &request).is_err() {
-            counted.verdict = Verdict::Error;
-            let _ = host::hide_path(gate.plan.shown_path(&request), request.path);
-            return refuse("modelgate_unwritable_headers");
+        if host::apply_edits(&edits, &request).is_err() {
+            stats.verdict = Verdict::Error;
+            let _ = host::hide_path(worker.plan.shown_path(&request), request.path);
+            return fail_closed("modelgate_unwritable_headers");
         }
         self.set_cookie = set_cookie;
-        if !copies.is_empty() && !gate.is_retired() && !missed_body {
+        if !copies.is_empty() && !worker.is_retired() && !missed_body {
             let now = attributes.now();
-            self.pairs = gate.shadowing.begin(&gate.plan, &gate.meter, copies, now);
+            self.exchanges = worker.shadows.begin(&worker.plan, &worker.metrics, copies, now);
         }
         if end_of_stream {
             self.request_complete();
@@ -178,15 +186,15 @@ impl Stream {
         Action::Continue
     }
 
-    /// Decides a held request again, if that may end otherwise. Called with this stream as the
+    /// Decides a paused request again, if that may end otherwise. Called with this stream as the
     /// effective context.
     pub fn wake(&mut self, changed: bool) {
-        let Some(held) = &self.held else { return };
-        let over = now() >= held.until;
+        let Some(paused) = &self.paused else { return };
+        let over = now() >= paused.until;
         if !(changed || over) {
             return;
         }
-        if self.decide(held.end_of_stream, over) == Action::Continue {
+        if self.decide(paused.end_of_stream, over) == Action::Continue {
             // A stream that is gone has nothing to continue.
             let _ = sdk::resume_http_request();
         }
@@ -196,35 +204,39 @@ impl Stream {
     /// rest of the request already: what cannot be cleaned ends the stream.
     fn request_trailers(&mut self) -> Action {
         if self.clean_trailers().is_none() {
-            return refuse("modelgate_unwritable_trailers");
+            return fail_closed("modelgate_unwritable_trailers");
         }
         self.request_body(0, true)
     }
 
     fn clean_trailers(&self) -> Option<()> {
-        let gate = self.gate.as_ref()?;
+        let worker = self.worker.as_ref()?;
         let excluded = self.request.as_ref().is_some_and(|r| r.verdict == Verdict::Excluded);
         let map = hostcalls::header_map(MapType::HttpRequestTrailers).ok()?;
         for (name, _) in fields(&map) {
-            if gate.plan.drops_trailer(name, excluded) {
+            if worker.plan.drops_trailer(name, excluded) {
                 hostcalls::remove_header(MapType::HttpRequestTrailers, name).ok()?;
             }
         }
         Some(())
     }
 
-    /// A body that comes while its request is held would take the headers along past this filter.
+    /// A body that comes while its request is paused would take the headers along past this filter.
     fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if let Some(held) = &mut self.held {
-            held.missed_body = true;
+        if let Some(paused) = &mut self.paused {
+            paused.missed_body = true;
             return Action::Pause;
         }
         if let Some(chunk) = self.chunk(BufferType::HttpRequestBody, size) {
             let now = now();
-            self.each_pair(|mirror, id, observer| mirror.request_chunk(id, &chunk, now, observer));
+            self.each_exchange(|mirror, id, observer| {
+                mirror.request_chunk(id, &chunk, now, observer)
+            });
         }
-        let is_whole = |gate: &Rc<Gate>| gate.shadowing.is_whole(&self.pairs);
-        if !self.pairs.is_empty() && (end_of_stream || self.gate.as_ref().is_some_and(is_whole)) {
+        let is_whole = |worker: &Rc<WorkerState>| worker.shadows.is_whole(&self.exchanges);
+        if !self.exchanges.is_empty()
+            && (end_of_stream || self.worker.as_ref().is_some_and(is_whole))
+        {
             self.request_complete();
         }
         Action::Continue
@@ -241,9 +253,11 @@ impl Stream {
         match live_head() {
             Some(head) => {
                 let now = now();
-                self.each_pair(|mirror, id, observer| mirror.live_head(id, &head, now, observer));
+                self.each_exchange(|mirror, id, observer| {
+                    mirror.live_head(id, &head, now, observer)
+                });
             }
-            None => self.each_pair(|mirror, id, observer| mirror.live_failed(id, observer)),
+            None => self.each_exchange(|mirror, id, observer| mirror.live_failed(id, observer)),
         }
         if end_of_stream {
             self.live_complete();
@@ -252,7 +266,7 @@ impl Stream {
 
     fn response_body(&mut self, size: usize, end_of_stream: bool) {
         if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
-            self.each_pair(|mirror, id, observer| mirror.live_chunk(id, &chunk, observer));
+            self.each_exchange(|mirror, id, observer| mirror.live_chunk(id, &chunk, observer));
         }
         if end_of_stream {
             self.live_complete();
@@ -265,37 +279,37 @@ impl Stream {
         }
         let map = hostcalls::header_map(MapType::HttpResponseTrailers).unwrap_or_default();
         let trailers = fields(&map);
-        self.each_pair(|mirror, id, _| mirror.live_trailers(id, &trailers));
+        self.each_exchange(|mirror, id, _| mirror.live_trailers(id, &trailers));
         self.live_complete();
     }
 
-    /// The end of the stream: the request is counted, and its pairs hear that nothing more comes.
+    /// The end of the stream: the request is counted, and its exchanges hear that nothing more comes.
     fn log(&mut self) {
-        if self.held.take().is_some() {
-            held::release(self.id);
+        if self.paused.take().is_some() {
+            paused::release(self.id);
         }
-        if !self.pairs.is_empty() {
-            let awaits = |gate: &Rc<Gate>| gate.shadowing.awaits_live(&self.pairs);
-            let broke_off = self.gate.as_ref().is_some_and(awaits)
-                && host::text("response\0code_details")
+        if !self.exchanges.is_empty() {
+            let awaits = |worker: &Rc<WorkerState>| worker.shadows.awaits_live(&self.exchanges);
+            let broke_off = self.worker.as_ref().is_some_and(awaits)
+                && host::property_bytes("response\0code_details")
                     .is_some_and(|details| details.starts_with(b"upstream_reset"));
-            self.each_pair(|mirror, id, observer| {
+            self.each_exchange(|mirror, id, observer| {
                 if broke_off {
                     mirror.live_failed(id, observer);
                 }
                 mirror.closed(id, observer);
             });
-            self.pairs.clear();
+            self.exchanges.clear();
         }
-        let (Some(gate), Some(request)) = (&self.gate, self.request.take()) else { return };
-        let mut meter = gate.meter.borrow_mut();
+        let (Some(worker), Some(request)) = (&self.worker, self.request.take()) else { return };
+        let mut metrics = worker.metrics.borrow_mut();
         let model = request.model.as_deref().map_or(ModelLabel::NONE, |id| {
-            meter.model(id, || is_answered_with_2xx(request.is_grpc))
+            metrics.model(id, || is_answered_with_2xx(request.is_grpc))
         });
-        meter.count(Count::Request(model, request.operation, request.verdict));
-        drop(meter);
-        if gate.is_retired() {
-            gate.flush();
+        metrics.count(Count::Request(model, request.operation, request.verdict));
+        drop(metrics);
+        if worker.is_retired() {
+            worker.flush();
         }
     }
 
@@ -303,7 +317,7 @@ impl Stream {
         if self.collects() {
             let (live, now) = (live_cluster(), now());
             self.tell(|mirror, observer| {
-                mirror.request_complete(&self.pairs, live.as_deref(), now, observer);
+                mirror.request_complete(&self.exchanges, live.as_deref(), now, observer);
             });
         }
     }
@@ -311,14 +325,14 @@ impl Stream {
     fn live_complete(&mut self) {
         if self.collects() {
             let now = now();
-            self.each_pair(|mirror, id, observer| mirror.live_complete(id, now, observer));
+            self.each_exchange(|mirror, id, observer| mirror.live_complete(id, now, observer));
         }
     }
 
     /// Whether a shadow still wants to hear of this stream.
     fn collects(&self) -> bool {
-        !self.pairs.is_empty()
-            && self.gate.as_ref().is_some_and(|gate| gate.shadowing.is_open(&self.pairs))
+        !self.exchanges.is_empty()
+            && self.worker.as_ref().is_some_and(|worker| worker.shadows.is_open(&self.exchanges))
     }
 
     /// The chunk at hand, if a shadow wants it.
@@ -329,20 +343,25 @@ impl Stream {
         sdk::get_buffer(buffer, 0, size).ok()?
     }
 
-    fn each_pair(&self, mut event: impl FnMut(&mut Mirror, ExchangeId, &mut dyn ShadowObserver)) {
-        self.tell(|mirror, observer| self.pairs.iter().for_each(|id| event(mirror, *id, observer)));
+    fn each_exchange(
+        &self,
+        mut event: impl FnMut(&mut Mirror, ExchangeId, &mut dyn ShadowObserver),
+    ) {
+        self.tell(|mirror, observer| {
+            self.exchanges.iter().for_each(|id| event(mirror, *id, observer))
+        });
     }
 
     fn tell(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
-        if let Some(gate) = self.gate.as_ref().filter(|_| !self.pairs.is_empty()) {
-            gate.shadowing.tell(&gate.plan, &gate.meter, event);
+        if let Some(worker) = self.worker.as_ref().filter(|_| !self.exchanges.is_empty()) {
+            worker.shadows.tell(&worker.plan, &worker.metrics, event);
         }
     }
 }
 
 /// Filter state for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
-fn write_access_log(gate: &Gate, facts: &Facts, next: &Next) {
-    let shadows = gate.plan.shadows();
+fn write_access_log(worker: &WorkerState, facts: &Facts, next: &Next) {
+    let shadows = worker.plan.shadows();
     let copies = match next {
         Next::Forward(forward) => forward.copies.as_slice(),
         Next::Reply(_) => &[],
@@ -357,7 +376,7 @@ fn write_access_log(gate: &Gate, facts: &Facts, next: &Next) {
         ("modelgate.model", facts.model.as_deref().unwrap_or(NONE)),
         ("modelgate.operation", facts.operation.map_or(NONE, Operation::as_str)),
         ("modelgate.decision", facts.verdict.as_str()),
-        ("modelgate.policy", facts.policy.map_or("", |policy| gate.plan.policy_name(policy))),
+        ("modelgate.policy", facts.policy.map_or("", |policy| worker.plan.policy_name(policy))),
         ("modelgate.principal", principal.as_deref().unwrap_or_default()),
         ("modelgate.shadow", &names.join(",")),
     ];
@@ -371,14 +390,15 @@ fn write_access_log(gate: &Gate, facts: &Facts, next: &Next) {
 /// Whether an upstream, not the proxy itself, has answered with 2xx. gRPC says in `grpc-status` what
 /// others say in the status: 200 alone would be had for any name of a model.
 fn is_answered_with_2xx(is_grpc: bool) -> bool {
-    host::integer("response\0code").is_some_and(|code| (200..300).contains(&code))
-        && (!is_grpc || host::integer("response\0grpc_status") == Some(0))
-        && host::text("response\0code_details").is_some_and(|details| details == b"via_upstream")
+    host::property_int("response\0code").is_some_and(|code| (200..300).contains(&code))
+        && (!is_grpc || host::property_int("response\0grpc_status") == Some(0))
+        && host::property_bytes("response\0code_details")
+            .is_some_and(|details| details == b"via_upstream")
 }
 
 /// Fails closed.
-fn refuse(details: &str) -> Action {
-    host::reply(&LocalReply {
+fn fail_closed(details: &str) -> Action {
+    host::send_local_reply(&LocalReply {
         code: 503,
         body: "modelgate cannot decide",
         www_authenticate: None,

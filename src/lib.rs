@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `root` | the root context: one worker under one configuration |
 //! | `http` | the HTTP context: one request and its response |
-//! | `held` | requests that are paused until their issuer's keys come |
-//! | `keys` | JWKS fetches |
+//! | `paused` | requests that are paused until their issuer's keys come |
+//! | `jwks` | JWKS fetches |
 //! | `shadows` | copies, sent as callouts, and their answers |
 //! | `metrics` | counts, handed to the proxy once a second |
 //! | `host` | the proxy as the engine sees it |
@@ -16,12 +16,12 @@
 #![deny(clippy::too_many_lines)]
 
 mod header_map;
-mod held;
 mod host;
 mod hostcalls;
 mod http;
-mod keys;
+mod jwks;
 mod metrics;
+mod paused;
 mod root;
 mod shadows;
 

@@ -13,7 +13,7 @@ use crate::host::now;
 
 /// The metrics of one worker under one configuration.
 #[derive(Debug)]
-pub struct Meter {
+pub struct Metrics {
     counters: Counters,
     models: ModelLabels,
     histograms: FewMap<(usize, Histogram), Option<u32>>,
@@ -21,7 +21,7 @@ pub struct Meter {
     gauges: FewMap<(usize, Gauge), (Option<u32>, i64)>,
 }
 
-impl Meter {
+impl Metrics {
     /// Nothing counted yet.
     pub fn new(plan: &Plan) -> Self {
         Self {

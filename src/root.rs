@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use modelgate_engine::authn::{Lack, TokenCache};
+use modelgate_engine::authn::{MissingKeys, TokenCache};
 use modelgate_engine::config::Errors;
 use modelgate_engine::few::FewMap;
 use modelgate_engine::hash::{FNV_BASIS, fnv};
@@ -15,12 +15,12 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use crate::held;
 use crate::host::{Proxy, now};
-use crate::http::Http;
-use crate::keys::Fetching;
-use crate::metrics::Meter;
-use crate::shadows::Shadowing;
+use crate::http::HttpFilter;
+use crate::jwks::JwksFetcher;
+use crate::metrics::Metrics;
+use crate::paused;
+use crate::shadows::Shadows;
 
 /// How often counts are handed to the proxy, in milliseconds.
 const FLUSH: u32 = 1000;
@@ -36,13 +36,13 @@ const SOON: u32 = 1;
 
 /// What the streams of one worker share under one configuration.
 #[derive(Debug)]
-pub struct Gate {
+pub struct WorkerState {
     pub plan: Plan,
     pub proxy: Proxy,
     pub cache: RefCell<TokenCache>,
-    pub meter: RefCell<Meter>,
-    pub shadowing: Shadowing,
-    pub fetching: Fetching,
+    pub metrics: RefCell<Metrics>,
+    pub shadows: Shadows,
+    pub jwks: JwksFetcher,
     flushed: Cell<u64>,
     /// How often it ticks, as far as keys and counts want it.
     period: Cell<u32>,
@@ -52,20 +52,20 @@ pub struct Gate {
 
 thread_local! {
     /// Whom the answers to callouts belong to.
-    static CALLERS: RefCell<FewMap<u32, Rc<Gate>>> = RefCell::default();
+    static CALLERS: RefCell<FewMap<u32, Rc<WorkerState>>> = RefCell::default();
 }
 
 /// A root context.
 #[derive(Debug)]
 pub struct Root {
     id: u32,
-    gate: Option<Rc<Gate>>,
+    worker: Option<Rc<WorkerState>>,
 }
 
 impl Root {
     /// Without a configuration.
     pub fn new(id: u32) -> Self {
-        Self { id, gate: None }
+        Self { id, worker: None }
     }
 }
 
@@ -84,30 +84,30 @@ impl RootContext for Root {
             log::error!("modelgate: {refused}\n{errors}");
             return false;
         };
-        let fetching = Fetching::new(&mut plan);
+        let jwks = JwksFetcher::new(&mut plan);
         // Fetches leave with a tick: while a configuration is only tried out there is none.
         let fetches = plan.remotes().iter().next().is_some();
         let period = if fetches { SOON } else { FLUSH };
-        let gate = Rc::new(Gate {
-            fetching,
+        let worker = Rc::new(WorkerState {
+            jwks,
             proxy: Proxy::default(),
             cache: RefCell::new(plan.token_cache()),
-            meter: RefCell::new(Meter::new(&plan)),
-            shadowing: Shadowing::new(&plan),
+            metrics: RefCell::new(Metrics::new(&plan)),
+            shadows: Shadows::new(&plan),
             flushed: Cell::new(0),
             period: Cell::new(period),
             retired: Cell::new(false),
             plan,
         });
-        CALLERS.with_borrow_mut(|callers| callers.insert(self.id, Rc::clone(&gate)));
-        self.gate = Some(gate);
+        CALLERS.with_borrow_mut(|callers| callers.insert(self.id, Rc::clone(&worker)));
+        self.worker = Some(worker);
         tick_every(period);
         true
     }
 
     /// A stream without a configuration is refused.
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Http::new(id, self.gate.clone())))
+        Some(Box::new(HttpFilter::new(id, self.worker.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -116,45 +116,45 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         self.send_due();
-        held::wake(self.id);
+        paused::wake(self.id);
     }
 }
 
 impl Root {
     /// Sends what is due, and says when the next tick comes.
     fn send_due(&self) {
-        let Some(gate) = &self.gate else { return };
+        let Some(worker) = &self.worker else { return };
         let now = now();
-        if gate.fetching.send_due(&gate.plan, &gate.meter, now) {
-            held::ready();
+        if worker.jwks.send_due(&worker.plan, &worker.metrics, now) {
+            paused::ready();
         }
-        let hurried = gate.shadowing.dispatch(&gate.plan, &gate.meter, now);
+        let hurried = worker.shadows.dispatch(&worker.plan, &worker.metrics, now);
         // Every copy that was queued is on its way, or has its outcome.
-        let period = match held::any() {
-            _ if held::any_ready() || gate.shadowing.is_hurried() => SOON,
-            true => held::LOOK,
-            false if gate.shadowing.is_behind() => held::LOOK,
+        let period = match paused::any() {
+            _ if paused::any_ready() || worker.shadows.is_hurried() => SOON,
+            true => paused::LOOK,
+            false if worker.shadows.is_behind() => paused::LOOK,
             false => FLUSH,
         };
-        if gate.period.replace(period) != period || hurried {
+        if worker.period.replace(period) != period || hurried {
             tick_every(period);
         }
-        if now.saturating_sub(gate.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
-            gate.flushed.set(now);
-            gate.flush();
+        if now.saturating_sub(worker.flushed.get()) >= u64::from(FLUSH).saturating_mul(1_000_000) {
+            worker.flushed.set(now);
+            worker.flush();
         }
     }
 }
 
-/// Takes the answer to a callout. Who is held is woken with the ticks to come.
+/// Takes the answer to a callout. Who is paused is woken with the ticks to come.
 pub fn answered(root: u32, token: u32, body_size: usize, trailers: usize) {
-    let gate = CALLERS.with_borrow(|callers| callers.get(&root).cloned());
-    let Some(gate) = gate else { return };
-    if !gate.fetching.answered(&gate.plan, &gate.meter, token, body_size) {
-        gate.shadowing.answered(&gate.plan, &gate.meter, token, body_size, trailers);
-    } else if held::any() {
-        held::ready();
-        gate.hurry();
+    let worker = CALLERS.with_borrow(|callers| callers.get(&root).cloned());
+    let Some(worker) = worker else { return };
+    if !worker.jwks.answered(&worker.plan, &worker.metrics, token, body_size) {
+        worker.shadows.answered(&worker.plan, &worker.metrics, token, body_size, trailers);
+    } else if paused::any() {
+        paused::ready();
+        worker.hurry();
     }
 }
 
@@ -168,11 +168,11 @@ pub fn tick_every(period: u32) {
 impl Drop for Root {
     fn drop(&mut self) {
         CALLERS.with_borrow_mut(|callers| callers.remove(&self.id));
-        if let Some(gate) = &self.gate {
-            gate.retired.set(true);
-            gate.fetching.abandon(&gate.plan);
-            gate.shadowing.drain(&gate.plan, &gate.meter);
-            gate.flush();
+        if let Some(worker) = &self.worker {
+            worker.retired.set(true);
+            worker.jwks.abandon(&worker.plan);
+            worker.shadows.drain(&worker.plan, &worker.metrics);
+            worker.flush();
         }
     }
 }
@@ -204,29 +204,29 @@ fn warn(text: &[u8], errors: &Errors) {
     }
 }
 
-impl Gate {
+impl WorkerState {
     /// How long a request may wait for the keys that its token lacks, in nanoseconds. Keys that
     /// cannot be waited for are fetched all the same, for requests to come.
-    pub fn wait_for(&self, lack: Lack) -> Option<u64> {
-        if lack.wait.is_none() {
-            let remote = self.plan.remotes().get(lack.remote)?;
-            if remote.wants_key(now()) {
+    pub fn wait_for(&self, missing_keys: MissingKeys) -> Option<u64> {
+        if missing_keys.wait.is_none() {
+            let remote = self.plan.remotes().get(missing_keys.remote)?;
+            if remote.request_refresh(now()) {
                 self.hurry();
             }
         }
-        lack.wait.map(nanos)
+        missing_keys.wait.map(nanos)
     }
 
     /// Counts what tokens and policies contribute.
     pub fn count(&self, facts: &Facts) {
-        let mut meter = self.meter.borrow_mut();
+        let mut metrics = self.metrics.borrow_mut();
         for (result, times) in facts.tokens.iter() {
             for _ in 0..times {
-                meter.count(Count::Token(result));
+                metrics.count(Count::Token(result));
             }
         }
         for (policy, effect) in &facts.effects {
-            meter.count(Count::Policy(self.plan.policy_label(*policy), *effect));
+            metrics.count(Count::Policy(self.plan.policy_label(*policy), *effect));
         }
     }
 
@@ -245,7 +245,7 @@ impl Gate {
 
     /// Hands all pending counts to the proxy.
     pub fn flush(&self) {
-        self.shadowing.report(&self.plan, &self.meter);
-        self.meter.borrow_mut().flush(&self.plan);
+        self.shadows.report(&self.plan, &self.metrics);
+        self.metrics.borrow_mut().flush(&self.plan);
     }
 }

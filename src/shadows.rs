@@ -14,7 +14,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
-use crate::metrics::Meter;
+use crate::metrics::Metrics;
 use crate::root::tick_every;
 
 /// How soon a queued copy is sent and an exchange is compared whose turn it is, in milliseconds.
@@ -22,7 +22,7 @@ const SOON: u32 = 1;
 
 /// The exchanges of one worker under one configuration.
 #[derive(Debug)]
-pub struct Shadowing {
+pub struct Shadows {
     mirror: RefCell<Mirror>,
     /// A tick comes soon. Asking again would start the host's timer anew, and requests that come
     /// faster than it runs would put it off for ever.
@@ -32,13 +32,13 @@ pub struct Shadowing {
 /// Counts what the mirror reports.
 struct Counting<'a> {
     plan: &'a Plan,
-    meter: &'a RefCell<Meter>,
+    metrics: &'a RefCell<Metrics>,
 }
 
 impl Counting<'_> {
     fn count(&self, shadow: ShadowId, count: impl FnOnce(u32) -> Count) {
         let shadow = u32::try_from(shadow.index()).unwrap_or(u32::MAX);
-        self.meter.borrow_mut().count(count(shadow));
+        self.metrics.borrow_mut().count(count(shadow));
     }
 }
 
@@ -56,13 +56,13 @@ impl ShadowObserver for Counting<'_> {
     }
 
     fn latencies(&mut self, shadow: ShadowId, live_millis: u64, shadow_millis: u64) {
-        let mut meter = self.meter.borrow_mut();
-        meter.observe(self.plan, shadow.index(), Histogram::Live, live_millis);
-        meter.observe(self.plan, shadow.index(), Histogram::Shadow, shadow_millis);
+        let mut metrics = self.metrics.borrow_mut();
+        metrics.observe(self.plan, shadow.index(), Histogram::Live, live_millis);
+        metrics.observe(self.plan, shadow.index(), Histogram::Shadow, shadow_millis);
     }
 
     fn score_difference(&mut self, shadow: ShadowId, millionths: u64) {
-        self.meter.borrow_mut().observe(
+        self.metrics.borrow_mut().observe(
             self.plan,
             shadow.index(),
             Histogram::ScoreDifference,
@@ -75,7 +75,7 @@ impl ShadowObserver for Counting<'_> {
     }
 }
 
-impl Shadowing {
+impl Shadows {
     /// Nothing under way.
     pub fn new(plan: &Plan) -> Self {
         let mirror = RefCell::new(Mirror::new(plan.shadows().clone()));
@@ -91,11 +91,11 @@ impl Shadowing {
     pub fn begin(
         &self,
         plan: &Plan,
-        meter: &RefCell<Meter>,
+        metrics: &RefCell<Metrics>,
         copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
         now: u64,
     ) -> Vec<ExchangeId> {
-        self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, meter })
+        self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, metrics })
     }
 
     /// Whether an exchange of the stream still collects what streams by.
@@ -120,11 +120,11 @@ impl Shadowing {
     pub fn tell(
         &self,
         plan: &Plan,
-        meter: &RefCell<Meter>,
+        metrics: &RefCell<Metrics>,
         event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver),
     ) {
         let mut mirror = self.mirror.borrow_mut();
-        event(&mut mirror, &mut Counting { plan, meter });
+        event(&mut mirror, &mut Counting { plan, metrics });
         self.hurry(&mirror);
     }
 
@@ -136,8 +136,8 @@ impl Shadowing {
 
     /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that
     /// came soon: how soon the next one comes is to be said anew.
-    pub fn dispatch(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
-        let mut observer = Counting { plan, meter };
+    pub fn dispatch(&self, plan: &Plan, metrics: &RefCell<Metrics>, now: u64) -> bool {
+        let mut observer = Counting { plan, metrics };
         let mut mirror = self.mirror.borrow_mut();
         while let Some(id) = mirror.next(now, &mut observer) {
             let sent = mirror.call(id).map(|call| {
@@ -168,12 +168,12 @@ impl Shadowing {
     pub fn answered(
         &self,
         plan: &Plan,
-        meter: &RefCell<Meter>,
+        metrics: &RefCell<Metrics>,
         token: u32,
         body_len: usize,
         trailers: usize,
     ) {
-        let mut observer = Counting { plan, meter };
+        let mut observer = Counting { plan, metrics };
         let mut mirror = self.mirror.borrow_mut();
         let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let trailers = match trailers {
@@ -200,29 +200,29 @@ impl Shadowing {
     }
 
     /// What the shadows hold now, for the gauges.
-    pub fn report(&self, plan: &Plan, meter: &RefCell<Meter>) {
+    pub fn report(&self, plan: &Plan, metrics: &RefCell<Metrics>) {
         let mirror = self.mirror.borrow();
-        let mut meter = meter.borrow_mut();
+        let mut metrics = metrics.borrow_mut();
         for shadow in 0.. {
             let Some(gauges) = mirror.gauges(ShadowId::new(shadow)) else { break };
-            meter.gauge(plan, shadow, gauges);
+            metrics.gauge(plan, shadow, gauges);
         }
     }
 
     /// Everything under way is orphaned.
-    pub fn drain(&self, plan: &Plan, meter: &RefCell<Meter>) {
-        self.mirror.borrow_mut().drain(&mut Counting { plan, meter });
+    pub fn drain(&self, plan: &Plan, metrics: &RefCell<Metrics>) {
+        self.mirror.borrow_mut().drain(&mut Counting { plan, metrics });
     }
 }
 
 /// The head of the live answer at hand; `None` for an answer that the proxy gave itself.
 pub fn live_head() -> Option<Head> {
-    let details = host::text("response\0code_details")?;
+    let details = host::property_bytes("response\0code_details")?;
     let headers = hostcalls::header_map(MapType::HttpResponseHeaders).ok()?;
     (details == b"via_upstream").then(|| Head::of(&fields(&headers)))
 }
 
 /// The cluster by which the live model is reached, once the route is chosen.
 pub fn live_cluster() -> Option<Vec<u8>> {
-    host::text("xds\0cluster_name")
+    host::property_bytes("xds\0cluster_name")
 }

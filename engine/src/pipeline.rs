@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::authn::remote::{KeyStore, Remotes};
-use crate::authn::{self, Authenticator, Identity, Lack, TokenCache, TokenResults};
+use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, TokenResults};
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
 use crate::header::folded;
@@ -83,7 +83,7 @@ pub struct Facts {
     pub tokens: TokenResults,
     /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
     /// if they do not come in time: decide again when they may have come.
-    pub lack: Option<Lack>,
+    pub missing_keys: Option<MissingKeys>,
 }
 
 /// Either the one or the other: nothing that is answered is changed or copied.
@@ -179,8 +179,12 @@ impl Decision {
 
     /// Says what would have been, and changes nothing. To be held is a change, too.
     fn report_only(self) -> Self {
-        let lack = self.facts.lack.map(|lack| Lack { wait: None, ..lack });
-        Self { facts: Facts { lack, ..self.facts }, next: Next::Forward(Forward::default()) }
+        let missing_keys =
+            self.facts.missing_keys.map(|missing_keys| MissingKeys { wait: None, ..missing_keys });
+        Self {
+            facts: Facts { missing_keys, ..self.facts },
+            next: Next::Forward(Forward::default()),
+        }
     }
 }
 
@@ -255,7 +259,7 @@ impl Plan {
             rule: None,
             effects: Vec::new(),
             tokens: TokenResults::default(),
-            lack: None,
+            missing_keys: None,
         };
         let next = match self.run(request, cache, &admits, &mut facts) {
             Ok(forward) => Next::Forward(forward),
@@ -350,7 +354,7 @@ impl Plan {
     ) -> Result<Credentials, LocalReply> {
         let result = self.authenticator.authenticate(request, cache, edits);
         facts.tokens = result.tokens;
-        facts.lack = result.lack;
+        facts.missing_keys = result.missing_keys;
         match result.verdict {
             authn::Verdict::Anonymous => {}
             authn::Verdict::Identified(identity) => facts.identity = Some(identity),

@@ -47,12 +47,12 @@ pub struct Authentication {
     /// Claims that have an output header, and cannot stand in one.
     pub unwritable_claims: u32,
     /// Keys that were not there, and might be soon.
-    pub lack: Option<Lack>,
+    pub missing_keys: Option<MissingKeys>,
 }
 
 /// Keys that a token needs and that were not there: with them the verdict may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingKeys {
     /// Which set, as an index into [`Authenticator::remotes`].
     pub remote: usize,
     /// How long the request may wait for the issuer's first set. `None` where there is a set, and
@@ -90,7 +90,7 @@ impl TokenResults {
 
 impl Authentication {
     fn of(verdict: Verdict, tokens: TokenResults) -> Self {
-        Self { verdict, path: None, rule: None, tokens, unwritable_claims: 0, lack: None }
+        Self { verdict, path: None, rule: None, tokens, unwritable_claims: 0, missing_keys: None }
     }
 
     fn anonymous() -> Self {
@@ -114,15 +114,15 @@ struct Memory<'c> {
     cache: &'c mut TokenCache,
     /// How many more bytes may be kept.
     room: usize,
-    lack: Option<Lack>,
+    missing_keys: Option<MissingKeys>,
     work: Work,
 }
 
 impl Memory<'_> {
     /// What can be waited for comes before what cannot.
-    fn lacks(&mut self, lack: Lack) {
-        if self.lack.is_none_or(|before| before.wait.is_none()) {
-            self.lack = Some(lack);
+    fn misses(&mut self, missing_keys: MissingKeys) {
+        if self.missing_keys.is_none_or(|before| before.wait.is_none()) {
+            self.missing_keys = Some(missing_keys);
         }
     }
 }
@@ -241,7 +241,7 @@ impl Authenticator {
         if tokens.is_empty() {
             return Authentication::anonymous();
         }
-        let mut memory = Memory { cache, room: KEPT, lack: None, work: Work::default() };
+        let mut memory = Memory { cache, room: KEPT, missing_keys: None, work: Work::default() };
         let mut rejections = Rejections::default();
         for (index, rule) in self.rules.iter().enumerate() {
             match self.verify(index, rule, &mut tokens, request, &mut memory) {
@@ -251,16 +251,24 @@ impl Authenticator {
                     let path = self.accept(rule, &tokens, &verified, request, edits);
                     let verdict = Verdict::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
-                    let (tokens, lack, rule) = (results, memory.lack, Some(index));
-                    return Authentication { verdict, path, rule, tokens, unwritable_claims, lack };
+                    let (tokens, missing_keys, rule) = (results, memory.missing_keys, Some(index));
+                    return Authentication {
+                        verdict,
+                        path,
+                        rule,
+                        tokens,
+                        unwritable_claims,
+                        missing_keys,
+                    };
                 }
             }
         }
         match rejections.decisive() {
             None => Authentication::anonymous(),
-            Some(rejection) => {
-                Authentication { lack: memory.lack, ..self.refuse(rejection, request) }
-            }
+            Some(rejection) => Authentication {
+                missing_keys: memory.missing_keys,
+                ..self.refuse(rejection, request)
+            },
         }
     }
 
@@ -490,13 +498,13 @@ fn check(
             Some(keys) => {
                 let verified = rule.verify(&keys, jws, key.token, host, &mut memory.work);
                 if matches!(verified, Err(Rejection::NoKey)) {
-                    memory.lacks(Lack { remote: index, wait: None });
+                    memory.misses(MissingKeys { remote: index, wait: None });
                 }
                 verified
             }
             None => {
                 if remote.is_awaited(time) {
-                    memory.lacks(Lack { remote: index, wait: Some(rule.timeout) });
+                    memory.misses(MissingKeys { remote: index, wait: Some(rule.timeout) });
                 }
                 Err(Rejection::KeysUnavailable)
             }

@@ -48,7 +48,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{Authentication, Authenticator, Lack, TokenResults, Verdict};
+pub use authenticator::{Authentication, Authenticator, MissingKeys, TokenResults, Verdict};
 pub use cache::TokenCache;
 pub use certificate::{Names as CertificateNames, names_in_certificate};
 pub use failure::{Failure, TokenResult};

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::budget::{Budget, Full, Share};
 use super::event::Outcome;
+use super::quota::{Full, MemoryQuota, Reservation};
 
 /// The bytes so far. What is accounted for is what is allocated.
 pub struct BodyBuffer {
     bytes: Vec<u8>,
-    share: Share,
+    reservation: Reservation,
     limit: usize,
 }
 
@@ -51,8 +51,8 @@ impl From<Missed> for Outcome {
 
 impl BodyBuffer {
     /// An empty body of at most `limit` bytes.
-    pub fn new(budget: &Rc<Budget>, limit: usize) -> Self {
-        Self { bytes: Vec::new(), share: Share::new(budget), limit }
+    pub fn new(quota: &Rc<MemoryQuota>, limit: usize) -> Self {
+        Self { bytes: Vec::new(), reservation: Reservation::new(quota), limit }
     }
 
     /// Adds a chunk, or says why the body can no longer be complete.
@@ -69,9 +69,9 @@ impl BodyBuffer {
         if wanted > capacity {
             // Doubling keeps the cost of many small chunks linear; the exact need is the fallback.
             let mut grown = capacity.saturating_mul(2).clamp(wanted, self.limit);
-            if self.share.take(grown.saturating_sub(capacity)).is_err() {
+            if self.reservation.reserve(grown.saturating_sub(capacity)).is_err() {
                 grown = wanted;
-                self.share.take(grown.saturating_sub(capacity))?;
+                self.reservation.reserve(grown.saturating_sub(capacity))?;
             }
             self.bytes.reserve_exact(grown.saturating_sub(len));
         }
@@ -85,10 +85,10 @@ impl BodyBuffer {
     }
 
     /// Frees the body and keeps the account of its bytes, for whoever holds them from now on.
-    pub fn hand_over(self) -> Share {
-        let Self { bytes, mut share, .. } = self;
-        share.keep(bytes.len());
-        share
+    pub fn hand_over(self) -> Reservation {
+        let Self { bytes, mut reservation, .. } = self;
+        reservation.shrink_to(bytes.len());
+        reservation
     }
 
     /// What was collected.
@@ -103,32 +103,32 @@ mod tests {
 
     #[test]
     fn limits_are_exact_and_bytes_come_back() {
-        let budget = Budget::new(100);
-        let mut body = BodyBuffer::new(&budget, 10);
+        let quota = MemoryQuota::new(100);
+        let mut body = BodyBuffer::new(&quota, 10);
         assert_eq!(body.append(b"12345"), Ok(()));
         assert_eq!(body.append(b"67890"), Ok(()));
         assert_eq!(body.append(b"!"), Err(Missed::TooLarge));
-        assert_eq!((body.bytes(), budget.used()), (&b"1234567890"[..], 10));
+        assert_eq!((body.bytes(), quota.used()), (&b"1234567890"[..], 10));
         drop(body);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(quota.used(), 0);
     }
 
     #[test]
     fn whoever_takes_a_body_over_holds_its_bytes() {
-        let budget = Budget::new(100);
-        let mut body = BodyBuffer::new(&budget, 100);
+        let quota = MemoryQuota::new(100);
+        let mut body = BodyBuffer::new(&quota, 100);
         assert_eq!((body.append(b"1234"), body.append(b"5")), (Ok(()), Ok(())));
-        assert_eq!(budget.used(), 8, "as much as is allocated");
-        let share = body.hand_over();
-        assert_eq!(budget.used(), 5);
-        drop(share);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(quota.used(), 8, "as much as is allocated");
+        let reservation = body.hand_over();
+        assert_eq!(quota.used(), 5);
+        drop(reservation);
+        assert_eq!(quota.used(), 0);
     }
 
     #[test]
-    fn the_last_bytes_of_a_budget_can_be_used() {
-        let budget = Budget::new(7);
-        let mut body = BodyBuffer::new(&budget, 100);
+    fn the_last_bytes_of_a_quota_can_be_used() {
+        let quota = MemoryQuota::new(7);
+        let mut body = BodyBuffer::new(&quota, 100);
         assert_eq!(body.append(b"1234"), Ok(()));
         assert_eq!(body.append(b"567"), Ok(()));
         assert_eq!(body.append(b"8"), Err(Missed::Own));

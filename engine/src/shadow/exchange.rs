@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::body_buffer::BodyBuffer;
-use super::budget::{Budget, Full, Share};
 use super::compare::{Message, Noise, Whole};
 use super::copy::CopyHead;
 use super::head::Head;
 use super::id::{ExchangeId, ShadowId};
+use super::quota::{Full, MemoryQuota, Reservation};
 use super::settings::Shadow;
 
 /// One selected request.
@@ -45,7 +45,7 @@ pub enum CopyState {
         /// When it was handed out, in nanoseconds.
         sent: u64,
         /// Its bytes, which the proxy holds until the shadow is done with them.
-        _carried: [Share; 2],
+        _reservations: [Reservation; 2],
     },
     /// The shadow is done with it, or never gets it.
     Done,
@@ -80,7 +80,7 @@ impl CopyState {
     pub fn send(&mut self) -> bool {
         self.moved_on(|copy| match copy {
             Self::HandedOut(copied, sent) => {
-                (Self::InFlight { sent, _carried: copied.hand_over() }, true)
+                (Self::InFlight { sent, _reservations: copied.hand_over() }, true)
             }
             other => (other, false),
         })
@@ -128,7 +128,7 @@ pub struct Open {
     pub answer: Option<Stored>,
     /// Since when it waits for its turn, in nanoseconds.
     pub due_since: Option<u64>,
-    _share: Share,
+    _reservation: Reservation,
 }
 
 /// What is known of noise from the second answer of the live model.
@@ -141,7 +141,7 @@ pub enum NoiseBaseline {
     /// There is no telling.
     Unavailable,
     /// This is noise.
-    Known { noise: Rc<Noise>, _share: Share },
+    Known { noise: Rc<Noise>, _reservation: Reservation },
 }
 
 /// A copy that was not sent yet.
@@ -151,13 +151,13 @@ pub struct Copied {
     pub head: CopyHead,
     /// Its body so far.
     pub body: BodyBuffer,
-    share: Share,
+    reservation: Reservation,
 }
 
 impl Copied {
     /// Frees the copy and keeps the account of its bytes, for the proxy that holds them now.
-    pub fn hand_over(self) -> [Share; 2] {
-        [self.share, self.body.hand_over()]
+    pub fn hand_over(self) -> [Reservation; 2] {
+        [self.reservation, self.body.hand_over()]
     }
 }
 
@@ -184,9 +184,9 @@ impl Exchange {
     pub fn new(
         shadow: ShadowId,
         mut head: CopyHead,
-        [own, share]: [Share; 2],
+        [own, reservation]: [Reservation; 2],
         rules: &Shadow,
-        budget: &Rc<Budget>,
+        quota: &Rc<MemoryQuota>,
         now: u64,
     ) -> Self {
         let open = Open {
@@ -194,17 +194,17 @@ impl Exchange {
             message: head.message,
             live_head: None,
             live_since: 0,
-            live_body: BodyBuffer::new(budget, rules.response_bytes),
+            live_body: BodyBuffer::new(quota, rules.response_bytes),
             live_took: None,
             noise: NoiseBaseline::NotAsked,
             answer: None,
             due_since: None,
-            _share: own,
+            _reservation: own,
         };
-        let body = BodyBuffer::new(budget, rules.request_bytes);
+        let body = BodyBuffer::new(quota, rules.request_bytes);
         Self {
             shadow,
-            copy: CopyState::Receiving(Copied { head, body, share }),
+            copy: CopyState::Receiving(Copied { head, body, reservation }),
             began: now,
             received: now,
             serves: None,
@@ -254,10 +254,10 @@ impl Open {
     }
 
     /// The bytes that an exchange takes before its bodies: its own, and those of the copy's head.
-    pub fn reserve(head: &CopyHead, budget: &Rc<Budget>) -> Result<[Share; 2], Full> {
-        let (mut own, mut share) = (Share::new(budget), Share::new(budget));
-        own.take(size_of::<Exchange>())?;
-        share.take(head.bytes())?;
-        Ok([own, share])
+    pub fn reserve(head: &CopyHead, quota: &Rc<MemoryQuota>) -> Result<[Reservation; 2], Full> {
+        let (mut own, mut reservation) = (Reservation::new(quota), Reservation::new(quota));
+        own.reserve(size_of::<Exchange>())?;
+        reservation.reserve(head.bytes())?;
+        Ok([own, reservation])
     }
 }

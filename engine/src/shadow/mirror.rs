@@ -45,13 +45,13 @@ use std::time::Duration;
 use slotmap::SlotMap;
 
 use super::breaker::Breaker;
-use super::budget::Budget;
 use super::copy::CopyHead;
 use super::event::{Outcome, ShadowObserver};
 use super::exchange::{CopyState, Exchange, NoiseBaseline, Open};
 use super::head::Head;
 use super::id::{ExchangeId, ShadowId};
 use super::log_limit::LogLimit;
+use super::quota::MemoryQuota;
 use super::settings::{Shadow, Shadows};
 use crate::few::FewMap;
 use crate::request::Header;
@@ -82,7 +82,7 @@ pub struct Mirror {
 
 #[derive(Debug)]
 struct State {
-    budget: Rc<Budget>,
+    quota: Rc<MemoryQuota>,
     breaker: Breaker,
     receiving: usize,
     queued: usize,
@@ -126,9 +126,9 @@ pub struct Gauges {
 impl Mirror {
     /// An empty mirror.
     pub fn new(shadows: Rc<Shadows>) -> Self {
-        let all = Budget::new(shadows.buffered_bytes());
+        let all = MemoryQuota::new(shadows.buffered_bytes());
         let state = |shadow: &Shadow| State {
-            budget: Budget::part_of(&all, shadow.buffered_bytes),
+            quota: MemoryQuota::part_of(&all, shadow.buffered_bytes),
             breaker: Breaker::Closed(0),
             receiving: 0,
             queued: 0,
@@ -208,7 +208,7 @@ impl Mirror {
         self.clock = now;
         let shadows = Rc::clone(&self.shadows);
         let rules = shadows.get(shadow)?;
-        let budget = self.budget(shadow)?;
+        let quota = self.quota(shadow)?;
         observer.selected(shadow);
         let opened = self.admits(shadow, now).and(head).and_then(|head| {
             if head.length.is_some_and(|len| len > rules.request_bytes) {
@@ -217,9 +217,9 @@ impl Mirror {
             if !self.has_place(shadow, observer) {
                 return Err(Outcome::OverBudget);
             }
-            let reserve = |_: &mut Self| Ok(Open::reserve(&head, &budget)?);
-            let shares = self.with_room(shadow, None, observer, reserve)?;
-            Ok(Exchange::new(shadow, head, shares, rules, &budget, now))
+            let reserve = |_: &mut Self| Ok(Open::reserve(&head, &quota)?);
+            let reserved = self.with_room(shadow, None, observer, reserve)?;
+            Ok(Exchange::new(shadow, head, reserved, rules, &quota, now))
         });
         // There is room for 2^32, far more than the bytes that each takes let in.
         let inserted = opened.map(|exchange| self.exchanges.insert(exchange));
@@ -304,11 +304,11 @@ impl Mirror {
     /// What a shadow holds now.
     pub fn gauges(&self, shadow: ShadowId) -> Option<Gauges> {
         let state = self.states.get(shadow.index())?;
-        Some(Gauges { in_flight: state.in_flight, buffered_bytes: state.budget.used() })
+        Some(Gauges { in_flight: state.in_flight, buffered_bytes: state.quota.used() })
     }
 
-    fn budget(&self, shadow: ShadowId) -> Option<Rc<Budget>> {
-        self.states.get(shadow.index()).map(|state| Rc::clone(&state.budget))
+    fn quota(&self, shadow: ShadowId) -> Option<Rc<MemoryQuota>> {
+        self.states.get(shadow.index()).map(|state| Rc::clone(&state.quota))
     }
 
     fn open(&mut self, id: ExchangeId) -> Option<&mut Open> {

@@ -18,7 +18,7 @@
 //! | `settings` | what an operator writes -> [`Shadows`] |
 //! | `select`, `sample`, `stream` | which shadows a request gets |
 //! | `copy`, `names`, `path`, `seal` | what a copy carries |
-//! | `budget`, `body_buffer` | bytes that are held, and their limits |
+//! | `quota`, `body_buffer` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
 //! | `id`, `exchange`, `mirror` | the life of an exchange |
 //! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
@@ -26,7 +26,6 @@
 
 mod body_buffer;
 mod breaker;
-mod budget;
 mod coding;
 pub mod compare;
 mod copy;
@@ -38,6 +37,7 @@ mod log_limit;
 mod mirror;
 pub(crate) mod names;
 mod path;
+mod quota;
 mod sample;
 mod seal;
 mod select;

@@ -6,7 +6,7 @@
 //! | `schedule` | when to fetch again |
 //! | `answer` | what an answer means |
 //! | `state` | what is held, and what is under way |
-//! | `waiting` | the requests that wait for it |
+//! | `paused` | the requests that wait for it |
 //!
 //! Whoever drives it calls, for each set of [`Remotes`] and from a context that outlives requests,
 //! [`Remote::is_due`]; sends [`Remote::request`] and says so with [`Remote::started`]; and hands the
@@ -22,16 +22,16 @@ use crate::few::FewMap;
 use crate::time::nanos;
 
 mod answer;
+mod paused;
 mod schedule;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
-mod waiting;
 
 pub use answer::{Answer, FetchResult};
+pub use paused::{PausedQueue, Turn};
 pub use source::Source;
-pub use waiting::{Turn, Waiting};
 
 use super::jwks::KeySet;
 use schedule::Times;
@@ -161,8 +161,8 @@ impl Remote {
     }
 
     /// Asks for another set, because a token names a key that this one lacks. Whether a fetch is due.
-    pub fn wants_key(&self, now: u64) -> bool {
-        self.state.borrow_mut().wants_key(now)
+    pub fn request_refresh(&self, now: u64) -> bool {
+        self.state.borrow_mut().request_refresh(now)
     }
 
     /// Which set serves now; it changes with the keys. `None` without one.

@@ -151,7 +151,7 @@ impl KeyState {
 
     /// A token names a key that the set lacks: the set is fetched before its age, unless that was
     /// done lately or fetches fail. Whether a fetch is due now.
-    pub fn wants_key(&mut self, now: u64) -> bool {
+    pub fn request_refresh(&mut self, now: u64) -> bool {
         let lately = self.asked.is_some_and(|asked| !has_passed(now, asked, ASK_EVERY));
         if self.held.is_none() || self.failing.is_some() || self.is_under_way(now) || lately {
             return false;

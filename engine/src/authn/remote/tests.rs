@@ -6,7 +6,7 @@ use super::super::tests::{
     NOW, Outcome, TestHost, authenticator, compile, ec_key, jwks, mint, no_cache, other_ec_key,
     run_with,
 };
-use super::super::{Authenticator, Lack, TokenCache};
+use super::super::{Authenticator, MissingKeys, TokenCache};
 use super::*;
 use crate::config::read::Size;
 use crate::config::types;
@@ -78,7 +78,8 @@ fn cache() -> TokenCache {
 }
 
 const NO_KEYS: &str = "Jwks remote fetch is failed";
-const WAIT: Option<Lack> = Some(Lack { remote: 0, wait: Some(Duration::from_secs(5)) });
+const WAIT: Option<MissingKeys> =
+    Some(MissingKeys { remote: 0, wait: Some(Duration::from_secs(5)) });
 
 #[test]
 fn a_token_waits_for_the_first_keys_only() {
@@ -87,7 +88,7 @@ fn a_token_waits_for_the_first_keys_only() {
     let mut cache = cache();
     let mut sent = |after| {
         let outcome = send(&authenticator, &mut cache, &token(), after);
-        (outcome.verdict(), outcome.authentication.lack)
+        (outcome.verdict(), outcome.authentication.missing_keys)
     };
     assert_eq!(sent(0), (NO_KEYS.to_owned(), WAIT));
     remote.started(START);
@@ -115,13 +116,16 @@ fn nobody_waits_with_a_token_that_fails_anyway_or_without_one() {
         (json!({"iss": "me", "aud": "m", "exp": 1}), "Jwt is expired"),
     ] {
         let outcome = send(&authenticator, &mut no_cache(), &mint(&claims), 0);
-        assert_eq!((outcome.verdict().as_str(), outcome.authentication.lack), (want, None));
+        assert_eq!((outcome.verdict().as_str(), outcome.authentication.missing_keys), (want, None));
     }
     let outcome = send(&authenticator, &mut no_cache(), "junk", 0);
-    assert_eq!(outcome.authentication.lack, None);
+    assert_eq!(outcome.authentication.missing_keys, None);
     let host = TestHost::new(true);
     let outcome = run_with(&authenticator, &host, &mut no_cache(), "/", &[]);
-    assert_eq!((outcome.verdict().as_str(), outcome.authentication.lack), ("anonymous", None));
+    assert_eq!(
+        (outcome.verdict().as_str(), outcome.authentication.missing_keys),
+        ("anonymous", None)
+    );
 }
 
 #[test]
@@ -240,23 +244,23 @@ fn what_is_logged_is_news() {
 fn an_unknown_key_id_brings_one_fetch_forward() {
     let authenticator = one_remote();
     let remote = only(&authenticator);
-    assert!(!remote.wants_key(START), "the first fetch comes anyway");
+    assert!(!remote.request_refresh(START), "the first fetch comes anyway");
     assert_eq!(fetch(remote, &jwks(&[key("a", ec_key())]), START), FetchResult::Ok);
     let other = super::super::tests::mint_raw(r#"{"alg":"ES256","kid":"b"}"#, r#"{"iss":"me"}"#);
     let outcome = send(&authenticator, &mut no_cache(), &other, 1);
-    assert_eq!(outcome.authentication.lack, Some(Lack { remote: 0, wait: None }));
+    assert_eq!(outcome.authentication.missing_keys, Some(MissingKeys { remote: 0, wait: None }));
     assert!(outcome.verdict().starts_with("Jwks doesn't have key to match kid"));
     let at = |after: u64| START + after * SECOND;
     assert!(!remote.is_due(at(1)));
-    assert!(remote.wants_key(at(1)) && remote.is_due(at(1)));
+    assert!(remote.request_refresh(at(1)) && remote.is_due(at(1)));
     assert_eq!(fetch(remote, &jwks(&[key("a", ec_key())]), at(1)), FetchResult::Ok);
     for after in 2..31 {
-        assert!(!remote.wants_key(at(after)) && !remote.is_due(at(after)), "{after}");
+        assert!(!remote.request_refresh(at(after)) && !remote.is_due(at(after)), "{after}");
     }
-    assert!(remote.wants_key(at(31)));
+    assert!(remote.request_refresh(at(31)));
     // A failure is not hurried.
     fail(remote, at(31));
-    assert!(!remote.wants_key(at(90)));
+    assert!(!remote.request_refresh(at(90)));
 }
 
 #[test]
@@ -317,7 +321,7 @@ fn with_several_rules_what_can_be_waited_for_is_waited_for() {
     let inline = json!({"issuer": "me", "jwks": good()});
     let authenticator = authenticator(json!({"jwtRules": [rule(json!({})), inline]}));
     let outcome = send(&authenticator, &mut no_cache(), &token(), 0);
-    assert_eq!((outcome.verdict().as_str(), outcome.authentication.lack), ("me/s", WAIT));
+    assert_eq!((outcome.verdict().as_str(), outcome.authentication.missing_keys), ("me/s", WAIT));
 }
 
 #[test]
@@ -434,7 +438,7 @@ proptest::proptest! {
                     remote.finished(None, now, salt);
                     (failed, under_way) = (Some(now), None);
                 }
-                5 if remote.wants_key(now) => {
+                5 if remote.request_refresh(now) => {
                     proptest::prop_assert!(asked.is_none_or(|at| now - at >= 30 * SECOND));
                     asked = Some(now);
                 }

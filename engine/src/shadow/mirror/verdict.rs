@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::super::body_buffer::BodyBuffer;
-use super::super::budget::Share;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::super::exchange::{NoiseBaseline, Open, Stored};
+use super::super::quota::Reservation;
 use super::work::is_small;
 use super::{Exchange, ExchangeId, Head, Mirror, Outcome, ShadowObserver};
 
@@ -28,14 +28,15 @@ impl Mirror {
         observer: &mut dyn ShadowObserver,
     ) {
         let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
-        let Some(budget) = self.budget(shadow) else { return };
-        let mut share = Share::new(&budget);
-        let taken = self.with_room(shadow, Some(id), observer, |_| Ok(share.take(noise.bytes())?));
+        let Some(quota) = self.quota(shadow) else { return };
+        let mut reservation = Reservation::new(&quota);
+        let taken =
+            self.with_room(shadow, Some(id), observer, |_| Ok(reservation.reserve(noise.bytes())?));
         if let Err(outcome) = taken {
             return self.settle(id, outcome, observer);
         }
         let Some(open) = self.open(id) else { return };
-        open.noise = NoiseBaseline::Known { noise: Rc::new(noise), _share: share };
+        open.noise = NoiseBaseline::Known { noise: Rc::new(noise), _reservation: reservation };
         self.ready(id, now, observer);
     }
 
@@ -69,7 +70,7 @@ impl Mirror {
             && self.may_compare(id, whole, now);
         let Some(Exchange { shadow, open, .. }) = self.exchanges.get(id) else { return };
         let shadow = *shadow;
-        let (Some(rules), Some(budget)) = (self.shadows.get(shadow), self.budget(shadow)) else {
+        let (Some(rules), Some(quota)) = (self.shadows.get(shadow), self.quota(shadow)) else {
             return;
         };
         match open {
@@ -80,7 +81,7 @@ impl Mirror {
                 self.compare(id, whole, took, now, observer);
             }
             Some(_) => {
-                let mut kept = BodyBuffer::new(&budget, rules.response_bytes);
+                let mut kept = BodyBuffer::new(&quota, rules.response_bytes);
                 match self.with_room(shadow, Some(id), observer, |_| kept.append(body)) {
                     Ok(()) => {
                         if let Some(open) = self.open(id) {

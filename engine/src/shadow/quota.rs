@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 /// An account with a limit, perhaps part of a larger one.
 #[derive(Debug)]
-pub struct Budget {
+pub struct MemoryQuota {
     used: Cell<usize>,
     limit: usize,
-    whole: Option<Rc<Budget>>,
+    whole: Option<Rc<MemoryQuota>>,
 }
 
-impl Budget {
+impl MemoryQuota {
     /// An account of its own.
     pub fn new(limit: usize) -> Rc<Self> {
         Rc::new(Self { used: Cell::new(0), limit, whole: None })
@@ -28,20 +28,20 @@ impl Budget {
     }
 
     /// Takes all of the bytes or none.
-    fn take(&self, bytes: usize) -> Result<(), Full> {
+    fn reserve(&self, bytes: usize) -> Result<(), Full> {
         let used = self.used.get().checked_add(bytes).filter(|used| *used <= self.limit);
         let used = used.ok_or(Full::Own)?;
         if let Some(whole) = &self.whole {
-            whole.take(bytes).map_err(|_| Full::Whole)?;
+            whole.reserve(bytes).map_err(|_| Full::Whole)?;
         }
         self.used.set(used);
         Ok(())
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.used.set(self.used.get().saturating_sub(bytes));
         if let Some(whole) = &self.whole {
-            whole.give_back(bytes);
+            whole.release(bytes);
         }
     }
 }
@@ -55,39 +55,39 @@ pub enum Full {
     Whole,
 }
 
-/// Bytes taken from a [`Budget`]; dropping it gives them back.
+/// Bytes taken from a [`MemoryQuota`]; dropping it gives them back.
 #[derive(Debug)]
-pub struct Share {
-    budget: Rc<Budget>,
+pub struct Reservation {
+    quota: Rc<MemoryQuota>,
     bytes: usize,
 }
 
-impl Share {
+impl Reservation {
     /// Nothing yet.
-    pub fn new(budget: &Rc<Budget>) -> Self {
-        Self { budget: Rc::clone(budget), bytes: 0 }
+    pub fn new(quota: &Rc<MemoryQuota>) -> Self {
+        Self { quota: Rc::clone(quota), bytes: 0 }
     }
 
     /// Takes more.
     ///
     /// # Errors
     /// Nothing was taken: this limit is in the way.
-    pub fn take(&mut self, bytes: usize) -> Result<(), Full> {
-        self.budget.take(bytes)?;
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Full> {
+        self.quota.reserve(bytes)?;
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
     }
 
     /// Gives back all but so many bytes.
-    pub fn keep(&mut self, bytes: usize) {
-        self.budget.give_back(self.bytes.saturating_sub(bytes));
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.quota.release(self.bytes.saturating_sub(bytes));
         self.bytes = self.bytes.min(bytes);
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes);
+        self.quota.release(self.bytes);
     }
 }
 
@@ -97,21 +97,21 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_a_refusal_takes_nothing() {
-        let all = Budget::new(10);
-        let (a, b) = (Budget::part_of(&all, 8), Budget::part_of(&all, 8));
-        let (mut of_a, mut of_b) = (Share::new(&a), Share::new(&b));
-        assert_eq!(of_a.take(7), Ok(()));
-        assert_eq!(of_a.take(2), Err(Full::Own));
-        assert_eq!(of_b.take(4), Err(Full::Whole));
-        assert_eq!(of_b.take(3), Ok(()));
+        let all = MemoryQuota::new(10);
+        let (a, b) = (MemoryQuota::part_of(&all, 8), MemoryQuota::part_of(&all, 8));
+        let (mut of_a, mut of_b) = (Reservation::new(&a), Reservation::new(&b));
+        assert_eq!(of_a.reserve(7), Ok(()));
+        assert_eq!(of_a.reserve(2), Err(Full::Own));
+        assert_eq!(of_b.reserve(4), Err(Full::Whole));
+        assert_eq!(of_b.reserve(3), Ok(()));
         assert_eq!((a.used(), b.used(), all.used()), (7, 3, 10));
-        of_a.keep(9);
+        of_a.shrink_to(9);
         assert_eq!((a.used(), all.used()), (7, 10));
-        of_a.keep(2);
+        of_a.shrink_to(2);
         assert_eq!((a.used(), all.used()), (2, 5));
         drop(of_a);
         assert_eq!((a.used(), all.used()), (0, 3));
-        assert_eq!(of_b.take(usize::MAX), Err(Full::Own));
+        assert_eq!(of_b.reserve(usize::MAX), Err(Full::Own));
         drop(of_b);
         assert_eq!(all.used(), 0);
     }

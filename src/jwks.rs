@@ -13,7 +13,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
-use crate::metrics::Meter;
+use crate::metrics::Metrics;
 
 thread_local! {
     /// Not in shared data, which every other module of the proxy could write.
@@ -22,22 +22,22 @@ thread_local! {
 
 /// The fetches of one worker under one configuration.
 #[derive(Debug)]
-pub struct Fetching {
-    under_way: RefCell<FewMap<u32, usize>>,
+pub struct JwksFetcher {
+    in_flight: RefCell<FewMap<u32, usize>>,
     salt: u64,
 }
 
-impl Fetching {
+impl JwksFetcher {
     /// Nothing under way. The configuration gets the sets that another one has fetched.
     pub fn new(plan: &mut Plan) -> Self {
         STORE.with_borrow_mut(|store| plan.share_keys(store));
         // The node's name: gateways that start together do not fetch together for ever.
-        let salt = fnv(FNV_BASIS, &host::text("node\0id").unwrap_or_default());
-        Self { under_way: RefCell::default(), salt }
+        let salt = fnv(FNV_BASIS, &host::property_bytes("node\0id").unwrap_or_default());
+        Self { in_flight: RefCell::default(), salt }
     }
 
     /// Sends the fetches that are due. Whether one has failed at once.
-    pub fn send_due(&self, plan: &Plan, meter: &RefCell<Meter>, now: u64) -> bool {
+    pub fn send_due(&self, plan: &Plan, metrics: &RefCell<Metrics>, now: u64) -> bool {
         let mut changed = false;
         for (index, remote) in plan.remotes().iter().enumerate() {
             if !remote.is_due(now) {
@@ -48,10 +48,10 @@ impl Fetching {
             let (source, body) = (remote.source(), []);
             match hostcalls::http_call(source.cluster(), &source.request(), &body, timeout) {
                 Ok(token) => {
-                    self.under_way.borrow_mut().insert(token, index);
+                    self.in_flight.borrow_mut().insert(token, index);
                 }
                 Err(_) => {
-                    report(meter, index, remote.finished(None, now, self.salt));
+                    report(metrics, index, remote.finished(None, now, self.salt));
                     changed = true;
                 }
             }
@@ -63,11 +63,11 @@ impl Fetching {
     pub fn answered(
         &self,
         plan: &Plan,
-        meter: &RefCell<Meter>,
+        metrics: &RefCell<Metrics>,
         token: u32,
         body_len: usize,
     ) -> bool {
-        let Some(index) = self.under_way.borrow_mut().remove(&token) else { return false };
+        let Some(index) = self.in_flight.borrow_mut().remove(&token) else { return false };
         let Some(remote) = plan.remotes().get(index) else { return false };
         let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let body = match body_len {
@@ -79,13 +79,13 @@ impl Fetching {
         };
         let answer = Answer { headers: &fields(&headers), body: &body, body_len };
         let fetched = remote.finished(Some(&answer), now(), self.salt);
-        report(meter, index, fetched);
+        report(metrics, index, fetched);
         true
     }
 
     /// The answers to what is under way are lost with this context: others may fetch.
     pub fn abandon(&self, plan: &Plan) {
-        for (_, index) in std::mem::take(&mut *self.under_way.borrow_mut()).iter() {
+        for (_, index) in std::mem::take(&mut *self.in_flight.borrow_mut()).iter() {
             if let Some(remote) = plan.remotes().get(*index) {
                 remote.abandoned();
             }
@@ -93,9 +93,9 @@ impl Fetching {
     }
 }
 
-fn report(meter: &RefCell<Meter>, index: usize, fetched: Fetched) {
+fn report(metrics: &RefCell<Metrics>, index: usize, fetched: Fetched) {
     let count = Count::JwksFetch(u32::try_from(index).unwrap_or(u32::MAX), fetched.result);
-    meter.borrow_mut().count(count);
+    metrics.borrow_mut().count(count);
     if let Some(line) = fetched.line {
         log::warn!("modelgate: {}", line.escape_debug());
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use modelgate_engine::authn::remote::{Turn, Waiting};
+use modelgate_engine::authn::remote::{PausedQueue, Turn};
 use modelgate_engine::few::FewMap;
 use proxy_wasm::hostcalls;
 
@@ -12,20 +12,20 @@ use crate::http::Stream;
 /// How often is looked for those that have waited long enough, in milliseconds.
 pub const LOOK: u32 = 100;
 
-/// All that are held by this worker, under whichever configuration.
+/// All that are paused by this worker, under whichever configuration.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: Waiting,
+    requests: PausedQueue,
     streams: FewMap<u32, Weak<RefCell<Stream>>>,
 }
 
 thread_local! {
-    static HELD: RefCell<Queue> = RefCell::default();
+    static PAUSED: RefCell<Queue> = RefCell::default();
 }
 
-/// A stream that is held.
+/// A stream that is paused.
 #[derive(Debug)]
-pub struct Held {
+pub struct PausedRequest {
     /// When it has waited long enough.
     pub until: u64,
     /// The path that it came with, where the proxy has another one meanwhile: access logs show that if the
@@ -38,43 +38,43 @@ pub struct Held {
 }
 
 /// Takes a stream in; `false` if there are too many.
-pub fn hold(id: u32, stream: &Weak<RefCell<Stream>>) -> bool {
-    HELD.with_borrow_mut(|held| {
-        let is_held = held.waiting.hold(id);
-        if is_held {
-            held.streams.insert(id, Weak::clone(stream));
+pub fn pause(id: u32, stream: &Weak<RefCell<Stream>>) -> bool {
+    PAUSED.with_borrow_mut(|paused| {
+        let is_paused = paused.requests.pause(id);
+        if is_paused {
+            paused.streams.insert(id, Weak::clone(stream));
         }
-        is_held
+        is_paused
     })
 }
 
-/// See [`Waiting::release`].
+/// See [`PausedQueue::release`].
 pub fn release(id: u32) {
-    HELD.with_borrow_mut(|held| {
-        held.waiting.release(id);
-        held.streams.remove(&id);
+    PAUSED.with_borrow_mut(|paused| {
+        paused.requests.release(id);
+        paused.streams.remove(&id);
     });
 }
 
-/// See [`Waiting::ready`].
+/// See [`PausedQueue::ready`].
 pub fn ready() {
-    HELD.with_borrow_mut(|held| held.waiting.ready());
+    PAUSED.with_borrow_mut(|paused| paused.requests.ready());
 }
 
-/// See [`Waiting::any_ready`].
+/// See [`PausedQueue::any_ready`].
 pub fn any_ready() -> bool {
-    HELD.with_borrow(|held| held.waiting.any_ready())
+    PAUSED.with_borrow(|paused| paused.requests.any_ready())
 }
 
-/// See [`Waiting::any`].
+/// See [`PausedQueue::any`].
 pub fn any() -> bool {
-    HELD.with_borrow(|held| held.waiting.any())
+    PAUSED.with_borrow(|paused| paused.requests.any())
 }
 
-/// Lets held streams decide again: a few of those for which keys may have come, or else those that
+/// Lets paused streams decide again: a few of those for which keys may have come, or else those that
 /// have waited long enough. Called in a callback of this root context.
 pub fn wake(root: u32) {
-    let (ids, changed) = match HELD.with_borrow_mut(|held| held.waiting.turn()) {
+    let (ids, changed) = match PAUSED.with_borrow_mut(|paused| paused.requests.turn()) {
         Turn::Ready(ids) => (ids, true),
         Turn::Waiting(ids) => (ids, false),
     };
@@ -92,5 +92,5 @@ pub fn wake(root: u32) {
 }
 
 fn stream(id: u32) -> Option<Rc<RefCell<Stream>>> {
-    HELD.with_borrow(|held| held.streams.get(&id).and_then(Weak::upgrade))
+    PAUSED.with_borrow(|paused| paused.streams.get(&id).and_then(Weak::upgrade))
 }
