@@ -6,7 +6,7 @@ use super::super::body_buffer::BodyBuffer;
 use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
 use super::super::exchange::{NoiseBaseline, Open, Stored};
 use super::super::quota::Reservation;
-use super::work::is_small;
+use super::work::Size;
 use super::{Exchange, ExchangeId, Head, Mirror, Outcome, ShadowObserver};
 
 /// A shadow's complete answer.
@@ -128,7 +128,7 @@ impl Mirror {
         };
         let compared = rules.compare.compare(live, answer, &about);
         let Comparison { verdict, max_score_delta, noise, steps } = compared;
-        self.work.pay(is_small(&live, &answer), steps);
+        self.work.pay(Size::of_pair(&live, &answer), steps);
 
         observer.latencies(shadow, millis(live_took), millis(took));
         if let Some(delta) = max_score_delta {

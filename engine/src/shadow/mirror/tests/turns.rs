@@ -1,5 +1,6 @@
 //! When exchanges are compared: at once, in their turn, or never.
 
+use super::super::work::Size;
 use super::*;
 
 const LARGE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
@@ -79,7 +80,7 @@ fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
     let mut bench = Bench::with(LARGE);
     bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes, [Outcome::Mismatched], "with time to spare, at once");
-    bench.mirror.work.pay(false, u32::MAX);
+    bench.mirror.work.pay(Size::Large, u32::MAX);
     bench.exchange(true, b"[1]", &large());
     bench.exchange(false, b"[1]", &large());
     bench.exchange(true, b"[1]", b"[1]");
@@ -132,7 +133,7 @@ fn small_answers_that_take_long_count_against_the_next() {
     let behind = bench.seen.outcomes.len();
     bench.tick();
     assert!(bench.seen.outcomes.len() > behind, "and they are compared in the end");
-    bench.mirror.work.pay(true, u32::MAX);
+    bench.mirror.work.pay(Size::Small, u32::MAX);
     bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Mismatched));
 }
@@ -143,7 +144,7 @@ fn a_tick_compares_some_pairs_and_not_all() {
         r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
            "limits": {"responseBytes": "64KiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
     );
-    bench.mirror.work.pay(false, 1 << 18);
+    bench.mirror.work.pay(Size::Large, 1 << 18);
     let (live, shadow) = numbers(1000);
     for _ in 0..100 {
         bench.exchange(true, &live, &shadow);
@@ -160,7 +161,7 @@ fn a_tick_compares_some_pairs_and_not_all() {
     assert!(ticks > 5 && bench.seen.outcomes.len() < 100, "until it is in debt");
     // The same bytes are no steps, and take time to be found so.
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(false, 1 << 18);
+    bench.mirror.work.pay(Size::Large, 1 << 18);
     for _ in 0..4 {
         bench.exchange(true, &vec![b' '; 60_000], &vec![b' '; 60_000]);
     }
@@ -178,7 +179,7 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
            "limits": {"responseBytes": "1MiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
     );
     let (live, shadow) = numbers(1000);
-    bench.exchange(true, &digits(250_000), &[&digits(250_000)[..], b" "].concat());
+    bench.exchange(true, &digits(65_000), &[&digits(65_000)[..], b" "].concat());
     assert_eq!(bench.seen.outcomes, [Outcome::Matched]);
     let mut looked = 0;
     let mut asked = 1;
@@ -207,7 +208,7 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
 #[test]
 fn what_is_never_compared_makes_room_and_goes_in_the_end() {
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(false, u32::MAX);
+    bench.mirror.work.pay(Size::Large, u32::MAX);
     for _ in 0..3 {
         bench.exchange(true, b"[1]", &large());
     }
@@ -231,7 +232,7 @@ fn what_is_never_compared_makes_room_and_goes_in_the_end() {
 #[test]
 fn coded_answers_are_never_small() {
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(false, u32::MAX);
+    bench.mirror.work.pay(Size::Huge, u32::MAX);
     let id = bench.request();
     let token = bench.dispatch().unwrap();
     bench.live(id, "200", b"[1]");
