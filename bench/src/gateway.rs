@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::envoy::{Envoy, Extension};
 use testbed::gateway::{Filter, LABELS};
+use testbed::stats::Stats;
 use testbed::tokens::Issuer;
 
 use crate::variant::{Evidence, Modules, Variant};
@@ -38,6 +39,16 @@ impl Gateway {
         action: &Value,
         clusters: &[Value],
     ) -> Result<Self> {
+        Self::start_with_routes(filters, &[], action, clusters).await
+    }
+
+    /// The same, with other actions for some models.
+    pub async fn start_with_routes(
+        filters: &[Filter],
+        of_models: &[(&str, Value)],
+        action: &Value,
+        clusters: &[Value],
+    ) -> Result<Self> {
         let extensions: Vec<Extension> = filters
             .iter()
             .filter_map(|filter| match filter {
@@ -45,7 +56,7 @@ impl Gateway {
                 Filter::Fixed(_) => None,
             })
             .collect();
-        let bootstrap = bootstrap(filters, &routes(action), clusters);
+        let bootstrap = bootstrap(filters, &routes(of_models, action), clusters);
         let envoy = Envoy::start(&bootstrap, &extensions, 1).await?;
         let address = envoy.listener(LISTENER)?;
         Ok(Self { envoy, address })
@@ -92,6 +103,16 @@ impl Gateway {
     }
 }
 
+/// Outcomes of copies, and how many of each.
+pub fn shadow_outcomes(stats: &Stats) -> Vec<(String, u64)> {
+    let outcomes = stats.select("modelgate_shadow_outcomes_total", &[]);
+    let outcomes = outcomes.filter(|sample| sample.value > 0.0).map(|sample| {
+        let outcome = sample.labels.get("outcome").cloned().unwrap_or_default();
+        (outcome, sample.value as u64)
+    });
+    outcomes.collect()
+}
+
 /// The last filter of every chain.
 pub fn router() -> Value {
     json!({
@@ -131,6 +152,8 @@ pub fn listener(name: &str, filters: &[Value], routes: &[Value]) -> Value {
             "http_filters": filters,
             "route_config": {
                 "name": name,
+                // Models that are an Envoy answer by themselves.
+                "max_direct_response_body_size_bytes": 1_048_576,
                 "virtual_hosts": [{"name": "*:80", "domains": ["*"], "routes": routes}],
             },
         },
@@ -144,11 +167,12 @@ pub fn listener(name: &str, filters: &[Value], routes: &[Value]) -> Value {
 }
 
 /// For each deployment the prefix that the operator gives it.
-fn routes(action: &Value) -> Vec<Value> {
+fn routes(of_models: &[(&str, Value)], action: &Value) -> Vec<Value> {
     policies(DEPLOYMENTS)
         .iter()
         .map(|policy| {
-            let mut route = action.clone();
+            let own = of_models.iter().find(|(model, _)| *model == policy.model);
+            let mut route = own.map_or(action, |(_, action)| action).clone();
             if let Some(route) = route.as_object_mut() {
                 let prefix = format!("/seldon/prod/{}/", policy.model);
                 route.insert("match".into(), json!({"prefix": prefix}));

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// Longer than any answer of the measured gateways.
-const ANSWER_BYTES: usize = 16 * 1024;
+/// Longer than any answer of the measured gateways, with its headers.
+const ANSWER_BYTES: usize = 1024 * 1024 + 16 * 1024;
 
 /// A gateway that does not answer for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
 
+mod answers;
 mod comparison;
 mod cores;
 mod decide;
@@ -45,6 +46,9 @@ enum Command {
     Module,
     /// What shadows do to the latency of the live path; fails if a goal is not met
     Shadow(shadow::Load),
+    /// What answers of one model that take long to compare do to the latency of the others; fails if the
+    /// goal is not met
+    Answers(answers::Load),
     #[command(hide = true)]
     Decide(decide::Decide),
 }
@@ -106,6 +110,16 @@ fn main() -> Result<ExitCode> {
         let run = shadow::run(&runtime, &extent, load)?;
         met = run.met();
         report.add("shadow", run.json(), &run.text());
+    }
+    let load = match &command {
+        Some(Command::Answers(load)) => Some(*load),
+        None if extent.only.is_empty() => Some(answers::Load::default()),
+        _ => None,
+    };
+    if let Some(load) = load {
+        let run = answers::run(&runtime, &extent, load)?;
+        met &= run.met();
+        report.add("answers", run.json(), &run.text());
     }
     if matches!(command, None | Some(Command::Gateway)) {
         let measured = comparison::run(&runtime, &extent)?;

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::comparison::Extent;
 use crate::cores::Cores;
 use crate::figures::{self, Series, quantile};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, shadow_outcomes};
 use crate::load;
 use crate::process::cpu_time;
 use crate::shadow_backends::{Backend, Backends};
@@ -247,7 +247,8 @@ impl Case {
     }
 }
 
-fn cluster(name: &str, address: SocketAddr) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, address: SocketAddr) -> Value {
     let socket = json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
     json!({
         "name": name,
@@ -324,14 +325,7 @@ impl Running {
         let deadline = Instant::now() + OUTCOMES;
         let outcomes = loop {
             let stats = runtime.block_on(self.gateway.envoy.stats())?;
-            let outcomes: Vec<(String, u64)> = stats
-                .select("modelgate_shadow_outcomes_total", &[])
-                .filter(|sample| sample.value > 0.0)
-                .map(|sample| {
-                    let outcome = sample.labels.get("outcome").cloned().unwrap_or_default();
-                    (outcome, sample.value as u64)
-                })
-                .collect();
+            let outcomes = shadow_outcomes(&stats);
             let selected = stats.sum("modelgate_shadow_selected_total", &[]) as u64;
             let sum: u64 = outcomes.iter().map(|(_, count)| count).sum();
             if selected == self.sent && sum == selected {

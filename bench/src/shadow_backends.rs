@@ -117,12 +117,13 @@ async fn real_answer(server: &ModelServer) -> Result<String> {
     Ok(text)
 }
 
-async fn models(listeners: &[Value]) -> Result<Envoy> {
+/// Models that are one Envoy with one worker.
+pub async fn models(listeners: &[Value]) -> Result<Envoy> {
     Envoy::start(&json!({"static_resources": {"listeners": listeners}}), &[], 1).await
 }
 
 /// Takes the whole request first: else its connection would end with the answer.
-fn model(name: &str, delay: Option<&str>, answer: &str) -> Value {
+pub fn model(name: &str, delay: Option<&str>, answer: &str) -> Value {
     let mut filters = vec![json!({
         "name": "envoy.filters.http.buffer",
         "typed_config": {
