@@ -9,7 +9,7 @@ use modelgate_engine::config::Errors;
 use modelgate_engine::matcher::StringMatch;
 use modelgate_engine::pipeline::{Decision, Plan};
 use modelgate_engine::request::{Attributes, Header, Host, Request};
-use modelgate_engine::target::Operation;
+use modelgate_engine::routing::Operation;
 use serde_json::json;
 
 fn read(text: &str) -> (Option<Plan>, String) {

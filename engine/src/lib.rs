@@ -36,7 +36,7 @@
 //! | [`request`] | a request as bytes, and the changes to it |
 //! | [`header`] | which names of headers are one, and which mean something |
 //! | [`matcher`] | Istio's string match |
-//! | [`target`] | which model an address reaches, and with which operation |
+//! | [`routing`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
 //! | [`sanitize`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
@@ -65,10 +65,10 @@ pub mod pipeline;
 pub mod place;
 pub mod request;
 pub mod rewrite;
+pub mod routing;
 pub mod sanitize;
 pub mod shadow;
 pub mod split;
-pub mod target;
 pub mod telemetry;
 pub mod time;
 mod words;

@@ -11,11 +11,11 @@ use crate::config::types::{self, Mode};
 use crate::header::folded;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
+use crate::routing::host::Hosts;
+use crate::routing::{Address, Operation, Refusal, Targets, is_stream};
 use crate::sanitize::{Sanitizer, is_no_trailer};
 use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
 use crate::split::Splits;
-use crate::target::host::Hosts;
-use crate::target::{Address, Operation, Refusal, Targets, is_stream};
 use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
 
 mod compile;

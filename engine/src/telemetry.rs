@@ -5,9 +5,9 @@ use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
 use crate::config::read::words;
 use crate::few::FewMap;
+use crate::routing::Operation;
 use crate::shadow::Outcome;
 use crate::shadow::compare::Kind;
-use crate::target::Operation;
 use crate::time::SECOND;
 
 words! {

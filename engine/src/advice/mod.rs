@@ -19,7 +19,7 @@ use crate::authn::TokenCache;
 use crate::config::types::{self, Action, Condition, PluginConfig};
 use crate::config::{Errors, Path, Warning};
 use crate::pipeline::Plan;
-use crate::target::Operation;
+use crate::routing::Operation;
 
 use models::Origin;
 

@@ -7,7 +7,7 @@ use super::Advisor;
 use crate::config::types::{self, Condition, Family};
 use crate::pipeline::Facts;
 use crate::request::{Attributes, Host, Request};
-use crate::target::Operation;
+use crate::routing::Operation;
 
 /// A name that nobody gives a model or a namespace.
 const UNNAMED: &str = "modelgatenobody";

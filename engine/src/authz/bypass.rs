@@ -5,7 +5,7 @@ use super::compile::{Compiler, Purpose};
 use super::{Subject, policy};
 use crate::config::Path;
 use crate::config::types;
-use crate::target::names::is_name;
+use crate::routing::names::is_name;
 
 /// A compiled rule.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::config::types::{self, DefaultAction, SourceAddress};
 use crate::config::{Errors, Path};
 use crate::order;
 use crate::request::{Edits, Request};
-use crate::target::Address;
+use crate::routing::Address;
 
 use bypass::Bypass;
 use compile::{Compiler, Purpose};

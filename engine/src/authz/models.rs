@@ -3,7 +3,7 @@
 use super::values::Values;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
-use crate::target::Operation;
+use crate::routing::Operation;
 
 /// A `models` list: values of `namespace/name`, either end of it with a `*`, or `*` for any model. What it fits is any
 /// of them.

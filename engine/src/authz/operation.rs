@@ -5,7 +5,7 @@ use super::compile::{self, Clauses, Compiler, Purpose};
 use super::models::{Models, Operations};
 use crate::config::Path;
 use crate::config::types;
-use crate::target::Operation;
+use crate::routing::Operation;
 
 pub(super) fn compile(
     operation: &types::Operation,

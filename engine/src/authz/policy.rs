@@ -6,7 +6,7 @@ use super::models::Models;
 use super::{Subject, condition, operation, source};
 use crate::config::Path;
 use crate::config::types::{self, Action, From, To};
-use crate::target::names::{is_label, is_name};
+use crate::routing::names::{is_label, is_name};
 
 /// A compiled policy.
 #[derive(Debug)]

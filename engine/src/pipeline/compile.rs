@@ -14,11 +14,11 @@ use crate::config::{self, Errors, Path};
 use crate::header::folded;
 use crate::order;
 use crate::rewrite::Rewrites;
+use crate::routing::Targets;
+use crate::routing::host::Hosts;
 use crate::sanitize::{Sanitizer, is_no_trailer, is_proxys, is_rewrites, selects_model};
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
-use crate::target::Targets;
-use crate::target::host::Hosts;
 
 impl Plan {
     /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.

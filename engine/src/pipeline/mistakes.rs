@@ -141,7 +141,7 @@ const TABLES: [&str; 7] = [
     include_str!("../config/mistakes.txt"),
     include_str!("../authn/mistakes.txt"),
     include_str!("../authz/mistakes.txt"),
-    include_str!("../target/mistakes.txt"),
+    include_str!("../routing/mistakes.txt"),
     include_str!("../rewrite/mistakes.txt"),
     include_str!("../split/mistakes.txt"),
     include_str!("../shadow/mistakes.txt"),

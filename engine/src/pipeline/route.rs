@@ -7,8 +7,8 @@ use std::rc::Rc;
 use super::Plan;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
-use crate::target::host::Host;
-use crate::target::{Address, Location, ROUTING_HEADERS, Refusal};
+use crate::routing::host::Host;
+use crate::routing::{Address, Location, ROUTING_HEADERS, Refusal};
 use crate::words::{hash, same};
 
 /// Where a request goes.

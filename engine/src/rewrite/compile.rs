@@ -4,8 +4,8 @@ use crate::config::types;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::header::is_name;
 use crate::matcher::StringMatch;
-use crate::target::host::{Host, Hosts};
-use crate::target::{begins_address, is_kserve_host};
+use crate::routing::host::{Host, Hosts};
+use crate::routing::{begins_address, is_kserve_host};
 
 use super::pattern::Pattern;
 use super::{Reach, Rule, Template};

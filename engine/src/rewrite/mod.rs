@@ -10,9 +10,9 @@ use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::request::{Edits, Header, Request};
-use crate::target::host::{Host, Hosts};
-use crate::target::path::{decode, has_dot_segment, is_ordinary};
-use crate::target::{Address, Location, Model, Operation, Refusal, Targets, names};
+use crate::routing::host::{Host, Hosts};
+use crate::routing::path::{decode, has_dot_segment, is_ordinary};
+use crate::routing::{Address, Location, Model, Operation, Refusal, Targets, names};
 
 mod compile;
 mod pattern;

@@ -10,7 +10,7 @@ use super::settings::{Shadow, Shadows};
 use crate::header::folded;
 use crate::order;
 use crate::request::{Edits, Header, Request};
-use crate::target::{Model, behind_route};
+use crate::routing::{Model, behind_route};
 
 /// The header lines of a copy, and what is remembered of its request.
 pub struct CopyHead {
@@ -59,7 +59,7 @@ impl CopyHead {
 }
 
 /// The lines that the live model receives: the request's, after the edits, and the path behind the
-/// route that takes off so many segments ([`crate::target::Address::routed`]).
+/// route that takes off so many segments ([`crate::routing::Address::routed`]).
 pub fn upstream<'a>(request: &Request<'a>, edits: &'a Edits, routed: usize) -> Vec<Header<'a>> {
     let gone = order::distinct(edits.removed());
     let kept = request.headers().iter().copied().filter(|(name, _)| !order::holds(&gone, *name));

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode;
 
-use crate::target::Model;
+use crate::routing::Model;
 
 /// A path over the variables `{namespace}`, `{model}` and `{predictor}`.
 #[derive(Debug, PartialEq)]

@@ -8,7 +8,7 @@ use super::settings::Shadows;
 use crate::config::types::SampleBy;
 use crate::header::folded;
 use crate::request::Request;
-use crate::target::{Address, is_stream};
+use crate::routing::{Address, is_stream};
 
 impl Shadows {
     /// The shadows of a request, in the order of the configuration.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::config::types::Family;
     use crate::request::{Attributes, Header, NoHost};
-    use crate::target::{Model, Operation};
+    use crate::routing::{Model, Operation};
 
     fn select(
         settings: &str,

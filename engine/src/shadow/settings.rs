@@ -15,7 +15,7 @@ use crate::authz::{ModelMap, Models};
 use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
-use crate::target::Operation;
+use crate::routing::Operation;
 use crate::time::nanos;
 
 /// Where credentials and identities travel, as authentication is configured.

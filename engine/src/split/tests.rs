@@ -9,8 +9,8 @@ use crate::config::read::Read;
 use crate::config::types::{self, Family, SourceAddress};
 use crate::config::{Errors, Path};
 use crate::request::{Attributes, Edits, Header, NoHost};
+use crate::routing::{Address, Model, Operation};
 use crate::shadow::Credentials;
-use crate::target::{Address, Model, Operation};
 
 fn compile(settings: &Value) -> Result<Splits, String> {
     let path = Path::ROOT.field("splits");

@@ -12,7 +12,7 @@ use testbed::upstream::Upstream;
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
 
-#[path = "../../../engine/src/target/tests/addresses.rs"]
+#[path = "../../../engine/src/routing/tests/addresses.rs"]
 mod table;
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::config::PluginConfig;
 use crate::config::read::Read;
 use crate::config::types::Family;
 use crate::request::{Attributes, Header, Host, Peer, SignatureCheck};
-use crate::target::{Model, Operation};
+use crate::routing::{Model, Operation};
 
 /// A request and its connection, as a test writes them.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ mod turns;
 use super::super::compare::Kind;
 use super::super::settings::tests::shadows;
 use super::*;
-use crate::target::Model;
+use crate::routing::Model;
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
