@@ -9,7 +9,7 @@ use modelgate_engine::authn::{self, names_in_certificate};
 use modelgate_engine::pipeline::LocalReply;
 use modelgate_engine::request::{Edits, Host, Peer, Request, SignatureCheck};
 use proxy_wasm::hostcalls as sdk;
-use proxy_wasm::types::{Action, MapType, Status};
+use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
 use crate::header_map::Field;
 use crate::hostcalls::{self, HostCallError};
@@ -169,6 +169,17 @@ pub fn property_bytes(path: &str) -> Option<Vec<u8>> {
 /// A property that is a number.
 pub fn property_int(path: &str) -> Option<i64> {
     Some(i64::from_le_bytes(property_bytes(path)?.try_into().ok()?))
+}
+
+/// So many bytes of the body of the answer to a callout.
+pub fn callout_body(bytes: usize) -> Vec<u8> {
+    match bytes {
+        0 => Vec::new(),
+        _ => {
+            let body = sdk::get_buffer(BufferType::HttpCallResponseBody, 0, bytes);
+            body.ok().flatten().unwrap_or_default()
+        }
+    }
 }
 
 /// The address in `ip:port` or `[ip]:port`.

@@ -131,5 +131,5 @@ extern "C" fn modelgate_on_http_call_response(
     body: usize,
     trailers: usize,
 ) {
-    crate::root::answered(root, token, body, trailers);
+    crate::root::on_http_call_response(root, token, body, trailers);
 }

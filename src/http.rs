@@ -17,8 +17,8 @@ use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
 use crate::paused::{self, PausedRequest};
-use crate::root::WorkerState;
 use crate::shadows::{live_cluster, live_head};
+use crate::worker::WorkerState;
 
 /// The SDK's handle of a stream; what holds the stream has another.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ impl Stream {
         self.decide(end_of_stream, false)
     }
 
-    /// Decides, or holds the request until keys come. A paused one whose time is `over` is decided.
-    fn decide(&mut self, end_of_stream: bool, over: bool) -> Action {
+    /// Decides, or pauses the request until keys come. One that has waited long enough is decided.
+    fn decide(&mut self, end_of_stream: bool, is_over: bool) -> Action {
         let Some(worker) = &self.worker else {
             return fail_closed("modelgate_no_configuration");
         };
@@ -138,25 +138,26 @@ impl Stream {
         let attributes = Attributes::new(&worker.proxy);
         let request = Request::new(&headers, &attributes);
         let decision = {
-            let admits = |shadow| worker.shadows.admits(shadow, attributes.now());
-            worker.plan.decide(&request, &mut worker.cache.borrow_mut(), admits)
+            let admits = |shadow| worker.mirror.borrow().admits(shadow, attributes.now());
+            worker.plan.decide(&request, &mut worker.token_cache.borrow_mut(), admits)
         };
         let Decision { facts, next } = decision;
-        let wait = facts.missing_keys.and_then(|keys| worker.wait_for(keys)).filter(|_| !over);
-        if let Some(wait) = wait
-            && (self.paused.is_some() || paused::pause(self.id, &self.this))
+        let (now, wait) =
+            (attributes.now(), facts.missing_keys.and_then(|keys| worker.wait_for(keys)));
+        if let Some(wait) = wait.filter(|_| !is_over)
+            && (self.paused.is_some() || paused::pause(self.id, &self.this, now, wait))
         {
             // A client that does not wait as long is counted as what it is so far.
             let facts = Facts { verdict: Verdict::Unauthenticated, ..facts };
             self.request = Some(RequestStats::of(facts, request.is_grpc()));
-            let until = attributes.now().saturating_add(wait);
-            let paused = PausedRequest { until, path: None, end_of_stream, missed_body: false };
+            let paused = PausedRequest { path: None, end_of_stream, missed_body: false };
             let paused = self.paused.get_or_insert(paused);
             paused.path = match &came_with {
                 None => host::hide_path(worker.plan.shown_path(&request), request.path),
                 before => before.clone(),
             };
-            worker.hurry();
+            // Its keys may be due to be fetched.
+            worker.want_tick(now, now);
             return Action::Pause;
         }
         paused::release(self.id);
@@ -177,8 +178,7 @@ impl Stream {
         }
         self.set_cookie = set_cookie;
         if !copies.is_empty() && !worker.is_retired() && !missed_body {
-            let now = attributes.now();
-            self.exchanges = worker.shadows.begin(&worker.plan, &worker.metrics, copies, now);
+            self.exchanges = worker.begin_exchanges(copies, now);
         }
         if end_of_stream {
             self.request_complete();
@@ -186,15 +186,11 @@ impl Stream {
         Action::Continue
     }
 
-    /// Decides a paused request again, if that may end otherwise. Called with this stream as the
+    /// Decides a paused request again: keys have come, or its time is over. Called with this stream as the
     /// effective context.
-    pub fn wake(&mut self, changed: bool) {
+    pub fn wake(&mut self, is_over: bool) {
         let Some(paused) = &self.paused else { return };
-        let over = now() >= paused.until;
-        if !(changed || over) {
-            return;
-        }
-        if self.decide(paused.end_of_stream, over) == Action::Continue {
+        if self.decide(paused.end_of_stream, is_over) == Action::Continue {
             // A stream that is gone has nothing to continue.
             let _ = sdk::resume_http_request();
         }
@@ -233,10 +229,7 @@ impl Stream {
                 mirror.request_chunk(id, &chunk, now, observer)
             });
         }
-        let is_whole = |worker: &Rc<WorkerState>| worker.shadows.is_whole(&self.exchanges);
-        if !self.exchanges.is_empty()
-            && (end_of_stream || self.worker.as_ref().is_some_and(is_whole))
-        {
+        if !self.exchanges.is_empty() && (end_of_stream || self.any_exchange(Mirror::is_whole)) {
             self.request_complete();
         }
         Action::Continue
@@ -289,8 +282,7 @@ impl Stream {
             paused::release(self.id);
         }
         if !self.exchanges.is_empty() {
-            let awaits = |worker: &Rc<WorkerState>| worker.shadows.awaits_live(&self.exchanges);
-            let broke_off = self.worker.as_ref().is_some_and(awaits)
+            let broke_off = self.any_exchange(Mirror::awaits_live)
                 && host::property_bytes("response\0code_details")
                     .is_some_and(|details| details.starts_with(b"upstream_reset"));
             self.each_exchange(|mirror, id, observer| {
@@ -316,7 +308,7 @@ impl Stream {
     fn request_complete(&mut self) {
         if self.collects() {
             let (live, now) = (live_cluster(), now());
-            self.tell(|mirror, observer| {
+            self.notify_mirror(|mirror, observer| {
                 mirror.request_complete(&self.exchanges, live.as_deref(), now, observer);
             });
         }
@@ -331,8 +323,15 @@ impl Stream {
 
     /// Whether a shadow still wants to hear of this stream.
     fn collects(&self) -> bool {
+        self.any_exchange(Mirror::is_open)
+    }
+
+    fn any_exchange(&self, is: impl Fn(&Mirror, ExchangeId) -> bool) -> bool {
         !self.exchanges.is_empty()
-            && self.worker.as_ref().is_some_and(|worker| worker.shadows.is_open(&self.exchanges))
+            && self.worker.as_ref().is_some_and(|worker| {
+                let mirror = worker.mirror.borrow();
+                self.exchanges.iter().any(|id| is(&mirror, *id))
+            })
     }
 
     /// The chunk at hand, if a shadow wants it.
@@ -347,19 +346,19 @@ impl Stream {
         &self,
         mut event: impl FnMut(&mut Mirror, ExchangeId, &mut dyn ShadowObserver),
     ) {
-        self.tell(|mirror, observer| {
-            self.exchanges.iter().for_each(|id| event(mirror, *id, observer))
+        self.notify_mirror(|mirror, observer| {
+            self.exchanges.iter().for_each(|id| event(mirror, *id, observer));
         });
     }
 
-    fn tell(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
+    fn notify_mirror(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
         if let Some(worker) = self.worker.as_ref().filter(|_| !self.exchanges.is_empty()) {
-            worker.shadows.tell(&worker.plan, &worker.metrics, event);
+            worker.notify_mirror(event);
         }
     }
 }
 
-/// Filter state for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
+/// Envoy's filter state, for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
 fn write_access_log(worker: &WorkerState, facts: &Facts, next: &Next) {
     let shadows = worker.plan.shadows();
     let copies = match next {

@@ -2,7 +2,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `root` | the root context: one worker under one configuration |
+//! | `root` | the root context: configuration, ticks, answers to callouts |
+//! | `worker` | what the streams of one worker share under one configuration, and what is due at a tick |
 //! | `http` | the HTTP context: one request and its response |
 //! | `paused` | requests that are paused until their issuer's keys come |
 //! | `jwks` | JWKS fetches |
@@ -24,6 +25,7 @@ mod metrics;
 mod paused;
 mod root;
 mod shadows;
+mod worker;
 
 /// Called once for each VM.
 mod main {

@@ -6,10 +6,11 @@ use modelgate_engine::shadow::Gauges;
 use modelgate_engine::telemetry::{
     Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _,
 };
+use modelgate_engine::time::{self, SECOND};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::host::now;
+use crate::host;
 
 /// The metrics of one worker under one configuration.
 #[derive(Debug)]
@@ -19,16 +20,18 @@ pub struct Metrics {
     histograms: FewMap<(usize, Histogram), Option<u32>>,
     /// A gauge's id, and what this worker has added to it.
     gauges: FewMap<(usize, Gauge), (Option<u32>, i64)>,
+    flushed: u64,
 }
 
 impl Metrics {
     /// Nothing counted yet.
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, now: u64) -> Self {
         Self {
             counters: Counters::default(),
             models: plan.model_labels(),
             histograms: FewMap::default(),
             gauges: FewMap::default(),
+            flushed: now,
         }
     }
 
@@ -40,7 +43,7 @@ impl Metrics {
     /// The label of a model. `answered` is asked only for a model that could earn one: whether an
     /// upstream has just answered for it with 2xx.
     pub fn model(&mut self, id: &str, answered: impl FnOnce() -> bool) -> ModelLabel {
-        self.models.of(id, || answered().then(now))
+        self.models.of(id, || answered().then(host::now))
     }
 
     /// Records an observation of a shadow's pair.
@@ -77,8 +80,14 @@ impl Metrics {
         }
     }
 
+    /// When counts are handed to the proxy again: each is a host call, and nobody reads them sooner.
+    pub fn due(&self, now: u64) -> u64 {
+        time::due(self.flushed, SECOND, now)
+    }
+
     /// Hands all pending counts to the proxy.
-    pub fn flush(&mut self, plan: &Plan) {
+    pub fn flush(&mut self, plan: &Plan, now: u64) {
+        self.flushed = now;
         self.counters.flush(
             &self.models,
             plan,

@@ -1,33 +1,29 @@
-//! Streams whose token waits for its issuer's first keys.
+//! Requests that are paused: their tokens wait for their issuers' first keys.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use modelgate_engine::authn::remote::{PausedQueue, Turn};
+use modelgate_engine::authn::remote::PausedQueue;
 use modelgate_engine::few::FewMap;
 use proxy_wasm::hostcalls;
 
 use crate::http::Stream;
 
-/// How often is looked for those that have waited long enough, in milliseconds.
-pub const LOOK: u32 = 100;
-
-/// All that are paused by this worker, under whichever configuration.
+/// All that are paused in this worker, under whichever configuration: the root context of a request's own may
+/// be gone, and tick no more.
 #[derive(Debug, Default)]
-struct Queue {
-    requests: PausedQueue,
+struct Paused {
+    queue: PausedQueue,
     streams: FewMap<u32, Weak<RefCell<Stream>>>,
 }
 
 thread_local! {
-    static PAUSED: RefCell<Queue> = RefCell::default();
+    static PAUSED: RefCell<Paused> = RefCell::default();
 }
 
-/// A stream that is paused.
+/// What a stream remembers while it is paused.
 #[derive(Debug)]
 pub struct PausedRequest {
-    /// When it has waited long enough.
-    pub until: u64,
     /// The path that it came with, where the proxy has another one meanwhile: access logs show that if the
     /// client does not wait, and it holds no token.
     pub path: Option<Vec<u8>>,
@@ -37,10 +33,10 @@ pub struct PausedRequest {
     pub missed_body: bool,
 }
 
-/// Takes a stream in; `false` if there are too many.
-pub fn pause(id: u32, stream: &Weak<RefCell<Stream>>) -> bool {
+/// Pauses a stream for so many nanoseconds at most; `false` if there are too many.
+pub fn pause(id: u32, stream: &Weak<RefCell<Stream>>, now: u64, wait: u64) -> bool {
     PAUSED.with_borrow_mut(|paused| {
-        let is_paused = paused.requests.pause(id);
+        let is_paused = paused.queue.pause(id, now, wait);
         if is_paused {
             paused.streams.insert(id, Weak::clone(stream));
         }
@@ -51,39 +47,30 @@ pub fn pause(id: u32, stream: &Weak<RefCell<Stream>>) -> bool {
 /// See [`PausedQueue::release`].
 pub fn release(id: u32) {
     PAUSED.with_borrow_mut(|paused| {
-        paused.requests.release(id);
+        paused.queue.release(id);
         paused.streams.remove(&id);
     });
 }
 
-/// See [`PausedQueue::ready`].
-pub fn ready() {
-    PAUSED.with_borrow_mut(|paused| paused.requests.ready());
+/// See [`PausedQueue::keys_changed`].
+pub fn keys_changed() {
+    PAUSED.with_borrow_mut(|paused| paused.queue.keys_changed());
 }
 
-/// See [`PausedQueue::any_ready`].
-pub fn any_ready() -> bool {
-    PAUSED.with_borrow(|paused| paused.requests.any_ready())
+/// See [`PausedQueue::due`].
+pub fn due(now: u64) -> u64 {
+    PAUSED.with_borrow(|paused| paused.queue.due(now))
 }
 
-/// See [`PausedQueue::any`].
-pub fn any() -> bool {
-    PAUSED.with_borrow(|paused| paused.requests.any())
-}
-
-/// Lets paused streams decide again: a few of those for which keys may have come, or else those that
-/// have waited long enough. Called in a callback of this root context.
-pub fn wake(root: u32) {
-    let (ids, changed) = match PAUSED.with_borrow_mut(|paused| paused.requests.turn()) {
-        Turn::Ready(ids) => (ids, true),
-        Turn::Waiting(ids) => (ids, false),
-    };
-    if ids.is_empty() {
+/// Lets a few paused streams decide again that may do so. Called in a callback of this root context.
+pub fn wake(root: u32, now: u64) {
+    let due = PAUSED.with_borrow_mut(|paused| paused.queue.next(now));
+    if due.is_empty() {
         return;
     }
-    for id in ids {
+    for (id, is_over) in due {
         match (stream(id), hostcalls::set_effective_context(id)) {
-            (Some(stream), Ok(())) => stream.borrow_mut().wake(changed),
+            (Some(stream), Ok(())) => stream.borrow_mut().wake(is_over),
             _ => release(id),
         }
     }

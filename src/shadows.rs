@@ -1,44 +1,29 @@
-//! Carries out what the shadows' mirror decides: callouts from the root context, counts, log lines.
+//! Carries out what the mirror decides: callouts to shadows from the root context, counts, log lines.
 
-use std::cell::{Cell, RefCell};
-
-use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::compare::Kind;
 use modelgate_engine::shadow::{
     Answer, CopyHead, ExchangeId, Head, Mirror, Outcome, ShadowId, ShadowObserver,
 };
 use modelgate_engine::telemetry::{Count, Histogram};
-use proxy_wasm::hostcalls as sdk;
-use proxy_wasm::types::{BufferType, MapType};
+use proxy_wasm::types::MapType;
 
 use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
-use crate::metrics::Metrics;
-use crate::root::tick_every;
-
-/// How soon a queued copy is sent and an exchange is compared whose turn it is, in milliseconds.
-const SOON: u32 = 1;
-
-/// The exchanges of one worker under one configuration.
-#[derive(Debug)]
-pub struct Shadows {
-    mirror: RefCell<Mirror>,
-    /// A tick comes soon. Asking again would start the host's timer anew, and requests that come
-    /// faster than it runs would put it off for ever.
-    ticking: Cell<bool>,
-}
+use crate::worker::WorkerState;
 
 /// Counts what the mirror reports.
-struct Counting<'a> {
-    plan: &'a Plan,
-    metrics: &'a RefCell<Metrics>,
-}
+struct Counting<'a>(&'a WorkerState);
 
 impl Counting<'_> {
     fn count(&self, shadow: ShadowId, count: impl FnOnce(u32) -> Count) {
         let shadow = u32::try_from(shadow.index()).unwrap_or(u32::MAX);
-        self.metrics.borrow_mut().count(count(shadow));
+        self.0.metrics.borrow_mut().count(count(shadow));
+    }
+
+    fn observe(&self, shadow: ShadowId, histogram: Histogram, value: u64) {
+        let Self(worker) = self;
+        worker.metrics.borrow_mut().observe(&worker.plan, shadow.index(), histogram, value);
     }
 }
 
@@ -56,18 +41,12 @@ impl ShadowObserver for Counting<'_> {
     }
 
     fn latencies(&mut self, shadow: ShadowId, live_millis: u64, shadow_millis: u64) {
-        let mut metrics = self.metrics.borrow_mut();
-        metrics.observe(self.plan, shadow.index(), Histogram::Live, live_millis);
-        metrics.observe(self.plan, shadow.index(), Histogram::Shadow, shadow_millis);
+        self.observe(shadow, Histogram::Live, live_millis);
+        self.observe(shadow, Histogram::Shadow, shadow_millis);
     }
 
     fn score_difference(&mut self, shadow: ShadowId, millionths: u64) {
-        self.metrics.borrow_mut().observe(
-            self.plan,
-            shadow.index(),
-            Histogram::ScoreDifference,
-            millionths,
-        );
+        self.observe(shadow, Histogram::ScoreDifference, millionths);
     }
 
     fn log(&mut self, line: &str) {
@@ -75,69 +54,27 @@ impl ShadowObserver for Counting<'_> {
     }
 }
 
-impl Shadows {
-    /// Nothing under way.
-    pub fn new(plan: &Plan) -> Self {
-        let mirror = RefCell::new(Mirror::new(plan.shadows().clone()));
-        Self { mirror, ticking: Cell::new(false) }
-    }
-
-    /// Whether a copy for a shadow could be sent now, or what becomes of the request otherwise.
-    pub fn admits(&self, shadow: ShadowId, now: u64) -> Result<(), Outcome> {
-        self.mirror.borrow().admits(shadow, now)
-    }
-
+impl WorkerState {
     /// Opens an exchange for each copy; those that already have their outcome are only counted.
-    pub fn begin(
+    pub fn begin_exchanges(
         &self,
-        plan: &Plan,
-        metrics: &RefCell<Metrics>,
         copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
         now: u64,
     ) -> Vec<ExchangeId> {
-        self.mirror.borrow_mut().begin_all(copies, now, &mut Counting { plan, metrics })
+        self.mirror.borrow_mut().begin_all(copies, now, &mut Counting(self))
     }
 
-    /// Whether an exchange of the stream still collects what streams by.
-    pub fn is_open(&self, exchanges: &[ExchangeId]) -> bool {
-        let mirror = self.mirror.borrow();
-        exchanges.iter().any(|id| mirror.is_open(*id))
-    }
-
-    /// Whether an exchange of the stream has yet to see the live answer whole.
-    pub fn awaits_live(&self, exchanges: &[ExchangeId]) -> bool {
-        let mirror = self.mirror.borrow();
-        exchanges.iter().any(|id| mirror.awaits_live(*id))
-    }
-
-    /// Whether an exchange of the stream has all bytes that were announced of the request.
-    pub fn is_whole(&self, exchanges: &[ExchangeId]) -> bool {
-        let mirror = self.mirror.borrow();
-        exchanges.iter().any(|id| mirror.is_whole(*id))
-    }
-
-    /// Lets the mirror hear of the exchanges of a stream.
-    pub fn tell(
-        &self,
-        plan: &Plan,
-        metrics: &RefCell<Metrics>,
-        event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver),
-    ) {
+    /// Lets the mirror hear of the exchanges of a stream. A copy that is complete now leaves with a tick, and
+    /// so does not die with the stream.
+    pub fn notify_mirror(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
         let mut mirror = self.mirror.borrow_mut();
-        event(&mut mirror, &mut Counting { plan, metrics });
-        self.hurry(&mirror);
+        event(&mut mirror, &mut Counting(self));
+        self.want_tick(mirror.due(), mirror.clock());
     }
 
-    fn hurry(&self, mirror: &Mirror) {
-        if mirror.needs_tick() && !self.ticking.replace(true) {
-            tick_every(SOON);
-        }
-    }
-
-    /// Sends what is queued, and compares what waits for it. Returns whether the tick was one that
-    /// came soon: how soon the next one comes is to be said anew.
-    pub fn dispatch(&self, plan: &Plan, metrics: &RefCell<Metrics>, now: u64) -> bool {
-        let mut observer = Counting { plan, metrics };
+    /// Sends the copies that are queued, and compares what waits for it.
+    pub fn send_copies(&self, now: u64) {
+        let mut observer = Counting(self);
         let mut mirror = self.mirror.borrow_mut();
         while let Some(id) = mirror.next(now, &mut observer) {
             let sent = mirror.call(id).map(|call| {
@@ -151,67 +88,41 @@ impl Shadows {
             }
         }
         mirror.catch_up(now, &mut observer);
-        self.ticking.replace(mirror.needs_tick())
-    }
-
-    /// Whether the next tick is to come soon: there is more to compare than one tick may.
-    pub fn is_hurried(&self) -> bool {
-        self.ticking.get()
-    }
-
-    /// Whether the next tick is not to be as late as others.
-    pub fn is_behind(&self) -> bool {
-        self.mirror.borrow().is_behind()
     }
 
     /// A shadow answered, with so many trailers, or will not.
-    pub fn answered(
-        &self,
-        plan: &Plan,
-        metrics: &RefCell<Metrics>,
-        token: u32,
-        body_len: usize,
-        trailers: usize,
-    ) {
-        let mut observer = Counting { plan, metrics };
-        let mut mirror = self.mirror.borrow_mut();
+    pub fn take_shadow_response(&self, token: u32, body_len: usize, trailers: usize) {
         let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default();
         let trailers = match trailers {
             0 => None,
             _ => hostcalls::header_map(MapType::HttpCallResponseTrailers).ok(),
         };
         // Only as much as can be compared: the host copies what is asked for.
-        let wanted = mirror.wanted(token).min(body_len);
-        let body = match wanted {
-            0 => Vec::new(),
-            wanted => {
-                let body = sdk::get_buffer(BufferType::HttpCallResponseBody, 0, wanted);
-                body.ok().flatten().unwrap_or_default()
-            }
-        };
+        let wanted = self.mirror.borrow().wanted(token).min(body_len);
+        let body = host::callout_body(wanted);
         let answer = Answer {
             headers: &fields(&headers),
             trailers: &trailers.as_deref().map(fields).unwrap_or_default(),
             body: &body,
             body_len,
         };
-        mirror.answer(token, &answer, now(), &mut observer);
-        self.hurry(&mirror);
+        let now = now();
+        self.notify_mirror(|mirror, observer| mirror.answer(token, &answer, now, observer));
     }
 
     /// What the shadows hold now, for the gauges.
-    pub fn report(&self, plan: &Plan, metrics: &RefCell<Metrics>) {
+    pub fn report_gauges(&self) {
         let mirror = self.mirror.borrow();
-        let mut metrics = metrics.borrow_mut();
+        let mut metrics = self.metrics.borrow_mut();
         for shadow in 0.. {
             let Some(gauges) = mirror.gauges(ShadowId::new(shadow)) else { break };
-            metrics.gauge(plan, shadow, gauges);
+            metrics.gauge(&self.plan, shadow, gauges);
         }
     }
 
     /// Everything under way is orphaned.
-    pub fn drain(&self, plan: &Plan, metrics: &RefCell<Metrics>) {
-        self.mirror.borrow_mut().drain(&mut Counting { plan, metrics });
+    pub fn drain_exchanges(&self) {
+        self.mirror.borrow_mut().drain(&mut Counting(self));
     }
 }
 

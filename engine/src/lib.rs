@@ -45,6 +45,7 @@
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
 //! | [`place`] | where a key falls: what samples and variants are chosen by |
 //! | [`hash`], [`time`] | FNV-1a; nanoseconds, and clocks that are set back |
+//! | [`tick`] | when the timer ticks next |
 //! | [`pipeline`] | in which order all this happens |
 //! | [`telemetry`] | which counters exist, and what they are called |
 
@@ -70,5 +71,6 @@ pub mod sanitize;
 pub mod shadow;
 pub mod split;
 pub mod telemetry;
+pub mod tick;
 pub mod time;
 mod words;

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// A millisecond.
+pub const MILLISECOND: u64 = 1_000_000;
+
 /// A second.
 pub const SECOND: u64 = 1_000_000_000;
 

@@ -8,7 +8,8 @@
 //!   [`Mirror::live_failed`] for a local reply; and [`Mirror::closed`] when the stream is over, always;
 //! - from a context that outlives the stream: [`Mirror::next`] until it has nothing more, with
 //!   [`Mirror::call`] and then [`Mirror::dispatched`] or [`Mirror::dispatch_failed`]; [`Mirror::answer`]; and
-//!   [`Mirror::catch_up`] with every tick. Only the last two compare answers.
+//!   [`Mirror::catch_up`] with every tick, at the latest when [`Mirror::due`] says. Only the last two compare
+//!   answers.
 //!
 //! Where its copy is, and what moves it on ([`CopyState`]); `=` is nothing. An outcome ends an exchange at once, but
 //! for the place and the bytes of a copy that the shadow still has. `Done` has a shadow's answer that waits for

@@ -12,7 +12,7 @@ use super::{config, prediction, serves, token, worker};
 const STATUSES: [u32; 7] = [1, 2, 5, 9, 12, 13, u32::MAX];
 
 /// A configuration whose keys have to be fetched.
-fn remote() -> Result<String> {
+pub fn remote() -> Result<String> {
     let mut rule = Issuer::shared()?.rule();
     if let Some(rule) = rule.as_object_mut() {
         rule.remove("jwks");
@@ -46,7 +46,7 @@ fn a_callouts_token_may_come_again() -> Result<()> {
 }
 
 /// A token of the group that may, issued when the worker's clock says.
-fn fresh(worker: &Worker) -> Result<String> {
+pub fn fresh(worker: &Worker) -> Result<String> {
     let issuer = Issuer::shared()?;
     let claims = tokens::with(issuer.claims("alice"), "groups", json!(["ds"]));
     let claims = tokens::with(claims, "iat", json!(worker.clock()));

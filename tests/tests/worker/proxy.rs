@@ -10,6 +10,8 @@ use wasmi::{TypedFunc, WasmParams, WasmResults};
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 
+const MILLISECOND: u64 = 1_000_000;
+
 /// `proxy_action_t`.
 const CONTINUE: u32 = 0;
 
@@ -36,6 +38,11 @@ struct Proxy {
     callout: (Vec<(String, String)>, Vec<u8>),
     log: Vec<String>,
     metrics: u32,
+    /// The timer's period in milliseconds, and when it ticks next, in nanoseconds.
+    period: u32,
+    ticks_at: u64,
+    /// Paused requests that went on.
+    resumed: usize,
 }
 
 /// A worker with the module.
@@ -110,6 +117,25 @@ impl Worker {
         self.call("proxy_on_tick", root)
     }
 
+    /// Lets time pass, and its timer tick as often as it was asked to. Returns how many ticks there were.
+    pub fn pass(&mut self, root: u32, millis: u64) -> Result<usize> {
+        let until = self.store.data().now + millis * MILLISECOND;
+        let mut ticks = 0;
+        while self.store.data().period != 0 && self.store.data().ticks_at <= until {
+            let proxy = self.store.data_mut();
+            proxy.now = proxy.now.max(proxy.ticks_at);
+            let before = proxy.ticks_at;
+            self.call::<_, ()>("proxy_on_tick", root)?;
+            ticks += 1;
+            let proxy = self.store.data_mut();
+            if proxy.ticks_at == before {
+                proxy.ticks_at += u64::from(proxy.period) * MILLISECOND;
+            }
+        }
+        self.store.data_mut().now = until;
+        Ok(ticks)
+    }
+
     /// Lets a function of the host return this status from now on, and do nothing.
     pub fn fail(&mut self, function: &'static str, status: u32) {
         self.store.data_mut().faults.insert(function, status);
@@ -131,6 +157,11 @@ impl Worker {
         self.store.data_mut().callout = (headers, body.into());
         let size = u32::try_from(body.len())?;
         self.call("proxy_on_http_call_response", (root, token, 1, size, 0))
+    }
+
+    /// How many paused requests went on.
+    pub fn resumed(&self) -> usize {
+        self.store.data().resumed
     }
 
     /// The end of a context.
@@ -244,6 +275,8 @@ fn linker(engine: &Engine, module: &Module) -> Result<Linker<Proxy>> {
         .func_wrap("env", "proxy_send_local_response", answer)?
         .func_wrap("env", "proxy_http_call", call)?
         .func_wrap("env", "proxy_replace_header_map_value", replace)?
+        .func_wrap("env", "proxy_set_tick_period_milliseconds", set_tick_period)?
+        .func_wrap("env", "proxy_continue_stream", resume)?
         .func_wrap("env", "proxy_define_metric", define_metric)?;
     Ok(linker)
 }
@@ -298,6 +331,18 @@ fn text(proxy: &Asking<'_>, at: u32, size: u32) -> Result<String, Error> {
     let mut bytes = vec![0; place(size)];
     memory(proxy)?.read(proxy, place(at), &mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn resume(mut proxy: Asking<'_>, _stream: u32) -> u32 {
+    proxy.data_mut().resumed += 1;
+    OK
+}
+
+/// As Envoy does it: the timer begins anew.
+fn set_tick_period(mut proxy: Asking<'_>, period: u32) -> u32 {
+    let proxy = proxy.data_mut();
+    (proxy.period, proxy.ticks_at) = (period, proxy.now + u64::from(period) * MILLISECOND);
+    OK
 }
 
 fn define_metric(mut proxy: Asking<'_>, _kind: u32, _name: u32, _: u32, id: u32) -> Status {

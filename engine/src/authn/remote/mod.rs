@@ -30,7 +30,7 @@ mod state;
 mod tests;
 
 pub use answer::{Answer, FetchResult};
-pub use paused::{PausedQueue, Turn};
+pub use paused::PausedQueue;
 pub use source::Source;
 
 use super::jwks::KeySet;
@@ -127,6 +127,11 @@ impl Remote {
     /// The largest answer that is read, in bytes.
     pub fn max_bytes(&self) -> usize {
         self.max_bytes
+    }
+
+    /// When to fetch.
+    pub fn due(&self, now: u64) -> u64 {
+        self.state.borrow().due(now, &self.times)
     }
 
     /// Whether to fetch now.

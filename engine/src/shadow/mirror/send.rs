@@ -1,7 +1,7 @@
 //! Copies on their way: handed out, sent, given up.
 
 use super::{Call, CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
-use crate::time::{SECOND, nanos};
+use crate::time::{MILLISECOND, SECOND, nanos};
 
 /// Nanoseconds after its timeout at which a copy in flight is given up without an answer.
 const GRACE: u64 = 5_000_000_000;
@@ -13,10 +13,30 @@ const ARRIVAL: u64 = 10_000_000_000;
 /// that grows with the square of those in flight.
 const SWEEP_INTERVAL: u64 = SECOND;
 
+/// How long exchanges wait whose turn to be compared has not come, in nanoseconds: some have it then, all in
+/// one tick.
+const TURN: u64 = 100 * MILLISECOND;
+
 impl Mirror {
-    /// Whether [`Mirror::next`] would hand out a copy, or [`Mirror::catch_up`] compare an exchange. Call them
-    /// about once a second even if not, so that a copy whose answer got lost is given up.
-    pub fn needs_tick(&self) -> bool {
+    /// The time, as far as it was told.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// When [`Mirror::next`] and [`Mirror::catch_up`] are to be called again, after the time that was last told.
+    pub fn due(&self) -> u64 {
+        let wait = match () {
+            () if self.needs_tick() => 0,
+            () if self.work.is_due() => TURN,
+            () if self.exchanges.is_empty() => u64::MAX,
+            // A copy whose answer got lost is given up.
+            () => SWEEP_INTERVAL,
+        };
+        self.clock.saturating_add(wait)
+    }
+
+    /// Whether there is a copy to hand out, or an exchange to compare.
+    pub(super) fn needs_tick(&self) -> bool {
         !self.queue.is_empty() || self.work.is_ready(self.clock)
     }
 

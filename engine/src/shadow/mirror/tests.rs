@@ -130,7 +130,7 @@ impl Bench {
             .all(|gauges| (gauges.in_flight, gauges.buffered_bytes) == (0, 0))
             && self.mirror.exchanges.iter().next().is_none()
             && self.mirror.queue.is_empty()
-            && !self.mirror.is_behind()
+            && !self.mirror.work.is_due()
             && self.mirror.tokens.is_empty()
             && self.mirror.states.iter().all(|s| (s.receiving, s.queued) == (0, 0))
     }

@@ -259,11 +259,6 @@ impl Mirror {
             slice = slice.saturating_sub(steps.saturating_add(bytes / 32).saturating_add(EACH));
         }
     }
-
-    /// Whether exchanges wait for their turn: [`Mirror::catch_up`] is to be called some times a second.
-    pub fn is_behind(&self) -> bool {
-        self.work.is_due()
-    }
 }
 
 #[cfg(test)]
