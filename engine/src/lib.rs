@@ -35,6 +35,7 @@
 //! | [`config`] | what an operator writes, and what is wrong with it |
 //! | [`request`] | a request as bytes, and the changes to it |
 //! | [`header`] | which names of headers are one, and which mean something |
+//! | [`path`] | a path taken apart, decoded, matched and filled in |
 //! | [`matcher`] | Istio's string match |
 //! | [`routing`] | which model an address reaches, and with which operation |
 //! | [`rewrite`] | the new path |
@@ -62,8 +63,10 @@ pub mod hash;
 pub mod header;
 pub mod matcher;
 mod order;
+pub mod path;
 pub mod pipeline;
 pub mod place;
+mod refusal;
 pub mod request;
 pub mod rewrite;
 pub mod routing;

@@ -37,7 +37,6 @@ mod jws;
 mod key;
 mod outputs;
 mod places;
-mod query;
 mod refused;
 mod remarks;
 pub mod remote;

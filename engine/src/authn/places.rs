@@ -9,10 +9,10 @@ use super::api_key::ApiKeys;
 use super::cache::{self, Known};
 use super::failure::Rejection;
 use super::jws::Jws;
-use super::query;
 use super::rule::Rule;
 use crate::config::types::JwtRule;
 use crate::order;
+use crate::path::query;
 use crate::request::Request;
 
 /// What a place is. Headers are looked at first, cookies last.

@@ -2,13 +2,14 @@
 
 use ipnet::IpNet;
 
+use crate::path::uri_template::Template;
+
 use super::Subject;
 use super::address::Whose;
 use super::claim::{ClaimPath, claim_matches};
 use super::models::{Models, Operations};
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
-use super::template::Template;
 use super::values::{Star, Values};
 
 /// A test, or its negation.

@@ -4,11 +4,11 @@ use super::address::{Whose, block, port};
 use super::clause::{Clause, Test, in_order};
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
-use super::template::Template;
 use super::values::Values;
 use crate::config::types::SourceAddress;
 use crate::config::{Errors, Path, Warning};
 use crate::matcher::StringMatch;
+use crate::path::uri_template::Template;
 
 /// Whose rules are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

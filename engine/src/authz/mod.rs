@@ -20,7 +20,6 @@ mod peer;
 mod policy;
 mod principal;
 mod source;
-mod template;
 #[cfg(test)]
 mod tests;
 mod values;

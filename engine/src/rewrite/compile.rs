@@ -4,11 +4,12 @@ use crate::config::types;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::header::is_name;
 use crate::matcher::StringMatch;
+use crate::path::pattern::Pattern;
+use crate::path::template::Template;
 use crate::routing::host::{Host, Hosts};
 use crate::routing::{begins_address, is_kserve_host};
 
-use super::pattern::Pattern;
-use super::{Reach, Rule, Template};
+use super::{Reach, Rule};
 
 /// Headers that belong to the connection or to the proxy.
 const UNTOUCHABLE: [&str; 6] =

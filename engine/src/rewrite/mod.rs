@@ -9,20 +9,16 @@ use std::rc::Rc;
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
+use crate::path::pattern::{Captures, Pattern};
+use crate::path::plain::{decode, has_dot_segment, is_ordinary};
+use crate::path::template::Template;
 use crate::request::{Edits, Header, Request};
 use crate::routing::host::{Host, Hosts};
-use crate::routing::path::{decode, has_dot_segment, is_ordinary};
 use crate::routing::{Address, Location, Model, Operation, Refusal, Targets, names};
 
 mod compile;
-mod pattern;
-mod template;
 #[cfg(test)]
 mod tests;
-
-pub use template::Template;
-
-use pattern::{Captures, Pattern};
 
 const CONTROL: Refusal = Refusal::new("the rewritten request holds a control character");
 const DOTS: Refusal = Refusal::new("the rewritten path holds a . or .. segment");

@@ -10,8 +10,8 @@ use crate::order;
 use super::host::{Host, HostMatch, Hosts};
 use super::names::is_model;
 use super::operation::Operations;
-use super::path::{Plain, after, is_under};
 use super::{Model, Operation, Refusal};
+use crate::path::plain::{Plain, after, is_under};
 
 const TEXTUAL: Refusal =
     Refusal::new("the path begins with the text of a fixed route and not with its segments");

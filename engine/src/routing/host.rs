@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use super::Refusal;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
+use crate::refusal::Refusal;
 
 const TRAILING_DOT: Refusal = Refusal::new("the host ends with a dot");
 

@@ -6,10 +6,10 @@ use crate::config::types;
 use crate::config::{Errors, Path, Warning};
 use crate::order;
 
-use super::Refusal;
 use super::host::Host;
 use super::names::{NOT_A_NAME, is_label, name};
-use super::path::after;
+use crate::path::plain::after;
+use crate::refusal::Refusal;
 
 const NOT_ONE: Refusal =
     Refusal::new("the host or path fits none, or several, of the namespaces of inference services");

@@ -2,8 +2,8 @@
 
 use crate::request::{Header, Request};
 
-use super::Refusal;
 use super::host::Host;
+use crate::refusal::Refusal;
 
 const REPEATED: Refusal = Refusal::new(
     "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated",

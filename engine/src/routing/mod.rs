@@ -5,7 +5,7 @@
 //! | `resolve` | which family an address belongs to, and which addresses contradict themselves |
 //! | `seldon_v1`, `seldon_v2`, `kserve`, `fixed` | how a family, or the operator, names a model |
 //! | `operation`, `grpc` | what a model server's own paths and methods do |
-//! | `path`, `host`, `names`, `location` | spellings: what may be read, and what is refused |
+//! | `host`, `names`, `location` | spellings: what may be read, and what is refused |
 
 use std::rc::Rc;
 
@@ -16,7 +16,6 @@ mod kserve;
 mod location;
 pub(crate) mod names;
 mod operation;
-pub(crate) mod path;
 mod resolve;
 mod seldon_v1;
 mod seldon_v2;
@@ -30,6 +29,7 @@ pub(crate) use resolve::{begins_address, is_kserve_host};
 
 use crate::config::read::words;
 use crate::config::types::Family;
+pub use crate::refusal::Refusal;
 
 words! {
     /// What a request does with a model.
@@ -109,18 +109,5 @@ impl Model {
     /// What stands behind the `/` of the id.
     pub fn name(&self) -> &str {
         self.id.split_once('/').map_or("", |(_, name)| name)
-    }
-}
-
-/// An address that no server may see: answered with 400.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is wrong with it, for the body of the answer. Never holds what the client sent.
-    pub reason: &'static str,
-}
-
-impl Refusal {
-    pub(crate) const fn new(reason: &'static str) -> Self {
-        Self { reason }
     }
 }

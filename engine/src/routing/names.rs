@@ -1,6 +1,6 @@
 //! Names of Kubernetes objects, as they may stand in an address.
 
-use super::Refusal;
+use crate::refusal::Refusal;
 
 /// What is said of a name that no object can have.
 pub(crate) const NOT_A_NAME: Refusal =

@@ -2,8 +2,8 @@
 //! (TensorFlow) and V2 (Open Inference) protocols, servers of OpenAI's kind, TorchServe, MLflow and
 //! others. `docs/addresses.md` lists them by server.
 
-use super::path::Segments;
 use super::{Operation, grpc};
+use crate::path::plain::Segments;
 
 /// Reads operations, with the operator's own metrics paths.
 #[derive(Debug)]

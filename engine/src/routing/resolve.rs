@@ -10,10 +10,10 @@ use super::host::Host;
 use super::kserve::{self, KServe};
 use super::location::Location;
 use super::operation::Operations;
-use super::path::{Plain, after, is_under, other_readings};
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
 use super::{Address, Model, Operation, Refusal, grpc};
+use crate::path::plain::{Plain, after, is_under, other_readings};
 
 const DISGUISED: Refusal = Refusal::new("the path is a model's address in another spelling");
 const CONTRADICTION: Refusal =

@@ -2,8 +2,8 @@
 
 use super::location::Routing;
 use super::names::{NOT_A_NAME, is_name, name};
-use super::path::{Plain, Segments, after, is_under};
 use super::{Model, Refusal};
+use crate::path::plain::{Plain, Segments, after, is_under};
 
 const OTHER_ROUTE: Refusal =
     Refusal::new("the path and the headers seldon and namespace select different deployments");

@@ -8,8 +8,8 @@ use crate::config::{Errors, Path};
 use super::host::{Host, Hosts};
 use super::location::Routing;
 use super::names::{is_name, name};
-use super::path::{Plain, Segments, is_under, other_readings};
 use super::{Model, Refusal};
+use crate::path::plain::{Plain, Segments, is_under, other_readings};
 
 const NO_NAMESPACE: Refusal = Refusal::new("no namespace of Seldon v2 has this host");
 const OTHER_MODEL: Refusal = Refusal::new("seldon-model and the path name different models");

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Refusal;
+use crate::refusal::Refusal;
 
 const NOT_ABSOLUTE: Refusal = Refusal::new("the path does not begin with /");
 const MALFORMED: Refusal = Refusal::new("the path holds % without two hexadecimal digits");

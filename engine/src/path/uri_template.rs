@@ -2,7 +2,7 @@
 
 /// A compiled template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template {
+pub(crate) struct Template {
     /// The segments up to `{**}`, or all of them.
     head: Box<[Segment]>,
     /// What follows `{**}`, with its leading `/`.
@@ -19,12 +19,12 @@ enum Segment {
 
 impl Template {
     /// Whether Istio takes a `paths` value for a template.
-    pub(super) fn is_template(value: &str) -> bool {
+    pub(crate) fn is_template(value: &str) -> bool {
         value.contains("{*}") || value.contains("{**}")
     }
 
     /// Reads a template; an error says what is wrong with it.
-    pub(super) fn parse(value: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(value: &str) -> Result<Self, &'static str> {
         let path = value.strip_prefix('/').ok_or("does not begin with /")?;
         let mut head = Vec::new();
         let mut tail: Option<String> = None;
@@ -54,7 +54,7 @@ impl Template {
     }
 
     /// Whether a path, without query and fragment, fits as a whole.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
+    pub(crate) fn matches(&self, path: &[u8]) -> bool {
         let mut rest = path;
         for segment in &self.head {
             let Some(behind) = rest.strip_prefix(b"/") else { return false };

@@ -11,7 +11,7 @@ use super::template::is_variable;
 /// there is only one way to match. `{name=**}` at the end, after a `/`, catches the rest of the path,
 /// which may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     segments: Vec<Segment>,
     rest: Option<String>,
 }
@@ -23,11 +23,11 @@ enum Segment {
 }
 
 /// Variables and what they caught.
-pub(super) type Captures<'p, 'r> = Vec<(&'p str, &'r [u8])>;
+pub(crate) type Captures<'p, 'r> = Vec<(&'p str, &'r [u8])>;
 
 impl Pattern {
     /// Reads a pattern; `None` after errors were recorded at `path`.
-    pub(super) fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn parse(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         let parsed = Self::read(text);
         if let Err((what, fix)) = parsed {
             errors.add_value(path, what, text, fix);
@@ -65,7 +65,7 @@ impl Pattern {
     }
 
     /// The variables, in order.
-    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         let caught = self.segments.iter().filter_map(|segment| match segment {
             Segment::Variable { name, .. } => Some(name.as_str()),
             Segment::Literal(_) => None,
@@ -74,7 +74,7 @@ impl Pattern {
     }
 
     /// Whether every path that another pattern takes is taken by this one.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.segments.len(), other.segments.len());
         let ends = match (&self.rest, &other.rest) {
             (None, None) => ours == theirs,
@@ -86,7 +86,7 @@ impl Pattern {
     }
 
     /// What the variables catch in a path without query; `None` if it does not match.
-    pub(super) fn captures<'p, 'r>(&'p self, path: &'r [u8]) -> Option<Captures<'p, 'r>> {
+    pub(crate) fn captures<'p, 'r>(&'p self, path: &'r [u8]) -> Option<Captures<'p, 'r>> {
         let mut captures = Vec::new();
         let mut left = Some(path.strip_prefix(b"/")?);
         for segment in &self.segments {

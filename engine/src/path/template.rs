@@ -112,7 +112,7 @@ fn parts(text: &str) -> Option<Vec<Part>> {
 }
 
 /// Whether a variable may have this name.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
 }
 
