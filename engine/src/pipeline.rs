@@ -9,10 +9,12 @@ use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, Token
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
 use crate::header::folded;
+use crate::path::without_query;
+use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::routing::host::Hosts;
-use crate::routing::{Address, Operation, Refusal, Targets, is_stream};
+use crate::routing::{Address, Operation, Targets, is_stream};
 use crate::sanitize::{Sanitizer, is_no_trailer};
 use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
 use crate::split::Splits;
@@ -469,8 +471,7 @@ impl Plan {
         let lines = shadow::upstream(request, edits, address.routed);
         // Where a rewrite leads to one, too.
         let path = lines.iter().find(|(name, _)| *name == b":path").map(|(_, path)| *path);
-        let path = path.and_then(|path| path.split(|c| *c == b'?').next());
-        if path.is_some_and(is_stream) {
+        if path.is_some_and(|path| is_stream(without_query(path))) {
             return copies;
         }
         let now = request.attributes().now();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::header::NameSet;
+use crate::path::without_query;
 use crate::words::same;
 
 /// What the engine may ask of the proxy while it decides. Each call may cost about a microsecond.
@@ -148,13 +149,12 @@ impl<'a> Request<'a> {
             first.get_or_insert(*value);
         }
         let path = path.unwrap_or_default();
-        let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
         Self {
             headers,
             names,
             method: method.unwrap_or_default(),
             path,
-            path_only: end.and_then(|end| path.get(..end)).unwrap_or(path),
+            path_only: without_query(path),
             authority,
             attributes,
         }

@@ -4,6 +4,7 @@ use super::Advisor;
 use crate::config::types::{Family, Policy};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
+use crate::path::segments::is_below;
 
 /// With how many policies or rules before it one is compared: what loads must not take a time that is quadratic in its
 /// size.
@@ -57,8 +58,7 @@ impl Advisor<'_, '_> {
         let has = |family| targets.families.contains(&family);
         for (i, value) in values.iter().enumerate() {
             let literal = value.split(['*', '{']).next().unwrap_or_default();
-            let below =
-                |root: &str| literal.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+            let below = |root: &str| is_below(literal.as_bytes(), root.as_bytes());
             let template = targets.kserve.path_template.as_deref().unwrap_or_default();
             let template = template.split('{').next().unwrap_or_default();
             let v1 = has(Family::SeldonV1) && below(&targets.seldon_prefix);

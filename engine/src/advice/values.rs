@@ -6,6 +6,7 @@ use super::Advisor;
 use crate::authz::RequestPrincipal;
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
+use crate::path::segments::has_dot_segment;
 
 /// The methods that Envoy's HTTP/1 codec knows.
 const METHODS: &str = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ACL BIND CHECKOUT COPY LINK LOCK \
@@ -55,7 +56,7 @@ impl Advisor<'_, '_> {
     pub(super) fn spelling(&mut self, value: &str, beside: &[String], path: &Path<'_>) {
         let bare = value.split('?').next().unwrap_or_default();
         let fix = "the path as it is once .., . and %XX of letters, digits, - . _ and ~ are undone";
-        if bare.split('/').any(|segment| matches!(segment, "." | "..")) || is_over_encoded(bare) {
+        if has_dot_segment(bare.as_bytes()) || is_over_encoded(bare) {
             self.never(path, "the proxy undoes this spelling before", value, fix);
         } else if bare.contains("//") && !beside.contains(&merged(bare)) {
             let what =

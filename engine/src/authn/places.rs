@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use percent_encoding::percent_decode;
+use crate::path::escape::decode_lenient;
 
 use super::api_key::ApiKeys;
 use super::cache::{self, Known};
@@ -247,7 +247,7 @@ impl Places {
         if !text.contains(&b'%') {
             return self.named(kind, text);
         }
-        let name = percent_decode(text);
+        let name = decode_lenient(text);
         self.search(kind, &|known| known.iter().copied().cmp(name.clone()))
     }
 
@@ -317,7 +317,7 @@ impl Places {
         for (i, value) in values.iter().enumerate() {
             let Some(value) = *value else { continue };
             let is_encoded = self.get(i).is_some_and(|place| place.kind == Kind::Param);
-            let token = if is_encoded { percent_decode(value).into() } else { value.into() };
+            let token = if is_encoded { decode_lenient(value).into() } else { value.into() };
             tokens.push(token, i);
         }
     }

@@ -3,6 +3,8 @@
 use crate::config::{Errors, Path};
 use crate::order;
 
+use super::escape::units;
+use super::segments::cut;
 use super::template::is_variable;
 
 /// A path with variables, matched segment by segment; variables catch what the client wrote.
@@ -175,32 +177,6 @@ fn without<'r>(segment: &'r [u8], before: &str, after: &str) -> Option<&'r [u8]>
     let length = |units: &[(u8, usize)]| units.iter().map(|(_, length)| length).sum::<usize>();
     let start = segment.len().checked_sub(length(&left))?;
     segment.get(start..start.checked_add(length(kept))?)
-}
-
-/// The bytes that a text stands for, each with the length that it is written in.
-fn units(text: &[u8]) -> impl Iterator<Item = (u8, usize)> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (&first, tail) = rest.split_first()?;
-        let escape = tail.get(..2).filter(|_| first == b'%').and_then(decoded);
-        let (byte, length) = escape.map_or((first, 1), |byte| (byte, 3));
-        rest = rest.get(length..).unwrap_or_default();
-        Some((byte, length))
-    })
-}
-
-fn decoded(digits: &[u8]) -> Option<u8> {
-    let mut digits = digits.iter().map(|c| char::from(*c).to_digit(16));
-    let (high, low) = (digits.next()??, digits.next()??);
-    u8::try_from(high << 4 | low).ok()
-}
-
-/// The first segment, and what follows its `/` if there is one.
-fn cut(path: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match path.iter().position(|c| *c == b'/') {
-        Some(end) => (path.get(..end).unwrap_or_default(), path.get(end.saturating_add(1)..)),
-        None => (path, None),
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::escape::{decode_lenient, decode_strict};
+use super::segments::{has_dot_segment, slashes};
 use crate::refusal::Refusal;
 
 const NOT_ABSOLUTE: Refusal = Refusal::new("the path does not begin with /");
@@ -31,7 +33,7 @@ impl<'a> Plain<'a> {
         if is_ordinary(path) {
             return Ok(Self { raw, decoded: Cow::Borrowed(raw) });
         }
-        let decoded = decode(raw).ok_or(MALFORMED)?;
+        let decoded = decode_strict(raw).ok_or(MALFORMED)?;
         let hidden = matches!(decoded, Cow::Owned(_));
         for &byte in decoded.iter() {
             match byte {
@@ -46,7 +48,6 @@ impl<'a> Plain<'a> {
         if decoded.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f])) {
             return Err(CONTROL);
         }
-        let slashes = |path: &[u8]| path.iter().filter(|c| **c == b'/').count();
         if hidden && slashes(raw) != slashes(&decoded) {
             return Err(SEPARATOR);
         }
@@ -85,71 +86,6 @@ pub(crate) fn is_ordinary(path: &[u8]) -> bool {
     })
 }
 
-/// Decodes every `%XX` once; `None` if one is malformed.
-pub(crate) fn decode(path: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !path.contains(&b'%') {
-        return Some(Cow::Borrowed(path));
-    }
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit =
-            || char::from(*bytes.next()?).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        let (high, low) = (digit()?, digit()?);
-        decoded.push(high << 4 | low);
-    }
-    Some(Cow::Owned(decoded))
-}
-
-/// Whether a decoded path has a `.` or `..` segment.
-pub(crate) fn has_dot_segment(decoded: &[u8]) -> bool {
-    decoded.split(|c| *c == b'/').any(|segment| matches!(segment, b"." | b".."))
-}
-
-/// Whether a path (with its leading `/`) is `prefix` or below it. `prefix` has no trailing `/`.
-pub(crate) fn is_under(path: &[u8], prefix: &[u8]) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-}
-
-/// What follows the first `count` segments of a path without leading `/`.
-pub(crate) fn after(path: &[u8], count: usize) -> &[u8] {
-    (0..count).fold(path, |rest, _| {
-        let end = rest.iter().position(|c| *c == b'/');
-        end.and_then(|end| rest.get(end.saturating_add(1)..)).unwrap_or_default()
-    })
-}
-
-/// The first segments of a path without leading and trailing `/`, for matching against patterns.
-#[derive(Debug)]
-pub(crate) struct Segments<'a> {
-    // One more than the longest pattern of a fixed length, so that a longer path matches none.
-    items: [&'a [u8]; 9],
-    len: usize,
-}
-
-impl<'a> Segments<'a> {
-    /// Cuts the path.
-    pub(crate) fn of(path: &'a [u8]) -> Self {
-        let mut segments = Self { items: [b""; 9], len: 0 };
-        if !path.is_empty() {
-            for (slot, segment) in segments.items.iter_mut().zip(path.split(|c| *c == b'/')) {
-                *slot = segment;
-                segments.len = segments.len.saturating_add(1);
-            }
-        }
-        segments
-    }
-
-    /// The segments.
-    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
-        self.items.get(..self.len).unwrap_or_default()
-    }
-}
-
 /// What careless servers could take the path for. Nothing for a path that has but one reading.
 pub(crate) fn other_readings(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     undisguised(path).into_iter().flatten()
@@ -164,10 +100,10 @@ fn undisguised(path: &[u8]) -> Option<[Vec<u8>; 2]> {
     if !suspicious {
         return None;
     }
-    let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
+    let decoded: Vec<u8> = decode_lenient(path).collect();
     let mut segments: Vec<&[u8]> = Vec::new();
-    for segment in decoded.split(|c| matches!(c, b'/' | b'\\')) {
-        match segment.split(|c| *c == b';').next().unwrap_or_default() {
+    for name in loose_names(&decoded) {
+        match name {
             b"" | b"." => {}
             b".." => drop(segments.pop()),
             name => segments.push(name),
@@ -179,6 +115,12 @@ fn undisguised(path: &[u8]) -> Option<[Vec<u8>; 2]> {
         plain.extend_from_slice(segment);
     }
     Some([decoded, plain])
+}
+
+/// The segments of a decoded path for servers that split at `\` as well, and drop `;parameters`.
+pub(super) fn loose_names(decoded: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let split = decoded.split(|c| matches!(c, b'/' | b'\\'));
+    split.map(|segment| segment.split(|c| *c == b';').next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -274,21 +216,13 @@ mod tests {
         assert_eq!(decoded.as_deref(), Some(&b"/seldon/a/../."[..]));
     }
 
-    #[test]
-    fn tails() {
-        assert_eq!(after(b"a/b/c", 0), b"a/b/c");
-        assert_eq!(after(b"a/b/c", 2), b"c");
-        assert_eq!(after(b"a/b/c", 3), b"");
-        assert_eq!(after(b"a", 9), b"");
-    }
-
     proptest! {
         #[test]
         fn an_ordinary_path_is_plain(path in "(/([a-z.%;\\\\~!]|[^a]|%[0-9a-fA-F]{2}){0,3}){1,4}") {
             if is_ordinary(path.as_bytes()) {
                 let inner = path.strip_prefix('/').unwrap();
                 let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
-                prop_assert_eq!(decode(inner), Some(Cow::Borrowed(inner)));
+                prop_assert_eq!(decode_strict(inner), Some(Cow::Borrowed(inner)));
                 prop_assert!(path.bytes().all(|c| c.is_ascii_graphic() && c != b';' && c != b'\\'));
                 prop_assert!(!path.contains("//") && !has_dot_segment(inner));
                 prop_assert_eq!(other_readings(path.as_bytes()).next(), None);

@@ -1,4 +1,4 @@
-//! Parameters of a query string, found as Envoy finds them and removed without touching the others.
+//! Parameters of a query string, found as Envoy finds them, kept and removed without touching the others.
 
 /// The query of a path, without its `?`. A fragment belongs to it, as in Envoy's own reader.
 fn of(path: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -40,6 +40,19 @@ pub fn without(path: &[u8], gone: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         if let Some(out) = out.as_mut().filter(|_| !is_gone) {
             append(part, if out.len() == before.len() { b'?' } else { b'&' }, &goes, out);
         }
+    }
+    out
+}
+
+/// The path `bare` with those parameters of another path's query whose encoded names `kept` chooses, byte
+/// for byte.
+pub fn carry(bare: Vec<u8>, path: &[u8], kept: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let query = of(path).map_or(&[][..], |(_, query)| query);
+    let mut out = bare;
+    let parts = query.split(|c| *c == b'&').filter(|part| kept(halves(part).0));
+    for (i, part) in parts.enumerate() {
+        out.push(if i == 0 { b'?' } else { b'&' });
+        out.extend_from_slice(part);
     }
     out
 }

@@ -1,5 +1,7 @@
 //! Path templates: `{*}` is one segment, `{**}` any number of them, as Envoy's `uri_template` has it.
 
+use super::segments::cut;
+
 /// A compiled template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -58,8 +60,8 @@ impl Template {
         let mut rest = path;
         for segment in &self.head {
             let Some(behind) = rest.strip_prefix(b"/") else { return false };
-            let end = behind.iter().position(|c| *c == b'/').unwrap_or(behind.len());
-            let Some((part, after)) = behind.split_at_checked(end) else { return false };
+            let (part, _) = cut(behind);
+            let Some(after) = behind.get(part.len()..) else { return false };
             let fits = match segment {
                 Segment::Literal(literal) => **literal == *part,
                 Segment::One => !part.is_empty() && part.iter().all(|c| is_segment(*c)),

@@ -5,10 +5,11 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Plan;
+use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
-use crate::routing::{Address, Location, ROUTING_HEADERS, Refusal};
+use crate::routing::{Address, Location, ROUTING_HEADERS};
 use crate::words::{hash, same};
 
 /// Where a request goes.

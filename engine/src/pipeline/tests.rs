@@ -335,7 +335,9 @@ fn a_copy_carries_what_goes_upstream_without_credentials() {
         "rewrites": [{"name": "friendly", "match": {"path": "/m/{m}"},
             "path": "/seldon/prod/{m}/v2/models/{m}/infer_stream"}],
         "shadows": [{"name": "s", "models": ["prod/iris"], "cluster": "c"}]}));
-    assert_eq!(forward(&decide(&plan, "POST /m/iris", &headers)).copies.len(), 0);
+    for path in ["POST /m/iris", "POST /m/iris?a", "POST /m/iris#a"] {
+        assert_eq!(forward(&decide(&plan, path, &headers)).copies.len(), 0, "{path}");
+    }
     assert!(lines.iter().all(|(name, _)| !["x-api-key", "cookie"].contains(name)), "{lines:?}");
 }
 

@@ -5,6 +5,7 @@ use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
 use crate::header::is_name;
 use crate::matcher::StringMatch;
 use crate::path::pattern::Pattern;
+use crate::path::segments::has_dot_segment;
 use crate::path::template::Template;
 use crate::routing::host::{Host, Hosts};
 use crate::routing::{begins_address, is_kserve_host};
@@ -211,7 +212,7 @@ fn check_new_path(text: &str, path: &Path<'_>, errors: &mut Errors) {
         let fix = "the path alone: the query of the request is kept";
         errors.add_value(path, "holds ?, #, \\ or a space", text, fix);
     }
-    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if has_dot_segment(text.as_bytes()) {
         errors.add_value(path, "holds a . or .. segment", text, "the path that is meant");
     }
 }

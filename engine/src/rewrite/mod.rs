@@ -10,21 +10,17 @@ use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::path::pattern::{Captures, Pattern};
-use crate::path::plain::{decode, has_dot_segment, is_ordinary};
+use crate::path::rewritten;
 use crate::path::template::Template;
+use crate::refusal::Refusal;
 use crate::request::{Edits, Header, Request};
 use crate::routing::host::{Host, Hosts};
-use crate::routing::{Address, Location, Model, Operation, Refusal, Targets, names};
+use crate::routing::{Address, Location, Model, Operation, Targets, names};
 
 mod compile;
 #[cfg(test)]
 mod tests;
 
-const CONTROL: Refusal = Refusal::new("the rewritten request holds a control character");
-const DOTS: Refusal = Refusal::new("the rewritten path holds a . or .. segment");
-const SLASHES: Refusal = Refusal::new("the rewritten path begins with //, or not with /");
-const MALFORMED: Refusal =
-    Refusal::new("the rewritten path holds % without two hexadecimal digits");
 const AUTHORITY: Refusal = Refusal::new("the rewritten authority is not a host");
 const CAPTURED: Refusal =
     Refusal::new("the rewritten path is a model's address that the rule does not name");
@@ -185,12 +181,12 @@ impl Rule {
             });
             let value = value.unwrap_or_default();
             let control = value.iter().any(u8::is_ascii_control);
-            if control { Err(CONTROL) } else { Ok(value) }
+            if control { Err(rewritten::CONTROL) } else { Ok(value) }
         };
         let path = match &self.path {
             Some(template) => {
                 let path = expand(template)?;
-                check_path(&path)?;
+                rewritten::check(&path)?;
                 Some(path)
             }
             None => None,
@@ -227,27 +223,6 @@ impl Rule {
         let caught_host = self.authority.as_ref().is_some_and(|a| a.variables().next().is_some());
         Ok(Rewritten { rule, path, authority, caught_host, edits, reaches })
     }
-}
-
-/// What captured text may not do to a path.
-fn check_path(path: &[u8]) -> Result<(), Refusal> {
-    if path.starts_with(b"/") && is_ordinary(path) {
-        return Ok(());
-    }
-    let decoded = decode(path).ok_or(MALFORMED)?;
-    if !path.starts_with(b"/") || decoded.starts_with(b"//") {
-        return Err(SLASHES);
-    }
-    if decoded.iter().any(u8::is_ascii_control) {
-        return Err(CONTROL);
-    }
-    // Servers that split at \ or drop ;parameters see these as well.
-    let split = decoded.split(|c| matches!(c, b'/' | b'\\'));
-    let mut names = split.map(|segment| segment.split(|c| *c == b';').next().unwrap_or_default());
-    if has_dot_segment(&decoded) || names.any(|name| matches!(name, b"." | b"..")) {
-        return Err(DOTS);
-    }
-    Ok(())
 }
 
 impl Rewritten {

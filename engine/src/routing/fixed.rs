@@ -6,12 +6,14 @@ use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::order;
+use crate::refusal::Refusal;
 
 use super::host::{Host, HostMatch, Hosts};
 use super::names::is_model;
 use super::operation::Operations;
-use super::{Model, Operation, Refusal};
-use crate::path::plain::{Plain, after, is_under};
+use super::{Model, Operation};
+use crate::path::plain::Plain;
+use crate::path::segments::{after, is_under, slashes};
 
 const TEXTUAL: Refusal =
     Refusal::new("the path begins with the text of a fixed route and not with its segments");
@@ -121,7 +123,7 @@ impl Fixed {
         method: &[u8],
     ) -> Operation {
         let whole = operations.of(plain.decoded(), method);
-        let outer = self.prefix.split(|c| *c == b'/').filter(|s| !s.is_empty()).count();
+        let outer = slashes(self.bare());
         let below = operations.of(after(plain.decoded(), outer), method);
         if whole == Operation::Other || (below.is_closed() && below != Operation::Other) {
             below

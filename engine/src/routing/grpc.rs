@@ -2,6 +2,7 @@
 
 use super::Operation;
 use super::operation::fits;
+use crate::path::segments::cut;
 
 /// Services in front of which only Seldon v1 (or nothing) stands.
 fn is_seldon_v1_service(service: &[u8]) -> bool {
@@ -30,7 +31,7 @@ pub(super) enum Service {
 
 /// The service of a path with its leading `/`.
 pub(super) fn service(path: &[u8]) -> Option<Service> {
-    match path.strip_prefix(b"/")?.split(|c| *c == b'/').next()? {
+    match cut(path.strip_prefix(b"/")?).0 {
         b"inference.GRPCInferenceService" => Some(Service::OpenInference),
         service if is_seldon_v1_service(service) => Some(Service::SeldonV1),
         _ => None,

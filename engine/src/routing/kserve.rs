@@ -8,7 +8,7 @@ use crate::order;
 
 use super::host::Host;
 use super::names::{NOT_A_NAME, is_label, name};
-use crate::path::plain::after;
+use crate::path::segments::first;
 use crate::refusal::Refusal;
 
 const NOT_ONE: Refusal =
@@ -131,10 +131,8 @@ impl KServe {
         let by_path = match &self.path {
             Some((pattern, segments)) => {
                 let bare = path.strip_prefix(b"/").unwrap_or_default();
-                let rest = after(bare, *segments).len();
-                let first = bare.get(..bare.len().saturating_sub(rest)).unwrap_or_default();
-                let first = first.strip_suffix(b"/").unwrap_or(first);
-                self.find(Some(pattern), first)?.map(|id| Service { id, segments: *segments })
+                self.find(Some(pattern), first(bare, *segments))?
+                    .map(|id| Service { id, segments: *segments })
             }
             None => None,
         };

@@ -1,5 +1,6 @@
 //! Where a request goes: what of it the families read.
 
+use crate::path::without_query;
 use crate::request::{Header, Request};
 
 use super::host::Host;
@@ -36,9 +37,7 @@ impl<'a> Location<'a> {
         host: Host<'a>,
         headers: impl IntoIterator<Item = Header<'a>>,
     ) -> Self {
-        let end = path.iter().position(|c| matches!(c, b'?' | b'#'));
-        let path = end.and_then(|end| path.get(..end)).unwrap_or(path);
-        Self { method, path, host, routing: Routing::of(headers) }
+        Self { method, path: without_query(path), host, routing: Routing::of(headers) }
     }
 
     /// Of a request as it came, with its host.

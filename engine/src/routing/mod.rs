@@ -29,7 +29,7 @@ pub(crate) use resolve::{begins_address, is_kserve_host};
 
 use crate::config::read::words;
 use crate::config::types::Family;
-pub use crate::refusal::Refusal;
+use crate::path::segments::each;
 
 words! {
     /// What a request does with a model.
@@ -76,19 +76,9 @@ pub struct Address {
     pub routed: usize,
 }
 
-/// What a route leaves of `path` (with its query) that takes off so many segments; the whole path
-/// where it has no more than those, because the operators' routes end with a slash.
-pub fn behind_route(path: &[u8], segments: usize) -> &[u8] {
-    let end = path.iter().position(|c| matches!(c, b'?' | b'#')).unwrap_or(path.len());
-    let slashes = path.iter().take(end).enumerate().filter(|(_, c)| **c == b'/');
-    let start = slashes.map(|(at, _)| at).nth(segments).unwrap_or(0);
-    path.get(start..).unwrap_or(path)
-}
-
 /// Whether a path, without its query, is that of a stream: of gRPC messages, or of events.
 pub fn is_stream(path: &[u8]) -> bool {
-    path.split(|c| *c == b'/')
-        .any(|s| matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream"))
+    each(path).any(|s| matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream"))
 }
 
 /// The model that is reached.

@@ -3,7 +3,7 @@
 //! others. `docs/addresses.md` lists them by server.
 
 use super::{Operation, grpc};
-use crate::path::plain::Segments;
+use crate::path::segments::{Segments, each};
 
 /// Reads operations, with the operator's own metrics paths.
 #[derive(Debug)]
@@ -197,7 +197,7 @@ fn find(paths: Paths, segments: &[&[u8]]) -> Option<(Operation, Methods)> {
 /// `*` for any segment, and `**` at the end for any number of them, also none.
 pub(super) fn fits(pattern: &str, segments: &[&[u8]]) -> bool {
     let mut rest = segments;
-    for part in pattern.as_bytes().split(|c| *c == b'/').filter(|part| !part.is_empty()) {
+    for part in each(pattern.as_bytes()).filter(|part| !part.is_empty()) {
         if part == b"**" {
             return true;
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::types::{self, Family};
 use crate::config::{Errors, Path};
+use crate::refusal::Refusal;
 
 use super::fixed::FixedRoutes;
 use super::host::Host;
@@ -12,8 +13,9 @@ use super::location::Location;
 use super::operation::Operations;
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
-use super::{Address, Model, Operation, Refusal, grpc};
-use crate::path::plain::{Plain, after, is_under, other_readings};
+use super::{Address, Model, Operation, grpc};
+use crate::path::plain::{Plain, other_readings};
+use crate::path::segments::{after, is_below, is_under};
 
 const DISGUISED: Refusal = Refusal::new("the path is a model's address in another spelling");
 const CONTRADICTION: Refusal =
@@ -289,9 +291,7 @@ struct Territory {
 /// `complete`, whether it is one.
 pub(crate) fn begins_address(settings: &types::Targets, literal: &str, complete: bool) -> bool {
     let below = |prefix: &str| {
-        literal
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with('/') || (complete && rest.is_empty()))
+        is_below(literal.as_bytes(), prefix.as_bytes()) || (complete && literal == prefix)
     };
     let service = literal.strip_prefix('/').and_then(|rest| rest.split_once('/'));
     settings.families.iter().any(|family| match family {

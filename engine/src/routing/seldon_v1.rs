@@ -1,9 +1,11 @@
 //! Seldon Core v1: `/seldon/<namespace>/<deployment>/...`, explainers, and gRPC by header.
 
+use super::Model;
 use super::location::Routing;
 use super::names::{NOT_A_NAME, is_name, name};
-use super::{Model, Refusal};
-use crate::path::plain::{Plain, Segments, after, is_under};
+use crate::path::plain::Plain;
+use crate::path::segments::{Segments, after, each, is_under, slashes};
+use crate::refusal::Refusal;
 
 const OTHER_ROUTE: Refusal =
     Refusal::new("the path and the headers seldon and namespace select different deployments");
@@ -42,10 +44,10 @@ impl SeldonV1 {
         routing: &Routing<'a>,
         path: &'a [u8],
     ) -> Result<Reached, Refusal> {
-        let outer = self.prefix.iter().filter(|c| **c == b'/').count();
+        let outer = slashes(&self.prefix);
         let segments = outer.saturating_add(2);
         let below = after(plain.raw(), outer);
-        let mut names = below.split(|c| *c == b'/');
+        let mut names = each(below);
         let (Some(namespace), Some(deployment)) = (names.next(), names.next()) else {
             let model = by_headers(routing, path)?;
             return Ok(Reached { model, explainer: false, segments: outer });

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::refusal::Refusal;
 
+use super::Model;
 use super::host::{Host, Hosts};
 use super::location::Routing;
 use super::names::{is_name, name};
-use super::{Model, Refusal};
-use crate::path::plain::{Plain, Segments, is_under, other_readings};
+use crate::path::plain::{Plain, other_readings};
+use crate::path::segments::{Segments, is_under};
 
 const NO_NAMESPACE: Refusal = Refusal::new("no namespace of Seldon v2 has this host");
 const OTHER_MODEL: Refusal = Refusal::new("seldon-model and the path name different models");

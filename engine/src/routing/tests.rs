@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::behind_route;
 use super::host::Host;
 use super::*;
 use crate::config::read::Read;
 use crate::config::{Errors, Path, types};
+use crate::path::segments::behind_route;
+use crate::refusal::Refusal;
 
 mod addresses;
 mod documented;

@@ -9,8 +9,9 @@ use super::path;
 use super::settings::{Shadow, Shadows};
 use crate::header::folded;
 use crate::order;
+use crate::path::segments::behind_route;
 use crate::request::{Edits, Header, Request};
-use crate::routing::{Model, behind_route};
+use crate::routing::Model;
 
 /// The header lines of a copy, and what is remembered of its request.
 pub struct CopyHead {

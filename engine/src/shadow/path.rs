@@ -1,70 +1,31 @@
 //! The path of a copy: the one that goes upstream, or one of its own; of the query what is to be kept.
 
-use percent_encoding::percent_decode;
-
+use crate::config::{Errors, Path};
+use crate::path::escape::decode_lenient;
+use crate::path::template::Template;
+use crate::path::{query, without_fragment, without_query};
 use crate::routing::Model;
 
-/// A path over the variables `{namespace}`, `{model}` and `{predictor}`.
-#[derive(Debug, PartialEq)]
-pub struct Template(Vec<Part>);
+const PREDICTOR: &str = "predictor";
 
-#[derive(Debug, PartialEq)]
-enum Part {
-    Literal(Box<str>),
-    Namespace,
-    Model,
-    Predictor,
+/// Reads the template of a shadow's path; `None` after an error was recorded.
+pub fn template(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Template> {
+    let fix = "a path over {namespace}, {model} and {predictor}";
+    if !text.starts_with('/') {
+        errors.add_value(path, "does not begin with /", text, fix);
+    } else if text.bytes().any(|c| !c.is_ascii_graphic() || c == b'#') {
+        errors.add_value(path, "holds a character that a path cannot hold", text, fix);
+    } else {
+        let template = Template::parse(text, path, errors)?;
+        template.check(&["namespace", "model", PREDICTOR], path, errors);
+        return Some(template);
+    }
+    None
 }
 
-impl Template {
-    /// Reads a template, or says what is wrong with it.
-    ///
-    /// # Errors
-    /// What is wrong, for the author.
-    pub fn compile(text: &str) -> Result<Self, &'static str> {
-        if !text.starts_with('/') {
-            return Err("does not begin with /");
-        }
-        if text.bytes().any(|c| !c.is_ascii_graphic() || c == b'#') {
-            return Err("holds a character that a path cannot hold");
-        }
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, tail)) = rest.split_once('{') {
-            let (name, tail) = tail.split_once('}').ok_or("has a { without }")?;
-            parts.push(Part::Literal(literal.into()));
-            parts.push(match name {
-                "namespace" => Part::Namespace,
-                "model" => Part::Model,
-                "predictor" => Part::Predictor,
-                _ => return Err("has an unknown variable"),
-            });
-            rest = tail;
-        }
-        parts.push(Part::Literal(rest.into()));
-        let stray = |p: &Part| matches!(p, Part::Literal(text) if text.contains('}'));
-        if parts.iter().any(stray) { Err("has a } without {") } else { Ok(Self(parts)) }
-    }
-
-    /// Whether it names the predictor, which not every address does.
-    pub fn needs_predictor(&self) -> bool {
-        self.0.contains(&Part::Predictor)
-    }
-
-    /// The path for this model; `None` where it needs a predictor and the address names none.
-    fn expand(&self, model: &Model) -> Option<Vec<u8>> {
-        let mut path = Vec::new();
-        for part in &self.0 {
-            let text = match part {
-                Part::Literal(text) => text,
-                Part::Namespace => model.namespace(),
-                Part::Model => model.name(),
-                Part::Predictor => model.predictor.as_deref()?,
-            };
-            path.extend_from_slice(text.as_bytes());
-        }
-        Some(path)
-    }
+/// Whether it names the predictor, which not every address does.
+pub fn needs_predictor(template: &Template) -> bool {
+    template.variables().any(|name| name == PREDICTOR)
 }
 
 /// The path of a copy, with these parameters of the upstream path's query, unless the template has a
@@ -76,34 +37,33 @@ pub fn of_copy(
     upstream: &[u8],
     keep: &[Box<[u8]>],
 ) -> Option<Vec<u8>> {
-    let upstream = upstream.split(|c| *c == b'#').next().unwrap_or_default();
-    let mut parts = upstream.splitn(2, |c| *c == b'?');
-    let target = parts.next().unwrap_or_default();
-    let mut path = match template {
-        Some(template) => template.expand(model)?,
-        None => target.to_vec(),
+    let path = match template {
+        Some(template) => template.expand(|name| match name {
+            "namespace" => Some(model.namespace().as_bytes()),
+            "model" => Some(model.name().as_bytes()),
+            _ => model.predictor.as_deref().map(str::as_bytes),
+        })?,
+        None => without_query(upstream).to_vec(),
     };
-    if path.contains(&b'?') {
+    if keep.is_empty() || path.contains(&b'?') {
         return Some(path);
     }
-    let is_kept = |pair: &&[u8]| {
-        let name = pair.split(|c| *c == b'=').next().unwrap_or_default();
-        keep.iter().any(|n| percent_decode(name).eq(n.iter().copied()))
-    };
-    let query = parts.next().filter(|_| !keep.is_empty()).unwrap_or_default();
-    for (i, pair) in query.split(|c| *c == b'&').filter(is_kept).enumerate() {
-        path.push(if i == 0 { b'?' } else { b'&' });
-        path.extend_from_slice(pair);
-    }
-    Some(path)
+    let is_kept = |name: &[u8]| keep.iter().any(|n| decode_lenient(name).eq(n.iter().copied()));
+    Some(query::carry(path, without_fragment(upstream), is_kept))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn template_of(text: &str) -> Result<Template, String> {
+        let mut errors = Errors::default();
+        let template = template(text, &Path::ROOT, &mut errors);
+        if errors.errors().is_empty() { Ok(template.unwrap()) } else { Err(errors.to_string()) }
+    }
+
     fn of(template: Option<&str>, upstream: &str, names: &[&str]) -> Option<String> {
-        let template = template.map(|t| Template::compile(t).unwrap());
+        let template = template.map(|t| template_of(t).unwrap());
         let names: Vec<Box<[u8]>> = names.iter().map(|n| n.as_bytes().into()).collect();
         let model = Model { id: "prod/iris".into(), predictor: None };
         let path = of_copy(template.as_ref(), &model, upstream.as_bytes(), &names)?;
@@ -143,11 +103,12 @@ mod tests {
             ("p", "does not begin with /"),
             ("/a b", "holds a character that a path cannot hold"),
             ("/a#b", "holds a character that a path cannot hold"),
-            ("/{name}", "has an unknown variable"),
-            ("/{model", "has a { without }"),
-            ("/model}", "has a } without {"),
+            ("/{name}", "uses an unknown variable"),
+            ("/{model", "is not a template"),
+            ("/model}", "is not a template"),
         ] {
-            assert_eq!(Template::compile(text), Err(what), "{text}");
+            let error = template_of(text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
         }
     }
 }

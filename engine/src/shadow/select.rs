@@ -2,7 +2,7 @@
 
 use super::id::ShadowId;
 use super::names::MARK;
-use super::path::Template;
+use super::path::needs_predictor;
 use super::sample::chosen;
 use super::settings::Shadows;
 use crate::config::types::SampleBy;
@@ -54,7 +54,7 @@ impl Shadows {
 
     fn needs_predictor(&self, shadow: ShadowId) -> bool {
         let path = self.get(shadow).and_then(|shadow| shadow.path.as_ref());
-        path.is_some_and(Template::needs_predictor)
+        path.is_some_and(needs_predictor)
     }
 }
 

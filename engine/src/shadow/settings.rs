@@ -9,12 +9,13 @@ use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance, Volatile};
 use super::id::ShadowId;
 use super::names::Line;
-use super::path::Template;
+use super::path::template;
 use super::seal::Seal;
 use crate::authz::{ModelMap, Models};
 use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
+use crate::path::template::Template;
 use crate::routing::Operation;
 use crate::time::nanos;
 
@@ -212,6 +213,8 @@ impl Shadow {
             let path = path.field("breaker");
             errors.add(&path.field("failures"), "is 0", "at least 1, as 20");
         }
+        let own_path = setting.path.as_deref();
+        let own_path = own_path.and_then(|text| template(text, &path.field("path"), errors));
         Self {
             name: setting.name.as_str().into(),
             cluster: setting.cluster.as_str().into(),
@@ -221,7 +224,7 @@ impl Shadow {
             percent: setting.percent,
             sample_by: setting.sample_by,
             authority,
-            path: template(setting.path.as_deref(), &path.field("path"), errors),
+            path: own_path,
             keep: keep(&setting.headers.keep, credentials, &path.field("headers"), errors),
             strip: strip(&setting.headers, credentials, &path.field("headers"), errors),
             query: query(&setting.query.keep, credentials, &path.field("query"), errors),
@@ -337,16 +340,6 @@ fn check_limits(limits: &types::Limits, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-/// A path over the model, where there is one.
-fn template(text: Option<&str>, path: &Path<'_>, errors: &mut Errors) -> Option<Template> {
-    let text = text?;
-    let compiled = Template::compile(text).map_err(|what| {
-        let fix = "a path over {namespace}, {model} and {predictor}";
-        errors.add_value(path, what, text, fix);
-    });
-    compiled.ok()
-}
-
 fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules {
     let compare = &setting.compare;
     if compare.relative_tolerance >= 1.0 {
@@ -373,7 +366,9 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
     if compare.baseline_path.is_some() && baseline.is_empty() {
         errors.add(&at, "is the path of no copy", "baselineCluster besides, or leave it out");
     }
-    template(compare.baseline_path.as_deref(), &at, errors);
+    if let Some(text) = &compare.baseline_path {
+        template(text, &at, errors);
+    }
     let ignore = path.field("ignore");
     for (i, pointer) in compare.ignore.iter().enumerate() {
         if pointer.is_empty() {

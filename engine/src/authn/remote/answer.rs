@@ -6,6 +6,7 @@ use super::super::jwks::KeySet;
 use super::super::remarks::Remarks;
 use super::schedule;
 use crate::config::read::words;
+use crate::path::without_query;
 use crate::request::Header;
 use crate::shadow::compare::encoding::{self, Encoding};
 
@@ -99,9 +100,8 @@ impl Answer<'_> {
                 let status = String::from_utf8_lossy(status.get(..3).unwrap_or(status));
                 let mut what = format!("the answer was {}", status.escape_debug());
                 if let Some(target) = first(b"location").filter(|_| status.starts_with('3')) {
-                    // Without the query, which is not for a log.
-                    let target = target.split(|c| *c == b'?').next().unwrap_or_default();
-                    let target = String::from_utf8_lossy(target);
+                    // Query and fragment are not for a log.
+                    let target = String::from_utf8_lossy(without_query(target));
                     what.push_str(
                         ", and redirects are not followed: jwksUri and jwksCluster must lead to ",
                     );

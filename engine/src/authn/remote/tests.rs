@@ -195,6 +195,8 @@ fn answers_that_are_none() {
         (&[(b":status", b"504")], 1, FetchResult::Timeout),
         (&[(b":status", b"504"), served], 5, FetchResult::Failed),
         (&[(b":status", b"302"), served], 1, FetchResult::Failed),
+        (&[(b":status", b"302"), served, (b"location", b"/k?code=s3cret")], 1, FetchResult::Failed),
+        (&[(b":status", b"302"), served, (b"location", b"/k#t=s3cret")], 1, FetchResult::Failed),
         (&[(b":status", b"404"), served], 1, FetchResult::Failed),
         (&[(b":status", b"\xff\r\n")], 1, FetchResult::Failed),
     ] {
@@ -207,6 +209,7 @@ fn answers_that_are_none() {
         assert_eq!(fetched.result, want, "{lines:?} after {after} s");
         let line = fetched.line.unwrap();
         assert!(line.starts_with("the keys of me through idp: not fetched: "), "{line}");
+        assert!(!line.contains("s3cret"), "{line}");
     }
 }
 

@@ -13,6 +13,8 @@ use super::json::{self, Json, MAX_DEPTH, MAX_VALUES, Members, Unread};
 use super::number::Number;
 use super::steps::Steps;
 use super::wire::{self, Value};
+use crate::path::segments::each;
+use crate::path::without_query;
 
 /// A message that answers carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub enum Message {
 impl Message {
     /// What the method at this path answers with, if it is one of these.
     pub fn of_path(path: &[u8]) -> Option<Self> {
-        let method = path.rsplit(|c| *c == b'/').next().unwrap_or_default();
+        let path = without_query(path);
+        let method = each(path).last().unwrap_or_default();
         if path == b"/inference.GRPCInferenceService/ModelInfer" {
             return Some(Self::ModelInferResponse);
         }

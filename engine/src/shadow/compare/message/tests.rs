@@ -175,6 +175,7 @@ fn paths_name_messages() {
         ("/inference.GRPCInferenceService/ModelMetadata", None),
         ("/seldon.protos.Seldon/Predict", Some(Message::SeldonMessage)),
         ("/seldon.protos.Model/Predict", Some(Message::SeldonMessage)),
+        ("/seldon.protos.Model/Predict?a=/b", Some(Message::SeldonMessage)),
         ("/seldon.protos.Seldon/ModelMetadata", None),
         ("/tensorflow.serving.PredictionService/Predict", None),
         ("/api/v1.0/predictions", None),
