@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::words::same;
+
 /// A field name (RFC 9110 §5.1).
 pub fn is_name(name: &str) -> bool {
     let symbol = |c: u8| b"!#$%&'*+-.^_`|~".contains(&c);
@@ -25,7 +27,8 @@ pub(crate) fn fold(byte: u8) -> u8 {
 
 /// Whether two names are one to servers that merge `_` and `-`.
 pub fn is_same(name: &[u8], other: &[u8]) -> bool {
-    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b))
+    name.len() == other.len()
+        && (same(name, other) || name.iter().zip(other).all(|(a, b)| fold(*a) == fold(*b)))
 }
 
 /// Whether the name begins with this, which is folded.

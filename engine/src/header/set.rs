@@ -6,6 +6,19 @@
 pub struct NameSet([u64; 4]);
 
 impl NameSet {
+    /// Those of a list.
+    pub const fn of(mut names: &[&[u8]]) -> Self {
+        let mut set = Self([0; 4]);
+        while let [name, rest @ ..] = names {
+            let (word, bit) = place(name);
+            if let Some((_, [at, ..])) = set.0.split_at_mut_checked(word) {
+                *at |= bit;
+            }
+            names = rest;
+        }
+        set
+    }
+
     /// Adds one.
     pub fn add(&mut self, name: &[u8]) {
         let (word, bit) = place(name);
@@ -19,7 +32,8 @@ impl NameSet {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
-    /// Whether it may be there.
+    /// Whether it may be there. Of a name that is known when this is compiled, its place is, too.
+    #[inline]
     pub fn may_have(&self, name: &[u8]) -> bool {
         let (word, bit) = place(name);
         self.0.get(word).is_some_and(|word| word & bit != 0)
@@ -27,17 +41,17 @@ impl NameSet {
 }
 
 /// The word and the bit of a name, the same for every spelling: of its length, its first byte and its
-/// last. The factors tell apart the names that are usual from those that are asked for.
-fn place(name: &[u8]) -> (usize, u64) {
-    // Five bits are the same in both cases; of `_` and `-` they are not.
-    let bits = |byte: Option<&u8>| match byte {
-        Some(b'_') => usize::from(b'-' & 0x1f),
-        Some(byte) => usize::from(byte & 0x1f),
-        None => 0,
+/// last. The factor tells apart the names that are usual from those that are asked for.
+#[inline]
+const fn place(name: &[u8]) -> (usize, u64) {
+    // The bits in which neither the cases of a letter differ, nor `_` and `-`.
+    const ALIKE: usize = 0b0_1101;
+    let place = match name {
+        [first, .., last] => (*first as usize & ALIKE) + (*last as usize & ALIKE),
+        [only] => *only as usize & ALIKE,
+        [] => 0,
     };
-    let place = bits(name.first())
-        .wrapping_add(bits(name.last()).wrapping_mul(11))
-        .wrapping_add(name.len().wrapping_mul(29));
+    let place = place.wrapping_add(name.len().wrapping_mul(17));
     ((place >> 6) & 3, 1 << (place & 63))
 }
 

@@ -5,12 +5,16 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Plan;
+use crate::header::NameSet;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
 use crate::routing::{Address, Location, ROUTING_HEADERS};
 use crate::words::{hash, same};
+
+/// The headers by which a request may go elsewhere.
+const ROUTING: NameSet = NameSet::of(&ROUTING_HEADERS);
 
 /// Where a request goes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,7 @@ impl Routes {
         let (path, authority) = (request.path_only(), request.authority.unwrap_or_default());
         let length =
             path.len().saturating_add(authority.len()).saturating_add(request.method.len());
-        if length > LONGEST || ROUTING_HEADERS.iter().any(|name| request.may_have(name)) {
+        if length > LONGEST || request.names().may_share(&ROUTING) {
             return None;
         }
         let hash = hash(path) ^ hash(authority).rotate_left(7) ^ hash(request.method);
