@@ -8,14 +8,14 @@ use crate::authn::remote::{KeyStore, Remotes};
 use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, TokenResults};
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
-use crate::header::folded;
+use crate::header::{Classes, folded};
 use crate::path::without_query;
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::routing::host::Hosts;
 use crate::routing::{Address, Operation, Targets, is_stream};
-use crate::sanitize::{Sanitizer, is_no_trailer};
+use crate::sanitize::Sanitizer;
 use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
 use crate::split::Splits;
 use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
@@ -431,7 +431,8 @@ impl Plan {
 
     fn is_no_trailer(&self, plain: &[u8]) -> bool {
         let credentials = self.authenticator.credential_headers();
-        is_no_trailer(plain) || credentials.iter().any(|name| *folded(name) == *plain)
+        Classes::of(plain).any(Classes::NO_TRAILER)
+            || credentials.iter().any(|name| *folded(name) == *plain)
     }
 
     /// Whether the peer is another gateway.

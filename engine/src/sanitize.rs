@@ -1,87 +1,8 @@
 //! Only the gateway sets gateway headers: client copies of them go, on every way through.
 
-use crate::header::{NameSet, begins, fold, is_same};
+use crate::header::{NameSet, begins, fold, is_same, of_gateway};
 use crate::order;
 use crate::request::{Edits, Request};
-
-/// Headers that Seldon, KServe or modelgate set behind the gateway. A trailing `*` stands for any
-/// end. `Seldon-Puid` is not among them: it is the client's own identifier.
-const GATEWAY: [&[u8]; 5] = [
-    b"seldon-internal-model",
-    b"seldon-logging",
-    b"seldon-core-user",
-    b"kserve-isvc-*",
-    b"x-modelgate-*",
-];
-
-/// Headers that belong to the connection, to the proxy, or to the route: a claim or a variant that
-/// chose the model would choose it after the caller was authorized for another.
-const RESERVED: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "keep-alive",
-    "namespace",
-    "seldon",
-    "seldon-internal-model",
-    "seldon-model",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-forwarded-client-cert",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-request-id",
-    "x-seldon-route",
-];
-
-/// Whether no setting may make the gateway write this header with a value of its own. The name is
-/// folded: in lower case, with `-` for `_`.
-pub fn is_reserved(folded: &[u8]) -> bool {
-    folded.starts_with(b"x-envoy-") || RESERVED.iter().any(|name| name.as_bytes() == folded)
-}
-
-/// Whether a header selects the model, which a rewrite may do. The name is folded.
-pub fn selects_model(folded: &[u8]) -> bool {
-    matches!(folded, b"seldon" | b"namespace" | b"seldon-model" | b"content-type")
-}
-
-/// Whether only the proxy says this of a request and its way. The name is folded.
-pub fn is_proxys(folded: &[u8]) -> bool {
-    folded.starts_with(b"x-envoy-")
-        || matches!(
-            folded,
-            b"x-forwarded-for"
-                | b"x-forwarded-client-cert"
-                | b"connection"
-                | b"keep-alive"
-                | b"proxy-connection"
-                | b"trailer"
-        )
-}
-
-/// Whether no request may carry this as a trailer: what belongs to the connection, the proxy or the
-/// route, and credentials (RFC 9110 §6.5.1). The name is folded.
-pub fn is_no_trailer(folded: &[u8]) -> bool {
-    is_reserved(folded) || matches!(folded, b"authorization" | b"proxy-authorization")
-}
-
-/// Whether a client says this about itself or about the answer that it can read, whatever a rule
-/// says in its stead on another address. The name is folded.
-fn is_clients(folded: &[u8]) -> bool {
-    folded.starts_with(b"accept") || folded == b"user-agent" || folded == b"seldon-puid"
-}
-
-/// Whether a client's copy of a header goes because a rewrite sets it somewhere. Otherwise whoever
-/// asks for an address that the rule does not match could set it. Headers that select models are
-/// checked by themselves. The name is folded.
-pub fn is_rewrites(folded: &[u8]) -> bool {
-    !is_reserved(folded) && !is_clients(folded)
-}
 
 /// Removes what only the gateway may set. Names are compared without regard to case and with `_`
 /// equal to `-`, because WSGI servers merge the two.
@@ -98,14 +19,14 @@ pub struct Sanitizer {
 }
 
 impl Sanitizer {
-    /// The fixed list, and the headers that the configuration makes the gateway set.
+    /// Those of the table, and the headers that the configuration makes the gateway set.
     pub fn new<'n>(configured: impl Iterator<Item = &'n [u8]>) -> Self {
         let mut names: Vec<Vec<u8>> = Vec::new();
         let mut prefixes = Vec::new();
-        for name in GATEWAY {
-            match name.strip_suffix(b"*") {
-                Some(prefix) => prefixes.push(prefix.to_vec()),
-                None => names.push(name.to_vec()),
+        for name in of_gateway() {
+            match name.strip_suffix('*') {
+                Some(prefix) => prefixes.push(prefix.as_bytes().to_vec()),
+                None => names.push(name.as_bytes().to_vec()),
             }
         }
         names.extend(configured.map(|name| name.iter().copied().map(fold).collect()));

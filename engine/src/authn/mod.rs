@@ -19,8 +19,7 @@
 use serde_json::{Map, Value};
 
 use crate::config::{Errors, Path, Warning};
-use crate::header::{folded, has_meaning, is_name};
-use crate::sanitize::is_reserved;
+use crate::header::{Classes, folded, is_name};
 
 mod algorithm;
 mod api_key;
@@ -77,13 +76,13 @@ fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u
         return None;
     }
     let plain = folded(name.as_bytes());
-    let reserved = is_reserved(&plain) && *plain != *b"cookie";
-    if reserved && !plain.starts_with(b"x-") && *plain != *b"content-type" {
+    let classes = Classes::of(&plain);
+    if classes.any(Classes::FRAMES.or(Classes::ROUTES)) || *plain == *b"seldon-internal-model" {
         let what = "is not a header for credentials: it frames the request, or selects the model";
         errors.add_value(path, what, name, "a name, as x-token");
         return None;
     }
-    if reserved || has_meaning(&plain) {
+    if classes.any(Classes::RESERVED.or(Classes::MEANING)) && *plain != *b"cookie" {
         warn_of_meaning(name, path, errors);
     }
     Some(name.to_ascii_lowercase().into_bytes())

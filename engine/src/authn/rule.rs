@@ -16,10 +16,9 @@ use super::work::Work;
 use super::{Identity, header_name, warn_of_meaning};
 use crate::config::types::JwtRule;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
-use crate::header::{folded, has_meaning};
+use crate::header::{Classes, folded};
 use crate::order;
 use crate::request::Host;
-use crate::sanitize::{is_no_trailer, is_reserved};
 
 /// The most that `spaceDelimitedClaims` may hold. Istio's limit.
 const SPLIT_MAX: usize = 64;
@@ -235,7 +234,8 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
     let check = |name: &String, place: &Path<'_>, errors: &mut Errors| {
         let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
         let plain = plain(name);
-        let reserved = is_reserved(&plain) || plain.starts_with(b"x-modelgate-");
+        let classes = Classes::of(&plain);
+        let reserved = classes.any(Classes::RESERVED) || plain.starts_with(b"x-modelgate-");
         if name.is_empty() || !name.bytes().all(valid) {
             errors.add_value(place, "is not a name of a header", name, "letters, digits, - and _");
         } else if reserved {
@@ -245,7 +245,7 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
                 name,
                 "a name of its own, as x-user",
             );
-        } else if is_no_trailer(&plain) || has_meaning(&plain) {
+        } else if classes.any(Classes::NOT_COPIED.or(Classes::MEANING)) {
             warn_of_meaning(name, place, errors);
         }
     };

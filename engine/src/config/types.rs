@@ -359,7 +359,8 @@ settings! {
         /// lines are removed. The exceptions are headers that select models (`seldon`, `namespace`,
         /// `seldon-model`), that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
         /// `user-agent`. Headers of claims, `x-modelgate-...` and those that only the proxy sets are refused;
-        /// credentials and variants may be set, but not with variables.
+        /// credentials, variants and what servers take for a proxy's word (`forwarded`, `x-forwarded-user`,
+        /// `x-real-ip`, `x-http-method-override`) may be set, but not with variables.
         set_headers: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove_headers: Vec<String>,

@@ -11,12 +11,12 @@ use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
 use crate::config::types::{self, PluginConfig};
 use crate::config::{self, Errors, Path};
-use crate::header::folded;
+use crate::header::{Classes, folded};
 use crate::order;
 use crate::rewrite::Rewrites;
 use crate::routing::Targets;
 use crate::routing::host::Hosts;
-use crate::sanitize::{Sanitizer, is_no_trailer, is_proxys, is_rewrites, selects_model};
+use crate::sanitize::Sanitizer;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
 
@@ -107,7 +107,8 @@ fn set_by_rewrites<'s>(
     set.map(|(name, _)| name.as_bytes()).filter(|name| {
         let plain = folded(name);
         let is_same = |other: &String| folded(other.as_bytes()) == plain;
-        is_rewrites(&plain) && !credentials.headers.iter().any(is_same)
+        let stays = Classes::of(&plain).any(Classes::RESERVED.or(Classes::CLIENT));
+        !stays && !credentials.headers.iter().any(is_same)
     })
 }
 
@@ -167,7 +168,7 @@ impl SetByClient<'_> {
             let set = path.field("setHeaders");
             for (name, value) in &rewrite.set_headers.0 {
                 let plain = folded(name.as_bytes());
-                if self.claims.owns(name.as_bytes()) || is_proxys(&plain) {
+                if self.claims.owns(name.as_bytes()) || Classes::of(&plain).any(Classes::PROXY) {
                     let fix = "a header of your own: claims and what the proxy says come from nobody else";
                     errors.add(&set.field(name), "is not a rewrite's to set", fix);
                 } else if value.contains('{') && self.is_trusted(&plain) {
@@ -189,7 +190,7 @@ impl SetByClient<'_> {
     /// Whether servers take this header's word for what the gateway has decided.
     fn is_trusted(&self, plain: &[u8]) -> bool {
         let same = |name: &[u8]| *folded(name) == *plain;
-        is_no_trailer(plain) && !selects_model(plain)
+        Classes::of(plain).any(Classes::TRUSTED)
             || self.credentials.headers.iter().any(|name| same(name.as_bytes()))
             || self.splits.headers().any(same)
     }

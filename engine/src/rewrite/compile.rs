@@ -2,7 +2,7 @@
 
 use crate::config::types;
 use crate::config::{Errors, GIVEN_TWICE, Path, Warning};
-use crate::header::is_name;
+use crate::header::{Classes, folded, is_name};
 use crate::matcher::StringMatch;
 use crate::path::pattern::Pattern;
 use crate::path::segments::has_dot_segment;
@@ -11,10 +11,6 @@ use crate::routing::host::{Host, Hosts};
 use crate::routing::{begins_address, is_kserve_host};
 
 use super::{Reach, Rule};
-
-/// Headers that belong to the connection or to the proxy.
-const UNTOUCHABLE: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade"];
 
 /// Compiles the rule at `path`; `None` after at least one error was recorded.
 pub(super) fn rule(
@@ -247,8 +243,7 @@ fn header_matches(
 
 /// The name of a header that a rule may touch, in lower case.
 fn header_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> Option<Vec<u8>> {
-    let lower = name.to_ascii_lowercase();
-    if UNTOUCHABLE.contains(&lower.as_str()) || name.starts_with(':') {
+    if Classes::of(&folded(name.as_bytes())).any(Classes::FRAMES) || name.starts_with(':') {
         let fix = "path and authority have fields of their own; the proxy writes the others";
         errors.add(path, "may not be changed by a rule", fix);
         return None;

@@ -5,11 +5,12 @@ use crate::authz::{Conditions, Models};
 use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
-use crate::header::{folded, has_meaning, is_name};
+use crate::header::{Classes, folded, is_name};
 use crate::place::Scale;
-use crate::sanitize::is_reserved;
 use crate::shadow::Credentials;
-use crate::shadow::names::never_copied;
+
+/// Headers that say something else than a variant.
+const NOT_FOR_VARIANTS: Classes = Classes::RESERVED.or(Classes::NOT_COPIED).or(Classes::MEANING);
 
 /// What the splits share with the rest of the configuration.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ fn header(
     let is_one_of = |names: &[String]| names.iter().any(|n| folded(n.as_bytes()) == plain);
     let what = if !is_name(name) {
         "is not a name of a header"
-    } else if is_reserved(&plain) || never_copied(&plain) || has_meaning(&plain) {
+    } else if Classes::of(&plain).any(NOT_FOR_VARIANTS) {
         "is not a header for variants"
     } else if is_one_of(&context.credentials.headers) {
         "carries credentials"
