@@ -326,7 +326,7 @@ impl Stream {
         self.any_exchange(Mirror::is_open)
     }
 
-    fn any_exchange(&self, is: impl Fn(&Mirror, ExchangeId) -> bool) -> bool {
+    fn any_exchange(&self, is: fn(&Mirror, ExchangeId) -> bool) -> bool {
         !self.exchanges.is_empty()
             && self.worker.as_ref().is_some_and(|worker| {
                 let mirror = worker.mirror.borrow();
@@ -375,7 +375,7 @@ fn write_access_log(worker: &WorkerState, facts: &Facts, next: &Next) {
         ("modelgate.model", facts.model.as_deref().unwrap_or(NONE)),
         ("modelgate.operation", facts.operation.map_or(NONE, Operation::as_str)),
         ("modelgate.decision", facts.verdict.as_str()),
-        ("modelgate.policy", facts.policy.map_or("", |policy| worker.plan.policy_name(policy))),
+        ("modelgate.policy", worker.plan.decided_by(facts)),
         ("modelgate.principal", principal.as_deref().unwrap_or_default()),
         ("modelgate.shadow", &names.join(",")),
     ];

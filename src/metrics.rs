@@ -37,7 +37,12 @@ impl Metrics {
 
     /// Adds one.
     pub fn count(&mut self, count: Count) {
-        self.counters.add(count);
+        self.add(count, 1);
+    }
+
+    /// Adds so many.
+    pub fn add(&mut self, count: Count, times: u32) {
+        self.counters.add(count, times);
     }
 
     /// The label of a model. `answered` is asked only for a model that could earn one: whether an

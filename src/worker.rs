@@ -65,10 +65,11 @@ impl WorkerState {
 
     /// The one place that says when the next tick comes: at the time of whichever part is due first.
     fn schedule(&self, now: u64) {
-        let jwks = self.plan.remotes().iter().map(|remote| remote.due(now)).min();
-        let mirror = self.mirror.borrow().due();
-        let metrics = self.metrics.borrow().due(now);
-        let due = paused::due(now).min(mirror).min(metrics).min(jwks.unwrap_or(u64::MAX));
+        let mut due =
+            paused::due(now).min(self.mirror.borrow().due()).min(self.metrics.borrow().due(now));
+        for remote in self.plan.remotes().iter() {
+            due = due.min(remote.due(now));
+        }
         if let Some(period) = self.ticks.ticked(due, now) {
             set_tick_period(period);
         }
@@ -99,9 +100,10 @@ impl WorkerState {
     pub fn count(&self, facts: &Facts) {
         let mut metrics = self.metrics.borrow_mut();
         for (result, times) in facts.tokens.iter() {
-            for _ in 0..times {
-                metrics.count(Count::Token(result));
-            }
+            metrics.add(Count::Token(result), times);
+        }
+        if facts.unwritable_claims > 0 {
+            metrics.add(Count::UnwritableClaim, facts.unwritable_claims);
         }
         for (policy, effect) in &facts.effects {
             metrics.count(Count::Policy(self.plan.policy_label(*policy), *effect));

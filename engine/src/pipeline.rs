@@ -79,6 +79,8 @@ pub struct Facts {
     pub policy: Option<PolicyId>,
     /// Which of its rules did, or which bypass, from 0.
     pub rule: Option<usize>,
+    /// Claims that have an output header, and cannot stand in one.
+    pub unwritable_claims: u32,
     /// What every policy that matched contributes to the counters.
     pub effects: Vec<(PolicyId, Effect)>,
     /// What every token contributes to the counters.
@@ -223,6 +225,15 @@ impl Plan {
         self.authorizer.policy_name(policy)
     }
 
+    /// The name of what decided, for access logs: a policy, or the bypass that let the request through.
+    pub fn decided_by(&self, facts: &Facts) -> &str {
+        match (facts.policy, facts.rule) {
+            (Some(policy), _) => self.authorizer.policy_name(policy),
+            (None, Some(bypass)) => self.authorizer.bypass_name(bypass),
+            (None, None) => "",
+        }
+    }
+
     /// Whether decisions are written to filter state for access logs.
     pub fn writes_access_log(&self) -> bool {
         self.telemetry.access_log
@@ -262,6 +273,7 @@ impl Plan {
             effects: Vec::new(),
             tokens: TokenResults::default(),
             missing_keys: None,
+            unwritable_claims: 0,
         };
         let next = match self.run(request, cache, &admits, &mut facts) {
             Ok(forward) => Next::Forward(forward),
@@ -357,6 +369,7 @@ impl Plan {
         let result = self.authenticator.authenticate(request, cache, edits);
         facts.tokens = result.tokens;
         facts.missing_keys = result.missing_keys;
+        facts.unwritable_claims = result.unwritable_claims;
         match result.verdict {
             authn::Verdict::Anonymous => {}
             authn::Verdict::Identified(identity) => facts.identity = Some(identity),

@@ -242,6 +242,8 @@ pub enum Count {
     Policy(u32, Effect),
     /// A token or API key.
     Token(TokenResult),
+    /// A claim that has an output header, and cannot stand in one.
+    UnwritableClaim,
     /// A fetch of the remote key set with this index.
     JwksFetch(u32, FetchResult),
     /// A request chosen for the shadow with this index.
@@ -267,6 +269,7 @@ impl Count {
             Self::ShadowSelected(shadow) => of(4, shadow, 0),
             Self::ShadowOutcome(shadow, outcome) => of(5, shadow, outcome as u64),
             Self::ShadowDifference(shadow, kind) => of(6, shadow, kind as u64),
+            Self::UnwritableClaim => of(7, 0, 0),
         }
     }
 }
@@ -342,8 +345,8 @@ struct Entry {
 }
 
 impl Counters {
-    /// Adds one.
-    pub fn add(&mut self, count: Count) {
+    /// Adds so many.
+    pub fn add(&mut self, count: Count, times: u32) {
         let entries = &mut self.entries;
         let at = self.index.entry(count.key(), || {
             entries.push(Entry { count, pending: 0, metric: None });
@@ -354,7 +357,7 @@ impl Counters {
             if entry.pending == 0 {
                 self.dirty.push(at);
             }
-            entry.pending = entry.pending.saturating_add(1);
+            entry.pending = entry.pending.saturating_add(times.into());
         }
     }
 
@@ -396,6 +399,7 @@ fn name(count: Count, models: &ModelLabels, names: &dyn Names) -> String {
         Count::Token(result) => {
             metric_name("modelgate_tokens_total", &[("result", result.as_str())])
         }
+        Count::UnwritableClaim => metric_name("modelgate_unwritable_claims_total", &[]),
         Count::JwksFetch(remote, result) => metric_name(
             "modelgate_jwks_fetches_total",
             &[("issuer", names.issuer(remote)), ("result", result.as_str())],
@@ -526,14 +530,12 @@ mod tests {
         let mut defined = Vec::new();
         let mut added = Vec::new();
         for _ in 0..2 {
-            for _ in 0..3 {
-                counters.add(Count::Request(
-                    ModelLabel(2),
-                    Some(Operation::Predict),
-                    Verdict::Allowed,
-                ));
+            for times in 1..3 {
+                let predict = Some(Operation::Predict);
+                counters.add(Count::Request(ModelLabel(2), predict, Verdict::Allowed), times);
             }
-            counters.add(Count::Request(ModelLabel::NONE, None, Verdict::Denied));
+            counters.add(Count::Request(ModelLabel::NONE, None, Verdict::Denied), 1);
+            counters.add(Count::UnwritableClaim, 2);
             counters.flush(
                 &labels,
                 &NoNames,
@@ -549,8 +551,9 @@ mod tests {
             [
                 "model=.=prod/iris;.;operation=.=predict;.;decision=.=allowed;.;modelgate_requests_total",
                 "model=.=none;.;operation=.=none;.;decision=.=denied;.;modelgate_requests_total",
+                "modelgate_unwritable_claims_total",
             ]
         );
-        assert_eq!(added, [(1, 3), (2, 1), (1, 3), (2, 1)]);
+        assert_eq!(added, [(1, 3), (2, 1), (3, 2), (1, 3), (2, 1), (3, 2)]);
     }
 }

@@ -78,7 +78,7 @@ fn components() -> Result<()> {
 /// The engine must not know the host: nothing of proxy-wasm may be linked into it.
 fn pure(project: &Project) -> Result<()> {
     let mut tree = project.cargo(["tree", "--package=modelgate-engine"]);
-    tree.args(["--edges=normal", "--prefix=none", "--format={p}"]);
+    tree.args(["--edges=normal", "--target=all", "--prefix=none", "--format={p}"]);
     let tree = sh::output(&mut tree).context("cargo tree failed")?;
     match tree.lines().find(|line| line.starts_with("proxy-wasm ")) {
         None => Ok(()),

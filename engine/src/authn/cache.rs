@@ -34,6 +34,7 @@ pub struct TokenCache {
     tick: u64,
     /// Where the next search for something to throw out begins.
     hand: usize,
+    #[cfg(test)]
     evicted: u64,
     refused: Refused,
     /// What tokens with a wrong signature cost.
@@ -152,11 +153,21 @@ impl TokenCache {
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || None);
         let used = count.saturating_mul(size_of::<Option<Rc<Entry>>>());
-        let (refused, wrong) = (Refused::default(), Wrong::default());
-        Self { slots, limit, used, tick: 0, hand: 0, evicted: 0, refused, wrong }
+        Self {
+            slots,
+            limit,
+            used,
+            tick: 0,
+            hand: 0,
+            #[cfg(test)]
+            evicted: 0,
+            refused: Refused::default(),
+            wrong: Wrong::default(),
+        }
     }
 
     /// How many valid entries were thrown out to make room, since the beginning.
+    #[cfg(test)]
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -251,9 +262,11 @@ impl TokenCache {
     }
 
     /// Empties a slot; an entry that `key` does not replace and that was still valid was evicted.
+    #[cfg_attr(not(test), expect(unused_variables, reason = "only tests count what was evicted"))]
     fn clear(&mut self, at: usize, now: u64, key: &Key<'_>) {
         if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
             self.used = self.used.saturating_sub(entry.size);
+            #[cfg(test)]
             if entry.verified.is_valid(now) && !entry.is_of_token(key) {
                 self.evicted = self.evicted.saturating_add(1);
             }

@@ -10,6 +10,7 @@ use crate::routing::names::is_name;
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Bypass {
+    pub(super) name: Box<str>,
     from: Box<[Box<[Clause]>]>,
     to: Box<[Box<[Clause]>]>,
 }
@@ -44,7 +45,11 @@ pub(super) fn compile(settings: &[types::Bypass], c: &mut Compiler<'_, '_>) -> O
         }
         let from = policy::from(&rule.from, &path.field("from"), c);
         let to = policy::to(&rule.to, &path.field("to"), c);
-        read.push(from.zip(to).filter(|_| right).map(|(from, to)| Bypass { from, to }));
+        read.push(from.zip(to).filter(|_| right).map(|(from, to)| Bypass {
+            name: rule.name.as_str().into(),
+            from,
+            to,
+        }));
     }
     read.into_iter().collect()
 }

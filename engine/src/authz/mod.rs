@@ -115,8 +115,6 @@ pub struct Decision {
     pub rule: Option<usize>,
     /// Every policy that is to be counted, in the order of evaluation.
     pub effects: Vec<(PolicyId, Effect)>,
-    /// Refused because no rule names a closed operation.
-    pub closed: bool,
 }
 
 /// Compiled policies and bypass rules.
@@ -172,6 +170,11 @@ impl Authorizer {
         self.bypass.iter().position(|rule| rule.matches(subject))
     }
 
+    /// The name of a bypass rule, for logs.
+    pub fn bypass_name(&self, at: usize) -> &str {
+        self.bypass.get(at).map_or("", |rule| &*rule.name)
+    }
+
     /// Decides. A bypassed request needs no ALLOW and is anonymous, whoever sent it.
     pub fn decide(&self, subject: &Subject<'_>, bypassed: bool) -> Decision {
         let subject = Subject { identity: subject.identity.filter(|_| !bypassed), ..*subject };
@@ -197,11 +200,11 @@ impl Authorizer {
             if matches!(effect, Effect::Allowed | Effect::Denied) {
                 let allowed = effect == Effect::Allowed;
                 let (policy, rule) = (Some(id), Some(rule));
-                return Decision { allowed, policy, rule, effects, closed: false };
+                return Decision { allowed, policy, rule, effects };
             }
         }
         let open = !closed && !needs_allow && self.default_action == DefaultAction::Allow;
-        Decision { allowed: bypassed || open, policy: None, rule: None, effects, closed }
+        Decision { allowed: bypassed || open, policy: None, rule: None, effects }
     }
 
     /// `namespace/name`, or `name` of a policy without namespace, for metrics and logs.

@@ -152,7 +152,7 @@ settings! {
 
     /// A named rule for requests that need neither a token nor an ALLOW policy.
     pub struct Bypass {
-        /// Names the rule in logs.
+        /// Names the rule in access logs, in the place of a policy. No two may have the same.
         name: String,
         /// Who may use it: addresses and mTLS peers; empty: anybody.
         from: Vec<From>,
@@ -346,7 +346,7 @@ settings! {
 
     /// One rewrite.
     pub struct Rewrite {
-        /// Names the rule in logs and errors.
+        /// Names the rule in warnings. No two may have the same.
         name: String,
         /// What it applies to.
         r#match: RewriteMatch,

@@ -153,8 +153,10 @@ fn a_condition_on_the_path_sees_it_without_the_token() {
         "authorization": {"policies": [deny]}}));
     let decision = decide(&plan, "GET /prometheus?a=1&token=x", &[]);
     assert_eq!(decision.facts.verdict, Verdict::Bypassed);
+    assert_eq!(plan.decided_by(&decision.facts), "scrape");
     assert_eq!(added(&decision, ":path"), Some("/prometheus?a=1"));
-    assert_eq!(decide(&plan, "GET /prometheus?other_token=x", &[]).facts.verdict, Verdict::Denied);
+    let denied = decide(&plan, "GET /prometheus?other_token=x", &[]).facts;
+    assert_eq!((denied.verdict, plan.decided_by(&denied)), (Verdict::Denied, "queries"));
 }
 
 #[test]

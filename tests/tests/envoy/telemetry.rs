@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use testbed::client::Request;
-use testbed::tokens::Issuer;
+use testbed::tokens::{Algorithm, Issuer, with};
 use testbed::wait::until;
 
 use crate::site::{FRIENDLY, Site, anybody, config, flower, open, predict};
@@ -78,6 +78,25 @@ async fn tokens_are_counted_by_result() -> Result<()> {
 }
 
 #[tokio::test]
+async fn claims_that_no_header_may_hold_are_left_out_and_counted() -> Result<()> {
+    let issuer = Issuer::shared()?;
+    let outputs =
+        json!([{"header": "x-note", "claim": "note"}, {"header": "x-team", "claim": "team"}]);
+    let rule = with(issuer.rule(), "outputClaimToHeaders", outputs);
+    let site = Site::start(open(json!({"authentication": {"jwtRules": [rule]}}))?).await?;
+    let claims = with(issuer.claims("alice"), "note", json!("two\nlines"));
+    let token = issuer.mint(Algorithm::Es256, &with(claims, "team", json!("ml")))?;
+    for _ in 0..2 {
+        site.expect(predict().bearer(&token), 200, "").await?;
+    }
+    site.counted("modelgate_unwritable_claims_total", &[], 2.0).await?;
+    let received = site.live.received();
+    let last = received.last().context("nothing came")?;
+    assert_eq!((last.header("x-team").as_deref(), last.header("x-note")), (Some("ml"), None));
+    site.check_healthy().await
+}
+
+#[tokio::test]
 async fn fetches_of_keys_are_counted() -> Result<()> {
     let rule = json!({
         "issuer": "https://idp.example.com",
@@ -131,13 +150,16 @@ async fn strangers_who_speak_grpc_cannot_use_the_labels_up() -> Result<()> {
 
 #[tokio::test]
 async fn access_logs_can_name_model_and_decision() -> Result<()> {
-    let site = Site::start(open(json!({"telemetry": {"accessLog": true}}))?).await?;
+    let bypass = json!([{"name": "ready", "to": [{"operation": {"paths": ["/ready"]}}]}]);
+    let settings = json!({"telemetry": {"accessLog": true}, "bypass": bypass});
+    let site = Site::start(open(settings)?).await?;
     let token = Issuer::shared()?.token("alice", &[])?;
     site.expect(predict().bearer(&token), 200, "").await?;
     site.expect(predict().bearer("nonsense"), 401, "").await?;
+    site.send(Request::get("/ready")).await?;
     let lines = until("the access log", Duration::from_secs(10), async || {
         let lines = site.gateway.envoy.access_log()?;
-        Ok((lines.len() >= 2).then_some(lines))
+        Ok((lines.len() >= 3).then_some(lines))
     })
     .await?;
     let served = lines.first().context("no line")?;
@@ -147,5 +169,7 @@ async fn access_logs_can_name_model_and_decision() -> Result<()> {
     assert_eq!(served["modelgate.principal"], "https://idp.example.com/alice");
     assert_eq!(lines[1]["modelgate.decision"], "unauthenticated");
     assert_eq!(lines[1]["path"], FRIENDLY);
+    let bypassed = (&lines[2]["modelgate.decision"], &lines[2]["modelgate.policy"]);
+    assert_eq!(bypassed, (&json!("bypassed"), &json!("ready")));
     site.check_healthy().await
 }

@@ -54,17 +54,20 @@ impl PausedQueue {
     /// When the next one is to be decided again; never without any.
     pub fn due(&self, now: u64) -> u64 {
         let due = |request: &Paused| if request.keys_changed { now } else { request.until(now) };
-        self.requests.iter().map(|(_, request)| due(request)).min().unwrap_or(u64::MAX)
+        self.requests.iter().fold(u64::MAX, |first, (_, request)| first.min(due(request)))
     }
 
     /// A few that are to be decided again, and whether they have waited long enough: then it is for the
     /// last time, and they are to be released.
     pub fn next(&mut self, now: u64) -> Vec<(u32, bool)> {
-        let requests = self.requests.iter_mut().filter_map(|(id, request)| {
+        let mut few = Vec::with_capacity(FEW);
+        for (id, request) in self.requests.iter_mut() {
             let is_over = request.until(now) <= now;
-            (std::mem::take(&mut request.keys_changed) || is_over).then_some((*id, is_over))
-        });
-        requests.take(FEW).collect()
+            if few.len() < FEW && (std::mem::take(&mut request.keys_changed) || is_over) {
+                few.push((*id, is_over));
+            }
+        }
+        few
     }
 }
 
