@@ -188,7 +188,7 @@ fn ip(address: &[u8]) -> Option<IpAddr> {
     address.parse::<SocketAddr>().map(|a| a.ip()).or_else(|_| address.parse()).ok()
 }
 
-/// Writes the changes to the request. Envoy then selects the route anew.
+/// Writes the changes to the request. Envoy then clears its route cache: it selects the route anew.
 ///
 /// A call for a name that the request does not have searches the whole map in vain.
 pub fn apply_edits(edits: &Edits, request: &Request<'_>) -> Result<(), HostCallError> {
@@ -218,7 +218,7 @@ pub fn hide_path(shown: Option<Vec<u8>>, path: &[u8]) -> Option<Vec<u8>> {
     hidden.is_ok().then(|| path.to_vec())
 }
 
-/// Answers the request in the model's stead. The stream stays stopped either way: a request that cannot be
+/// Sends a local reply in the model's stead. The stream stays stopped either way: a request that cannot be
 /// answered does not go on.
 pub fn send_local_reply(reply: &LocalReply) -> Action {
     if let Some(path) = &reply.path {

@@ -124,7 +124,7 @@ impl Forward {
     }
 }
 
-/// An answer that the filter gives itself.
+/// A local reply: an answer that the filter gives itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalReply {
     /// HTTP status.

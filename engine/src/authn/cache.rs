@@ -1,4 +1,4 @@
-//! Tokens that were verified before: set-associative, bounded in bytes, judged by the clock each time.
+//! The token cache: tokens that were verified before; set-associative, bounded in bytes, judged by the clock each time.
 
 use std::cell::Cell;
 use std::rc::Rc;

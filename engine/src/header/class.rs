@@ -1,4 +1,4 @@
-//! What headers mean to others than the model: one table, which everything asks that guards a header.
+//! Header classes: what headers mean to others than the model, in one table, which everything asks that guards a header.
 //!
 //! Where two rows differ, the reason stands above them; what has none is in every class that a setting or
 //! a client could misuse.

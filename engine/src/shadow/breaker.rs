@@ -1,4 +1,4 @@
-//! Leaves a shadow alone that fails again and again, and probes it later with one copy.
+//! The circuit breaker: leaves a shadow alone that fails again and again, and probes it later with one copy.
 
 use super::id::ExchangeId;
 

@@ -1,4 +1,4 @@
-//! Bytes that may be held at once: by one shadow, and by all shadows of a worker.
+//! Memory quotas, the buffer limits of copies: bytes that may be held at once, by one shadow, and by all shadows of a worker.
 
 use std::cell::Cell;
 use std::rc::Rc;

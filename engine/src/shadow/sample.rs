@@ -1,4 +1,4 @@
-//! Which share of the requests: a fixed place on the scale from 0 to 1 for every key.
+//! Sampling: which share of the requests, by a fixed place on the scale from 0 to 1 for every key.
 //!
 //! A request is chosen when its place ([`Scale`]) lies below the percentage: the same key is always
 //! chosen alike, on every worker and in every version, and raising the percentage only adds requests.
