@@ -38,7 +38,7 @@ impl Plan {
         let root = Path::ROOT;
         let targets = Targets::compile(&settings.targets, &root.field("targets"), errors);
         let rewrites = root.field("rewrites");
-        let rewrites = Rewrites::compile(&settings.rewrites, &settings.targets, &rewrites, errors);
+        let rewrites = Rewrites::compile(&settings.rewrites, targets.as_ref(), &rewrites, errors);
         let authentication = root.field("authentication");
         let authenticator =
             Authenticator::compile(&settings.authentication, &authentication, errors);

@@ -116,7 +116,10 @@ impl Plan {
         }
         let rewritten = self.rewrites.choose(request, &host)?;
         let address = match &rewritten {
-            Some(rewritten) => rewritten.target(&self.targets, request, &host)?,
+            Some(rewritten) => {
+                let new = rewritten.new_address(request, &host)?;
+                self.targets.resolve_rewritten(&new, request, &host)?
+            }
             None => self.targets.resolve(&Location::of(request, &host))?,
         };
         Ok(Route { excluded: false, rewritten, address })

@@ -402,7 +402,7 @@ fn a_token_leaves_the_query_of_the_rewritten_path() {
         authority: None,
         caught_host: false,
         edits: Edits::default(),
-        reaches: crate::rewrite::Reaches::NewAddress,
+        reaches: crate::routing::Reaches::NewAddress,
     };
     let lines: [Header<'_>; 1] = [(b":path", b"/old?a=1&access_token=x")];
     let attributes = Attributes::new(&NoHost);

@@ -7,15 +7,15 @@ use crate::matcher::StringMatch;
 use crate::path::pattern::Pattern;
 use crate::path::segments::has_dot_segment;
 use crate::path::template::Template;
+use crate::routing::Targets;
 use crate::routing::host::{Host, Hosts};
-use crate::routing::{begins_address, is_kserve_host};
 
 use super::{Reach, Rule};
 
 /// Compiles the rule at `path`; `None` after at least one error was recorded.
 pub(super) fn rule(
     settings: &types::Rewrite,
-    targets: &types::Targets,
+    targets: Option<&Targets>,
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<Rule> {
@@ -24,7 +24,7 @@ pub(super) fn rule(
 
 fn read(
     settings: &types::Rewrite,
-    targets: &types::Targets,
+    targets: Option<&Targets>,
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<Rule> {
@@ -65,10 +65,12 @@ fn read(
     }
     let set = set_headers(settings, &template, path, errors);
     let remove = remove_headers(settings, &set, path, errors);
-    let names_it = names_address(settings, targets, new_path.as_ref(), authority.as_ref(), &set);
+    let names_it = targets.is_some_and(|targets| {
+        names_address(settings, targets, new_path.as_ref(), authority.as_ref(), &set)
+    });
     let reach = reach(settings, names_it, &template, path, errors);
     let is_captured = !matches!(reach, Reach::NewAddress)
-        && targets.families.contains(&types::Family::SeldonV2)
+        && targets.is_some_and(|targets| targets.has(types::Family::SeldonV2))
         && authority.is_none()
         && new_path.as_ref().is_some_and(|path| path.literal_start() == ("/", false));
     if is_captured {
@@ -174,27 +176,23 @@ fn reach(
 /// Whether what the operator wrote, without anything captured, says that the new address is a family's.
 fn names_address(
     settings: &types::Rewrite,
-    targets: &types::Targets,
+    targets: &Targets,
     path: Option<&Template>,
     authority: Option<&Template>,
     set: &[(Vec<u8>, Template)],
 ) -> bool {
     let by_path = path.is_some_and(|path| {
         let (literal, complete) = path.literal_start();
-        begins_address(targets, literal, complete)
+        targets.begins_address(literal, complete)
     });
     // seldon-model outranks the path, wherever it goes.
-    let by_header = targets.families.contains(&types::Family::SeldonV2)
-        && set.iter().any(|(name, _)| name == b"seldon-model");
-    let by_host = targets.families.contains(&types::Family::KServe)
-        && targets.kserve.host_template.is_some()
-        && authority.is_some_and(|authority| {
-            let namespace = targets.kserve.namespaces.first().map_or("x", String::as_str);
-            let host = authority.expand(|variable| {
-                Some(if variable == "namespace" { namespace.as_bytes() } else { b"x" })
-            });
-            host.is_some_and(|h| is_kserve_host(targets, &String::from_utf8_lossy(&h)))
-        });
+    let by_header =
+        targets.has(types::Family::SeldonV2) && set.iter().any(|(name, _)| name == b"seldon-model");
+    let by_host = authority.is_some_and(|authority| {
+        targets.is_kserve_host(|namespace| {
+            authority.expand(|name| Some(if name == "namespace" { namespace } else { b"x" }))
+        })
+    });
     by_path || (settings.target.is_none() && (by_header || by_host))
 }
 

@@ -4,8 +4,6 @@
 //! A pattern's own text matches escapes of it as well (`%3A` is a `:`), and what a variable catches goes
 //! on as the client wrote it. Hosts are compared in lower case and without port.
 
-use std::rc::Rc;
-
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
@@ -15,15 +13,13 @@ use crate::path::template::Template;
 use crate::refusal::Refusal;
 use crate::request::{Edits, Header, Request};
 use crate::routing::host::{Host, Hosts};
-use crate::routing::{Address, Location, Model, Operation, Targets, names};
+use crate::routing::{Location, NewAddress, Reaches, Targets, names};
 
 mod compile;
 #[cfg(test)]
 mod tests;
 
 const AUTHORITY: Refusal = Refusal::new("the rewritten authority is not a host");
-const CAPTURED: Refusal =
-    Refusal::new("the rewritten path is a model's address that the rule does not name");
 
 /// The rules.
 #[derive(Debug)]
@@ -53,20 +49,6 @@ enum Reach {
     Own { namespace: Template, model: Template },
 }
 
-/// What a rewritten request reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reaches {
-    /// What the new address names.
-    NewAddress,
-    /// The model that the incoming address names.
-    Incoming,
-    /// The rule's own target.
-    Named {
-        /// `namespace/name`.
-        id: Rc<str>,
-    },
-}
-
 /// What a rule makes of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rewritten {
@@ -80,7 +62,7 @@ pub struct Rewritten {
     pub caught_host: bool,
     /// Headers to set and to remove. To be carried out after the sanitizer's.
     pub edits: Edits,
-    /// What is reached: [`Rewritten::target`] finds it.
+    /// What is reached: [`Targets::resolve_rewritten`] finds it.
     pub reaches: Reaches,
 }
 
@@ -92,10 +74,11 @@ impl std::fmt::Debug for Rewritten {
 }
 
 impl Rewrites {
-    /// Compiles the rules at `path`; `None` after at least one error was recorded.
+    /// Compiles the rules at `path`; `None` after at least one error was recorded. Without targets, of which the
+    /// errors are recorded elsewhere, it is not told which rules name an address themselves.
     pub fn compile(
         settings: &[types::Rewrite],
-        targets: &types::Targets,
+        targets: Option<&Targets>,
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
@@ -228,17 +211,22 @@ impl Rule {
 impl Rewritten {
     /// Where the rewritten request goes: new path and authority, headers after the rule's edits.
     /// `host` is that of the incoming request.
-    pub fn location<'s>(
+    pub fn new_address<'s>(
         &'s self,
         request: &Request<'s>,
         host: &Host<'s>,
-    ) -> Result<Location<'s>, Refusal> {
+    ) -> Result<NewAddress<'s>, Refusal> {
         let path = self.path.as_deref().unwrap_or(request.path);
         let host = match &self.authority {
             Some(authority) => Host::new(Some(authority))?,
             None => host.clone(),
         };
-        Ok(Location::new(request.method, path, host, self.headers(request)))
+        Ok(NewAddress {
+            at: Location::new(request.method, path, host, self.headers(request)),
+            reaches: &self.reaches,
+            own_host: self.authority.is_some() && !self.caught_host,
+            sets_model: self.edits.added().any(|(set, _)| set == b"seldon-model"),
+        })
     }
 
     /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
@@ -248,67 +236,5 @@ impl Rewritten {
     ) -> impl Iterator<Item = Header<'s>> + use<'s> {
         let kept = request.headers().iter().copied();
         kept.filter(|(name, _)| !self.edits.removes(name)).chain(self.edits.added())
-    }
-
-    /// The model that the rewritten request reaches, and with which operation.
-    ///
-    /// Where the new path does not name the model, the operation is still that of the new path, read
-    /// as the model server's own: that path is what the server will see. Only an explainer's address
-    /// stays an explanation, unless the new path asks for metrics or administration.
-    ///
-    /// A fixed route that takes the new address decides before all else, as it does without rewrites; if it
-    /// leads to another model than the rule names, the request is refused.
-    /// Captured text that makes the new path an address which the rule does not name is refused. That
-    /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority of
-    /// its own: its routes would take the request to a model that nobody authorized.
-    /// Neither may a host that a client wrote, or a routing header, select another model.
-    pub fn target<'s>(
-        &'s self,
-        targets: &'s Targets,
-        request: &Request<'s>,
-        host: &Host<'s>,
-    ) -> Result<Option<Address>, Refusal> {
-        let new = self.location(request, host)?;
-        if let Some(address) = targets.fixed(&new) {
-            let address = address?;
-            let other = |id: &str| address.model.as_ref().is_some_and(|model| *model.id != *id);
-            return match &self.reaches {
-                Reaches::Named { id } if other(id) => Err(CAPTURED),
-                _ => Ok(Some(address)),
-            };
-        }
-        let address = match &self.reaches {
-            Reaches::NewAddress => return targets.resolve(&new),
-            Reaches::Named { id } => Address {
-                family: targets.family(),
-                operation: Operation::Other,
-                model: Some(Model { id: Rc::clone(id), predictor: None }),
-                routed: 0,
-            },
-            Reaches::Incoming => match targets.resolve(&Location::of(request, host))? {
-                Some(address) => address,
-                None => {
-                    return match targets.resolve(&new) {
-                        Ok(None) => Ok(None),
-                        _ => Err(CAPTURED),
-                    };
-                }
-            },
-        };
-        let own_host = self.authority.is_some() && !self.caught_host;
-        if targets.is_routed_by_path(new.path(), own_host) {
-            return Err(CAPTURED);
-        }
-        if !own_host {
-            targets.check_host(&new, address.model.as_ref())?;
-        }
-        let sets_model = self.edits.added().any(|(set, _)| set == b"seldon-model");
-        targets.check_headers(&new, address.model.as_ref(), sets_model, own_host)?;
-        let operation = targets.operation_of_tail(new.path(), request.method)?;
-        let explains = address.operation == Operation::Explain
-            && !matches!(operation, Operation::Metrics | Operation::Admin);
-        let operation = if explains { Operation::Explain } else { operation };
-        // The new path is the server's own: no route takes anything off it.
-        Ok(Some(Address { operation, routed: 0, ..address }))
     }
 }

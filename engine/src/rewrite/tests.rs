@@ -9,6 +9,7 @@ use crate::path::escape::decode_strict;
 use crate::path::rewritten::{CONTROL, DOTS, MALFORMED, SLASHES};
 use crate::path::segments::has_dot_segment;
 use crate::request::{Attributes, NoHost};
+use crate::routing::{Address, CAPTURED};
 
 struct Gate {
     rewrites: Rewrites,
@@ -20,8 +21,8 @@ fn compile(rules: Value, targets: Value) -> Result<Gate, String> {
     let settings = types::Targets::read(&targets.into(), &Path::ROOT, &mut errors).unwrap();
     let rules = Vec::<types::Rewrite>::read(&rules.into(), &Path::ROOT, &mut errors).unwrap();
     let at = Path::ROOT.field("rewrites");
-    let rewrites = Rewrites::compile(&rules, &settings, &at, &mut errors);
     let targets = Targets::compile(&settings, &Path::ROOT, &mut errors);
+    let rewrites = Rewrites::compile(&rules, targets.as_ref(), &at, &mut errors);
     rewrites
         .zip(targets)
         .map(|(rewrites, targets)| Gate { rewrites, targets })
@@ -36,6 +37,15 @@ impl Gate {
     fn with<T>(&self, lines: &[Header<'_>], then: impl FnOnce(&Request<'_>) -> T) -> T {
         let attributes = Attributes::new(&NoHost);
         then(&Request::new(lines, &attributes))
+    }
+
+    fn reached<'r>(
+        &self,
+        rewritten: &'r Rewritten,
+        request: &Request<'r>,
+        host: &Host<'r>,
+    ) -> Result<Option<Address>, Refusal> {
+        self.targets.resolve_rewritten(&rewritten.new_address(request, host)?, request, host)
     }
 
     /// New path, and what is reached; `-` where no rule matches, the reason of a refusal.
@@ -56,7 +66,7 @@ impl Gate {
             let with_query = |path: &Vec<u8>| [path, request.path_rest()].concat();
             let path = rewritten.path.as_ref().map_or_else(|| b"same".to_vec(), with_query);
             let path = String::from_utf8_lossy(&path).into_owned();
-            match rewritten.target(&self.targets, request, &host) {
+            match self.reached(&rewritten, request, &host) {
                 Ok(None) => format!("{path} outside"),
                 Ok(Some(address)) => {
                     let id = address.model.as_ref().map_or("-", |m| &m.id);
@@ -274,7 +284,8 @@ fn a_stripped_path_that_seldon_v2_could_take_is_warned_of() {
         let mut errors = Errors::default();
         let targets = types::Targets::read(&targets.into(), &Path::ROOT, &mut errors).unwrap();
         let rules = [types::Rewrite::read(&rule.into(), &Path::ROOT, &mut errors).unwrap()];
-        Rewrites::compile(&rules, &targets, &Path::ROOT, &mut errors).unwrap();
+        let targets = Targets::compile(&targets, &Path::ROOT, &mut errors);
+        Rewrites::compile(&rules, targets.as_ref(), &Path::ROOT, &mut errors).unwrap();
         assert_eq!(errors.warnings().len(), warnings, "{rules:?}");
     }
 }
@@ -437,12 +448,12 @@ proptest! {
             gate.with(&lines, |request| {
                 let host = Host::default();
                 let Ok(Some(rewritten)) = gate.rewrites.choose(request, &host) else { return };
-                let location = rewritten.location(request, &host).unwrap();
+                let location = rewritten.new_address(request, &host).unwrap().at;
                 let decoded = decode_strict(location.path()).unwrap();
                 assert!(decoded.starts_with(b"/") && !decoded.starts_with(b"//"));
                 assert!(!has_dot_segment(&decoded));
                 assert!(!decoded.iter().any(u8::is_ascii_control));
-                let _ = rewritten.target(&gate.targets, request, &host);
+                let _ = gate.reached(&rewritten, request, &host);
             });
         }
     }

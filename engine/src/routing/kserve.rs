@@ -125,6 +125,19 @@ impl KServe {
         !self.services.is_empty()
     }
 
+    /// Whether a path that begins with this may be one of the template, of which it has the text before the
+    /// first variable.
+    pub(super) fn begins_path(&self, text: &[u8]) -> bool {
+        let Some((pattern, _)) = &self.path else { return false };
+        let text = text.strip_prefix(b"/").unwrap_or_default();
+        !pattern.before.is_empty() && text.starts_with(&pattern.before)
+    }
+
+    /// A namespace to try a host with.
+    pub(super) fn example_namespace(&self) -> &[u8] {
+        self.namespaces.first().map_or(b"x", |namespace| namespace.as_bytes())
+    }
+
     /// The inference service of an address; `None` if neither host nor path has a template's shape.
     pub(super) fn service(&self, host: &Host<'_>, path: &[u8]) -> Result<Option<Service>, Refusal> {
         let by_host = self.find(self.host.as_ref(), host.name())?;

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `resolve` | which family an address belongs to, and which addresses contradict themselves |
+//! | `rewritten` | the same of requests that a rewrite sent elsewhere |
 //! | `seldon_v1`, `seldon_v2`, `kserve`, `fixed` | how a family, or the operator, names a model |
 //! | `operation`, `grpc` | what a model server's own paths and methods do |
 //! | `host`, `names`, `location` | spellings: what may be read, and what is refused |
@@ -17,6 +18,7 @@ mod location;
 pub(crate) mod names;
 mod operation;
 mod resolve;
+mod rewritten;
 mod seldon_v1;
 mod seldon_v2;
 #[cfg(test)]
@@ -25,7 +27,9 @@ mod tests;
 pub use location::Location;
 pub(crate) use location::ROUTING_HEADERS;
 pub use resolve::Targets;
-pub(crate) use resolve::{begins_address, is_kserve_host};
+#[cfg(test)]
+pub(crate) use rewritten::CAPTURED;
+pub use rewritten::{NewAddress, Reaches};
 
 use crate::config::read::words;
 use crate::config::types::Family;

@@ -7,7 +7,6 @@ use crate::config::{Errors, Path};
 use crate::refusal::Refusal;
 
 use super::fixed::FixedRoutes;
-use super::host::Host;
 use super::kserve::{self, KServe};
 use super::location::Location;
 use super::operation::Operations;
@@ -15,21 +14,21 @@ use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
 use super::{Address, Model, Operation, grpc};
 use crate::path::plain::{Plain, other_readings};
-use crate::path::segments::{after, is_below, is_under};
+use crate::path::segments::{after, is_under};
 
 const DISGUISED: Refusal = Refusal::new("the path is a model's address in another spelling");
-const CONTRADICTION: Refusal =
+pub(super) const CONTRADICTION: Refusal =
     Refusal::new("the host, the path and the headers select different models");
 
 /// Reads addresses.
 #[derive(Debug)]
 pub struct Targets {
     fixed: FixedRoutes,
-    families: Vec<Family>,
-    seldon_v1: Option<SeldonV1>,
-    seldon_v2: Option<SeldonV2>,
-    kserve: Option<KServe>,
-    operations: Operations,
+    pub(super) families: Vec<Family>,
+    pub(super) seldon_v1: Option<SeldonV1>,
+    pub(super) seldon_v2: Option<SeldonV2>,
+    pub(super) kserve: Option<KServe>,
+    pub(super) operations: Operations,
 }
 
 impl Targets {
@@ -153,16 +152,8 @@ impl Targets {
         Address { family: Family::KServe, operation, model, routed: service.segments }
     }
 
-    /// What a request does with the model server that sees this path (its own path, as
-    /// `/api/v1.0/predictions`; a query is cut off): for addresses whose model is known otherwise.
-    pub fn operation_of_tail(&self, path: &[u8], method: &[u8]) -> Result<Operation, Refusal> {
-        let at = Location::new(method, path, Host::default(), []);
-        let plain = Plain::new(at.path())?;
-        Ok(self.operations.of(plain.decoded(), method))
-    }
-
     /// The fixed route that takes an address, and what it reaches.
-    pub(crate) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address, Refusal>> {
+    pub(super) fn fixed<'a>(&'a self, at: &Location<'a>) -> Option<Result<Address, Refusal>> {
         let found = match self.fixed.find(&at.host, at.path()) {
             Ok(found) => found,
             Err(refusal) => return Some(Err(refusal)),
@@ -189,7 +180,11 @@ impl Targets {
 
     /// Refuses headers by which the operator's gRPC route takes the request to another model than
     /// the one that is known otherwise: which of two routes comes first is not known here.
-    fn check_seldon_v1(&self, at: &Location<'_>, model: Option<&Model>) -> Result<(), Refusal> {
+    pub(super) fn check_seldon_v1(
+        &self,
+        at: &Location<'_>,
+        model: Option<&Model>,
+    ) -> Result<(), Refusal> {
         if self.seldon_v1.is_none() || at.routing.seldon_v1().is_none() {
             return Ok(());
         }
@@ -205,55 +200,8 @@ impl Targets {
         Ok(())
     }
 
-    /// Refuses a rewritten request whose model is known otherwise, if the host that the client
-    /// named is another inference service's: its routes are those that the request meets.
-    pub(crate) fn check_host(
-        &self,
-        at: &Location<'_>,
-        model: Option<&Model>,
-    ) -> Result<(), Refusal> {
-        let Some(kserve) = &self.kserve else { return Ok(()) };
-        match kserve.service(&at.host, b"")? {
-            Some(service) if model.is_none_or(|model| model.id != service.id) => Err(CONTRADICTION),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
-    /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
-    /// have such paths as well. `own_host` says that the rule alone writes the authority: then the
-    /// routes are those of that host, and the operator answers for its `/v2`.
-    pub(crate) fn is_routed_by_path(&self, path: &[u8], own_host: bool) -> bool {
-        let routed = |path: &[u8]| {
-            self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
-                || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
-                || self.kserve.as_ref().is_some_and(|kserve| {
-                    !matches!(kserve.service(&Host::default(), path), Ok(None))
-                })
-        };
-        routed(path) || other_readings(path).any(|path| routed(&path))
-    }
-
-    /// Refuses a rewritten request whose model is known otherwise, if a routing header selects
-    /// another. `sets_model` says that the rule writes `seldon-model` itself: what that does on a host
-    /// of the rule's own, the operator answers for; elsewhere Seldon v2's gRPC routes would take it.
-    pub(crate) fn check_headers(
-        &self,
-        at: &Location<'_>,
-        model: Option<&Model>,
-        sets_model: bool,
-        own_host: bool,
-    ) -> Result<(), Refusal> {
-        at.routing.check()?;
-        let answered_for = || sets_model && (own_host || !SeldonV2::takes_grpc(at.path()));
-        if self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !answered_for() {
-            return Err(CONTRADICTION);
-        }
-        self.check_seldon_v1(at, model)
-    }
-
     /// The family of an address that no family names.
-    pub(crate) fn family(&self) -> Family {
+    pub(super) fn family(&self) -> Family {
         self.families.first().copied().unwrap_or(Family::SeldonV2)
     }
 
@@ -285,33 +233,6 @@ struct Territory {
     v2_path: bool,
     service: Option<grpc::Service>,
     kserve: Option<kserve::Service>,
-}
-
-/// Whether a path that starts with this text is a family's address whatever follows; or, if it is
-/// `complete`, whether it is one.
-pub(crate) fn begins_address(settings: &types::Targets, literal: &str, complete: bool) -> bool {
-    let below = |prefix: &str| {
-        is_below(literal.as_bytes(), prefix.as_bytes()) || (complete && literal == prefix)
-    };
-    let service = literal.strip_prefix('/').and_then(|rest| rest.split_once('/'));
-    settings.families.iter().any(|family| match family {
-        Family::SeldonV1 => below(&settings.seldon_prefix),
-        Family::SeldonV2 => below("/v2"),
-        Family::KServe => settings.kserve.path_template.as_ref().is_some_and(|template| {
-            let before = template.split('{').next().unwrap_or_default();
-            before.len() > 1 && literal.starts_with(before)
-        }),
-    }) || (!settings.families.is_empty()
-        && (service.is_some() || complete)
-        && grpc::service(literal.as_bytes()).is_some())
-}
-
-/// Whether a host is one of KServe's template, for a rewrite that sets the authority.
-pub(crate) fn is_kserve_host(settings: &types::Targets, host: &str) -> bool {
-    let settings = types::KServe { path_template: None, ..settings.kserve.clone() };
-    let kserve = KServe::compile(&settings, &Path::ROOT, &mut Errors::default());
-    Host::new(Some(host.as_bytes()))
-        .is_ok_and(|host| !matches!(kserve.service(&host, b""), Ok(None)))
 }
 
 /// Records what is wrong with a path of the configuration.

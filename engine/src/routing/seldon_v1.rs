@@ -32,6 +32,11 @@ impl SeldonV1 {
         Self { prefix: prefix.as_bytes().to_vec() }
     }
 
+    /// With leading and without trailing `/`.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
     /// Whether the path belongs to deployments.
     pub(super) fn contains(&self, path: &[u8]) -> bool {
         is_under(path, &self.prefix)
