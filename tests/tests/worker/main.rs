@@ -21,7 +21,7 @@ const READING: usize = 4 * MIB;
 
 /// Instructions of a whole request with 10 policies, a rewrite and a token seen before. Less may be entered
 /// here, so that it stays so.
-const KNOWN: u64 = 52_835;
+const KNOWN: u64 = 51_563;
 
 /// As many as an object of the API server can hold, which is 1.5 MiB.
 const MANY: usize = 10_000;
@@ -178,7 +178,8 @@ fn a_decision_takes_as_long_with_ten_thousand_policies() -> Result<()> {
         known <= most,
         "{known} instructions for a token seen before, more than {most}: 3 % above {KNOWN}. If that is what \
          the change is worth, take {known} for KNOWN in tests/tests/worker/main.rs and for the table in \
-         docs/performance.md; `cargo xtask test a_decision_takes_as_long` prints it anew."
+         docs/performance.md; \
+         `cargo test -p modelgate-tests --test worker -- --nocapture a_decision` prints both figures, with MODELGATE_WASM set."
     );
     ensure!(many * 100 <= few * 105, "{many} instructions with 10,000 policies, {few} with 10");
     Ok(())
