@@ -29,6 +29,13 @@ pub fn advice(figures: &Figures, baseline: Option<&Figures>) -> Vec<String> {
             lines.push(format!("{word} ({count:.0}): {remedy}"));
         }
     }
+    if figures.class_changes.of <= 0.0 && figures.agreement.of > 0.0 {
+        lines.push(
+            "There are more mismatches than kinds of them, so class changes are not known: is the tag `kind` \
+             in the gateway's meshConfig.defaultConfig.extraStatTags?"
+                .to_owned(),
+        );
+    }
     lines.extend(noise(figures, baseline));
     if figures.in_flight >= 0.5 {
         lines.push(format!(

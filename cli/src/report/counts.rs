@@ -71,18 +71,24 @@ pub struct Counted {
 ///
 /// A source whose shadows have no label, or histograms that cannot be added up.
 pub fn count(sources: &[Vec<Sample>]) -> Result<BTreeMap<String, Counted>> {
+    count_since(sources, &[])
+}
+
+/// The same, of what each source counted since an earlier page of the same proxy, where there is one.
+///
+/// # Errors
+///
+/// As those of [`count`].
+pub fn count_since(
+    sources: &[Vec<Sample>],
+    before: &[Option<Vec<Sample>>],
+) -> Result<BTreeMap<String, Counted>> {
     let mut all: BTreeMap<String, Counts> = BTreeMap::new();
-    for samples in sources {
-        ensure!(
-            !samples.iter().any(untagged),
-            "the shadows' metrics have no labels: list the tags of modelgate in the gateway's \
-             meshConfig.defaultConfig.extraStatTags, and restart it"
-        );
-        for sample in samples.iter().filter(|sample| is_read(&sample.name)) {
-            let Sample { name, value, .. } = sample;
-            ensure!(value.is_finite() && *value >= 0.0, "{name} cannot be {value}: it counts");
-        }
+    for (i, samples) in sources.iter().enumerate() {
+        let before = before.get(i).and_then(Option::as_ref);
+        let before = before.map(|samples| one_source(samples)).transpose()?.unwrap_or_default();
         for (name, counts) in one_source(samples)? {
+            let counts = before.get(&name).map_or_else(|| counts.clone(), |b| counts.since(b));
             all.entry(name).or_default().add(&counts)?;
         }
     }
@@ -96,19 +102,52 @@ pub fn count(sources: &[Vec<Sample>]) -> Result<BTreeMap<String, Counted>> {
     Ok(shadows)
 }
 
-/// Whether a metric of this name is read: a counter, or a part of a histogram.
-fn is_read(name: &str) -> bool {
-    let histogram = name.strip_suffix("_bucket");
-    matches!(name, SELECTED | OUTCOMES | DIFFERENCES)
-        || histogram.is_some_and(|name| matches!(name, LIVE | SHADOW | MOVED))
+/// Metrics that are read, each with the label that a series of it has besides the shadow's.
+const METRICS: [(&str, &str); 6] = [
+    (SELECTED, "shadow"),
+    (OUTCOMES, "outcome"),
+    (DIFFERENCES, "kind"),
+    (LIVE, "le"),
+    (SHADOW, "le"),
+    (MOVED, "le"),
+];
+
+/// The metric that a series of this name is of, or that it ends in, and its label. Of a histogram only the buckets
+/// are read.
+fn metric_of(name: &str) -> Option<(&str, &'static str)> {
+    let is_of = |metric: &&str, label: &str| match label {
+        "le" => name.strip_suffix("_bucket").is_some_and(|name| name.ends_with(metric)),
+        _ => name.ends_with(metric),
+    };
+    let (metric, label) = METRICS.iter().find(|(metric, label)| is_of(metric, label))?;
+    let end = if *label == "le" { "_bucket".len() } else { 0 };
+    name.get(..name.len().checked_sub(metric.len() + end)?).map(|before| (before, *label))
 }
 
-/// Without `extraStatTags` Envoy leaves the tags in the name.
-fn untagged(sample: &Sample) -> bool {
-    sample.name.ends_with(SELECTED) && sample.label("shadow").is_empty()
+/// Whether a series of this name is read: a counter's, or a part of a histogram's.
+pub fn is_read(name: &str) -> bool {
+    metric_of(name).is_some_and(|(before, _)| before.is_empty())
+}
+
+/// Refuses series from which Envoy has not taken the tags out, or not all, and what cannot be a count.
+fn check(samples: &[Sample]) -> Result<()> {
+    for sample in samples {
+        let Sample { name, value, .. } = sample;
+        let Some((before, label)) = metric_of(name) else { continue };
+        let missing = ["shadow", label].into_iter().find(|label| sample.label(label).is_empty());
+        ensure!(
+            before.is_empty() && missing.is_none(),
+            "{name} does not have the labels of its metric{}: list all tags of modelgate in the gateway's \
+             meshConfig.defaultConfig.extraStatTags, and restart it",
+            missing.map(|label| format!(" (no {label})")).unwrap_or_default()
+        );
+        ensure!(value.is_finite() && *value >= 0.0, "{name} cannot be {value}: it counts");
+    }
+    Ok(())
 }
 
 fn one_source(samples: &[Sample]) -> Result<BTreeMap<String, Counts>> {
+    check(samples)?;
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
     let mut buckets: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
     for sample in samples {
@@ -273,8 +312,8 @@ modelgate_shadow_outcomes_total{shadow="other",outcome="lost_in_space"} 1
             (format!("{SELECTED}{shadow} 3"), false),
             (format!("{SELECTED}{shadow} -3"), true),
             (format!("{SELECTED}{shadow} NaN"), true),
-            (format!("{OUTCOMES}{shadow} +Inf"), true),
-            (format!("{DIFFERENCES}{shadow} -0.5"), true),
+            (format!("{OUTCOMES}{{shadow=\"a\",outcome=\"matched\"}} +Inf"), true),
+            (format!("{DIFFERENCES}{{shadow=\"a\",kind=\"class\"}} -0.5"), true),
             (format!("{bucket}{{shadow=\"a\",le=\"5\"}} NaN"), true),
             (format!("{bucket}{{shadow=\"a\",le=\"NaN\"}} 3"), true),
             (format!("{bucket}{{shadow=\"a\",le=\"x\"}} 3"), true),
@@ -288,8 +327,41 @@ modelgate_shadow_outcomes_total{shadow="other",outcome="lost_in_space"} 1
 
     #[test]
     fn a_gateway_without_the_tags_is_told_what_to_do() {
-        let page = "shadow___iris_v2____modelgate_shadow_selected_total 10\n";
-        let error = count(&sources(&[page])).expect_err("no labels").to_string();
-        assert!(error.contains("extraStatTags"), "{error}");
+        for series in [
+            "shadow___iris_v2____modelgate_shadow_selected_total",
+            "modelgate_shadow_selected_total",
+            "shadow___a____modelgate_shadow_selected_total{shadow=\"a\"}",
+            "kind___class____modelgate_shadow_differences_total{shadow=\"a\"}",
+            "modelgate_shadow_differences_total{shadow=\"a\"}",
+            "shadow___a____modelgate_shadow_differences_total{kind=\"class\"}",
+            "modelgate_shadow_differences_total{kind=\"class\"}",
+            "outcome___matched____modelgate_shadow_outcomes_total{shadow=\"a\"}",
+            "modelgate_shadow_outcomes_total{shadow=\"a\"}",
+            "shadow___a____modelgate_shadow_milliseconds_bucket{le=\"1\"}",
+            "shadow___a____modelgate_shadow_live_milliseconds_bucket{le=\"1\"}",
+            "x_modelgate_shadow_score_difference_millionths_bucket{le=\"1\",shadow=\"a\"}",
+            "modelgate_shadow_score_difference_millionths_bucket{le=\"1\"}",
+        ] {
+            let page = format!("modelgate_shadow_selected_total{{shadow=\"a\"}} 3\n{series} 10\n");
+            let error = count(&sources(&[&page])).expect_err(series).to_string();
+            assert!(error.contains("extraStatTags"), "{series}: {error}");
+        }
+        let page = "modelgate_shadow_milliseconds_sum 3\nenvoy_modelgate_shadow_in_flight 1\n";
+        assert_eq!(count(&sources(&[page])).expect("no shadow").len(), 0);
+    }
+
+    #[test]
+    fn what_was_counted_before_is_taken_off_per_source() {
+        let more = PAGE.replace(
+            "selected_total{shadow=\"iris-v2\"} 10",
+            "selected_total{shadow=\"iris-v2\"} 15",
+        );
+        let more = more.replace("outcome=\"matched\"} 7", "outcome=\"matched\"} 11");
+        let pages = sources(&[&more, PAGE]);
+        let before = [Some(sources(&[PAGE]).remove(0)), None];
+        let counted = count_since(&pages, &before).expect("counts");
+        let iris = &counted["iris-v2"].shadow;
+        assert_eq!((iris.selected, iris.outcome(Outcome::Matched)), (15.0, 11.0));
+        assert_eq!((iris.outcome(Outcome::Mismatched), iris.kind(Kind::Class)), (2.0, 2.0));
     }
 }

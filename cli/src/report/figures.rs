@@ -31,7 +31,7 @@ pub struct Figures {
     pub in_flight: f64,
     /// Answers that agree, of those compared.
     pub agreement: Share,
-    /// Answers with another class, of those compared.
+    /// Answers with another class, of those compared; of none, where there are mismatches of no kind.
     pub class_changes: Share,
     /// Copies that the shadow left without an answer of use (`shadow_failed`, `timeout`), or that were
     /// not sent because it had done so (`breaker_open`), of those that have an outcome.
@@ -67,7 +67,10 @@ impl Figures {
         let dropped = sum(&DROPS) + unknown;
         let live = quantiles(&counts.live, confidence);
         let shadow = quantiles(&counts.shadow, confidence);
-        let moved = quantiles(&counts.moved, confidence).map(|q| q.map(from_millionths));
+        let moved = moved(&counts, confidence);
+        // Each mismatch is of one kind at least: with fewer, class changes may be among those without.
+        let kinds: f64 = counts.differences.values().sum();
+        let are_kinds_known = kinds >= counts.outcome(Outcome::Mismatched) * (1.0 - HAIR);
         let mut ratio = live;
         for (live, shadow) in ratio.iter_mut().zip(&shadow) {
             *live = live.zip(*shadow).and_then(|(live, shadow)| quotient(shadow, live));
@@ -75,7 +78,10 @@ impl Figures {
         Self {
             in_flight: (counts.selected - ended).max(0.0),
             agreement: share(counts.outcome(Outcome::Matched), compared),
-            class_changes: share(counts.kind(Kind::Class), compared),
+            class_changes: share(
+                counts.kind(Kind::Class),
+                if are_kinds_known { compared } else { 0.0 },
+            ),
             failures: share(failed, ended),
             drops: share(dropped, ended),
             live,
@@ -89,6 +95,22 @@ impl Figures {
 
 fn quantiles(histogram: &Histogram, confidence: Confidence) -> Quantiles {
     QUANTILES.map(|(_, q)| histogram.quantile(q, confidence))
+}
+
+/// By so much sums of a Prometheus server may be off by its arithmetic.
+const HAIR: f64 = 1e-6;
+
+/// How far scores moved. Nothing is known of it where so many mismatches came without scores (other shapes, another
+/// status) that a quantile may lie among them. Pairs that agree have none where models answer with labels only.
+fn moved(counts: &Counts, confidence: Confidence) -> Quantiles {
+    let scored = counts.moved.count();
+    let unscored = (counts.compared() - scored).clamp(0.0, counts.outcome(Outcome::Mismatched));
+    let all = counts.moved.with_beyond(unscored);
+    QUANTILES.map(|(_, q)| {
+        let is_known = q * all.count() <= scored;
+        let found = all.quantile(q, confidence).filter(|_| is_known);
+        found.map(from_millionths)
+    })
 }
 
 /// The gateway counts scores in millionths.
@@ -122,6 +144,7 @@ mod tests {
             counts.outcomes.insert(outcome.to_owned(), f64::from(count));
         }
         counts.differences.insert("class".to_owned(), 2.0);
+        counts.differences.insert("score".to_owned(), 6.0);
         counts.live = Histogram::new(vec![(5.0, 80.0), (10.0, 80.0), (f64::INFINITY, 80.0)]);
         counts.shadow = Histogram::new(vec![(5.0, 0.0), (10.0, 80.0), (f64::INFINITY, 80.0)]);
         counts
@@ -145,6 +168,42 @@ mod tests {
             let figures = Figures::new(counts, Confidence::Ninety5);
             let sum = figures.agreement.of + figures.failures.count + figures.drops.count;
             assert_eq!(sum, 1.0, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn mismatches_of_no_kind_leave_class_changes_unknown() {
+        for (kinds, of) in [(8.0, 80.0), (9.0, 80.0), (7.0, 0.0), (0.0, 0.0), (8.0 - 1e-9, 80.0)] {
+            let mut counts = counts();
+            counts.differences.insert("class".to_owned(), 0.0);
+            counts.differences.insert("score".to_owned(), kinds);
+            let figures = Figures::new(counts, Confidence::Ninety5);
+            assert_eq!(figures.class_changes, Share { count: 0.0, of }, "{kinds}");
+        }
+    }
+
+    #[test]
+    fn scores_are_not_known_where_mismatches_have_none() {
+        // Matched, mismatched, with scores; whether the median and the 99th percentile are known.
+        for (matched, mismatched, scored, known) in [
+            (1000.0, 0.0, 1000.0, [true, true]),
+            (600.0, 400.0, 600.0, [true, false]),
+            (400.0, 600.0, 400.0, [false, false]),
+            (600.0, 400.0, 1000.0, [true, true]),
+            (995.0, 5.0, 995.0, [true, true]),
+            (980.0, 20.0, 980.0, [true, false]),
+            // Of the answers that agree 600 are labels.
+            (1000.0, 0.0, 400.0, [true, true]),
+            (998.0, 2.0, 398.0, [true, true]),
+            (1000.0, 0.0, 0.0, [false, false]),
+        ] {
+            let mut counts = Counts::default();
+            counts.outcomes.insert("matched".to_owned(), matched);
+            counts.outcomes.insert("mismatched".to_owned(), mismatched);
+            counts.moved = Histogram::new(vec![(10.0, scored), (f64::INFINITY, scored)]);
+            let figures = Figures::new(counts, Confidence::Ninety5);
+            let [median, _, last] = figures.moved.map(|quantile| quantile.is_some());
+            assert_eq!([median, last], known, "{matched} {mismatched} {scored}");
         }
     }
 

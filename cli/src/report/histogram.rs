@@ -77,6 +77,15 @@ impl Histogram {
         Self { buckets: self.buckets.iter().map(|(b, count)| (*b, count - earlier(*b))).collect() }
     }
 
+    /// With so many observations more, of which nothing but their number is known.
+    pub fn with_beyond(&self, more: f64) -> Self {
+        let mut all = self.clone();
+        if let Some((_, count)) = all.buckets.last_mut().filter(|(b, _)| b.is_infinite()) {
+            *count += more;
+        }
+        all
+    }
+
     /// Each bucket by itself.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         let before = std::iter::once((0.0, 0.0)).chain(self.buckets.iter().copied());

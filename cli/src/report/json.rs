@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::figures::{Figures, QUANTILES, Quantiles};
 use super::histogram::Histogram;
 use super::interval::{Confidence, Estimate, Share};
+use super::{Report, Since};
 
 /// The whole report. What is not known is null.
 pub fn report(report: &Report) -> Value {
@@ -28,7 +28,10 @@ pub fn report(report: &Report) -> Value {
     });
     json!({
         "sources": report.sources,
-        "since": report.since,
+        "since": report.since.as_ref().map(|since| match since {
+            Since::Window(window) => json!(window.to_string()),
+            Since::Pages(pages) => json!(pages),
+        }),
         "confidence": f64::from(report.confidence.percent()) / 100.0,
         "shadows": shadows.collect::<Vec<_>>(),
         "warnings": report.warnings,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`source`], [`prometheus`], [`credentials`] | fetches metrics |
 //! | [`samples`] | reads Prometheus's text format |
+//! | [`gateway`] | which pages are of one gateway |
 //! | [`counts`] | finds each shadow's counters and histograms, and adds gateways up |
 //! | [`histogram`], [`interval`] | quantiles, and how sure they are |
 //! | [`figures`] | what the counts say |
@@ -15,6 +16,7 @@ pub mod advice;
 pub mod counts;
 pub mod credentials;
 pub mod figures;
+pub mod gateway;
 pub mod histogram;
 pub mod html;
 pub mod interval;
@@ -25,22 +27,26 @@ pub mod samples;
 pub mod source;
 pub mod text;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 
 use self::counts::Counted;
 use self::credentials::Credentials;
 use self::figures::Figures;
 use self::interval::Confidence;
-use self::prometheus::Window;
+use self::prometheus::{Answers, Window};
 use self::require::{Judgement, QUANTITIES, Requirement, Requirements};
 use crate::output;
 
 /// Exit status where there is no report, or none to rely on: nothing was said about the model.
 const NO_REPORT: u8 = 2;
+
+/// In the place of an earlier page of a gateway that began anew after that.
+const NONE: &str = "none";
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -55,10 +61,16 @@ pub struct Command {
     prometheus: Option<String>,
     #[command(flatten)]
     credentials: Credentials,
-    /// Only what was added within this time, as 30m, 1h or 7d. Prometheus extrapolates: counts are
-    /// no longer whole.
-    #[arg(long, value_name = "TIME", requires = "prometheus", conflicts_with = "sources")]
-    since: Option<Window>,
+    /// Only what was counted since: an earlier page of each source, in their order, or `none` for a
+    /// gateway that began anew after that. With --prometheus a time, as 30m, 1h or 7d: it
+    /// extrapolates, and counts are no longer whole. Counters go by a shadow's name: ask so once
+    /// its model or its settings have changed.
+    #[arg(long, value_name = "PAGE|TIME")]
+    since: Vec<String>,
+    /// The sources are different gateways, also where all of one's counters are at least those of
+    /// another, or Prometheus scrapes one pod twice and says so by other labels.
+    #[arg(long)]
+    distinct: bool,
     /// Only this shadow; repeat it for several.
     #[arg(long, value_name = "NAME")]
     shadow: Vec<String>,
@@ -98,6 +110,9 @@ failures and drops belong beside it, or a shadow that is down passes with what i
 Intervals of shares are Wilson's. Latencies and score differences come from histograms: quantiles
 are interpolated within a bucket, and their interval runs from bound to bound.
 
+Counters go by the name of a shadow, whatever model it was. Where a shadow keeps its name and gets another
+model, save each gateway's page then, and give it as --since later; or give the shadow another name.
+
 A Prometheus server that warns of its own answer (a store that could not be asked, for one) does not
 vouch for the figures: its warnings are shown, and conditions can then not be told to be met or not.
 
@@ -108,6 +123,8 @@ Examples:
   kubectl exec -n istio-system deploy/istio-ingressgateway -- \\
     pilot-agent request GET stats/prometheus | modelgate report -
   modelgate report http://localhost:15000 --html report.html
+  curl http://localhost:15000/stats/prometheus > before.txt
+  modelgate report http://localhost:15000 --since before.txt
   modelgate report --prometheus http://localhost:9090 --since 1h --shadow iris-v2 \\
     --require 'compared>=1000,agreement-lower>=0.99,class-changes<=0.001' \\
     --require 'failures<=0.01,drops<=0.05,p95-ratio<=1.2'",
@@ -130,22 +147,22 @@ impl Command {
     }
 
     fn report(&self) -> Result<Report> {
-        let mut warnings = Vec::new();
-        let (sources, names) = match &self.prometheus {
+        let (mut warnings, mut since) = (Vec::new(), None);
+        let (mut shadows, sources) = match &self.prometheus {
             Some(server) => {
-                let headers = self.credentials.headers()?;
-                let answers = prometheus::read(server, self.since.as_ref(), &headers)?;
-                for (kind, notes) in [("warning", &answers.warnings), ("info", &answers.infos)] {
-                    for note in notes {
-                        eprintln!("modelgate: {server}: {kind}: {}", text::printable(note));
-                    }
-                }
+                let window = self.window()?;
+                let answers = self.ask(server, window.as_ref())?;
                 warnings = answers.warnings;
-                (vec![answers.samples], vec![server.clone()])
+                since = window.map(Since::Window);
+                (counts::count(&[answers.samples])?, vec![server.clone()])
             }
-            None => (source::read_all(&self.sources)?, self.sources.clone()),
+            None => {
+                if !self.since.is_empty() {
+                    since = Some(Since::Pages(self.since.clone()));
+                }
+                (self.read()?, self.sources.clone())
+            }
         };
-        let mut shadows = counts::count(&sources)?;
         if !self.shadow.is_empty() {
             shadows.retain(|name, _| self.shadow.contains(name));
             for name in &self.shadow {
@@ -156,8 +173,8 @@ impl Command {
         let shadows =
             shadows.into_iter().map(|(name, counted)| Shadow::new(name, counted, self.confidence));
         let mut report = Report {
-            sources: names,
-            since: self.since.as_ref().map(Window::to_string),
+            sources,
+            since,
             confidence: self.confidence,
             shadows: shadows.collect(),
             warnings,
@@ -165,6 +182,46 @@ impl Command {
         };
         report.judge(self.require.iter().flat_map(|Requirements(all)| all));
         Ok(report)
+    }
+
+    /// The window of a Prometheus server, if one is asked for.
+    fn window(&self) -> Result<Option<Window>> {
+        ensure!(self.since.len() < 2, "with --prometheus there is one --since");
+        let window = self.since.first().map(|text| text.parse());
+        window.transpose().map_err(|error: String| anyhow!("--since: {error}"))
+    }
+
+    fn ask(&self, server: &str, window: Option<&Window>) -> Result<Answers> {
+        let headers = self.credentials.headers()?;
+        let answers = prometheus::read(server, window, &headers, self.distinct)?;
+        for (kind, notes) in [("warning", &answers.warnings), ("info", &answers.infos)] {
+            for note in notes {
+                eprintln!("modelgate: {server}: {kind}: {}", text::printable(note));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What the sources counted, or counted since their earlier pages.
+    fn read(&self) -> Result<BTreeMap<String, Counted>> {
+        let sources = source::read_all(&self.sources)?;
+        if !self.distinct {
+            gateway::check_apart(&sources, &self.sources)?;
+        }
+        let (pages, since) = (self.sources.len(), self.since.len());
+        ensure!(
+            since == 0 || since == pages,
+            "{since} earlier pages for {pages} sources: one --since for each, in their order, or `none`"
+        );
+        let mut before = Vec::new();
+        for ((source, name), earlier) in sources.iter().zip(&self.sources).zip(&self.since) {
+            let page = (earlier != NONE).then(|| source::read(earlier)).transpose()?;
+            if let Some(page) = &page {
+                gateway::check_later(source, page, [name, earlier])?;
+            }
+            before.push(page);
+        }
+        counts::count_since(&sources, &before)
     }
 
     fn show(&self, report: &Report) -> Result<()> {
@@ -179,13 +236,22 @@ impl Command {
     }
 }
 
+/// Since when copies are counted.
+#[derive(Debug)]
+pub enum Since {
+    /// So long ago, as a Prometheus server reckons.
+    Window(Window),
+    /// An earlier page of each source, or `none`.
+    Pages(Vec<String>),
+}
+
 /// A whole report.
 #[derive(Debug)]
 pub struct Report {
     /// Where the metrics come from.
     pub sources: Vec<String>,
-    /// The window, if only what was added within one is shown.
-    pub since: Option<String>,
+    /// If only what was counted since then is shown.
+    pub since: Option<Since>,
     /// Of all intervals.
     pub confidence: Confidence,
     /// By name.

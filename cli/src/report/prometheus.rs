@@ -1,5 +1,7 @@
 //! A Prometheus server's HTTP API: instant queries.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use ureq::http::{HeaderName, HeaderValue};
@@ -62,9 +64,18 @@ pub fn read(
     server: &str,
     since: Option<&Window>,
     headers: &[(HeaderName, HeaderValue)],
+    is_distinct: bool,
 ) -> Result<Answers> {
     let address = format!("{}/api/v1/query", server.trim_end_matches('/'));
     let mut answers = Answers::default();
+    if !is_distinct {
+        let query = format!("count by ({TARGET}) ({SELECTED})");
+        let mut targets = Answers::default();
+        let answer = get(&address, &[("query", &query)], headers)?;
+        targets.add(SELECTED, &answer).with_context(|| format!("{address}: {query}"))?;
+        check_apart(&targets.samples)?;
+        answers.warnings = targets.warnings;
+    }
     for (metric, labels) in [
         (SELECTED.to_owned(), "shadow"),
         (OUTCOMES.to_owned(), "shadow, outcome"),
@@ -79,6 +90,40 @@ pub fn read(
         read.with_context(|| format!("{address}: {query}"))?;
     }
     Ok(answers)
+}
+
+/// Labels that say which proxy a series is of, as those who scrape pods name them.
+const TARGET: &str = "shadow, cluster, namespace, kubernetes_namespace, pod, kubernetes_pod_name, pod_name, instance";
+
+/// Refuses a proxy that is scraped twice, by its annotations and by a PodMonitor for one: sums hold its copies twice.
+/// Two series of a shadow are of one proxy if they name the same pod, or no pod and the same instance.
+fn check_apart(targets: &[Sample]) -> Result<()> {
+    let mut seen: BTreeMap<[&str; 4], f64> = BTreeMap::new();
+    for target in targets {
+        let first = |names: &[&str]| {
+            let labels = names.iter().map(|name| target.label(name));
+            labels.max_by_key(|label| !label.is_empty()).unwrap_or_default()
+        };
+        let pod = first(&["pod_name", "kubernetes_pod_name", "pod"]);
+        let (kind, name) = match pod {
+            "" => ("instance", target.label("instance")),
+            pod => ("pod", pod),
+        };
+        let namespace = first(&["kubernetes_namespace", "namespace"]);
+        let (shadow, cluster) = (target.label("shadow"), target.label("cluster"));
+        if name.is_empty() {
+            continue;
+        }
+        let place = if kind == "pod" { namespace } else { "" };
+        let found = seen.entry([shadow, cluster, place, name]).or_default();
+        *found += target.value;
+        ensure!(
+            *found <= 1.0,
+            "the {kind} {name} is scraped twice: its copies would count twice. Scrape gateways by their annotations or \
+             by a PodMonitor, not by both; if these are different gateways, say so with --distinct"
+        );
+    }
+    Ok(())
 }
 
 impl Answers {
@@ -120,7 +165,7 @@ fn sample(metric: &str, series: &Value) -> Result<Sample> {
     let value =
         series.pointer("/value/1").and_then(Value::as_str).context("a series has a value")?;
     let value = value.parse().with_context(|| format!("{value} is not a number"))?;
-    Ok(Sample { name: metric.to_owned(), labels: labels.collect(), value })
+    Ok(Sample { name: metric.to_owned(), labels: labels.collect(), value, counts: true })
 }
 
 #[cfg(test)]
@@ -140,6 +185,46 @@ mod tests {
             query(OUTCOMES, "shadow, outcome", Some(&hour)),
             "sum by (shadow, outcome) (increase(modelgate_shadow_outcomes_total[1h]))"
         );
+    }
+
+    #[test]
+    fn a_proxy_that_is_scraped_twice_is_refused() {
+        let target = |labels: &[(&str, &str)], value| {
+            let all = [("shadow", "a")].iter().chain(labels);
+            let labels =
+                all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Sample { name: SELECTED.to_owned(), labels, value, counts: true }
+        };
+        let annotated = [("kubernetes_namespace", "istio"), ("kubernetes_pod_name", "gw-1")];
+        let monitored = [("namespace", "istio"), ("pod", "gw-1"), ("instance", "10.0.0.1:15090")];
+        for (one, other, told) in [
+            (target(&annotated, 1.0), target(&monitored, 1.0), Some("pod gw-1")),
+            (target(&monitored, 1.0), target(&monitored, 1.0), Some("pod gw-1")),
+            (target(&monitored, 2.0), target(&[("pod", "gw-2")], 1.0), Some("pod gw-1")),
+            (target(&[("instance", "h:1")], 2.0), target(&[], 1.0), Some("instance h:1")),
+            (target(&monitored, 1.0), target(&[("namespace", "b"), ("pod", "gw-1")], 1.0), None),
+            (
+                target(&monitored, 1.0),
+                target(&[("namespace", "istio"), ("pod", "gw-2")], 1.0),
+                None,
+            ),
+            (target(&[("pod", "p"), ("cluster", "x")], 1.0), target(&[("pod", "p")], 1.0), None),
+            (target(&[("instance", "h:1")], 1.0), target(&[("instance", "h:2")], 1.0), None),
+            (
+                target(&[("instance", "h:1")], 1.0),
+                target(&[("instance", "h:1"), ("shadow", "b")], 1.0),
+                None,
+            ),
+            // Federated sums have no such labels.
+            (target(&[], 2.0), target(&[], 1.0), None),
+        ] {
+            let targets = [one, other];
+            let found = check_apart(&targets).map_err(|error| error.to_string());
+            let is_told = told.map_or(found.is_ok(), |told| {
+                found.as_ref().is_err_and(|error| error.contains(told))
+            });
+            assert!(is_told, "{targets:?}: {found:?}");
+        }
     }
 
     #[test]

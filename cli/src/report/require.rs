@@ -207,6 +207,7 @@ mod tests {
         }
         counts.outcomes.insert("too_large".to_owned(), 15.0);
         counts.differences.insert("class".to_owned(), 4.0);
+        counts.differences.insert("score".to_owned(), 4.0);
         let all_between =
             |lower, upper| Histogram::new(vec![(lower, 0.0), (upper, 80.0), (f64::INFINITY, 80.0)]);
         counts.live = all_between(10.0, 20.0);

@@ -13,6 +13,8 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// Its value.
     pub value: f64,
+    /// Whether the page says that it is a counter's, or a histogram's: those never fall.
+    pub counts: bool,
 }
 
 impl Sample {
@@ -26,13 +28,21 @@ impl Sample {
 /// proxy must not be taken for a gateway without shadows.
 pub fn parse(page: &str) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
+    let mut counted = "";
     for (number, line) in page.lines().enumerate() {
         let line = line.trim();
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let name = kind.strip_suffix(" counter").or_else(|| kind.strip_suffix(" histogram"));
+            counted = name.unwrap_or_default().trim();
+        }
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         match sample(line) {
-            Some(sample) => samples.push(sample),
+            Some(sample) => {
+                let counts = !counted.is_empty() && is_part(&sample.name, counted);
+                samples.push(Sample { counts, ..sample });
+            }
             None => {
                 let start: String = line.chars().take(60).collect();
                 bail!("line {} is not a metric in Prometheus's text format: {start:?}", number + 1);
@@ -41,6 +51,12 @@ pub fn parse(page: &str) -> Result<Vec<Sample>> {
     }
     samples.first().context("there is no metric in it")?;
     Ok(samples)
+}
+
+/// Whether a series is that of a metric, or of one of a histogram's parts.
+fn is_part(series: &str, metric: &str) -> bool {
+    let part = series.strip_prefix(metric);
+    part.is_some_and(|part| matches!(part, "" | "_bucket" | "_count" | "_sum"))
 }
 
 /// `name{key="value",...} number`, and perhaps a timestamp, which is of no use here.
@@ -56,7 +72,7 @@ fn sample(line: &str) -> Option<Sample> {
         (labels, rest) = read_labels(inner)?;
     }
     let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some(Sample { name: name.to_owned(), labels, value })
+    Some(Sample { name: name.to_owned(), labels, value, counts: false })
 }
 
 /// `key="value",...}` with `\\`, `\"` and `\n` escaped in values, and what follows.
@@ -105,6 +121,13 @@ mod tests {
             [("a", "prod/iris", 3.0), ("a", "none", 4.0), ("b", "", 1.5), ("c", "", f64::INFINITY)]
         );
         assert_eq!(samples[0].label("q"), "x\"y,{} \\\n");
+        let counts: Vec<bool> = samples.iter().map(|sample| sample.counts).collect();
+        assert_eq!(counts, [true, true, false, false]);
+        let page =
+            "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 2\nhot 3\n# TYPE g gauge\ng 1\n";
+        let counts: Vec<bool> =
+            parse(page).expect("the text format").iter().map(|sample| sample.counts).collect();
+        assert_eq!(counts, [true, true, false, false]);
     }
 
     #[test]

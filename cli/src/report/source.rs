@@ -55,6 +55,15 @@ pub fn read_all(sources: &[String]) -> Result<Vec<Vec<Sample>>> {
     Ok(all)
 }
 
+/// The samples of one source.
+///
+/// # Errors
+/// It gives no metrics.
+pub fn read(source: &str) -> Result<Vec<Sample>> {
+    let page = Place::of(source)?.read()?;
+    parse(&page).with_context(|| source.to_owned())
+}
+
 impl Place {
     fn of(source: &str) -> Result<Self> {
         Ok(if source == "-" {

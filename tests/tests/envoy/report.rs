@@ -69,7 +69,12 @@ async fn the_report_holds_what_the_gateway_counted() -> Result<()> {
     let file = folder.path().join("stats.txt");
     std::fs::write(&file, page)?;
     let file = file.to_str().context("UTF-8")?;
-    let twice = report(&[&admin, file, "--format=json"])?.shadow("iris-v2")?;
+    let refused = report(&[&admin, file])?;
+    assert_eq!(refused.status, 2, "{}", refused.errors);
+    assert!(refused.errors.contains("may be a later page"), "{}", refused.errors);
+    let since = report(&[&admin, "--since", file, "--format=json"])?.shadow("iris-v2")?;
+    assert_eq!(at(&since, "/selected")?, 0);
+    let twice = report(&[&admin, file, "--distinct", "--format=json"])?.shadow("iris-v2")?;
     assert_eq!(at(&twice, "/selected")?, 2 * COUNT);
     assert_eq!(at(&twice, "/milliseconds/shadow/count")?, 2 * COUNT);
     site.check_healthy().await

@@ -13,7 +13,7 @@ use super::histogram::{Bucket, Histogram};
 use super::interval::{Confidence, Share};
 use super::require::{Found, Judgement};
 use super::text::{number, short};
-use super::{Report, Shadow};
+use super::{Report, Shadow, Since};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -37,7 +37,11 @@ pub fn report(report: &Report) -> String {
                     h1 { "Shadow report" }
                     p.faint {
                         "From " (report.sources.join(", "))
-                        @if let Some(since) = &report.since { ", the last " (since) }
+                        @match &report.since {
+                            Some(Since::Window(window)) => { ", the last " (window) }
+                            Some(Since::Pages(pages)) => { ", since " (pages.join(", ")) }
+                            None => {}
+                        }
                         ". Intervals hold with " (report.confidence.percent()) " % confidence."
                     }
                     (verdict(report))
