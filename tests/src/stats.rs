@@ -42,6 +42,11 @@ impl Stats {
         self.select(name, labels).fold(0.0, |sum, sample| sum + sample.value)
     }
 
+    /// The counters of modelgate.
+    pub fn totals(&self) -> Vec<Sample> {
+        self.starting_with("modelgate_").filter(|s| s.name.ends_with("_total")).cloned().collect()
+    }
+
     /// The samples whose name starts with `prefix`.
     pub fn starting_with<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s Sample> {
         self.samples.iter().filter(move |s| s.name.starts_with(prefix))

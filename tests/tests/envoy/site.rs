@@ -15,6 +15,7 @@ use testbed::tokens::Issuer;
 use testbed::upstream::{Answer, Upstream};
 use testbed::wait::until;
 use testbed::wasmplugin::WasmPlugin;
+use tokio::time::sleep;
 
 /// Seldon's address of prod/iris.
 pub const PREDICTIONS: &str = "/seldon/prod/iris/api/v1.0/predictions";
@@ -27,6 +28,9 @@ pub const CHAT: &str = "chat.example.com";
 
 /// The module flushes its counters once a second.
 const COUNTED: Duration = Duration::from_secs(10);
+
+/// How long a worker may take to hand over its counts.
+const HANDED_OVER: Duration = Duration::from_millis(50);
 
 /// Envoy's text for 403 of authorization.
 pub const DENIED: &str = "RBAC: access denied";
@@ -112,11 +116,22 @@ impl Site {
         self.gateway.envoy.update(&WasmPlugin::with_config(config)?.under_test()?).await
     }
 
-    /// Waits until the sum of these samples is `value`, and returns all of them.
+    /// Waits until the sum of these samples is `value`, and returns a page that holds whatever was counted with them:
+    /// a worker hands its counts over one by one, and a page may be read in between.
     pub async fn counted(&self, name: &str, labels: &[(&str, &str)], value: f64) -> Result<Stats> {
+        let mut before = None;
         until(&format!("{name}{labels:?} to be {value}"), COUNTED, async || {
             let stats = self.gateway.envoy.stats().await?;
-            Ok((stats.sum(name, labels) == value).then_some(stats))
+            if stats.sum(name, labels) != value {
+                return Ok(None);
+            }
+            let totals = stats.totals();
+            let is_whole = before.as_ref() == Some(&totals);
+            if !is_whole {
+                before = Some(totals);
+                sleep(HANDED_OVER).await;
+            }
+            Ok(is_whole.then_some(stats))
         })
         .await
     }
