@@ -137,12 +137,13 @@ impl Mirror {
             refusals: 0,
             warned: Warned::default(),
         };
+        let states: Vec<State> = shadows.iter().map(state).collect();
         Self {
-            states: shadows.iter().map(state).collect(),
+            work: Work::new(states.len()),
+            states,
             shadows,
             exchanges: SlotMap::new(),
             queue: VecDeque::new(),
-            work: Work::default(),
             handed: None,
             tokens: FewMap::default(),
             clock: 0,

@@ -52,8 +52,11 @@ impl Mirror {
         // What is left to be copied is the same for each.
         let body = ids.iter().find_map(receiving).map_or(&b""[..], |copy| copy.body.bytes());
         let is_stream = stream::is_asked_for(body);
-        self.work.pay_for_request(body.len());
+        let bytes = body.len();
         for id in ids {
+            if let Some(shadow) = self.exchanges.get(*id).map(|exchange| exchange.shadow) {
+                self.work.pay_for_request(shadow, bytes, now);
+            }
             self.received(*id, is_stream, live, now, observer);
         }
     }

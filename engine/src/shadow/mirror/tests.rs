@@ -2,6 +2,7 @@
 
 mod any_order;
 mod baseline;
+mod fair;
 mod life;
 mod states;
 mod turns;

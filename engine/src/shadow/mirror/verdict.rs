@@ -128,7 +128,7 @@ impl Mirror {
         };
         let compared = rules.compare.compare(live, answer, &about);
         let Comparison { verdict, max_score_delta, noise, steps } = compared;
-        self.work.pay(Size::of_pair(&live, &answer), steps);
+        self.work.pay(Size::of_pair(&live, &answer), shadow, steps, now);
 
         observer.latencies(shadow, millis(live_took), millis(took));
         if let Some(delta) = max_score_delta {

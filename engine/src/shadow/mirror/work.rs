@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use super::super::coding::Encoding;
 use super::super::compare::Whole;
 use super::super::exchange::Stored;
-use super::{ExchangeId, Mirror, Outcome, ShadowObserver};
+use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 use crate::time::SECOND;
+use crate::words::same;
 
 /// Steps that may be saved up.
 const MOST: i64 = 1 << 18;
@@ -21,6 +22,9 @@ const LONG: u64 = 1 << 15;
 /// Nanoseconds after which an account is full, whatever was owed.
 const MEMORY: u64 = 80 * SECOND;
 
+/// How many times as long as a compressed answer its text usually is.
+const PACKED: usize = 8;
+
 /// Bytes of a request that are looked at in a step.
 const REQUEST_BYTES: usize = 32;
 
@@ -30,8 +34,14 @@ const SLICE: usize = 1 << 14;
 /// What a comparison takes of a tick before its first step.
 const EACH: usize = 1 << 8;
 
+/// Steps that a worker may owe for answers of one size: eight seconds. An exchange waits ten at least.
+const OWED: i64 = 8 * (1 << 20);
+
+/// Steps that a shadow may owe: a minute, the price of a comparison that takes as long as one may.
+const OWED_BY_ONE: i64 = 1 << 26;
+
 /// How large the answers of a pair are. Those of one size have an account of their own: they are compared
-/// however much a larger one owes, and whoever has a model answer with a large one keeps nobody else from
+/// however much a larger one owes, and whoever has a model answer with a large one keeps no smaller one from
 /// being compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
@@ -39,7 +49,7 @@ pub(super) enum Size {
     Small,
     /// 256 KiB together at most.
     Large,
-    /// More, or compressed: nobody knows yet how large they are.
+    /// More.
     Huge,
 }
 
@@ -53,14 +63,7 @@ impl Size {
     }
 
     pub fn of_pair(a: &Whole<'_>, b: &Whole<'_>) -> Self {
-        let is_plain = |answer: &Whole<'_>| {
-            [answer.head.encoding, answer.head.message_encoding] == [Encoding::Identity; 2]
-        };
-        if is_plain(a) && is_plain(b) {
-            Self::of(a.body.len().saturating_add(b.body.len()))
-        } else {
-            Self::Huge
-        }
+        Self::of(unpacked(a).saturating_add(unpacked(b)))
     }
 
     /// Steps in a second: a seventh of a worker for small answers, which it leaves most of its time however
@@ -72,29 +75,33 @@ impl Size {
             Self::Large | Self::Huge => 1 << 20,
         }
     }
+}
 
-    /// Steps that may be owed: eight seconds, since an exchange waits ten at most, and a minute for huge ones, the
-    /// price of a comparison that takes as long as one may.
-    fn most_owed(self) -> i64 {
-        match self {
-            Self::Small | Self::Large => 1 << 23,
-            Self::Huge => 1 << 26,
-        }
-    }
+/// Bytes of an answer: of a compressed one, what they usually are when they are unpacked.
+fn unpacked(answer: &Whole<'_>) -> usize {
+    let is_plain = [answer.head.encoding, answer.head.message_encoding] == [Encoding::Identity; 2];
+    answer.body.len().saturating_mul(if is_plain { 1 } else { PACKED })
+}
+
+/// Steps and their square.
+fn price(steps: u32) -> u64 {
+    let steps = u64::from(steps);
+    steps.saturating_add(steps.saturating_mul(steps) / LONG)
 }
 
 /// What is compared at a steady rate.
 #[derive(Debug)]
 struct Account {
     size: Size,
+    most_owed: i64,
     left: i64,
     /// Until when steps were added, in nanoseconds.
     until: u64,
 }
 
 impl Account {
-    fn new(size: Size) -> Self {
-        Self { size, left: MOST, until: 0 }
+    fn new(size: Size, most_owed: i64) -> Self {
+        Self { size, most_owed, left: MOST, until: 0 }
     }
 
     fn gained(&self, now: u64) -> i64 {
@@ -116,45 +123,138 @@ impl Account {
         }
     }
 
-    /// Pays for a comparison, which is known to cost so much when it is over.
-    fn pay(&mut self, steps: u32) {
-        let steps = u64::from(steps);
-        let price = steps.saturating_add(steps.saturating_mul(steps) / LONG);
-        self.left = self.left.saturating_sub_unsigned(price).max(-self.size.most_owed());
+    /// Pays this price, which is known when a comparison is over.
+    fn pay(&mut self, price: u64) {
+        self.left = self.left.saturating_sub_unsigned(price).max(-self.most_owed);
     }
 }
 
-/// Pairs whose answers are there and that wait to be compared, the first first.
+/// The exchanges of one shadow that wait to be compared, the first first.
 #[derive(Debug)]
-struct Line {
-    account: Account,
+struct Waiting {
+    shadow: ShadowId,
     due: VecDeque<ExchangeId>,
 }
 
+/// What one shadow has taken of a line.
+#[derive(Debug)]
+struct Taken {
+    account: Account,
+    /// All prices that it paid, but at least those that everybody else who waited then had paid.
+    paid: u64,
+}
+
+/// What waits to be compared of one size. Who has paid least has the next turn (start-time fair queueing), so that a
+/// shadow with many or with long comparisons takes its own time, not that of the others.
+#[derive(Debug)]
+struct Line {
+    /// Of all together.
+    account: Account,
+    /// What who had the last turn had paid before.
+    paid: u64,
+    /// Of each shadow, in the order of their ids.
+    taken: Vec<Taken>,
+    /// None of which is empty.
+    waiting: Vec<Waiting>,
+}
+
 impl Line {
-    fn new(size: Size) -> Self {
-        Self { account: Account::new(size), due: VecDeque::new() }
+    fn new(size: Size, shadows: usize) -> Self {
+        let taken = || Taken { account: Account::new(size, OWED_BY_ONE), paid: 0 };
+        let taken = std::iter::repeat_with(taken).take(shadows).collect();
+        Self { account: Account::new(size, OWED), paid: 0, taken, waiting: Vec::new() }
+    }
+
+    /// What a shadow has paid, if one of its exchanges may be compared now.
+    fn paid(&self, shadow: ShadowId, now: u64) -> Option<u64> {
+        let taken = self.taken.get(shadow.index())?;
+        (self.account.has(now) && taken.account.has(now)).then_some(taken.paid)
     }
 
     fn is_ready(&self, now: u64) -> bool {
-        !self.due.is_empty() && self.account.has(now)
+        self.waiting.iter().any(|waiting| self.paid(waiting.shadow, now).is_some())
+    }
+
+    /// Whether an exchange that comes now is the next.
+    fn admits(&mut self, shadow: ShadowId, now: u64) -> bool {
+        self.fill(shadow, now);
+        self.waiting.is_empty() && self.paid(shadow, now).is_some()
+    }
+
+    fn push(&mut self, shadow: ShadowId, id: ExchangeId) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.shadow == shadow) {
+            return waiting.due.push_back(id);
+        }
+        self.waiting.push(Waiting { shadow, due: VecDeque::from([id]) });
+        // Who did not wait has saved nothing.
+        if let Some(taken) = self.taken.get_mut(shadow.index()) {
+            taken.paid = taken.paid.max(self.paid);
+        }
+    }
+
+    /// Adds what time has brought.
+    fn fill(&mut self, shadow: ShadowId, now: u64) {
+        self.account.fill(now);
+        if let Some(taken) = self.taken.get_mut(shadow.index()) {
+            taken.account.fill(now);
+        }
+    }
+
+    fn next(&mut self, now: u64) -> Option<ExchangeId> {
+        for index in 0..self.waiting.len() {
+            let shadow = self.waiting.get(index)?.shadow;
+            self.fill(shadow, now);
+        }
+        let paid =
+            |(index, waiting): (usize, &Waiting)| Some((self.paid(waiting.shadow, now)?, index));
+        let (paid, index) = self.waiting.iter().enumerate().filter_map(paid).min()?;
+        self.paid = paid;
+        let waiting = self.waiting.get_mut(index)?;
+        let id = waiting.due.pop_front();
+        if waiting.due.is_empty() {
+            self.waiting.remove(index);
+        }
+        id
+    }
+
+    fn pay(&mut self, shadow: ShadowId, steps: u32, now: u64) {
+        self.account.fill(now);
+        self.account.pay(price(steps));
+        self.pay_alone(shadow, steps, now);
+    }
+
+    /// Counts against this shadow, and takes nobody else's time.
+    fn pay_alone(&mut self, shadow: ShadowId, steps: u32, now: u64) {
+        let Some(taken) = self.taken.get_mut(shadow.index()) else { return };
+        taken.account.fill(now);
+        taken.account.pay(price(steps));
+        taken.paid = taken.paid.max(self.paid).saturating_add(price(steps));
+    }
+
+    fn withdraw(&mut self, id: ExchangeId) {
+        self.waiting.retain_mut(|waiting| {
+            waiting.due.retain(|due| *due != id);
+            !waiting.due.is_empty()
+        });
     }
 }
 
 /// What a worker compares.
 #[derive(Debug)]
 pub(super) struct Work {
+    /// Of which nobody has looked whether they are the same bytes.
+    fresh: VecDeque<ExchangeId>,
     /// In the order of [`Size`].
     lines: [Line; 3],
 }
 
-impl Default for Work {
-    fn default() -> Self {
-        Self { lines: [Size::Small, Size::Large, Size::Huge].map(Line::new) }
-    }
-}
-
 impl Work {
+    /// Of so many shadows.
+    pub fn new(shadows: usize) -> Self {
+        let lines = [Size::Small, Size::Large, Size::Huge].map(|size| Line::new(size, shadows));
+        Self { fresh: VecDeque::new(), lines }
+    }
+
     fn line(&mut self, size: Size) -> &mut Line {
         let [small, large, huge] = &mut self.lines;
         match size {
@@ -166,98 +266,115 @@ impl Work {
 
     /// Whether an exchange waits.
     pub fn is_due(&self) -> bool {
-        self.lines.iter().any(|line| !line.due.is_empty())
+        !self.fresh.is_empty() || self.lines.iter().any(|line| !line.waiting.is_empty())
     }
 
     /// Whether an exchange waits that may be compared now.
     pub fn is_ready(&self, now: u64) -> bool {
-        self.lines.iter().any(|line| line.is_ready(now))
+        !self.fresh.is_empty() || self.lines.iter().any(|line| line.is_ready(now))
     }
 
     /// Whether an exchange that comes now is the next, and may be compared at once.
-    fn admits(&mut self, size: Size, now: u64) -> bool {
-        let line = self.line(size);
-        line.account.fill(now);
-        line.due.is_empty() && line.account.has(now)
+    fn admits(&mut self, size: Size, shadow: ShadowId, now: u64) -> bool {
+        self.line(size).admits(shadow, now)
     }
 
     fn next(&mut self, now: u64) -> Option<ExchangeId> {
-        self.lines.iter_mut().find_map(|line| {
-            line.account.fill(now);
-            if line.account.has(now) { line.due.pop_front() } else { None }
-        })
+        self.lines.iter_mut().find_map(|line| line.next(now))
     }
 
     /// Pays for a comparison.
-    pub fn pay(&mut self, size: Size, steps: u32) {
-        self.line(size).account.pay(steps);
+    pub fn pay(&mut self, size: Size, shadow: ShadowId, steps: u32, now: u64) {
+        self.line(size).pay(shadow, steps, now);
     }
 
     /// Pays for a look at a request of so many bytes. It waits for no turn: whether there is a copy
-    /// depends on it.
-    pub fn pay_for_request(&mut self, bytes: usize) {
+    /// depends on it. So it counts against the shadow alone, and takes nobody else's time.
+    pub fn pay_for_request(&mut self, shadow: ShadowId, bytes: usize, now: u64) {
         let steps = u32::try_from(bytes / REQUEST_BYTES).unwrap_or(u32::MAX);
-        self.pay(Size::of(bytes), steps);
+        self.line(Size::of(bytes)).pay_alone(shadow, steps, now);
     }
 
     /// An exchange has its outcome otherwise.
     pub fn withdraw(&mut self, id: ExchangeId) {
-        for line in &mut self.lines {
-            line.due.retain(|due| *due != id);
-        }
+        self.fresh.retain(|fresh| *fresh != id);
+        self.lines.iter_mut().for_each(|line| line.withdraw(id));
     }
 
     /// No exchange waits.
     pub fn clear(&mut self) {
-        for line in &mut self.lines {
-            line.due.clear();
-        }
+        self.fresh.clear();
+        self.lines.iter_mut().for_each(|line| line.waiting.clear());
     }
 }
 
 impl Mirror {
     /// Whether an exchange that waits for nothing else may be compared with this answer at once.
     pub(super) fn may_compare(&mut self, id: ExchangeId, answer: Whole<'_>, now: u64) -> bool {
-        let open = self.exchanges.get(id).and_then(|exchange| exchange.open.as_ref());
-        let live = open.and_then(|open| Some((open.live_head.as_ref()?, open)));
-        live.is_none_or(|(head, open)| {
-            let live = Whole { head, body: open.live_body.bytes() };
-            !open.may_agree() || self.work.admits(Size::of_pair(&live, &answer), now)
-        })
+        let Some(Exchange { shadow, open: Some(open), .. }) = self.exchanges.get(id) else {
+            return true;
+        };
+        let Some(head) = open.live_head.as_ref().filter(|_| open.may_agree()) else { return true };
+        let live = Whole { head, body: open.live_body.bytes() };
+        same(live.body, answer.body)
+            || self.work.admits(Size::of_pair(&live, &answer), *shadow, now)
     }
 
     /// Both answers are there, and what is noise is known if it ever will be: the exchange waits for its
     /// turn.
     pub(super) fn ready(&mut self, id: ExchangeId, now: u64, observer: &mut dyn ShadowObserver) {
         let Some(open) = self.open(id) else { return };
-        if open.live_took.is_none() || open.waits_for_noise() {
+        if open.live_took.is_none() || open.waits_for_noise() || open.answer.is_none() {
             return;
         }
-        let (Some(answer), Some(head)) = (&open.answer, &open.live_head) else { return };
         if !open.may_agree() {
             return self.settle(id, Outcome::Uncomparable, observer);
         }
-        let live = Whole { head, body: open.live_body.bytes() };
-        let size = Size::of_pair(&live, &answer.whole());
         open.due_since = Some(now);
-        self.work.line(size).due.push_back(id);
+        self.work.fresh.push_back(id);
     }
 
     /// Compares exchanges that wait for their turn, as far as it has come and for a moment at most: others
-    /// have theirs in between.
+    /// have theirs in between. Those of the same bytes wait for none.
     pub fn catch_up(&mut self, now: u64, observer: &mut dyn ShadowObserver) {
         self.clock = now;
         let mut slice = SLICE;
-        while slice > 0
-            && let Some(id) = self.work.next(now)
-        {
-            let Some(open) = self.open(id) else { continue };
-            let Some(Stored { head, body, took }) = open.answer.take() else { continue };
-            let bytes = open.live_body.bytes().len().saturating_add(body.bytes().len());
-            let answer = Whole { head: &head, body: body.bytes() };
-            let steps = self.compare(id, answer, took, now, observer) as usize;
-            slice = slice.saturating_sub(steps.saturating_add(bytes / 32).saturating_add(EACH));
+        while slice > 0 {
+            let next = match self.work.fresh.pop_front() {
+                Some(id) => self.wait_for_turn(id).is_none().then_some(id),
+                None => match self.work.next(now) {
+                    Some(id) => Some(id),
+                    None => return,
+                },
+            };
+            let took = next.map_or(0, |id| self.take_turn(id, now, observer));
+            slice = slice.saturating_sub(took.saturating_add(EACH));
         }
+    }
+
+    /// Lines up an exchange, unless its answers are the same bytes.
+    fn wait_for_turn(&mut self, id: ExchangeId) -> Option<()> {
+        let Exchange { shadow, open: Some(open), .. } = self.exchanges.get(id)? else {
+            return None;
+        };
+        let (answer, head) = (open.answer.as_ref()?.whole(), open.live_head.as_ref()?);
+        let live = Whole { head, body: open.live_body.bytes() };
+        let size = Size::of_pair(&live, &answer);
+        if same(live.body, answer.body) {
+            return None;
+        }
+        self.work.line(size).push(*shadow, id);
+        Some(())
+    }
+
+    /// Steps of a tick that it took, those of looking at its bytes among them.
+    fn take_turn(&mut self, id: ExchangeId, now: u64, observer: &mut dyn ShadowObserver) -> usize {
+        let Some(open) = self.open(id) else { return 0 };
+        let Some(Stored { head, body, took }) = open.answer.take() else { return 0 };
+        let bytes = open.live_body.bytes().len().saturating_add(body.bytes().len());
+        let answer = Whole { head: &head, body: body.bytes() };
+        let steps = self.compare(id, answer, took, now, observer) as usize;
+        steps.saturating_add(bytes / 32)
     }
 }
 
@@ -267,12 +384,12 @@ mod tests {
 
     /// The share of so many seconds that a worker compares, of a step of 33 ns, with so many ticks a second.
     fn share(size: Size, steps: u32, ticks: u64, seconds: u64) -> f64 {
-        let mut account = Account::new(size);
+        let mut account = Account::new(size, OWED_BY_ONE);
         let mut compared = 0u64;
         for tick in 0..seconds * ticks {
             account.fill(tick * SECOND / ticks);
             if account.has(tick * SECOND / ticks) {
-                account.pay(steps);
+                account.pay(price(steps));
                 compared += 1;
             }
         }
@@ -303,11 +420,11 @@ mod tests {
 
     #[test]
     fn debts_end_and_savings_do_too() {
-        for (size, most) in [(Size::Large, 8), (Size::Huge, 64)] {
-            let mut account = Account::new(size);
+        for (most_owed, most) in [(OWED, 8), (OWED_BY_ONE, 64)] {
+            let mut account = Account::new(Size::Huge, most_owed);
             let mut has = |now: u64, steps: u32| {
                 account.fill(now * SECOND);
-                account.pay(steps);
+                account.pay(price(steps));
                 account.has(now * SECOND)
             };
             assert!(has(0, 0));
@@ -324,10 +441,16 @@ mod tests {
     #[test]
     fn what_a_larger_one_owes_stops_no_smaller_one() {
         let sizes = [Size::Small, Size::Large, Size::Huge];
+        let (one, other) = (ShadowId::new(0), ShadowId::new(1));
         for owes in sizes {
-            let mut work = Work::default();
-            work.pay(owes, u32::MAX);
-            assert_eq!(sizes.map(|size| work.admits(size, 0)), sizes.map(|size| size != owes));
+            let mut work = Work::new(2);
+            work.pay(owes, one, u32::MAX, 0);
+            let admitted = sizes.map(|size| work.admits(size, other, 0));
+            assert_eq!(admitted, sizes.map(|size| size != owes));
+            // A shadow pays for longer than others wait for it.
+            let admitted = [one, other].map(|shadow| work.admits(owes, shadow, 9 * SECOND));
+            assert_eq!(admitted, [false, true], "{owes:?}");
+            assert!(work.admits(owes, one, 65 * SECOND), "{owes:?}");
         }
         assert_eq!(
             [0, 1 << 14, (1 << 14) + 1, 1 << 18, (1 << 18) + 1].map(Size::of),

@@ -23,6 +23,11 @@ fn numbers(count: usize) -> (Vec<u8>, Vec<u8>) {
 }
 
 impl Bench {
+    /// As if the first shadow had been compared for so many steps.
+    fn pay(&mut self, size: Size, steps: u32) {
+        self.mirror.work.pay(size, ShadowId::new(0), steps, self.now);
+    }
+
     /// An exchange of which both answers come, the live one first or last.
     fn exchange(&mut self, live_first: bool, live: &[u8], answer: &[u8]) {
         let id = self.request();
@@ -80,7 +85,7 @@ fn large_answers_wait_for_their_turn_and_small_ones_do_not() {
     let mut bench = Bench::with(LARGE);
     bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes, [Outcome::Mismatched], "with time to spare, at once");
-    bench.mirror.work.pay(Size::Large, u32::MAX);
+    bench.pay(Size::Large, 1 << 19);
     bench.exchange(true, b"[1]", &large());
     bench.exchange(false, b"[1]", &large());
     bench.exchange(true, b"[1]", b"[1]");
@@ -133,7 +138,7 @@ fn small_answers_that_take_long_count_against_the_next() {
     let behind = bench.seen.outcomes.len();
     bench.tick();
     assert!(bench.seen.outcomes.len() > behind, "and they are compared in the end");
-    bench.mirror.work.pay(Size::Small, u32::MAX);
+    bench.pay(Size::Small, u32::MAX);
     bench.exchange(true, b"[1]", &large());
     assert_eq!(bench.seen.outcomes.last(), Some(&Outcome::Mismatched));
 }
@@ -144,7 +149,7 @@ fn a_tick_compares_some_pairs_and_not_all() {
         r#"[{"name": "a", "models": ["*"], "cluster": "ca", "timeout": "100ms",
            "limits": {"responseBytes": "64KiB", "inFlight": 999, "bufferedBytes": "32MiB"}}]"#,
     );
-    bench.mirror.work.pay(Size::Large, 1 << 18);
+    bench.pay(Size::Large, 1 << 18);
     let (live, shadow) = numbers(1000);
     for _ in 0..100 {
         bench.exchange(true, &live, &shadow);
@@ -161,7 +166,7 @@ fn a_tick_compares_some_pairs_and_not_all() {
     assert!(ticks > 5 && bench.seen.outcomes.len() < 100, "until it is in debt");
     // The same bytes are no steps, and take time to be found so.
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(Size::Large, 1 << 18);
+    bench.pay(Size::Large, 1 << 18);
     for _ in 0..4 {
         bench.exchange(true, &vec![b' '; 60_000], &vec![b' '; 60_000]);
     }
@@ -205,7 +210,7 @@ fn after_a_large_pair_those_that_waited_are_made_up_for() {
 #[test]
 fn what_is_never_compared_makes_room_and_goes_in_the_end() {
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(Size::Large, u32::MAX);
+    bench.pay(Size::Large, u32::MAX);
     for _ in 0..3 {
         bench.exchange(true, b"[1]", &large());
     }
@@ -227,13 +232,16 @@ fn what_is_never_compared_makes_room_and_goes_in_the_end() {
 }
 
 #[test]
-fn coded_answers_are_never_small() {
+fn compressed_answers_count_as_what_they_become() {
     let mut bench = Bench::with(LARGE);
-    bench.mirror.work.pay(Size::Huge, u32::MAX);
-    let id = bench.request();
-    let token = bench.dispatch().unwrap();
-    bench.live(id, "200", b"[1]");
-    let gzip = (&b"content-encoding"[..], &b"gzip"[..]);
-    bench.answer(token, &[status("200").as_slice(), &[gzip]].concat(), b"small");
-    assert!(bench.mirror.work.is_due() && bench.seen.outcomes.is_empty());
+    bench.pay(Size::Large, u32::MAX);
+    for (packed, is_large) in [(1000, false), (2100, true)] {
+        let id = bench.request();
+        let token = bench.dispatch().unwrap();
+        bench.live(id, "200", b"[1]");
+        let gzip = (&b"content-encoding"[..], &b"gzip"[..]);
+        bench.answer(token, &[status("200").as_slice(), &[gzip]].concat(), &vec![b'z'; packed]);
+        assert_eq!(bench.mirror.work.is_due(), is_large);
+        assert_eq!(bench.seen.outcomes, [Outcome::Uncomparable]);
+    }
 }
