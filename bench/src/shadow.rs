@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 use testbed::gateway::Filter;
 use testbed::tokens::{Algorithm, Issuer};
@@ -18,7 +18,7 @@ use crate::figures::{self, Series, quantile};
 use crate::gateway::{Gateway, shadow_outcomes};
 use crate::load;
 use crate::process::cpu_time;
-use crate::shadow_backends::{Backend, Backends};
+use crate::shadow_backends::{Backend, Backends, Live};
 use crate::workload::{FRIENDLY, Parts, plugin_config, request, tokens};
 
 const WARM_UP: Duration = Duration::from_millis(1500);
@@ -56,17 +56,6 @@ impl Default for Load {
     fn default() -> Self {
         Self { live: Live::Steady, share: 0.5 }
     }
-}
-
-/// What answers as the live model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Live {
-    /// Another Envoy, which answers after 5 ms, more steadily than any model: small differences show
-    Steady,
-    /// The same, which answers at once: the gateway has to do as much as it can
-    Instant,
-    /// MLServer with the iris model
-    Mlserver,
 }
 
 /// A gateway that is measured.

@@ -4,13 +4,24 @@
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::envoy::Envoy;
 use testbed::model_servers::{ModelServer, Weights};
 
 use crate::gateway::{listener, router};
-use crate::shadow::Live;
+
+/// What answers as the live model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Live {
+    /// Another Envoy, which answers after 5 ms, more steadily than any model: small differences show
+    Steady,
+    /// The same, which answers at once: the gateway has to do as much as it can
+    Instant,
+    /// MLServer with the iris model
+    Mlserver,
+}
 
 const LIVE: &str = "live";
 const FAST: &str = "fast";

@@ -3,7 +3,7 @@
 use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
-use crate::config::read::words;
+use crate::config::declare::words;
 use crate::few::FewMap;
 use crate::routing::Operation;
 use crate::shadow::Outcome;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::circles;
 use crate::project::{self, Project, WASM};
 use crate::sh::{self, Log, seconds};
 use crate::tools;
@@ -37,6 +38,7 @@ pub fn lint(project: &Project) -> Result<ExitCode> {
         step(name, &mut failed, || sh::quietly(&mut command, &mut log));
     }
     step("purity of the engine", &mut failed, || pure(project));
+    step("no circles of modules", &mut failed, || circles::check(&project.root));
     step("dependencies and licences", &mut failed, || deny(project, &mut log));
     if failed.is_empty() {
         println!("nothing to complain about");

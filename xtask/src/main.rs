@@ -1,5 +1,7 @@
 //! Automation that needs only cargo: build, demo, test, bench, lint.
 
+mod circles;
+mod installed;
 mod lint;
 mod module;
 mod project;

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::installed::Tools;
 use crate::sh::{self, Log};
-use crate::tools::Tools;
 
 /// The target of the module.
 pub const WASM: &str = "wasm32-unknown-unknown";

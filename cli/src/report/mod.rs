@@ -26,6 +26,7 @@ pub mod require;
 pub mod samples;
 pub mod source;
 pub mod text;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -196,7 +197,7 @@ impl Command {
         let answers = prometheus::read(server, window, &headers, self.distinct)?;
         for (kind, notes) in [("warning", &answers.warnings), ("info", &answers.infos)] {
             for note in notes {
-                eprintln!("modelgate: {server}: {kind}: {}", text::printable(note));
+                eprintln!("modelgate: {server}: {kind}: {}", words::printable(note));
             }
         }
         Ok(answers)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::figures::Figures;
 use super::interval::{Confidence, Estimate};
-use super::text::short;
+use super::words::short;
 
 /// What a requirement can be about, its name and what it means.
 pub const QUANTITIES: [(Quantity, &str, &str); 10] = [

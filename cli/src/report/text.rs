@@ -4,6 +4,7 @@ use super::Report;
 use super::figures::{Figures, QUANTILES, Quantiles};
 use super::interval::{Confidence, Estimate, Share};
 use super::require::{Found, Judgement};
+use super::words::{printable, short};
 
 /// What is said of conditions where the figures may be of a part of the gateways only.
 pub const UNKNOWN: &str =
@@ -174,17 +175,6 @@ pub fn number(count: f64) -> String {
 fn rounded(value: f64, digits: usize) -> String {
     let scale = 10_f64.powi(i32::try_from(digits).unwrap_or(0));
     short((value * scale).round() / scale)
-}
-
-/// Up to six decimals, without zeros at the end.
-pub fn short(value: f64) -> String {
-    let text = format!("{value:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// A name from a stranger's file must not steer the terminal.
-pub fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::algorithm::Hash;
 use super::claims::{self, REGISTERED};
 use super::failure::Rejection;
 use super::header_name;
-use super::withheld::begins_with;
+use super::scheme::begins_with;
 use crate::config::types;
 use crate::config::{Errors, Path};
 use crate::order;

@@ -11,7 +11,7 @@ use super::failure::{Failure, Rejection, TokenResult};
 use super::jws::Jws;
 use super::places::{Found, Kind, Places, Tokens};
 use super::remote::{Remote, Remotes};
-use super::rule::{self, Keys, Rule};
+use super::rule::{self, Keys, Rule, places_of};
 use super::work::Work;
 use crate::config::types;
 use crate::config::{Errors, Path};
@@ -178,7 +178,7 @@ impl Authenticator {
             ApiKeys::compile(&settings.api_keys, &rule::always_split(), &keys_path, errors);
         let rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
         let mut rules = order::stable_by(rules, |a, b| a.issuer.cmp(&b.issuer));
-        let places = Places::new(&mut rules);
+        let places = places_of(&mut rules);
         if let Some(keys) = &mut api_keys {
             keys.beside_tokens = places.names(Kind::Header).any(|header| header == keys.header);
         }

@@ -336,7 +336,7 @@ fn size_of_object(object: &serde_json::Map<String, Value>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::read::Size;
+    use crate::config::values::Size;
 
     /// Tokens of one length and one hash, which is no secret and only of the end.
     fn colliding(count: u64) -> Vec<Vec<u8>> {

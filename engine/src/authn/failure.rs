@@ -1,6 +1,6 @@
 //! Why credentials are refused, and the answer that says so: Envoy's texts, codes and challenge.
 
-use crate::config::read::words;
+use crate::config::declare::words;
 use crate::request::Request;
 
 words! {

@@ -40,6 +40,7 @@ mod refused;
 mod remarks;
 pub mod remote;
 mod rule;
+mod scheme;
 mod withheld;
 mod work;
 

@@ -9,7 +9,6 @@ use super::api_key::ApiKeys;
 use super::cache::{self, Known};
 use super::failure::Rejection;
 use super::jws::Jws;
-use super::rule::Rule;
 use crate::config::types::JwtRule;
 use crate::order;
 use crate::path::query;
@@ -160,19 +159,9 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those of these rules, each once. The rules get the indices of theirs.
-    pub fn new(rules: &mut [Rule]) -> Self {
-        let all = order::distinct(rules.iter().flat_map(|rule| rule.places.iter().cloned()));
-        let mut withheld = vec![false; all.len()];
-        for rule in rules {
-            rule.own =
-                rule.places.iter().filter_map(|place| all.binary_search(place).ok()).collect();
-            for place in rule.own.iter().filter(|_| !rule.forward) {
-                if let Some(withheld) = withheld.get_mut(*place) {
-                    *withheld = true;
-                }
-            }
-        }
+    /// These, each once and in order; none is withheld.
+    pub fn new(all: Vec<Place>) -> Self {
+        let withheld = vec![false; all.len()];
         let mut this = Self { all, withheld, headers: 0, params: 0, cookies: 0 };
         for place in &this.all {
             let lengths = match place.kind {
@@ -183,6 +172,18 @@ impl Places {
             *lengths |= length_bit(&place.name);
         }
         this
+    }
+
+    /// The indices of these places, which are withheld where a rule does not forward what stands there.
+    pub fn indices(&mut self, places: &[Place], forward: bool) -> Vec<usize> {
+        let own: Vec<usize> =
+            places.iter().filter_map(|place| self.all.binary_search(place).ok()).collect();
+        for place in own.iter().filter(|_| !forward) {
+            if let Some(withheld) = self.withheld.get_mut(*place) {
+                *withheld = true;
+            }
+        }
+        own
     }
 
     /// The place with this index.

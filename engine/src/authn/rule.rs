@@ -10,7 +10,7 @@ use super::failure::Rejection;
 use super::jwks::KeySet;
 use super::jws::{self, Jws};
 use super::outputs::Outputs;
-use super::places::Place;
+use super::places::{Place, Places};
 use super::remote::Remotes;
 use super::work::Work;
 use super::{Identity, header_name, warn_of_meaning};
@@ -155,6 +155,16 @@ fn issuer(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Option
         }
         Some(issuer) => Some(Some(issuer.clone())),
     }
+}
+
+/// The places of all rules, each once. The rules get the indices of theirs.
+pub fn places_of(rules: &mut [Rule]) -> Places {
+    let all = rules.iter().flat_map(|rule| rule.places.iter().cloned());
+    let mut places = Places::new(order::distinct(all));
+    for rule in rules {
+        rule.own = places.indices(&rule.places, rule.forward);
+    }
+    places
 }
 
 /// `apikey/a` with the subject `b` would be the principal of an API key.

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::api_key::ApiKeys;
 use super::cookies;
 use super::places::{self, Kind, Places};
+use super::scheme::begins_with;
 use crate::header::is_same;
 use crate::order;
 use crate::request::{Edits, Request};
@@ -102,18 +103,6 @@ fn holds(line: &[u8], prefix: &[u8]) -> bool {
     prefix.is_empty()
         || places::position(line, prefix).is_some()
         || line.split(|c| *c == b',').any(|part| begins_with(part, prefix))
-}
-
-/// Whether a line begins with a scheme. It has no case (RFC 9110 §11.1), and servers differ in what they
-/// take behind it.
-pub fn begins_with(line: &[u8], prefix: &[u8]) -> bool {
-    let scheme = prefix.trim_ascii();
-    let Some((start, rest)) = line.trim_ascii_start().split_at_checked(scheme.len()) else {
-        return false;
-    };
-    let is_name = |c: &u8| c.is_ascii_alphanumeric() || b"-._".contains(c);
-    let ends = !rest.first().is_some_and(is_name);
-    start.eq_ignore_ascii_case(scheme) && (ends || !prefix.ends_with(b" "))
 }
 
 /// Whether something in a line looks like a JWS, whatever stands before it: servers find tokens behind

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::read::{Entries, Json, Size};
+use super::values::{Entries, Json, Size};
 
 /// A type of the configuration document that can tell what it looks like.
 pub trait Describe {

@@ -2,12 +2,13 @@
 //!
 //! [`Plan`]: crate::pipeline::Plan
 
+pub(crate) mod declare;
 pub mod describe;
 pub mod document;
 pub mod error;
 pub mod read;
 pub mod types;
-mod values;
+pub mod values;
 mod warning;
 
 pub use error::{ConfigError, Errors, GIVEN_TWICE, Path};

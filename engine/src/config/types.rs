@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::read::{Entries, Json, Size, settings, words};
+use super::declare::{settings, words};
+use super::values::{Entries, Json, Size};
 
 settings! {
     /// The whole of `pluginConfig`. Every setting may be left out, but not all at once.

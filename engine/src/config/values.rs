@@ -6,7 +6,31 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::error::{Errors, Path};
-use super::read::{Entries, Json, Read, Size, mistaken, number, string};
+use super::read::{Read, mistaken, number, string};
+
+/// A size in bytes, written `64KiB` or `1MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub usize);
+
+impl Size {
+    /// So many kibibytes.
+    pub const fn kib(n: usize) -> Self {
+        Self(n.saturating_mul(1024))
+    }
+
+    /// So many mebibytes.
+    pub const fn mib(n: usize) -> Self {
+        Self(n.saturating_mul(1024 * 1024))
+    }
+}
+
+/// Any JSON value, taken as it is; an absent one is `null`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Json(pub Value);
+
+/// Names that the author chose, with a value for each, in the order of the names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries<T>(pub Vec<(String, T)>);
 
 impl Read for String {
     fn read(value: &Document<'_>, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {

@@ -1,7 +1,7 @@
 //! The names of warnings: stable, so that logs and reviews can be searched for them. `docs/warnings.md` is made of
 //! this list.
 
-use super::read::words;
+use super::declare::words;
 
 words! {
     /// What a warning is about.

@@ -83,6 +83,23 @@ impl<'a> Segments<'a> {
     }
 }
 
+/// Whether a path has the segments of this pattern: in it `|` stands between words of which one will do,
+/// `*` for any segment, and `**` at the end for any number of them, also none.
+pub(crate) fn fits(pattern: &str, segments: &[&[u8]]) -> bool {
+    let mut rest = segments;
+    for part in each(pattern.as_bytes()).filter(|part| !part.is_empty()) {
+        if part == b"**" {
+            return true;
+        }
+        let Some((segment, behind)) = rest.split_first() else { return false };
+        if part != b"*" && !part.split(|c| *c == b'|').any(|word| word == *segment) {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use super::Plan;
 use super::route::Routes;
-use crate::advice::advise;
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Conditions};
 use crate::config::types::{self, PluginConfig};
-use crate::config::{self, Errors, Path};
+use crate::config::{Errors, Path};
 use crate::header::{Classes, folded};
 use crate::order;
 use crate::rewrite::Rewrites;
@@ -21,20 +20,16 @@ use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
 
 impl Plan {
-    /// Reads and compiles the text of a `pluginConfig`; `None` after at least one error.
-    pub fn read(text: &[u8], errors: &mut Errors) -> Option<Self> {
-        let settings = config::read(text, errors)?;
-        let mut plan = Self::compile(&settings, errors).filter(|_| errors.is_empty())?;
-        if let Some(shadows) = Rc::get_mut(&mut plan.shadows) {
+    /// The key of the marks of copies: the text that was read.
+    pub(crate) fn seal_with(&mut self, text: &[u8]) {
+        if let Some(shadows) = Rc::get_mut(&mut self.shadows) {
             shadows.seal_with(text);
         }
-        advise(&settings, &plan, errors);
-        Some(plan)
     }
 
     /// Compiles settings. Every part is compiled before the first failure counts, so that all
     /// errors are reported.
-    fn compile(settings: &PluginConfig, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn compile(settings: &PluginConfig, errors: &mut Errors) -> Option<Self> {
         let root = Path::ROOT;
         let targets = Targets::compile(&settings.targets, &root.field("targets"), errors);
         let rewrites = root.field("rewrites");

@@ -11,6 +11,7 @@ use crate::refusal::Refusal;
 use super::host::{Host, HostMatch, Hosts};
 use super::names::is_model;
 use super::operation::Operations;
+use super::setting::check_path;
 use super::{Model, Operation};
 use crate::path::plain::Plain;
 use crate::path::segments::{after, is_under, slashes};
@@ -41,7 +42,7 @@ impl FixedRoutes {
         for (i, one) in settings.iter().enumerate() {
             let path = path.index(i);
             let prefix = &one.path_prefix;
-            super::resolve::check_path(prefix, &path.field("pathPrefix"), errors);
+            check_path(prefix, &path.field("pathPrefix"), errors);
             if !is_model(&one.model) {
                 let fix = "namespace/name, as prod/chat";
                 errors.add_value(&path.field("model"), "is not a model", &one.model, fix);

@@ -1,8 +1,7 @@
 //! gRPC services of Seldon's and of the Open Inference Protocol's servers, and what their methods do.
 
 use super::Operation;
-use super::operation::fits;
-use crate::path::segments::cut;
+use crate::path::segments::{cut, fits};
 
 /// Services in front of which only Seldon v1 (or nothing) stands.
 fn is_seldon_v1_service(service: &[u8]) -> bool {

@@ -8,6 +8,7 @@ use crate::order;
 
 use super::host::Host;
 use super::names::{NOT_A_NAME, is_label, name};
+use super::setting::check_path;
 use crate::path::segments::first;
 use crate::refusal::Refusal;
 
@@ -101,7 +102,7 @@ impl KServe {
         }
         let by_path = by_path.map(|(mut pattern, text)| {
             let example = text.replace(['{', '}'], "");
-            super::resolve::check_path(&example, &path.field("pathTemplate"), errors);
+            check_path(&example, &path.field("pathTemplate"), errors);
             if text.ends_with('/') {
                 let fix = "the template without its trailing /";
                 errors.add_value(&path.field("pathTemplate"), "ends with /", &text, fix);

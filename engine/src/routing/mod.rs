@@ -21,6 +21,7 @@ mod resolve;
 mod rewritten;
 mod seldon_v1;
 mod seldon_v2;
+mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,7 @@ pub use resolve::Targets;
 pub(crate) use rewritten::CAPTURED;
 pub use rewritten::{NewAddress, Reaches};
 
-use crate::config::read::words;
+use crate::config::declare::words;
 use crate::config::types::Family;
 use crate::path::segments::each;
 

@@ -3,7 +3,7 @@
 //! others. `docs/addresses.md` lists them by server.
 
 use super::{Operation, grpc};
-use crate::path::segments::{Segments, each};
+use crate::path::segments::{Segments, fits};
 
 /// Reads operations, with the operator's own metrics paths.
 #[derive(Debug)]
@@ -191,21 +191,4 @@ const OF_OPENAI: Paths = &[
 fn find(paths: Paths, segments: &[&[u8]]) -> Option<(Operation, Methods)> {
     let found = paths.iter().find(|(path, ..)| fits(path, segments));
     found.map(|(_, operation, methods)| (*operation, *methods))
-}
-
-/// Whether a path has the segments of this pattern: in it `|` stands between words of which one will do,
-/// `*` for any segment, and `**` at the end for any number of them, also none.
-pub(super) fn fits(pattern: &str, segments: &[&[u8]]) -> bool {
-    let mut rest = segments;
-    for part in each(pattern.as_bytes()).filter(|part| !part.is_empty()) {
-        if part == b"**" {
-            return true;
-        }
-        let Some((segment, behind)) = rest.split_first() else { return false };
-        if part != b"*" && !part.split(|c| *c == b'|').any(|word| word == *segment) {
-            return false;
-        }
-        rest = behind;
-    }
-    rest.is_empty()
 }

@@ -12,6 +12,7 @@ use super::location::Location;
 use super::operation::Operations;
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
+use super::setting::check_path;
 use super::{Address, Model, Operation, grpc};
 use crate::path::plain::{Plain, other_readings};
 use crate::path::segments::{after, is_under};
@@ -233,16 +234,6 @@ struct Territory {
     v2_path: bool,
     service: Option<grpc::Service>,
     kserve: Option<kserve::Service>,
-}
-
-/// Records what is wrong with a path of the configuration.
-pub(super) fn check_path(text: &str, path: &Path<'_>, errors: &mut Errors) {
-    let fix = "a path that begins with /, as /a/b";
-    if text.contains(['?', '#', '%']) {
-        errors.add_value(path, "holds ?, # or %", text, fix);
-    } else if let Err(refusal) = Plain::new(text.as_bytes()) {
-        errors.add_value(path, format!("is not usable: {}", refusal.reason), text, fix);
-    }
 }
 
 /// A path of the operator's own must not make a prediction of what is known to be something else.

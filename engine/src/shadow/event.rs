@@ -2,7 +2,7 @@
 
 use super::compare::Kind;
 use super::id::ShadowId;
-use crate::config::read::words;
+use crate::config::declare::words;
 
 words! {
     /// What became of a selected request; exactly one for each.

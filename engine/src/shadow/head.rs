@@ -1,6 +1,6 @@
 //! What the head of an answer says: status, media type, coding, length.
 
-use super::coding::Encoding;
+use crate::encoding::Encoding;
 use crate::request::Header;
 
 /// The head of an answer, without what the comparison does not need.

@@ -21,12 +21,11 @@
 //! | `quota`, `body_buffer` | bytes that are held, and their limits |
 //! | `breaker` | when a failing shadow is left alone |
 //! | `id`, `exchange`, `mirror` | the life of an exchange |
-//! | `coding`, `head`, `compare` | what an answer says, and whether two agree |
+//! | `head`, `compare` | what an answer says, and whether two agree |
 //! | `event`, `log_limit` | what is counted and logged |
 
 mod body_buffer;
 mod breaker;
-mod coding;
 pub mod compare;
 mod copy;
 mod event;

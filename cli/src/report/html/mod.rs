@@ -12,7 +12,8 @@ use super::figures::{Figures, QUANTILES, Quantiles};
 use super::histogram::{Bucket, Histogram};
 use super::interval::{Confidence, Share};
 use super::require::{Found, Judgement};
-use super::text::{number, short};
+use super::text::number;
+use super::words::short;
 use super::{Report, Shadow, Since};
 
 const STYLE: &str = include_str!("style.css");

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use crate::report::histogram::Bucket;
 use crate::report::interval::Estimate;
-use crate::report::text::{number, short};
+use crate::report::text::number;
+use crate::report::words::short;
 
 const WIDTH: f64 = 800.0;
 /// Of a row of bars or intervals.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use super::super::jwks::KeySet;
 use super::super::remarks::Remarks;
 use super::schedule;
-use crate::config::read::words;
+use crate::config::declare::words;
+use crate::encoding::{self, Encoding};
 use crate::path::without_query;
 use crate::request::Header;
-use crate::shadow::compare::encoding::{self, Encoding};
 
 words! {
     /// What became of a fetch: the `result` of `modelgate_jwks_fetches_total`.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::read::Size;
 use crate::config::types::RemoteJwks;
+use crate::config::values::Size;
 use crate::config::{Errors, Path};
 use crate::request::Header;
 use crate::time::{SECOND, nanos};

@@ -8,8 +8,8 @@ use super::super::tests::{
 };
 use super::super::{Authenticator, MissingKeys, TokenCache};
 use super::*;
-use crate::config::read::Size;
 use crate::config::types;
+use crate::config::values::Size;
 
 const SECOND: u64 = 1_000_000_000;
 /// In nanoseconds, what the host of the tests reads as a clock.

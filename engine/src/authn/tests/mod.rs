@@ -23,7 +23,8 @@ use p256::pkcs8::DecodePublicKey;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::read::{Read, Size};
+use crate::config::read::Read;
+use crate::config::values::Size;
 use crate::config::{Errors, Path, types};
 use crate::request::{Attributes, Edits, Header, Host, Request, SignatureCheck};
 

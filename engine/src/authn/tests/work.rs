@@ -120,7 +120,7 @@ fn places_are_looked_at_once_for_all_rules_and_each_reads_its_own() {
         let rules = settings.jwt_rules.iter();
         let rules = rules.map(|rule| rule::Rule::compile(rule, &mut remotes, &path, &mut errors));
         let mut rules = rules.collect::<Option<Vec<rule::Rule>>>().unwrap();
-        (places::Places::new(&mut rules), rules)
+        (rule::places_of(&mut rules), rules)
     };
     // Twenty that look at one header and one parameter.
     let (all, rules) = compile(&vec![json!({}); 20]);

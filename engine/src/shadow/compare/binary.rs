@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::json::{self, Json, MAX_VALUES, Members, Unread};
 use super::number::Number;
-use super::steps::Steps;
 use super::wire;
+use crate::steps::Steps;
 
 /// Reads an answer whose first `json_len` bytes are JSON. Its outputs with a `binary_data_size` have
 /// their data in what follows, in their order; what no output takes is kept as it is, so that it

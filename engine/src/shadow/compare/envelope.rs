@@ -4,7 +4,7 @@
 use super::json::{Json, Members};
 use super::openai;
 use super::pointer::Pointers;
-use super::steps::Steps;
+use crate::steps::Steps;
 
 /// A form of answers, by the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 
 use super::json::Json;
 use super::pointer::Step;
-use super::steps::Steps;
 use crate::hash::{FNV_BASIS, fnv};
+use crate::steps::Steps;
 
 /// A place in an answer: the steps to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

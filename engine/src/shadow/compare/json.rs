@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::number::{Number, after_number};
-use super::steps::Steps;
+use crate::steps::Steps;
 
 /// A JSON value, or one of a message that is read as if it were JSON.
 #[derive(Debug, PartialEq)]

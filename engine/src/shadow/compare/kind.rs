@@ -1,6 +1,6 @@
 //! The ways in which answers differ, as counters name them.
 
-use crate::config::read::words;
+use crate::config::declare::words;
 
 words! {
     /// A way in which two answers differ.

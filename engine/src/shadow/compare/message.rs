@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use super::binary::{self, float, take, take_binary_size};
 use super::json::{self, Json, MAX_DEPTH, MAX_VALUES, Members, Unread};
 use super::number::Number;
-use super::steps::Steps;
 use super::wire::{self, Value};
 use crate::path::segments::each;
 use crate::path::without_query;
+use crate::steps::Steps;
 
 /// A message that answers carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

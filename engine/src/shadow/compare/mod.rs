@@ -18,7 +18,6 @@
 
 mod bag;
 mod binary;
-pub(crate) mod encoding;
 mod envelope;
 mod hash;
 mod json;
@@ -30,7 +29,6 @@ mod openai;
 mod place;
 mod pointer;
 mod report;
-mod steps;
 mod walk;
 mod wire;
 
@@ -46,11 +44,12 @@ pub use pointer::Pointers;
 pub use report::{Difference, Report, escaped};
 
 use super::head::Head;
+use crate::encoding;
+use crate::steps::{MAX_STEPS, Steps};
 use hash::PathHash;
 use json::{Json, Unread};
 use noise::Seen;
 use report::Found;
-use steps::{MAX_STEPS, Steps};
 
 /// How answers are compared.
 #[derive(Debug, PartialEq)]

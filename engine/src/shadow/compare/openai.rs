@@ -2,7 +2,7 @@
 //! answer is, and which of its lists are predictions.
 
 use super::json::Json;
-use super::steps::Steps;
+use crate::steps::Steps;
 
 /// Whether this is an answer of OpenAI's API: chat, completions, responses, moderations, and lists of
 /// embeddings, scores, classes and ranks.

@@ -18,7 +18,7 @@ use super::number::{Apart, Measure, Number};
 use super::place::{Labels, Numbers, Place};
 use super::pointer::{Followed, Pointers, Step};
 use super::report::{Difference, Found, Report, brief, pointer};
-use super::steps::Steps;
+use crate::steps::Steps;
 use tensors::is_nested;
 
 /// What the differences of two documents are; `None` if looking at them all is too much work and

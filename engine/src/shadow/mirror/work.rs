@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::super::coding::Encoding;
 use super::super::compare::Whole;
 use super::super::exchange::Stored;
 use super::{Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
+use crate::encoding::Encoding;
 use crate::time::SECOND;
 use crate::words::same;
 

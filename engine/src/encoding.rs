@@ -9,8 +9,32 @@ use miniz_oxide::inflate::core::inflate_flags::{
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-use super::steps::Steps;
-pub use crate::shadow::coding::Encoding;
+use crate::steps::Steps;
+
+/// How a body is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or, as some servers send it, RFC 1951.
+    Deflate,
+    /// Brotli, Zstandard, several in a row, or unknown.
+    Other,
+}
+
+impl Encoding {
+    /// Reads a `content-encoding`.
+    pub fn of(value: &[u8]) -> Self {
+        match value.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => Self::Identity,
+            b"gzip" | b"x-gzip" => Self::Gzip,
+            b"deflate" => Self::Deflate,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// Steps for a block (RFC 1951 §3.2.3): its codes are made into tables, which takes microseconds,
 /// whatever it holds. Usual ones hold some ten thousand bytes; one that holds none may take ten bits.
