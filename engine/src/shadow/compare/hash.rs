@@ -3,6 +3,7 @@
 //! each other.
 
 use super::json::Json;
+use super::number::Number;
 use super::pointer::Step;
 use crate::hash::{FNV_BASIS, fnv};
 use crate::steps::Steps;
@@ -43,9 +44,14 @@ fn add(all: &mut PathHash, value: &Json<'_>, steps: &mut Steps) {
         Json::Null => *all = all.bytes(b"n"),
         Json::Bool(set) => *all = all.bytes(if *set { b"t" } else { b"f" }),
         Json::Number(number) => {
-            *all = match number.whole() {
-                Some(whole) => all.bytes(b"i").bytes(&whole.to_le_bytes()),
-                None => all.bytes(b"d").bytes(&number.value().to_bits().to_le_bytes()),
+            steps.take(number.len() / 32);
+            *all = match (number.whole(), number) {
+                (Some(whole), _) => all.bytes(b"i").bytes(&whole.to_le_bytes()),
+                // More digits than a word holds: another one makes another number.
+                (None, Number::Text { text, .. }) if number.is_whole() => {
+                    all.bytes(b"w").bytes(text.as_bytes())
+                }
+                _ => all.bytes(b"d").bytes(&number.value().to_bits().to_le_bytes()),
             }
         }
         Json::String(text) => {
@@ -114,6 +120,9 @@ mod tests {
             "1",
             "2",
             "1.5",
+            "10000000000000000000000000000000000000000000",
+            "10000000000000000000000000000000000000000001",
+            "1e43",
             "\"1\"",
             "\"\"",
             "[]",

@@ -87,11 +87,14 @@ impl Noise {
             Seen::By(by) | Seen::Row(by, _) => Some(by),
             Seen::Other(_) | Seen::Unsettled => None,
         };
+        // An infinity is as far from one number as from any other: it is no size.
+        let endless = size(*known).is_some_and(|by| !by.is_finite());
         match (*known, seen) {
-            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b > a * FAR) => Excuse::None,
+            _ if endless => Excuse::Unknown,
+            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b / FAR > a) => Excuse::None,
             // Another decision than both of the live model's.
             (Seen::Row(_, a), Seen::Row(_, b)) if a != b => Excuse::Unknown,
-            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b <= a * NEAR) => Excuse::Full,
+            (a, b) if size(a).zip(size(b)).is_some_and(|(a, b)| b / NEAR <= a) => Excuse::Full,
             (Seen::Other(known), Seen::Other(other)) if known == other => Excuse::Full,
             _ => Excuse::Unknown,
         }
@@ -173,6 +176,14 @@ mod tests {
             ((Score, By(f64::NAN)), (Score, By(0.1)), Excuse::Unknown),
             ((Score, By(0.1)), (Score, By(f64::NAN)), Excuse::Unknown),
             ((Score, By(f64::INFINITY)), (Score, By(f64::NAN)), Excuse::Unknown),
+            ((Score, By(f64::INFINITY)), (Score, By(5000.0)), Excuse::Unknown),
+            ((Score, By(f64::INFINITY)), (Score, By(f64::INFINITY)), Excuse::Unknown),
+            ((Score, By(0.1)), (Score, By(f64::INFINITY)), Excuse::None),
+            // Three times as much as that is no number, and an infinity not as little.
+            ((Score, By(1e308)), (Score, By(f64::INFINITY)), Excuse::None),
+            ((Score, By(1e308)), (Score, By(1.5e308)), Excuse::Full),
+            ((Class, Seen::Row(f64::INFINITY, 1)), (Class, Seen::Row(0.5, 1)), Excuse::Unknown),
+            ((Class, Seen::Row(f64::INFINITY, 1)), (Score, By(0.5)), Excuse::Unknown),
             // A changed decision is not excused by a moved score, the reverse it is.
             ((Score, By(0.1)), (Class, By(0.1)), Excuse::None),
             ((Class, By(0.1)), (Score, By(0.1)), Excuse::Full),

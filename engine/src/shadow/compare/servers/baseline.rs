@@ -99,6 +99,34 @@ fn a_baseline_never_says_yes_to_anything() {
             r#"{"a":2.5,"t":3.5}"#,
             "value at /a by 1",
         ),
+        // Infinite once: no size to measure others by.
+        (
+            r#"{"predictions":[[0.1]]}"#,
+            r#"{"predictions":[[1e400]]}"#,
+            r#"{"predictions":[[5000.0]]}"#,
+            "?/predictions/0/0",
+        ),
+        (
+            r#"{"predictions":[[0.1,0.9]]}"#,
+            r#"{"predictions":[[-Infinity,0.9]]}"#,
+            r#"{"predictions":[[-1000.0,0.9]]}"#,
+            "?/predictions/0/0",
+        ),
+        (r#"{"t":0.5}"#, r#"{"t":Infinity}"#, r#"{"t":900.5}"#, "?/t"),
+        (r#"{"t":0.5}"#, r#"{"t":0.75}"#, r#"{"t":Infinity}"#, "value at /t by inf"),
+        // Whole numbers that no word holds: each is a name.
+        (
+            r#"{"predictions":[10000000000000000000000000000000000000000000]}"#,
+            r#"{"predictions":[10000000000000000000000000000000000000000001]}"#,
+            r#"{"predictions":[10000000000000000000000000000000000000000002]}"#,
+            "?/predictions/0",
+        ),
+        (
+            r#"{"predictions":[10000000000000000000000000000000000000000000]}"#,
+            r#"{"predictions":[10000000000000000000000000000000000000000001]}"#,
+            r#"{"predictions":[10000000000000000000000000000000000000000001]}"#,
+            "",
+        ),
         (
             r#"{"predictions":[[100.0]]}"#,
             r#"{"predictions":[[100.001]]}"#,
