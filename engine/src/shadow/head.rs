@@ -82,16 +82,19 @@ impl Head {
         matches!(&*self.media_type, b"application/grpc" | b"application/grpc+proto")
     }
 
+    /// Whether the body is messages of protobuf: of gRPC in any of its forms, or one alone.
+    pub fn is_message(&self) -> bool {
+        let of = self.media_type.strip_prefix(b"application/").unwrap_or_default();
+        let of_x = of.strip_prefix(b"x-").unwrap_or(of);
+        of.starts_with(b"grpc") || matches!(of_x, b"proto" | b"protobuf")
+    }
+
     /// Whether the body is one of many texts, sent as they come.
     pub fn is_stream(&self) -> bool {
-        matches!(
-            &*self.media_type,
-            b"text/event-stream"
-                | b"application/x-ndjson"
-                | b"application/ndjson"
-                | b"application/jsonl"
-                | b"application/json-seq"
-        )
+        let of = self.media_type.strip_prefix(b"application/").unwrap_or_default();
+        let of = of.strip_prefix(b"x-").unwrap_or(of);
+        *self.media_type == *b"text/event-stream"
+            || matches!(of, b"ndjson" | b"jsonl" | b"jsonlines" | b"ldjson" | b"json-seq")
     }
 
     /// Whether the body is JSON by its media type (RFC 6839 §3.1 for the suffix).
@@ -124,6 +127,28 @@ mod tests {
         assert!(head.is_json() && head.from_upstream && !head.is_stream());
         let none = Head::of(&[(b"content-encoding", b"gzip"), (b"content-encoding", b"br")]);
         assert_eq!((none.status, none.encoding, none.length), (0, Encoding::Other, None));
+    }
+
+    #[test]
+    fn media_types() {
+        let head = |media: &str| Head::of(&[(b"content-type", media.as_bytes())]);
+        for (media, is_message, is_stream) in [
+            ("application/grpc", true, false),
+            ("application/grpc+proto", true, false),
+            ("application/grpc-web-text", true, false),
+            ("application/x-protobuf", true, false),
+            ("application/protobuf", true, false),
+            ("application/octet-stream", false, false),
+            ("application/x-jsonlines; charset=utf-8", false, true),
+            ("application/ndjson", false, true),
+            ("text/event-stream", false, true),
+            ("text/jsonl", false, false),
+            ("application/x-json", false, false),
+            ("", false, false),
+        ] {
+            let head = head(media);
+            assert_eq!((head.is_message(), head.is_stream()), (is_message, is_stream), "{media}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::json::Json;
 use super::number::Number;
 use super::place::{Labels, Place};
 use super::pointer::Step;
-use super::walk::{At, Walk, embedded};
+use super::walk::{At, Walk, embedded, floats};
 use crate::order;
 
 /// What a value is, but for how large its numbers are.
@@ -80,8 +80,8 @@ impl<'a> Walk<'_, 'a> {
         &mut self,
         at: At,
         place: Place,
-        live: &'a [Json<'a>],
-        shadow: &'a [Json<'a>],
+        live: &[&'a Json<'a>],
+        shadow: &[&'a Json<'a>],
     ) {
         let before = self.steps.left();
         let mut a = self.digests(at, place, live);
@@ -168,7 +168,7 @@ impl<'a> Walk<'_, 'a> {
         is_same
     }
 
-    fn digests(&mut self, at: At, place: Place, values: &[Json<'_>]) -> Vec<(usize, Digests)> {
+    fn digests(&mut self, at: At, place: Place, values: &[&Json<'_>]) -> Vec<(usize, Digests)> {
         let mut digests = Vec::new();
         for (index, value) in values.iter().enumerate() {
             // Where an index is ignored or named, the place counts and not the value alone.
@@ -197,7 +197,12 @@ impl<'a> Walk<'_, 'a> {
                 let predicts = matches!(place, Place::Predictions { .. });
                 let written = matches!(place, Place::Predictions { labels: Labels::Written, .. });
                 let number = Number::fraction(text).filter(|_| written);
-                if let Some(number) = number {
+                let mut raw = Vec::new();
+                if place == Place::Floats
+                    && let Some(inner) = floats(&mut raw, text, self.steps)
+                {
+                    all = self.digest(at.of_values(), Place::PREDICTION, &inner, mix(seed, 9));
+                } else if let Some(number) = number {
                     all = self.number(number, false, mix(seed, 4));
                 } else if predicts
                     && !self.embedded

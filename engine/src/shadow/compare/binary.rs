@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use super::json::{self, Json, MAX_VALUES, Members, Unread};
 use super::number::Number;
-use super::wire;
 use crate::steps::Steps;
 
 /// Reads an answer whose first `json_len` bytes are JSON. Its outputs with a `binary_data_size` have
@@ -30,7 +29,7 @@ pub fn read<'a>(body: &'a [u8], json_len: usize, steps: &mut Steps) -> Result<Js
             if output.iter().any(|(name, _)| **name == *b"data") {
                 return Err(Unread::Malformed);
             }
-            let data = tensor(output, raw, &mut values, steps)?;
+            let data = tensor(datatype(output)?, raw, &mut values, steps)?;
             insert(output, b"data", data);
         }
     }
@@ -41,24 +40,35 @@ pub fn read<'a>(body: &'a [u8], json_len: usize, steps: &mut Steps) -> Result<Js
 }
 
 /// Numbers in little-endian order, or byte strings each behind its length in four bytes, as the
-/// `datatype` of the output says.
+/// `datatype` of the output says, or the `dtype` of TensorFlow.
 ///
 /// # Errors
 /// Says whether that does not fit, or is more than is compared.
 pub fn tensor<'a>(
-    output: &Members<'a>,
+    datatype: &[u8],
     mut raw: &'a [u8],
     values: &mut u32,
     steps: &mut Steps,
 ) -> Result<Json<'a>, Unread> {
-    let datatype = output.iter().find(|(name, _)| **name == *b"datatype").map(|(_, d)| d);
-    let Some(Json::String(datatype)) = datatype else { return Err(Unread::Malformed) };
+    let is_it = |of: &&Datatype| [of.name, of.dtype].iter().any(|n| n.as_bytes() == datatype);
+    let of = DATATYPES.iter().find(is_it);
     let mut items = Vec::new();
     while !raw.is_empty() {
         *values = values.checked_sub(1).filter(|_| steps.take(1)).ok_or(Unread::TooComplex)?;
-        items.push(element(datatype, &mut raw).ok_or(Unread::Malformed)?);
+        items.push(of.and_then(|of| element(of, &mut raw)).ok_or(Unread::Malformed)?);
     }
     Ok(Json::Array(items))
+}
+
+/// The `datatype` of an output.
+///
+/// # Errors
+/// Says if there is none.
+pub fn datatype<'m>(output: &'m Members<'_>) -> Result<&'m [u8], Unread> {
+    match output.iter().find(|(name, _)| **name == *b"datatype") {
+        Some((_, Json::String(datatype))) => Ok(datatype),
+        _ => Err(Unread::Malformed),
+    }
 }
 
 /// Takes `binary_data_size` out of an output's parameters: it says how the data came, and not what
@@ -85,44 +95,93 @@ pub fn insert<'a>(members: &mut Members<'a>, name: &'static [u8], value: Json<'a
     members.insert(at, (Cow::Borrowed(name), value));
 }
 
-fn element<'a>(datatype: &[u8], raw: &mut &'a [u8]) -> Option<Json<'a>> {
-    let signed = |n: i64| Json::Number(Number::Signed(n));
-    let unsigned = |n: u64| Json::Number(Number::Unsigned(n));
-    Some(match datatype {
-        b"BOOL" => Json::Bool(*wire::array(raw)? != [0u8]),
-        b"INT8" => signed(i8::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT16" => signed(i16::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT32" => signed(i32::from_le_bytes(*wire::array(raw)?).into()),
-        b"INT64" => signed(i64::from_le_bytes(*wire::array(raw)?)),
-        b"UINT8" => unsigned(u8::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT16" => unsigned(u16::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT32" => unsigned(u32::from_le_bytes(*wire::array(raw)?).into()),
-        b"UINT64" => unsigned(u64::from_le_bytes(*wire::array(raw)?)),
-        b"FP16" => float(half(u16::from_le_bytes(*wire::array(raw)?))),
-        b"BF16" => {
-            let high = u32::from(u16::from_le_bytes(*wire::array(raw)?));
-            float(f32::from_bits(high << 16).into())
-        }
-        b"FP32" => float(f32::from_le_bytes(*wire::array(raw)?).into()),
-        b"FP64" => float(f64::from_le_bytes(*wire::array(raw)?)),
-        b"BYTES" => {
-            let len = usize::try_from(u32::from_le_bytes(*wire::array(raw)?)).ok()?;
-            let (bytes, rest) = raw.split_at_checked(len)?;
+/// What the elements of a tensor are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Element {
+    Bool,
+    Signed,
+    Unsigned,
+    /// IEEE 754 binary16.
+    Half,
+    /// The upper half of a single.
+    Brain,
+    Single,
+    Double,
+    /// A length, and so many bytes behind it.
+    Bytes,
+}
+
+/// A type of elements.
+#[derive(Debug)]
+pub struct Datatype {
+    /// In the Open Inference Protocol.
+    name: &'static str,
+    /// In TensorFlow.
+    pub dtype: &'static str,
+    /// TensorFlow's number of it.
+    pub number: u8,
+    element: Element,
+    /// Bytes of a number, or of a length.
+    width: u8,
+}
+
+const fn datatype_of(
+    name: &'static str,
+    (number, dtype): (u8, &'static str),
+    element: Element,
+    width: u8,
+) -> Datatype {
+    Datatype { name, dtype, number, element, width }
+}
+
+/// All types of the Open Inference Protocol, with those of TensorFlow that they are.
+pub const DATATYPES: &[Datatype] = &[
+    datatype_of("BOOL", (10, "DT_BOOL"), Element::Bool, 1),
+    datatype_of("INT8", (6, "DT_INT8"), Element::Signed, 1),
+    datatype_of("INT16", (5, "DT_INT16"), Element::Signed, 2),
+    datatype_of("INT32", (3, "DT_INT32"), Element::Signed, 4),
+    datatype_of("INT64", (9, "DT_INT64"), Element::Signed, 8),
+    datatype_of("UINT8", (4, "DT_UINT8"), Element::Unsigned, 1),
+    datatype_of("UINT16", (17, "DT_UINT16"), Element::Unsigned, 2),
+    datatype_of("UINT32", (22, "DT_UINT32"), Element::Unsigned, 4),
+    datatype_of("UINT64", (23, "DT_UINT64"), Element::Unsigned, 8),
+    datatype_of("FP16", (19, "DT_HALF"), Element::Half, 2),
+    datatype_of("BF16", (14, "DT_BFLOAT16"), Element::Brain, 2),
+    datatype_of("FP32", (1, "DT_FLOAT"), Element::Single, 4),
+    datatype_of("FP64", (2, "DT_DOUBLE"), Element::Double, 8),
+    datatype_of("BYTES", (7, "DT_STRING"), Element::Bytes, 4),
+];
+
+fn element<'a>(of: &Datatype, raw: &mut &'a [u8]) -> Option<Json<'a>> {
+    let (bytes, rest) = raw.split_at_checked(of.width.into())?;
+    *raw = rest;
+    let negative = of.element == Element::Signed && bytes.last() >= Some(&0x80);
+    let sign = if negative { u64::MAX } else { 0 };
+    let bits = bytes.iter().rev().fold(sign, |bits, byte| bits << 8 | u64::from(*byte));
+    let low = u32::try_from(bits);
+    Some(match of.element {
+        Element::Bool => Json::Bool(bits != 0),
+        Element::Signed => Json::Number(Number::Signed(bits.cast_signed())),
+        Element::Unsigned => Json::Number(Number::Unsigned(bits)),
+        Element::Half => float(half(low.ok()?)),
+        Element::Brain => float(f32::from_bits(low.ok()? << 16).into()),
+        Element::Single => float(f32::from_bits(low.ok()?).into()),
+        Element::Double => float(f64::from_bits(bits)),
+        Element::Bytes => {
+            let (bytes, rest) = raw.split_at_checked(usize::try_from(bits).ok()?)?;
             *raw = rest;
             Json::String(Cow::Borrowed(bytes))
         }
-        _ => return None,
     })
 }
 
-/// IEEE 754 binary16.
-fn half(bits: u16) -> f64 {
+fn half(bits: u32) -> f64 {
     let fraction = f64::from(bits & 0x3ff) / 1024.0;
     let size = match (bits >> 10) & 0x1f {
         0 => fraction / 16384.0,
         31 if fraction == 0.0 => f64::INFINITY,
         31 => f64::NAN,
-        exponent => (1.0 + fraction) * 2f64.powi(i32::from(exponent) - 15),
+        exponent => (1.0 + fraction) * 2f64.powi(exponent.cast_signed() - 15),
     };
     if bits & 0x8000 == 0 { size } else { -size }
 }

@@ -82,11 +82,8 @@ fn shapes() -> Vec<Shape> {
             };
             message((0..n / 18).map(output).collect())
         }),
-        infer("parameters with a value again and again", |n| {
-            message(vec![field(
-                4,
-                &field(2, &(0..n / 4).flat_map(|_| field(9, b"")).collect::<Vec<_>>()),
-            )])
+        infer("unknown fields that are there twice", |n| {
+            message((0..n / 5).map(|i| field(1000 + i / 2, b"")).collect())
         }),
         seldon("tags", |n| {
             let tags = (0..n / 9).flat_map(|i| field(2, &field(1, format!("{i:05}").as_bytes())));
@@ -99,6 +96,17 @@ fn shapes() -> Vec<Shape> {
         }),
         one("numbers", |n| {
             json(list(0, n / 7, |i| format!("{i}.5")), list(0, n / 7, |i| format!("{i}.25")))
+        }),
+        one("escapes", |n| {
+            let text = |end: &str| format!("[\"{}{end}\"]", "\\n".repeat(n / 2));
+            json(text("a"), text("b"))
+        }),
+        one("embeddings in base64", |n| {
+            let text = |first: &str| {
+                let text = format!("{first}{}", "zczMPc3M".repeat(n / 8 - 1));
+                format!(r#"{{"data":[{{"index":0,"embedding":"{text}"}}]}}"#)
+            };
+            json(text("zczMPc3M"), text("zszMPc3M"))
         }),
         one("names backwards, and one more", |n| {
             let names = |m| list(0, n / 10, |i| format!("\"{:05}\":1", n / 10 + m - i));
@@ -286,6 +294,24 @@ fn orders_and_pointers_are_paid_for() {
         walk::compare(&rules(&texts, &[]), &doc, &doc, Report::default(), &mut steps).is_some()
     );
     assert!(MAX_STEPS - steps.left() > 64 * 10 / 16, "names are looked at by their bytes");
+}
+
+/// To decode an escape takes some ten times as long as to look at the two bytes that it has.
+#[test]
+fn escapes_are_paid_for() {
+    let steps = |text: &str| {
+        let mut steps = Steps::default();
+        json::read(format!("\"{text}\"").as_bytes(), &mut steps).unwrap();
+        MAX_STEPS - steps.left()
+    };
+    for escape in ["\\n", "\\u00e9"] {
+        let plain = steps(&"n".repeat(escape.len() * 10_000));
+        assert_eq!(steps(&escape.repeat(10_000)), plain + 5_000, "{escape}");
+    }
+    // Also one in each of many strings.
+    let mut paid = Steps::default();
+    json::read(list(0, 1000, |_| "\"\\n\"".to_owned()).as_bytes(), &mut paid).unwrap();
+    assert!(MAX_STEPS - paid.left() > 1000 + 1000 / 2);
 }
 
 /// To know whose an answer is and to find partners for its outputs is paid for, and before it is done.

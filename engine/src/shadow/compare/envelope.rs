@@ -19,14 +19,20 @@ enum Envelope {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
-    /// Cohere's rerank.
+    /// Cohere's rerank and embed.
     Cohere,
-    /// A refusal of a model that is not there, which names it.
+    /// KServe's forecasts of time series.
+    Forecast,
+    /// What TensorFlow Serving answers by gRPC.
+    TensorFlow,
+    /// An answer in a CloudEvent.
+    CloudEvent,
+    /// A refusal. That of a model that is not there names it.
     Refusal,
 }
 
 impl Envelope {
-    const ALL: [(Self, &[&str]); 7] = [
+    const ALL: [(Self, &[&str]); 10] = [
         // The id of the request, and the name under which the model was asked.
         (Self::Inference, &["/id", "/model_name", "/model_version"]),
         // Tags, metrics and the images on the way.
@@ -52,6 +58,9 @@ impl Envelope {
         (Self::Anthropic, &["/id", "/model", "/usage", "/content/*/id", "/content/*/signature"]),
         // What was paid for, and the version of the API.
         (Self::Cohere, &["/id", "/meta"]),
+        (Self::Forecast, &["/id", "/created_at", "/model", "/usage", "/outputs/*/id"]),
+        (Self::TensorFlow, &["/modelSpec/name", "/modelSpec/version", "/modelSpec/versionLabel"]),
+        (Self::CloudEvent, &["/id", "/source", "/time"]),
         (Self::Refusal, &["/error", "/message", "/detail"]),
     ];
 }
@@ -71,38 +80,56 @@ impl Default for Volatile {
 }
 
 impl Volatile {
-    /// What does not count in these two answers. `not_found`: both have that status.
+    /// What does not count in these two answers, and whether that is why both refuse. `refused`: by their
+    /// status they do.
     pub fn of(
         &self,
         live: &Json<'_>,
         shadow: &Json<'_>,
-        not_found: bool,
+        refused: bool,
         steps: &mut Steps,
-    ) -> &Pointers {
-        use Envelope::{Seldon, SeldonMeta};
-        let form = match (form(live, not_found, steps), form(shadow, not_found, steps)) {
+    ) -> (&Pointers, bool) {
+        use Envelope::{Refusal, Seldon, SeldonMeta};
+        let form = match (form(live, refused, steps), form(shadow, refused, steps)) {
             (live, shadow) if live == shadow => live,
             // Where one of them has no prediction, tags may be all that it has to say.
             (Some(Seldon | SeldonMeta), Some(Seldon | SeldonMeta)) => Some(SeldonMeta),
             _ => None,
         };
         let known = self.forms.iter().find(|(known, _)| Some(*known) == form);
-        known.map_or(&self.none, |(_, pointers)| pointers)
+        (known.map_or(&self.none, |(_, pointers)| pointers), form == Some(Refusal))
     }
 }
 
-fn form(answer: &Json<'_>, not_found: bool, steps: &mut Steps) -> Option<Envelope> {
+fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope> {
     let Json::Object(members) = answer else { return None };
-    if not_found && is_refusal(answer, members) {
+    if refused && is_refusal(answer, members) {
         return Some(Envelope::Refusal);
     }
     let is_output =
         |item: &Json<'_>| item.text(b"name").is_some() && item.text(b"datatype").is_some();
     let inference: &[&[u8]] = &[b"id", b"model_name", b"model_version", b"parameters", b"outputs"];
+    let is_said = |name| answer.text(name).is_some();
+    // Triton's generate.
+    let is_text = || is_said(b"model_version") && answer.member(b"text_output").is_some();
     if answer.has_list_of(b"outputs", is_output, steps)
-        || answer.text(b"model_name").is_some() && answer.has_only(inference)
+        || is_said(b"model_name") && (answer.has_only(inference) || is_text())
     {
         return Some(Envelope::Inference);
+    }
+    let is_forecast = |item: &Json<'_>| {
+        item.text(b"type").is_some_and(|of| of.ends_with(b"_forecast"))
+            && item.member(b"content").is_some()
+    };
+    if is_said(b"model") && answer.has_list_of(b"outputs", is_forecast, steps) {
+        return Some(Envelope::Forecast);
+    }
+    let is_object = |name| matches!(answer.member(name), Some(Json::Object(_)));
+    if is_object(b"modelSpec") && answer.has_only(&[b"modelSpec", b"outputs"]) {
+        return Some(Envelope::TensorFlow);
+    }
+    if is_said(b"specversion") && is_said(b"id") && is_said(b"source") && is_said(b"type") {
+        return Some(Envelope::CloudEvent);
     }
     if openai::is_answer(answer, steps) {
         return Some(Envelope::OpenAi);
@@ -110,7 +137,7 @@ fn form(answer: &Json<'_>, not_found: bool, steps: &mut Steps) -> Option<Envelop
     if openai::is_message(answer) {
         return Some(Envelope::Anthropic);
     }
-    if openai::is_reranked_by_cohere(answer, steps) {
+    if openai::is_of_cohere(answer, steps) {
         return Some(Envelope::Cohere);
     }
     seldon(answer, members, steps)

@@ -82,7 +82,7 @@ pub type Members<'a> = Vec<(Cow<'a, [u8]>, Json<'a>)>;
 pub enum Unread {
     /// It is not JSON.
     Malformed,
-    /// It has more levels or values than are compared.
+    /// It has more levels, values or parts than are compared.
     TooComplex,
 }
 
@@ -98,7 +98,7 @@ pub const MAX_VALUES: u32 = 1 << 18;
 /// # Errors
 /// Says whether it is not JSON, or more of it than [`MAX_DEPTH`], [`MAX_VALUES`] and the steps allow.
 pub fn read<'a>(text: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
-    let mut reader = Reader { rest: text, values: MAX_VALUES, steps };
+    let mut reader = Reader { rest: text, values: MAX_VALUES, steps, paid: true };
     reader.pay(text.len() / 32)?;
     let value = reader.value(MAX_DEPTH)?;
     reader.space();
@@ -110,23 +110,48 @@ pub fn read<'a>(text: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
 /// # Errors
 /// Says if there are no steps left for it.
 pub fn ordered<'a>(mut members: Members<'a>, steps: &mut Steps) -> Result<Json<'a>, Unread> {
+    // A stable sort of the reverse puts the last of equal names first.
+    members.reverse();
+    sort(&mut members, steps)?;
+    members.dedup_by(|later, kept| later.0 == kept.0);
+    Ok(Json::Object(members))
+}
+
+/// Members in the order of their names, each the list of all that have its name.
+///
+/// # Errors
+/// Says if there are no steps left for it.
+pub fn grouped<'a>(mut members: Members<'a>, steps: &mut Steps) -> Result<Members<'a>, Unread> {
+    sort(&mut members, steps)?;
+    for (_, value) in &mut members {
+        *value = Json::Array(vec![std::mem::replace(value, Json::Null)]);
+    }
+    members.dedup_by(|(name, later), (kept, all)| {
+        if let (true, Json::Array(later), Json::Array(all)) = (name == kept, later, all) {
+            all.append(later);
+        }
+        name == kept
+    });
+    Ok(members)
+}
+
+fn sort(members: &mut Members<'_>, steps: &mut Steps) -> Result<(), Unread> {
     if members.len() > 1 {
         let bytes = members.iter().fold(0usize, |sum, (name, _)| sum.saturating_add(name.len()));
         if !steps.sort(members.len(), bytes) {
             return Err(Unread::TooComplex);
         }
-        // A stable sort of the reverse puts the last of equal names first.
-        members.reverse();
         members.sort_by(|a, b| a.0.cmp(&b.0));
-        members.dedup_by(|later, kept| later.0 == kept.0);
     }
-    Ok(Json::Object(members))
+    Ok(())
 }
 
 struct Reader<'a, 's> {
     rest: &'a [u8],
     values: u32,
     steps: &'s mut Steps,
+    /// Whether the last escape is paid for.
+    paid: bool,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -248,7 +273,12 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// Two of them take as long as a value does.
     fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), Unread> {
+        self.paid = !self.paid;
+        if self.paid {
+            self.pay(1)?;
+        }
         let (first, rest) = self.rest.split_first().ok_or(Unread::Malformed)?;
         self.rest = rest;
         out.push(match first {

@@ -2,13 +2,14 @@
 //! one set of pointers, for both.
 //!
 //! Known are `ModelInferResponse` of the Open Inference Protocol, with the contents of its tensors
-//! typed or raw, and Seldon's `SeldonMessage`. Fields that these do not have are kept under their
-//! numbers, so that they cannot differ unseen. A field that holds its type's default is the same as
-//! none (proto3 does not tell them apart).
+//! typed or raw, Seldon's `SeldonMessage`, and what TensorFlow Serving answers to `Predict`. Fields that these do not have are kept as lists under their numbers and wire types
+//! (`9:2` for bytes in field 9), so that they cannot differ unseen. A field that holds its type's default is
+//! the same as none (proto3 does not tell them apart). Of a number or a text that is there twice the last
+//! one counts; a message that is, which readers would merge, is not compared: no server writes one.
 
 use std::borrow::Cow;
 
-use super::binary::{self, float, take, take_binary_size};
+use super::binary::{self, DATATYPES, float, take, take_binary_size};
 use super::json::{self, Json, MAX_DEPTH, MAX_VALUES, Members, Unread};
 use super::number::Number;
 use super::wire::{self, Value};
@@ -23,6 +24,8 @@ pub enum Message {
     ModelInferResponse,
     /// `seldon.protos.SeldonMessage`.
     SeldonMessage,
+    /// `tensorflow.serving.PredictResponse`.
+    PredictResponse,
 }
 
 impl Message {
@@ -32,6 +35,9 @@ impl Message {
         let method = each(path).last().unwrap_or_default();
         if path == b"/inference.GRPCInferenceService/ModelInfer" {
             return Some(Self::ModelInferResponse);
+        }
+        if path == b"/tensorflow.serving.PredictionService/Predict" {
+            return Some(Self::PredictResponse);
         }
         let answers_with_data = matches!(
             method,
@@ -46,10 +52,12 @@ impl Message {
     /// Says whether it is none, or more than is compared.
     pub fn read<'a>(self, bytes: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
         let mut reader = Reader { values: MAX_VALUES, steps };
-        match self {
-            Self::ModelInferResponse => reader.infer_response(bytes),
-            Self::SeldonMessage => reader.message(SELDON_MESSAGE, bytes, MAX_DEPTH),
-        }
+        let schema = match self {
+            Self::ModelInferResponse => return reader.infer_response(bytes),
+            Self::SeldonMessage => SELDON_MESSAGE,
+            Self::PredictResponse => PREDICT_RESPONSE,
+        };
+        reader.message(schema, bytes, MAX_DEPTH)
     }
 }
 
@@ -87,10 +95,15 @@ enum Type {
     List,
     /// `google.protobuf.Struct`.
     Struct,
+    /// `tensorflow.TensorProto`.
+    Tensor,
+    /// `tensorflow.DataType`.
+    Dtype,
 }
 
 use Type::{
-    Any, Bool, Bytes, Chosen, Double, Float, List, Map, OneOf, Several, Signed, Struct, Unsigned,
+    Any, Bool, Bytes, Chosen, Double, Dtype, Float, List, Map, OneOf, Several, Signed, Struct,
+    Tensor, Unsigned,
 };
 
 const PARAMETERS: Type =
@@ -144,8 +157,35 @@ const DATA: Schema = &[
     (1, "names", Several(&Bytes)),
     (2, "tensor", Type::Message(TENSOR)),
     (3, "ndarray", List),
-    (4, "tftensor", Chosen(&Bytes)),
+    (4, "tftensor", Chosen(&Tensor)),
 ];
+
+const TENSOR_SHAPE: Schema = &[(2, "dim", Several(&Type::Message(&[(1, "size", Signed)])))];
+
+/// `tensorflow.TensorProto`, in the names that JSON has for it, without what answers seldom have.
+const TF_TENSOR: Schema = &[
+    (1, "dtype", Dtype),
+    (2, "tensorShape", Type::Message(TENSOR_SHAPE)),
+    (4, "tensorContent", Bytes),
+    (5, "floatVal", Several(&Float)),
+    (6, "doubleVal", Several(&Double)),
+    (7, "intVal", Several(&Signed)),
+    (8, "stringVal", Several(&Bytes)),
+    (10, "int64Val", Several(&Signed)),
+    (11, "boolVal", Several(&Bool)),
+    (16, "uint32Val", Several(&Unsigned)),
+    (17, "uint64Val", Several(&Unsigned)),
+];
+
+const MODEL_SPEC: Schema = &[
+    (1, "name", Bytes),
+    (2, "version", Type::Message(&[(1, "value", Signed)])),
+    (3, "signatureName", Bytes),
+    (4, "versionLabel", Bytes),
+];
+
+const PREDICT_RESPONSE: Schema =
+    &[(1, "outputs", Map(&Tensor)), (2, "modelSpec", Type::Message(MODEL_SPEC))];
 
 const SELDON_MESSAGE: Schema = &[
     (1, "status", Type::Message(STATUS)),
@@ -204,7 +244,7 @@ impl Reader<'_> {
                 Some(((.., field), slot)) => self.collect(*field, value, slot, depth)?,
                 None => {
                     self.one()?;
-                    others.push((number.to_string().into_bytes().into(), unknown(value)));
+                    others.push(unknown(number, value));
                 }
             }
         }
@@ -217,7 +257,7 @@ impl Reader<'_> {
             };
             members.push((Cow::Borrowed(name.as_bytes()), value));
         }
-        members.extend(others);
+        members.extend(json::grouped(others, self.steps)?);
         Ok(members)
     }
 
@@ -239,7 +279,12 @@ impl Reader<'_> {
                 let Json::Object(entries) = entries else { return Err(Unread::Malformed) };
                 entries.push(self.entry(*each, bytes_of(value)?, depth)?);
             }
+            Chosen(Tensor) if slot.is_some() => return Err(Unread::TooComplex),
             Chosen(field) => *slot = Some(self.single(*field, value, depth)?),
+            // Readers merge the second message into the first one.
+            Type::Message(_) | Any | List | Struct | Tensor if slot.is_some() => {
+                return Err(Unread::TooComplex);
+            }
             // The last one of a field counts.
             field => {
                 let value = self.single(field, value, depth)?;
@@ -264,18 +309,19 @@ impl Reader<'_> {
             (Double, Value::Eight(bytes)) => Ok(float(f64::from_le_bytes(bytes))),
             (Bytes, Value::Bytes(bytes)) => Ok(Json::String(Cow::Borrowed(bytes))),
             (Type::Message(schema), Value::Bytes(bytes)) => self.message(schema, bytes, depth),
-            (OneOf(choices), Value::Bytes(bytes)) => {
-                let mut chosen = Json::Null;
-                for field in wire::fields(bytes) {
-                    self.field()?;
-                    let (number, value) = field.ok_or(Unread::Malformed)?;
-                    chosen = match choices.iter().find(|(n, _)| *n == number) {
-                        Some((_, choice)) => self.single(*choice, value, depth)?,
-                        None => unknown(value),
-                    };
-                }
-                Ok(chosen)
+            (Dtype, Value::Varint(n)) => {
+                let of = DATATYPES.iter().find(|of| u64::from(of.number) == n);
+                let name = of.map(|of| Json::String(Cow::Borrowed(of.dtype.as_bytes())));
+                Ok(name.unwrap_or(Json::Number(Number::Unsigned(n))))
             }
+            (Tensor, Value::Bytes(bytes)) => self.tensor(bytes, depth),
+            (OneOf(choices), Value::Bytes(bytes)) => match self.only(bytes)? {
+                None => Ok(Json::Null),
+                Some((number, value)) => match choices.iter().find(|(n, _)| *n == number) {
+                    Some((_, choice)) => self.single(*choice, value, depth),
+                    None => Ok(Json::Object(vec![unknown(number, value)])),
+                },
+            },
             (Any, Value::Bytes(bytes)) => self.any(bytes, depth),
             (List, Value::Bytes(bytes)) => self.list(bytes, depth),
             (Struct, Value::Bytes(bytes)) => self.structure(bytes, depth),
@@ -321,7 +367,8 @@ impl Reader<'_> {
             self.field()?;
             match field.ok_or(Unread::Malformed)? {
                 (1, found) => key = bytes_of(found)?,
-                (2, found) => value = Some(self.single(each, found, depth)?),
+                (2, found) if value.is_none() => value = Some(self.single(each, found, depth)?),
+                (2, _) => return Err(Unread::TooComplex),
                 _ => return Err(Unread::Malformed),
             }
         }
@@ -335,21 +382,42 @@ impl Reader<'_> {
 
     fn any<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
         let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
-        let mut json = Json::Null;
-        for field in wire::fields(bytes) {
-            self.field()?;
-            let (number, value) = field.ok_or(Unread::Malformed)?;
-            json = match number {
-                1 => Json::Null,
-                2 => self.single(Double, value, depth)?,
-                3 => self.single(Bytes, value, depth)?,
-                4 => self.single(Bool, value, depth)?,
-                5 => self.single(Struct, value, depth)?,
-                6 => self.single(List, value, depth)?,
-                _ => return Err(Unread::Malformed),
-            };
+        let Some((number, value)) = self.only(bytes)? else { return Ok(Json::Null) };
+        match (number, value) {
+            (1, Value::Varint(0)) => Ok(Json::Null),
+            (2, value) => self.single(Double, value, depth),
+            (3, value) => self.single(Bytes, value, depth),
+            (4, value) => self.single(Bool, value, depth),
+            (5, value) => self.single(Struct, value, depth),
+            (6, value) => self.single(List, value, depth),
+            _ => Err(Unread::Malformed),
         }
-        Ok(json)
+    }
+
+    /// The field of a message that is a choice. Which of several counts is not for us to say.
+    fn only<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(u32, Value<'a>)>, Unread> {
+        let mut fields = wire::fields(bytes);
+        self.field()?;
+        match (fields.next(), fields.next()) {
+            (None, _) => Ok(None),
+            (Some(field), None) => field.map(Some).ok_or(Unread::Malformed),
+            (Some(_), Some(_)) => Err(Unread::TooComplex),
+        }
+    }
+
+    /// A tensor of TensorFlow, its content as numbers.
+    fn tensor<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
+        let mut members = self.members(TF_TENSOR, bytes, depth)?;
+        let content = members.iter().position(|(name, _)| **name == *b"tensorContent");
+        if let (Some((_, Json::String(datatype))), Some(at)) = (members.first(), content)
+            && let Some((_, Json::String(Cow::Borrowed(raw)))) = members.get(at)
+        {
+            let data = binary::tensor(datatype, raw, &mut self.values, self.steps)?;
+            if let Some((_, content)) = members.get_mut(at) {
+                *content = data;
+            }
+        }
+        json::ordered(members, self.steps)
     }
 
     fn list<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
@@ -404,7 +472,8 @@ impl Reader<'_> {
                             !matches!(value, Json::Object(members)
                                 if members.is_empty() && **name == *b"parameters")
                         });
-                        binary::tensor(output, raw, &mut self.values, self.steps)?
+                        let datatype = binary::datatype(output)?;
+                        binary::tensor(datatype, raw, &mut self.values, self.steps)?
                     }
                     (None, 0 | 1) => {
                         contents.into_iter().next().map_or_else(none, |(_, data)| data)
@@ -428,13 +497,16 @@ fn bytes_of(value: Value<'_>) -> Result<&[u8], Unread> {
     }
 }
 
-fn unknown(value: Value<'_>) -> Json<'_> {
-    match value {
-        Value::Varint(n) => Json::Number(Number::Unsigned(n)),
-        Value::Eight(bytes) => Json::Number(Number::Unsigned(u64::from_le_bytes(bytes))),
-        Value::Four(bytes) => Json::Number(Number::Unsigned(u32::from_le_bytes(bytes).into())),
-        Value::Bytes(bytes) => Json::String(Cow::Borrowed(bytes)),
-    }
+/// A field that is not in the schema, under its number and wire type. What it means is not known, so that
+/// numbers have no tolerance: they are the text of what they are.
+fn unknown(number: u32, value: Value<'_>) -> (Cow<'_, [u8]>, Json<'_>) {
+    let (wire, value) = match value {
+        Value::Varint(n) => (0, Cow::Owned(n.to_string().into_bytes())),
+        Value::Eight(bytes) => (1, Cow::Owned(bytes.into())),
+        Value::Bytes(bytes) => (2, Cow::Borrowed(bytes)),
+        Value::Four(bytes) => (5, Cow::Owned(bytes.into())),
+    };
+    (Cow::Owned(format!("{number}:{wire}").into_bytes()), Json::String(value))
 }
 
 fn is_default(value: &Json<'_>) -> bool {

@@ -11,6 +11,8 @@
 //! | one is JSON, the other claims to be | `shape` |
 //! | both claim to be JSON and are not | cannot be compared |
 //! | messages of gRPC that are known | by value as well, see `message` |
+//! | other messages of protobuf | cannot be compared |
+//! | refusals that are no JSON | cannot be compared |
 //! | anything else | the bytes |
 //!
 //! Bodies are compared without their content coding. What a server writes anew into each answer does
@@ -44,7 +46,7 @@ pub use pointer::Pointers;
 pub use report::{Difference, Report, escaped};
 
 use super::head::Head;
-use crate::encoding;
+use crate::encoding::{self, Encoding};
 use crate::steps::{MAX_STEPS, Steps};
 use hash::PathHash;
 use json::{Json, Unread};
@@ -139,9 +141,14 @@ impl Rules {
             steps: 0,
         };
         match self.report(live, shadow, about, steps) {
-            Ok(Report { kinds, unsettled: Some(path), .. }) if kinds.is_empty() => {
+            Ok(Report { kinds, unsettled: Some(path), refused, known, .. }) if kinds.is_empty() => {
                 let at = if path.is_empty() { String::new() } else { format!(" at {path},") };
-                unknown(format!("they differ{at} where the live model differs from itself").into())
+                let why = match (refused, known) {
+                    (0, _) => "the live model differs from itself",
+                    (_, None) => "both say why they refuse",
+                    (_, Some(_)) => "both refuse or the live model differs from itself",
+                };
+                unknown(format!("they differ{at} where {why}").into())
             }
             Ok(mut report) => Comparison {
                 max_score_delta: report.max_score_delta,
@@ -213,60 +220,79 @@ impl Rules {
         if live.head.is_stream() {
             return Err(STREAMS);
         }
-        report.not_found = live.head.effective_status() == 404;
+        let status = live.head.effective_status();
+        report.refused = if status < 400 { 0 } else { status };
         let untyped = live.head.media_type.is_empty();
         let binary = live.head.json_length.is_some() || shadow.head.json_length.is_some();
-        if live.head.is_json() || untyped || binary {
+        // Triton says that its refusals are plain text.
+        let is_object = |body: &[u8]| body.trim_ascii_start().starts_with(b"{");
+        let refused = status >= 400 && is_object(&live_body) && is_object(&shadow_body);
+        if live.head.is_json() || untyped || binary || refused {
             let a = read(live.head, &live_body, steps);
             let b = read(shadow.head, &shadow_body, steps);
             if a.is_err() && b.is_err() && !binary && !too_complex(&a, &b) {
-                if !untyped {
+                if live.head.is_json() {
                     return Err("they claim to be JSON and are not");
                 }
-                if is_lines(&live_body, steps) && is_lines(&shadow_body, steps) {
+                if untyped && is_lines(&live_body, steps) && is_lines(&shadow_body, steps) {
                     return Err(STREAMS);
                 }
             }
-            return self.values(a, b, (&live_body, &shadow_body), report, steps);
+            return self.values(a, b, Some((&live_body, &shadow_body)), report, steps);
         }
-        if let Some(message) = message.filter(|_| live.head.is_grpc())
-            && let (Some(a), Some(b)) = (message::unary(&live_body), message::unary(&shadow_body))
-        {
-            let mut message_of = |head: &Head, (bytes, compressed)| match compressed {
-                true => {
-                    encoding::decode_within(head.message_encoding, bytes, self.max_bytes, steps)
-                }
-                false => Some(Cow::Borrowed(bytes)),
-            };
-            let a = message_of(live.head, a).ok_or("the live message's coding cannot be read")?;
-            let b = message_of(shadow.head, b).ok_or("the shadow's coding cannot be read")?;
-            let (x, y) = (message.read(&a, steps), message.read(&b, steps));
-            return self.values(x, y, (&a, &b), report, steps);
+        if live.head.is_message() {
+            let message = message.filter(|_| live.head.is_grpc()).ok_or(MESSAGES)?;
+            let (live, shadow) =
+                (Whole { body: &live_body, ..live }, Whole { body: &shadow_body, ..shadow });
+            return self.messages(message, live, shadow, report, steps);
         }
-        self.add_bytes(&mut report, &live_body, &shadow_body);
-        Ok(report)
+        self.bytes(report, (&live_body, &shadow_body))
     }
 
-    /// By value; by their bytes where neither can be read.
+    /// By value. One message may be written in different bytes, so that these say nothing.
+    fn messages(
+        &self,
+        message: Message,
+        live: Whole<'_>,
+        shadow: Whole<'_>,
+        report: Report,
+        steps: &mut Steps,
+    ) -> Result<Report, &'static str> {
+        let a = self.message(live, steps)?;
+        let b = self.message(shadow, steps)?;
+        let (x, y) = (of(message, &a, steps), of(message, &b, steps));
+        self.values(x, y, None, report, steps)
+    }
+
+    /// The message of a unary answer, if it is one.
+    fn message<'a>(
+        &self,
+        answer: Whole<'a>,
+        steps: &mut Steps,
+    ) -> Result<Option<Cow<'a, [u8]>>, &'static str> {
+        let Some((bytes, compressed)) = message::unary(answer.body) else { return Ok(None) };
+        let coding = if compressed { answer.head.message_encoding } else { Encoding::Identity };
+        let decoded = encoding::decode_within(coding, bytes, self.max_bytes, steps);
+        decoded.map(Some).ok_or("the coding of a message cannot be read")
+    }
+
+    /// By value; by their bytes, if these say something, where neither can be read.
     fn values(
         &self,
         live: Result<Json<'_>, Unread>,
         shadow: Result<Json<'_>, Unread>,
-        bytes: (&[u8], &[u8]),
+        bytes: Option<(&[u8], &[u8])>,
         mut report: Report,
         steps: &mut Steps,
     ) -> Result<Report, &'static str> {
         if too_complex(&live, &shadow) {
-            return Err("they have too many values or levels");
+            return Err("they have too many values, levels or parts");
         }
         match (live, shadow) {
             (Ok(a), Ok(b)) => {
                 walk::compare(self, &a, &b, report, steps).ok_or("they take too long to compare")
             }
-            (Err(_), Err(_)) => {
-                self.add_bytes(&mut report, bytes.0, bytes.1);
-                Ok(report)
-            }
+            (Err(_), Err(_)) => self.bytes(report, bytes.ok_or(MESSAGES)?),
             _ => {
                 self.add(&mut report, Kind::Shape, None);
                 Ok(report)
@@ -284,9 +310,18 @@ impl Rules {
         self.add_at(report, kind, String::new(), values);
     }
 
-    fn add_bytes(&self, report: &mut Report, live: &[u8], shadow: &[u8]) {
+    /// By what they are, if they are answers: in which words both refuse says nothing.
+    fn bytes(
+        &self,
+        mut report: Report,
+        (live, shadow): (&[u8], &[u8]),
+    ) -> Result<Report, &'static str> {
+        if report.refused > 0 && self.volatile.is_some() {
+            return Err("both refuse, in words of their own");
+        }
         let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
-        self.add_at(report, Kind::Bytes, format!("byte {same}"), None);
+        self.add_at(&mut report, Kind::Bytes, format!("byte {same}"), None);
+        Ok(report)
     }
 
     fn add_at(
@@ -309,6 +344,17 @@ impl Rules {
 
 /// Two streams of one model are cut into events anew each time, and say who speaks in each of them.
 const STREAMS: &str = "they are streams, which are not compared unless they are the same bytes";
+
+/// A map of a message has no order, for one.
+const MESSAGES: &str = "they are messages that cannot be read, and not the same bytes";
+
+fn of<'a>(
+    message: Message,
+    bytes: &'a Option<Cow<'_, [u8]>>,
+    steps: &mut Steps,
+) -> Result<Json<'a>, Unread> {
+    bytes.as_ref().map_or(Err(Unread::Malformed), |bytes| message.read(bytes, steps))
+}
 
 fn read<'a>(head: &Head, body: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
     match head.json_length {

@@ -52,6 +52,13 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// Whether the two are whole numbers, and one of them is written as such: a server may write the same
+    /// number as `2`, as `2.0` and as `2e0`.
+    pub fn are_whole(self, other: Self) -> bool {
+        let is_even = |n: Self| n.is_whole() || n.value().fract() == 0.0;
+        (self.is_whole() || other.is_whole()) && is_even(self) && is_even(other)
+    }
+
     /// As a double, the nearest one.
     pub fn value(self) -> f64 {
         match self {
@@ -74,6 +81,12 @@ impl<'a> Number<'a> {
     /// As a length or a dimension.
     pub fn size(self) -> Option<usize> {
         usize::try_from(self.whole()?).ok()
+    }
+
+    /// A whole number in the text of a string.
+    pub fn whole_text(text: &'a [u8]) -> Option<Self> {
+        let number = Self::text(std::str::from_utf8(text).ok()?);
+        number.is_whole().then_some(number)
     }
 
     /// A number with a fraction or an exponent, in the text of a string: no name of a class.
@@ -211,8 +224,8 @@ pub struct Apart {
 pub enum Measure {
     /// Any difference: they are names.
     Exact,
-    /// The tolerances; but of numbers that are both written as whole ones only the absolute one, since
-    /// a part of a large number is another number.
+    /// The tolerances; but of whole numbers, one of them written as such, only the absolute one, since a part
+    /// of a large number is another number.
     Counted,
     /// The tolerances.
     Measured,
@@ -222,7 +235,7 @@ impl Tolerance {
     /// Compares two numbers. `NaN` equals `NaN`, and an infinity itself. Whole numbers are told
     /// apart beyond what a double holds.
     pub fn compare(self, measure: Measure, live: Number<'_>, shadow: Number<'_>) -> Apart {
-        let are_whole = live.is_whole() && shadow.is_whole() && measure != Measure::Measured;
+        let are_whole = live.are_whole(shadow) && measure != Measure::Measured;
         let is_name = are_whole || measure == Measure::Exact;
         let apart = |by, tells, differ| Apart { by, tells, differ, is_name };
         if matches!(live, Number::Null) != matches!(shadow, Number::Null) {
@@ -243,13 +256,17 @@ impl Tolerance {
         let (a, b) = (live.value(), shadow.value());
         let by = (a - b).abs();
         // Whole numbers that are too large for a word: any other digit makes another number.
-        if are_whole {
+        if are_whole && live.is_whole() && shadow.is_whole() {
             return apart(by, true, true);
         }
         if a == b || (a.is_nan() && b.is_nan()) {
             return apart(0.0, false, false);
         }
-        let margin = if measure == Measure::Exact { 0.0 } else { self.margin(a, b) };
+        let margin = match measure {
+            Measure::Exact => 0.0,
+            Measure::Counted if are_whole => self.absolute,
+            _ => self.margin(a, b),
+        };
         // An infinity is within any relative margin of everything.
         let differ = !(by.is_finite() && by <= margin);
         apart(by, differ || by > margin / FAR, differ)
@@ -266,7 +283,7 @@ impl Tolerance {
 
     /// Compares two rows of so many scores. A decision is the highest score of a row, and has no
     /// tolerance: one that went the other way by a hair went the other way. Where scores of a row are
-    /// equal any of them may win.
+    /// equal any of them may win; but where all of three or more are, none does.
     pub fn row<'a>(self, len: usize, pair: &dyn Fn(usize) -> (Number<'a>, Number<'a>)) -> Row {
         let mut row = Row {
             decides_otherwise: false,
@@ -278,6 +295,7 @@ impl Tolerance {
             max_score_delta: 0.0,
         };
         let mut best = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut least = (f64::INFINITY, f64::INFINITY);
         // Whether there is a number at all.
         let mut any = (false, false);
         for i in 0..len {
@@ -297,10 +315,16 @@ impl Tolerance {
                 row.winner = i;
             }
             best = (best.0.max(a), best.1.max(b));
+            // What is no number is lower than all.
+            let low = |n: f64| if n.is_nan() { f64::NEG_INFINITY } else { n };
+            least = (least.0.min(low(a)), least.1.min(low(b)));
             any = (any.0 || !a.is_nan(), any.1 || !b.is_nan());
         }
         let stands = (0..len).map(pair).any(|(a, b)| (a.value(), b.value()) == best);
-        row.decides_otherwise = !stands && any != (false, false);
+        // Two scores may be equal; a row of more that are decides nothing.
+        let is_flat = (best.0 <= least.0, best.1 <= least.1);
+        let is_lost = len > 2 && is_flat.0 != is_flat.1;
+        row.decides_otherwise = (!stands || is_lost) && any != (false, false);
         row
     }
 }
@@ -321,7 +345,7 @@ pub fn are_probabilities(values: impl Iterator<Item = f64>) -> bool {
 /// How two rows of scores differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
-    /// Whether no score is the highest of both rows.
+    /// Whether no score is the highest of both rows, or only one of them decides anything.
     pub decides_otherwise: bool,
     /// Whether scores differ by more than is tolerated.
     pub differ: bool,
@@ -383,7 +407,27 @@ mod tests {
         assert!(by(text("3"), text("NaN")).is_nan());
         let counted = |a, b| USUAL.compare(Measure::Counted, a, b).differ;
         assert!(counted(text("9000000"), Number::Unsigned(9_000_001)));
-        assert!(!counted(text("9000000"), text("9000001.0")));
+        assert!(counted(text("9000000"), text("9000001.0")));
+        assert!(!counted(text("9000000"), text("9000000.0")));
+        assert!(!counted(text("9000000.0"), text("9000001.0")));
+        assert!(!counted(text("9000000"), text("9000001.5")));
+    }
+
+    #[test]
+    fn whole_numbers_are_known_by_one_of_two() {
+        for (a, b, expected) in [
+            ("1", "2", true),
+            ("1", "2.0", true),
+            ("1.234568e6", "1234567", true),
+            ("1.0", "2.0", false),
+            ("1", "2.5", false),
+            ("1", "1e400", false),
+            ("1", "NaN", false),
+            ("1", "null", false),
+        ] {
+            assert_eq!(text(a).are_whole(text(b)), expected, "{a} {b}");
+            assert_eq!(text(b).are_whole(text(a)), expected, "{b} {a}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use super::json::Json;
 use crate::steps::Steps;
 
-/// Whether this is an answer of OpenAI's API: chat, completions, responses, moderations, and lists of
-/// embeddings, scores, classes and ranks.
+/// Whether this is an answer of OpenAI's API: chat, completions, responses, moderations, images, and lists
+/// of embeddings, scores, classes and ranks.
 pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
     let has = |name| matches!(answer.member(name), Some(Json::Array(_)));
     match answer.text(b"object") {
@@ -15,6 +15,11 @@ pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
         Some(b"list") => {}
         Some(_) => return false,
         None if answer.has_list_of(b"choices", is_choice, steps) => return true,
+        None if matches!(answer.member(b"created"), Some(Json::Number(_)))
+            && answer.has_list_of(b"data", is_image, steps) =>
+        {
+            return true;
+        }
         None => {}
     }
     answer.text(b"model").is_some()
@@ -30,8 +35,13 @@ pub fn is_message(answer: &Json<'_>) -> bool {
         && matches!(answer.member(b"content"), Some(Json::Array(_)))
 }
 
-/// Whether this is the answer of Cohere's rerank, which names no model.
-pub fn is_reranked_by_cohere(answer: &Json<'_>, steps: &mut Steps) -> bool {
+/// Whether this is the answer of Cohere's rerank or embed, which name no model.
+pub fn is_of_cohere(answer: &Json<'_>, steps: &mut Steps) -> bool {
+    let embed: &[&[u8]] =
+        &[b"id", b"meta", b"embeddings", b"texts", b"images", b"response_type", b"usage"];
+    if answer.text(b"response_type").is_some_and(|of| of.starts_with(b"embeddings_")) {
+        return answer.member(b"embeddings").is_some() && answer.has_only(embed);
+    }
     let is_indexed = |item: &Json<'_>| is_ranked(item) && is_indexed(item);
     let meta = answer.member(b"meta");
     let is_said = |name| matches!(meta.and_then(|m| m.member(name)), Some(Json::Object(_)));
@@ -48,6 +58,10 @@ pub fn are_predictions(list: &Json<'_>) -> bool {
 
 fn is_choice(item: &Json<'_>) -> bool {
     item.member(b"message").is_some() || item.member(b"text").is_some()
+}
+
+fn is_image(item: &Json<'_>) -> bool {
+    item.text(b"b64_json").is_some() || item.text(b"url").is_some()
 }
 
 fn is_ranked(item: &Json<'_>) -> bool {

@@ -30,6 +30,8 @@ pub enum Place {
     },
     /// Dimensions.
     Shape,
+    /// An embedding in base64.
+    Floats,
     /// Numbers in one list, so many in a row; or nested, which is the same.
     Flat {
         /// How long its rows are, 0 where there is one dimension.
@@ -53,7 +55,8 @@ pub enum Labels {
     All,
     /// Only text is: the type of numbers has fractions.
     Text,
-    /// No type is told. Numbers that are written as whole ones are: servers write a float as `1.0`.
+    /// No type is told. Whole numbers are, where one of the two is written as such: servers write a float as
+    /// `1.0`.
     /// Text is, unless it is a number with a fraction.
     Written,
 }
@@ -73,20 +76,29 @@ impl Place {
                 Self::PREDICTIONS
             }
             (Self::Document, b"data") => Self::Data,
-            (Self::Document, b"outputs") => Self::Outputs,
-            (Self::Document, b"predictions" | b"jsonData" | b"strData")
+            // Below `data` in a CloudEvent.
+            (Self::Document | Self::Data, b"outputs") => Self::Outputs,
+            (Self::Document | Self::Data, b"predictions")
+            | (Self::Document, b"jsonData" | b"strData")
             | (Self::Data, b"ndarray") => Self::PREDICTIONS,
             (Self::Data, b"tensor") => Self::Tensor { columns: columns(value) },
-            (Self::Tensor { .. } | Self::Output { .. }, b"shape") => Self::Shape,
+            (Self::Data, b"tftensor") => Self::output(value),
+            (Self::Tensor { .. } | Self::Output { .. }, b"shape" | b"tensorShape")
+            | (Self::Shape, _) => Self::Shape,
             (Self::Tensor { columns }, b"values") => {
                 Self::Flat { columns, labels: Labels::Written }
             }
-            (Self::Output { columns, labels }, b"data") => Self::Flat { columns, labels },
-            // The column format of TensorFlow, a list for each output.
+            (Self::Output { columns, labels }, b"data" | b"tensorContent") => {
+                Self::Flat { columns, labels }
+            }
+            (Self::Output { columns, labels }, name) if name.ends_with(b"Val") => {
+                Self::Flat { columns, labels }
+            }
+            // What TensorFlow's gRPC answers with, and the column format of its REST, a list for each output.
+            (Self::Outputs, _) if value.member(b"dtype").is_some() => Self::output(value),
             (Self::Outputs, _) => Self::PREDICTIONS,
-            // In base64.
             (Self::Predictions { .. }, b"embedding") if matches!(value, Json::String(_)) => {
-                Self::Plain
+                Self::Floats
             }
             (Self::Predictions { labels, .. }, _) => Self::Predictions { nested: true, labels },
             _ => Self::Plain,
@@ -113,12 +125,10 @@ impl Place {
         }
     }
 
-    /// The place of one of the `outputs`, if it says its type.
+    /// The place of one of the `outputs`, or of a tensor of TensorFlow; both say their type.
     pub fn output(output: &Json<'_>) -> Self {
-        let labels = match output.text(b"datatype") {
-            Some(t) if t == b"BOOL" || t.starts_with(b"INT") || t.starts_with(b"UINT") => {
-                Labels::All
-            }
+        let labels = match output.text(b"datatype").or(output.text(b"dtype")) {
+            Some(t) if has_labels(t.strip_prefix(b"DT_").unwrap_or(t)) => Labels::All,
             Some(_) => Labels::Text,
             None => Labels::Written,
         };
@@ -138,9 +148,7 @@ impl Place {
             Self::Predictions { labels, .. } => match labels {
                 _ if values => (Kind::Score, Measure::Measured),
                 Labels::All => (Kind::Class, Measure::Exact),
-                Labels::Written if live.is_whole() && shadow.is_whole() => {
-                    (Kind::Class, Measure::Exact)
-                }
+                Labels::Written if live.are_whole(shadow) => (Kind::Class, Measure::Exact),
                 _ => (Kind::Score, Measure::Measured),
             },
             _ if values => (Kind::Value, Measure::Measured),
@@ -195,6 +203,7 @@ impl Numbers {
     pub fn member(self, of: Place, name: &[u8], value: &Json<'_>) -> Self {
         let labels = match of {
             Place::Output { labels, .. } | Place::Predictions { labels, .. } => labels,
+            Place::Outputs => Labels::Written,
             _ => return Self { named: false, ..self },
         };
         let is_named = match value {
@@ -215,7 +224,7 @@ impl Numbers {
     }
 }
 
-/// Whether what is called so holds coordinates: no decision, whichever of them is the largest. The last
+/// Whether what is called so holds coordinates or a forecast: no decision, whichever is the largest. The last
 /// word of the name says so, whatever parts the words.
 fn names_values(name: &[u8]) -> bool {
     let words = name.iter().rposition(|c| !c.is_ascii_alphanumeric());
@@ -226,7 +235,7 @@ fn names_values(name: &[u8]) -> bool {
         _ => false,
     });
     let last = last.get(humps.map_or(0, |i| i.saturating_add(1))..).unwrap_or_default();
-    [&b"box"[..], b"boxes", b"bbox", b"bboxes", b"embedding", b"embeddings"]
+    [&b"box"[..], b"boxes", b"bbox", b"bboxes", b"embedding", b"embeddings", b"forecast"]
         .iter()
         .any(|word| last.eq_ignore_ascii_case(word))
 }
@@ -240,11 +249,21 @@ fn is_coordinate(name: &[u8]) -> bool {
     names.contains(&name) || matches!(name, b"right" | b"bottom")
 }
 
+/// Whether the numbers of this type are labels.
+fn has_labels(datatype: &[u8]) -> bool {
+    datatype == b"BOOL" || datatype.starts_with(b"INT") || datatype.starts_with(b"UINT")
+}
+
 /// How long the rows of a tensor are: the last dimension of its `shape`; 0 where it has no rows.
 fn columns(tensor: &Json<'_>) -> usize {
-    let Some(Json::Array(shape)) = tensor.member(b"shape") else { return 0 };
-    match shape.as_slice() {
-        [_, .., Json::Number(last)] => last.size().unwrap_or(0),
+    let dimensions = tensor.member(b"tensorShape").map(|shape| shape.member(b"dim"));
+    let shape = dimensions.unwrap_or(tensor.member(b"shape"));
+    let Some(Json::Array(shape)) = shape else { return 0 };
+    let [_, .., last] = shape.as_slice() else { return 0 };
+    match last.member(b"size").unwrap_or(last) {
+        Json::Number(last) => last.size().unwrap_or(0),
+        // As JSON writes the wide numbers of a message.
+        Json::String(text) => Number::whole_text(text).and_then(Number::size).unwrap_or(0),
         _ => 0,
     }
 }

@@ -34,8 +34,8 @@ pub struct Report {
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
     pub max_score_delta: Option<f64>,
-    /// Whether both say that there is no such model.
-    pub not_found: bool,
+    /// The status with which both refuse; 0 where they do not.
+    pub refused: u16,
     /// Differences that are noise are left out by it.
     pub known: Option<Rc<Noise>>,
     /// Where differences were, if that is asked for.

@@ -9,9 +9,13 @@
 mod rows;
 mod tensors;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Rules;
+use super::binary;
 use super::hash::{self, PathHash};
-use super::json::{self, Json, Members, Unread};
+use super::json::{self, Json, MAX_VALUES, Members, Unread};
 use super::kind::Kind;
 use super::noise::Seen;
 use super::number::{Apart, Measure, Number};
@@ -31,9 +35,9 @@ pub fn compare<'a>(
     steps: &mut Steps,
 ) -> Option<Report> {
     let none = Pointers::default();
-    let volatile = match &rules.volatile {
-        Some(volatile) => volatile.of(live, shadow, report.not_found, steps),
-        None => &none,
+    let (volatile, is_refusal) = match &rules.volatile {
+        Some(volatile) => volatile.of(live, shadow, report.refused > 0, steps),
+        None => (&none, false),
     };
     let at = At {
         ignore: rules.ignore.start(),
@@ -45,6 +49,8 @@ pub fn compare<'a>(
     let mut walk = Walk {
         rules,
         volatile,
+        // That there is no such model is said with its name, and nothing else.
+        unsaid: is_refusal && report.refused != 404,
         hidden: report.hides(PathHash::WHOLE),
         report,
         path: Vec::new(),
@@ -70,6 +76,11 @@ pub(super) struct At {
 }
 
 impl At {
+    /// What is here are values.
+    pub(super) fn of_values(self) -> Self {
+        Self { numbers: self.numbers.below(true), ..self }
+    }
+
     /// Steps to follow the pointers one step down: to look at one is about a sixteenth.
     fn cost(self, step: Step<'_>) -> usize {
         let bytes = match step {
@@ -87,6 +98,8 @@ pub(super) struct Walk<'r, 'a> {
     pub(super) rules: &'r Rules,
     /// What does not count in answers of this form.
     volatile: &'r Pointers,
+    /// Whether there is no saying of what is volatile: why both refuse may name the model, or not.
+    unsaid: bool,
     pub(super) report: Report,
     path: Vec<Step<'a>>,
     /// The end of the path, if that matters.
@@ -123,6 +136,7 @@ impl<'a> Walk<'_, 'a> {
                     Place::Predictions { labels, .. } => {
                         self.texts(at, labels, (a, b), live, shadow);
                     }
+                    Place::Floats => self.floats(at, (a, b), live, shadow),
                     _ => self.found(place.kind(live, shadow), None, Some(live), Some(shadow)),
                 }
             }
@@ -184,25 +198,40 @@ impl<'a> Walk<'_, 'a> {
             && let Some(x) = embedded(a, self.steps)
             && let Some(y) = embedded(b, self.steps)
         {
-            self.steps.take(self.path.len());
-            let mut inner = Walk {
-                rules: self.rules,
-                volatile: self.volatile,
-                report: std::mem::take(&mut self.report),
-                path: self.path.clone(),
-                place: self.place,
-                steps: self.steps,
-                quiet: self.quiet,
-                hidden: self.hidden,
-                embedded: true,
-            };
-            inner.pair(at, Place::PREDICTION, &x, &y);
-            self.report = inner.report;
-            return;
+            return self.inner(at, &x, &y);
         }
         if !self.steps.is_spent() {
             self.found(Kind::Class, None, Some(live), Some(shadow));
         }
+    }
+
+    /// Embeddings in base64.
+    fn floats(&mut self, at: At, (a, b): (&[u8], &[u8]), live: &Json<'_>, shadow: &Json<'_>) {
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        match (floats(&mut x, a, self.steps), floats(&mut y, b, self.steps)) {
+            (Some(x), Some(y)) => self.inner(at.of_values(), &x, &y),
+            _ if self.steps.is_spent() => {}
+            _ => self.found(Kind::Value, None, Some(live), Some(shadow)),
+        }
+    }
+
+    /// What two texts hold.
+    fn inner(&mut self, at: At, live: &Json<'_>, shadow: &Json<'_>) {
+        self.steps.take(self.path.len());
+        let mut inner = Walk {
+            rules: self.rules,
+            volatile: self.volatile,
+            unsaid: self.unsaid,
+            report: std::mem::take(&mut self.report),
+            path: self.path.clone(),
+            place: self.place,
+            steps: self.steps,
+            quiet: self.quiet,
+            hidden: self.hidden,
+            embedded: true,
+        };
+        inner.pair(at, Place::PREDICTION, live, shadow);
+        self.report = inner.report;
     }
 
     /// Where the pointers are one step down; `None` where that is ignored.
@@ -216,7 +245,8 @@ impl<'a> Walk<'_, 'a> {
             of_values,
             numbers: at.numbers.below(self.rules.values.ends(of_values)),
         };
-        let ignored = self.rules.ignore.ends(at.ignore) || self.volatile.ends(at.volatile);
+        let ignored =
+            self.rules.ignore.ends(at.ignore) || !self.unsaid && self.volatile.ends(at.volatile);
         (!ignored).then_some(at)
     }
 
@@ -224,6 +254,7 @@ impl<'a> Walk<'_, 'a> {
     pub(super) fn down(&mut self, at: At, step: Step<'a>, visit: impl FnOnce(&mut Self, At)) {
         let Some(at) = self.follow(at, step) else { return };
         let before = self.push(step);
+        self.hidden |= self.unsaid && self.volatile.ends(at.volatile);
         visit(self, at);
         self.pop(before);
     }
@@ -292,30 +323,36 @@ impl<'a> Walk<'_, 'a> {
         {
             return self.outputs(at, live, shadow, &names);
         }
-        if self.rules.unordered.ends(at.unordered) {
-            return self.bags(at, place, live, shadow);
-        }
-        let place = match place {
-            Place::Document | Place::Outputs => Place::PREDICTIONS,
-            place => place,
+        let unordered = self.rules.unordered.ends(at.unordered);
+        let alike = !matches!(place, Place::Flat { .. }) || is_nested(live) == is_nested(shadow);
+        let (a, b) = match place {
+            Place::Flat { columns, .. } if !alike => {
+                (self.flat(live, columns), self.flat(shadow, columns))
+            }
+            _ if unordered => (Some(live.iter().collect()), Some(shadow.iter().collect())),
+            _ => {
+                let place = match place {
+                    Place::Document | Place::Outputs => Place::PREDICTIONS,
+                    place => place,
+                };
+                return self.lists(at, place, (live.len(), shadow.len()), &|i| {
+                    Some((Step::Index(i), live.get(i)?, shadow.get(i)?))
+                });
+            }
         };
-        if let Place::Flat { columns, .. } = place
-            && is_nested(live) != is_nested(shadow)
-        {
-            let (Some(a), Some(b)) = (self.flat(live, columns), self.flat(shadow, columns)) else {
+        match (a, b) {
+            (Some(a), Some(b)) if unordered => self.bags(at, place, &a, &b),
+            (Some(a), Some(b)) => self.lists(at, place, (a.len(), b.len()), &|i| {
+                Some((Step::Index(i), *a.get(i)?, *b.get(i)?))
+            }),
+            _ => {
                 let shape = (None, Seen::Unsettled);
                 let shown = |list| if is_nested(list) { "nested lists" } else { "one list" };
-                return self.describe(self.place, Kind::Shape, shape, &mut || {
+                self.describe(self.place, Kind::Shape, shape, &mut || {
                     (shown(live).into(), shown(shadow).into())
                 });
-            };
-            return self.lists(at, place, (a.len(), b.len()), &|i| {
-                Some((Step::Index(i), *a.get(i)?, *b.get(i)?))
-            });
+            }
         }
-        self.lists(at, place, (live.len(), shadow.len()), &|i| {
-            Some((Step::Index(i), live.get(i)?, shadow.get(i)?))
-        });
     }
 
     fn found(
@@ -365,13 +402,19 @@ pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>
     if !matches!(text, [b'{', .., b'}'] | [b'[', .., b']']) {
         return None;
     }
-    match json::read(text, steps) {
-        Ok(value) => Some(value),
-        Err(Unread::Malformed) => None,
-        // What it holds is not known: it is no other label for that.
-        Err(Unread::TooComplex) => {
-            steps.give_up();
-            None
-        }
+    known(json::read(text, steps), steps)
+}
+
+/// What a text holds. Where that is too much it is not known, and no other text for that.
+fn known<'a>(inner: Result<Json<'a>, Unread>, steps: &mut Steps) -> Option<Json<'a>> {
+    if inner == Err(Unread::TooComplex) {
+        steps.give_up();
     }
+    inner.ok()
+}
+
+/// The numbers of an embedding in base64: floats of four bytes, the lowest first.
+pub(super) fn floats<'r>(raw: &'r mut Vec<u8>, text: &[u8], steps: &mut Steps) -> Option<Json<'r>> {
+    *raw = STANDARD.decode(text).ok()?;
+    known(binary::tensor(b"FP32", raw, &mut { MAX_VALUES }, steps), steps)
 }

@@ -131,11 +131,87 @@ fn seldon_messages() {
         ),
         (bytes(1, &[small(1, 7), small(4, 0)].concat()), r#"{"status":{"code":7}}"#),
         // A field of a later version is not passed over.
-        (small(9, 3), r#"{"9":3}"#),
+        (small(9, 3), r#"{"9:0":["3"]}"#),
         (vec![0x0b], "Malformed"),
         (small(3, 1), "Malformed"),
     ] {
         assert_eq!(read(Message::SeldonMessage, &message), expected);
+    }
+}
+
+#[test]
+fn unknown_fields_are_kept_each() {
+    for (message, expected) in [
+        (bytes(7, b"a"), r#"{"7:2":["a"]}"#),
+        (
+            [bytes(7, b"a"), small(8, 1), bytes(7, b"b")].concat(),
+            r#"{"7:2":["a","b"],"8:0":["1"]}"#,
+        ),
+        (
+            [
+                small(7, 1),
+                vec![7 << 3 | 5, b'1', 0, 0, 0],
+                [&[7 << 3 | 1][..], b"12345678"].concat(),
+            ]
+            .concat(),
+            r#"{"7:0":["1"],"7:1":["12345678"],"7:5":["1\0\0\0"]}"#,
+        ),
+        (
+            bytes(4, &[bytes(1, b"k"), bytes(2, &bytes(9, b"x"))].concat()),
+            r#"{"parameters":{"k":{"9:2":"x"}}}"#,
+        ),
+        // Of text that is there twice readers take the last one.
+        ([bytes(3, b"a"), bytes(3, b"b")].concat(), r#"{"id":"b"}"#),
+    ] {
+        assert_eq!(read(Message::ModelInferResponse, &message), expected);
+    }
+}
+
+/// Readers merge them, or take the one or the other.
+#[test]
+fn messages_in_parts_are_not_read() {
+    let parameter = |value: &[Vec<u8>]| {
+        let value: Vec<u8> = value.iter().flat_map(|value| bytes(2, value)).collect();
+        bytes(4, &[bytes(1, b"k"), value].concat())
+    };
+    let content = bytes(5, &bytes(3, &[1]));
+    let list = bytes(1, &bytes(3, b"x"));
+    for (message, parts) in [
+        (Message::ModelInferResponse, output("o", "INT64", &[2], &content.repeat(2))),
+        (Message::ModelInferResponse, parameter(&[[bytes(9, b"cat"), bytes(3, b"x")].concat()])),
+        (Message::ModelInferResponse, parameter(&[bytes(3, b"cat"), bytes(3, b"x")])),
+        (Message::SeldonMessage, bytes(3, &bytes(1, b"x")).repeat(2)),
+        (Message::SeldonMessage, bytes(2, &bytes(1, b"x")).repeat(2)),
+        (Message::SeldonMessage, bytes(3, &bytes(3, &list).repeat(2))),
+        (Message::SeldonMessage, bytes(3, &bytes(4, b"").repeat(2))),
+        (Message::SeldonMessage, bytes(6, b"").repeat(2)),
+        (Message::SeldonMessage, bytes(6, &bytes(6, &list).repeat(2))),
+        (Message::PredictResponse, bytes(2, b"").repeat(2)),
+    ] {
+        assert_eq!(read(message, &parts), "TooComplex", "{parts:?}");
+    }
+}
+
+#[test]
+fn tensorflows_messages() {
+    let singles: Vec<u8> = [0.5f32, -2.0].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let shape = bytes(2, &[bytes(2, &small(1, 1)), bytes(2, &small(1, 2))].concat());
+    let tensor = |data: Vec<u8>| [small(1, 1), shape.clone(), data].concat();
+    let named =
+        |name: &[u8], tensor: Vec<u8>| bytes(1, &[bytes(1, name), bytes(2, &tensor)].concat());
+    let spec = bytes(2, &[bytes(1, b"iris"), bytes(2, &small(1, 7))].concat());
+    let of = |list: &str| {
+        format!(
+            r#"{{"outputs":{{"a":{{"dtype":"DT_FLOAT",{list}"tensorShape":{{"dim":[{{"size":1}},{{"size":2}}]}}}}}},"modelSpec":{{"name":"iris","version":{{"value":7}}}}}}"#
+        )
+    };
+    let sorted = |text: &str| {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        value.to_string()
+    };
+    for (field, list) in [(5, r#""floatVal":[0.5,-2],"#), (4, r#""tensorContent":[0.5,-2],"#)] {
+        let message = [named(b"a", tensor(bytes(field, &singles))), spec.clone()].concat();
+        assert_eq!(sorted(&read(Message::PredictResponse, &message)), sorted(&of(list)));
     }
 }
 
@@ -177,7 +253,9 @@ fn paths_name_messages() {
         ("/seldon.protos.Model/Predict", Some(Message::SeldonMessage)),
         ("/seldon.protos.Model/Predict?a=/b", Some(Message::SeldonMessage)),
         ("/seldon.protos.Seldon/ModelMetadata", None),
-        ("/tensorflow.serving.PredictionService/Predict", None),
+        ("/tensorflow.serving.PredictionService/Predict", Some(Message::PredictResponse)),
+        ("/tensorflow.serving.PredictionService/Classify", None),
+        ("/tensorflow.serving.PredictionService/MultiInference", None),
         ("/api/v1.0/predictions", None),
     ] {
         assert_eq!(Message::of_path(path.as_bytes()), message, "{path}");
@@ -189,6 +267,7 @@ proptest! {
     fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..96)) {
         let _ = Message::ModelInferResponse.read(&bytes, &mut Steps::default());
         let _ = Message::SeldonMessage.read(&bytes, &mut Steps::default());
+        let _ = Message::PredictResponse.read(&bytes, &mut Steps::default());
         let _ = unary(&bytes);
     }
 }

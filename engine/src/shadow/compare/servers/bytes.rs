@@ -110,6 +110,191 @@ fn mlservers_raw_messages_are_read() {
     assert_eq!(message(&plain(), &live, &shadow), "class at /outputs/0/data/0");
 }
 
+/// The verdict on two messages of gRPC, by the method.
+fn by_grpc(rules: &Rules, method: &str, live: &[u8], shadow: &[u8]) -> String {
+    let mut head = head("200", "application/grpc");
+    head.grpc_status = Some(0);
+    let about = About { message: Message::of_path(method.as_bytes()), ..About::default() };
+    let frame = |message: &[u8]| {
+        [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+    };
+    let (live, shadow) = (frame(live), frame(shadow));
+    shown(&rules.compare(
+        Whole { head: &head, body: &live },
+        Whole { head: &head, body: &shadow },
+        &about,
+    ))
+}
+
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()][..], bytes].concat()
+}
+
+#[test]
+fn tensorflows_messages_are_compared_by_value() {
+    const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
+    let spec = |version: u8| field(2, &[field(1, b"iris"), field(2, &[8, version])].concat());
+    let tensor = |number: u8, datatype: u8, data: &[u8]| {
+        let shape = field(2, &[field(2, &[8, 1]), field(2, &[8, 2])].concat());
+        [&[8, datatype][..], &shape, &field(number, data)].concat()
+    };
+    let named = |name: &str, tensor: &[u8]| {
+        field(1, &[field(1, name.as_bytes()), field(2, tensor)].concat())
+    };
+    let floats = |number: u8, a: f32, b: f32| {
+        tensor(number, 1, &[a.to_le_bytes(), b.to_le_bytes()].concat())
+    };
+    let one = floats(5, 0.52, 0.48);
+    let two = named("b", &tensor(10, 9, &[7, 8]));
+    let answer = |a: &[u8], version| [&named("a", a)[..], &two, &spec(version)].concat();
+    let live = answer(&one, 1);
+    let predict = |rules: &Rules, shadow: &[u8]| by_grpc(rules, PREDICT, &live, shadow);
+    assert_eq!(predict(&plain(), &answer(&one, 2)), "");
+    assert_eq!(predict(&plain(), &[&spec(1)[..], &two, &named("a", &one)].concat()), "");
+    let compare = Rules { volatile: None, ..plain() };
+    assert_eq!(predict(&compare, &answer(&one, 2)), "value at /modelSpec/version/value by 1");
+    assert_eq!(predict(&within(0.1), &answer(&floats(5, 0.53, 0.47), 1)), "");
+    assert_eq!(
+        predict(&within(0.1), &answer(&floats(5, 0.48, 0.52), 1)),
+        "class at /outputs/a/floatVal/0 by 0.04"
+    );
+    let content = |a, b| answer(&floats(4, a, b), 1);
+    assert_eq!(
+        by_grpc(&within(0.1), PREDICT, &content(0.52, 0.48), &content(0.48, 0.52)),
+        "class at /outputs/a/tensorContent/0 by 0.04"
+    );
+    let other = named("b", &tensor(10, 9, &[7, 9]));
+    assert_eq!(
+        predict(&within(2.0), &[&named("a", &one)[..], &other, &spec(1)].concat()),
+        "class at /outputs/b/int64Val/1 by 1"
+    );
+    // Boxes by the name of the output.
+    let boxes = |a, b| named("detection_boxes", &floats(5, a, b));
+    assert_eq!(by_grpc(&within(0.1), PREDICT, &boxes(0.52, 0.48), &boxes(0.48, 0.52)), "");
+    let columns = |list: &str| format!(r#"{{"outputs":{{"detection_boxes":{list}}}}}"#);
+    assert_eq!(line(&within(0.1), &columns("[[0.52,0.48]]"), &columns("[[0.48,0.52]]")), "");
+    // Seldon's, by gRPC and by REST, where JSON has text for wide numbers.
+    let seldon = |a: f32, b: f32| field(3, &field(4, &floats(5, a, b)));
+    assert_eq!(
+        by_grpc(
+            &within(0.1),
+            "/seldon.protos.Seldon/Predict",
+            &seldon(0.52, 0.48),
+            &seldon(0.48, 0.52)
+        ),
+        "class at /data/tftensor/floatVal/0 by 0.04"
+    );
+    assert_eq!(
+        by_grpc(
+            &within(0.1),
+            "/seldon.protos.Seldon/Predict",
+            &seldon(0.52, 0.48),
+            &seldon(0.53, 0.47)
+        ),
+        ""
+    );
+    let rest = |rows: &str, values: &str| {
+        format!(
+            r#"{{"data":{{"names":[],"tftensor":{{"dtype":"DT_FLOAT","tensorShape":{{"dim":[{{"size":"{rows}"}},{{"size":"2"}}]}},"floatVal":{values}}}}},"meta":{{}}}}"#
+        )
+    };
+    for (rows, live, shadow, expected) in [
+        ("1", "[0.52,0.48]", "[0.48,0.52]", "class at /data/tftensor/floatVal/0 by 0.04"),
+        ("1", "[0.52,0.48]", "[0.53,0.47]", ""),
+        (
+            "2",
+            "[9.5,9.0,0.52,0.48]",
+            "[9.5,9.0,0.48,0.52]",
+            "class at /data/tftensor/floatVal/2 by 0.04",
+        ),
+    ] {
+        assert_eq!(line(&within(0.1), &rest(rows, live), &rest(rows, shadow)), expected);
+    }
+    assert_eq!(
+        line(&plain(), &rest("1", "[0.52,0.48]"), &rest("2", "[0.52,0.48]")),
+        "shape at /data/tftensor/tensorShape/dim/0/size"
+    );
+}
+
+/// One message may be written in different bytes, so that bytes that differ say nothing.
+#[test]
+fn messages_that_are_not_read_are_not_compared() {
+    const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+    let unread = format!("uncomparable: {MESSAGES}");
+    let (a, b) = (field(1, b"cat"), field(1, b"dog"));
+    for method in ["/own.Service/Predict", "/tensorflow.serving.PredictionService/Classify"] {
+        assert_eq!(by_grpc(&plain(), method, &a, &b), unread);
+        assert_eq!(by_grpc(&plain(), method, &a, &a), "");
+    }
+    assert_eq!(by_grpc(&plain(), INFER, &[0x0b], &[0x0c]), unread, "neither can be read");
+    assert_eq!(by_grpc(&plain(), INFER, &a, &[0x0c]), "shape", "one of them can");
+    let head = head("200", "application/grpc");
+    let about = About { message: Some(Message::ModelInferResponse), ..About::default() };
+    for (live, shadow, expected) in [
+        (&b"\0\0\0\0\0"[..], &b""[..], "shape"),
+        (b"", b"\0\0\0\0\0", "shape"),
+        (b"\0\0\0\0\0\0\0\0\0\0", b"", &unread),
+    ] {
+        let (live, shadow) =
+            (Whole { head: &head, body: live }, Whole { head: &head, body: shadow });
+        assert_eq!(shown(&plain().compare(live, shadow, &about)), expected);
+    }
+    let data = |first: &[u8]| [field(3, &field(1, first)), field(3, &field(1, b"x"))].concat();
+    assert_eq!(
+        by_grpc(&plain(), "/seldon.protos.Seldon/Predict", &data(b"cat"), &data(b"dog")),
+        "uncomparable: they have too many values, levels or parts"
+    );
+    for media in ["application/x-protobuf", "application/grpc-web+proto", "application/proto"] {
+        let head = super::head("200", media);
+        let (live, shadow) = (Whole { head: &head, body: &a }, Whole { head: &head, body: &b });
+        assert_eq!(shown(&plain().compare(live, shadow, &About::default())), unread, "{media}");
+    }
+    // What the messages do not have is compared, each by itself.
+    for (live, shadow, expected) in [
+        (
+            [field(7, b"cat"), field(7, b"same")],
+            [field(7, b"dog"), field(7, b"same")],
+            "value at /7:2/0",
+        ),
+        ([field(7, b"cat"), field(7, b"same")], [field(7, b"same"), vec![]], "shape at /7:2 by 1"),
+        (
+            [vec![7 << 3, 1], vec![]],
+            [vec![7 << 3 | 5, 1, 0, 0, 0], vec![]],
+            "missing at /7:0; extra at /7:5",
+        ),
+        (
+            [field(5, &[field(1, b"o"), field(9, b"cat"), field(9, b"x")].concat()), vec![]],
+            [field(5, &[field(1, b"o"), field(9, b"dog"), field(9, b"x")].concat()), vec![]],
+            "value at /outputs/0/9:2/0",
+        ),
+        ([vec![7 << 3, 1], vec![]], [vec![7 << 3, 2], vec![]], "value at /7:0/0"),
+    ] {
+        assert_eq!(by_grpc(&within(9.0), INFER, &live.concat(), &shadow.concat()), expected);
+    }
+}
+
+#[test]
+fn nested_and_flat_tensors_without_order_agree() {
+    let unordered = Rules { show_values: false, ..rules(&[], &["/outputs/*/data"]) };
+    let nested = oip("FP32", "[2,2]", "[[0.1,0.9],[0.8,0.2]]");
+    let flat = |data: &str| oip("FP32", "[2,2]", data);
+    assert_eq!(line(&unordered, &nested, &flat("[0.8,0.2,0.1,0.9]")), "");
+    assert_eq!(line(&unordered, &flat("[0.8,0.2,0.1,0.9]"), &nested), "");
+    assert_eq!(
+        line(&unordered, &nested, &flat("[0.8,0.2,0.1,0.7]")),
+        "missing at /outputs/0/data/1; extra at /outputs/0/data/3"
+    );
+    assert_eq!(line(&unordered, &nested, &flat("[[0.8,0.2],[0.1,0.9]]")), "");
+    assert_eq!(
+        line(
+            &unordered,
+            &oip("FP32", "[3]", "[[0.1],[0.2],[0.3]]"),
+            &oip("FP32", "[3]", "[0.1,0.2,0.3]")
+        ),
+        "shape at /outputs/0/data"
+    );
+}
+
 /// Of bytes only that they differ.
 fn compare_binary(rules: &Rules, live: (&str, &[u8]), shadow: (&str, &[u8])) -> String {
     let (a, b) = (binary(live.0, live.1), binary(shadow.0, shadow.1));
@@ -246,6 +431,10 @@ fn streams_are_compared_by_their_bytes_or_not_at_all() {
         ("text/event-stream; charset=utf-8", events, others),
         ("application/x-ndjson", lines, longer),
         ("application/jsonl", lines, longer),
+        ("application/jsonlines", lines, longer),
+        ("application/x-jsonlines", lines, longer),
+        ("application/x-jsonl", lines, longer),
+        ("application/json-seq", lines, longer),
         ("", lines, longer),
         ("", events, others),
     ] {

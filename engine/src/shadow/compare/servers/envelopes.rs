@@ -184,6 +184,108 @@ fn what_differs_by_nature_does_not_count() {
         assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
         assert_eq!(line(&compare, &live, &shadow), all, "{live} {shadow}");
     }
+    for (live, shadow) in THE_SAME {
+        assert_eq!(line(&plain(), live, shadow), "", "{live} {shadow}");
+        assert_ne!(line(&compare, live, shadow), "", "{live} {shadow}");
+    }
+}
+
+/// The same prediction of one model behind two names.
+const THE_SAME: [(&str, &str); 6] = [
+    // Triton's generate.
+    (
+        r#"{"model_name":"llm","model_version":"1","text_output":"hello"}"#,
+        r#"{"model_name":"llm-next","model_version":"2","text_output":"hello"}"#,
+    ),
+    // KServe's forecasts.
+    (
+        r#"{"id":"f-1","created_at":1795795088,"status":"completed","model":"a","outputs":[{"type":"time_series_forecast","id":"o-1","status":"completed","content":[{"type":"univariate_time_series","name":"s","mean_forecast":[1.5,2.5]}]}],"usage":null}"#,
+        r#"{"id":"f-2","created_at":1795795093,"status":"completed","model":"b","outputs":[{"type":"time_series_forecast","id":"o-2","status":"completed","content":[{"type":"univariate_time_series","name":"s","mean_forecast":[1.5,2.5]}]}],"usage":null}"#,
+    ),
+    // Cohere's embed.
+    (
+        r#"{"id":"embd-1","embeddings":{"float":[[0.1,0.2]]},"texts":["a"],"meta":{"billed_units":{"input_tokens":3}},"response_type":"embeddings_by_type"}"#,
+        r#"{"id":"embd-2","embeddings":{"float":[[0.1,0.2]]},"texts":["a"],"meta":{"billed_units":{"input_tokens":3}},"response_type":"embeddings_by_type"}"#,
+    ),
+    // OpenAI's images.
+    (
+        r#"{"created":1795795088,"data":[{"b64_json":"aa"}]}"#,
+        r#"{"created":1795795093,"data":[{"b64_json":"aa"}]}"#,
+    ),
+    // A CloudEvent with an answer in it.
+    (
+        r#"{"specversion":"1.0","id":"36077800","source":"io.kserve.inference.iris","type":"io.kserve.inference.response","time":"2026-11-28T07:00:00.1Z","data":{"predictions":[1]}}"#,
+        r#"{"specversion":"1.0","id":"c2d2f8b1","source":"io.kserve.inference.iris-v2","type":"io.kserve.inference.response","time":"2026-11-28T07:00:00.2Z","data":{"predictions":[1]}}"#,
+    ),
+    (
+        r#"{"created":1,"data":[{"url":"http://a"}],"usage":{"total_tokens":1}}"#,
+        r#"{"created":2,"data":[{"url":"http://a"}],"usage":{"total_tokens":2}}"#,
+    ),
+];
+
+/// What the same answers have to say, and what only looks like them.
+#[test]
+fn what_is_said_beside_names_and_times_counts() {
+    for (live, shadow, expected) in [
+        (
+            r#"{"model_name":"llm","model_version":"1","text_output":"hello"}"#,
+            r#"{"model_name":"llm","model_version":"2","text_output":"bye"}"#,
+            "value at /text_output",
+        ),
+        (
+            r#"{"model_name":"corsa","price":1.5}"#,
+            r#"{"model_name":"astra","price":1.5}"#,
+            "value at /model_name",
+        ),
+        (
+            r#"{"model":"a","outputs":[{"type":"time_series_forecast","id":"1","content":[{"mean_forecast":[1.5,2.5]}]}]}"#,
+            r#"{"model":"b","outputs":[{"type":"time_series_forecast","id":"2","content":[{"mean_forecast":[1.5,2.75]}]}]}"#,
+            "score at /outputs/0/content/0/mean_forecast/1 by 0.25",
+        ),
+        // The highest of several times is no decision.
+        (
+            r#"{"model":"a","outputs":[{"type":"time_series_forecast","id":"1","content":[{"mean_forecast":[2.75,2.5]}]}]}"#,
+            r#"{"model":"b","outputs":[{"type":"time_series_forecast","id":"2","content":[{"mean_forecast":[2.5,2.75]}]}]}"#,
+            "score at /outputs/0/content/0/mean_forecast/0 by 0.25; score at /outputs/0/content/0/mean_forecast/1 by 0.25",
+        ),
+        (
+            r#"{"model":"a","outputs":[{"type":"car","id":"1"}]}"#,
+            r#"{"model":"a","outputs":[{"type":"car","id":"2"}]}"#,
+            "class at /outputs/0/id",
+        ),
+        (
+            r#"{"id":"a","embeddings":{"float":[[0.1,0.2]]},"response_type":"embeddings_by_type"}"#,
+            r#"{"id":"b","embeddings":{"float":[[0.1,0.3]]},"response_type":"embeddings_by_type"}"#,
+            "value at /embeddings/float/0/1 by 0.1",
+        ),
+        (
+            r#"{"created":1,"data":[{"b64_json":"aa"}]}"#,
+            r#"{"created":2,"data":[{"b64_json":"bb"}]}"#,
+            "value at /data/0/b64_json",
+        ),
+        (
+            r#"{"created":1,"data":[{"name":"aa"}]}"#,
+            r#"{"created":2,"data":[{"name":"aa"}]}"#,
+            "value at /created by 1",
+        ),
+        (
+            r#"{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"predictions":[1]}}"#,
+            r#"{"specversion":"1.0","id":"2","source":"s","type":"t","data":{"predictions":[2]}}"#,
+            "class at /data/predictions/0 by 1",
+        ),
+        (
+            r#"{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"outputs":[{"name":"o","datatype":"FP32","shape":[1,2],"data":[0.9,0.1]}]}}"#,
+            r#"{"specversion":"1.0","id":"2","source":"s","type":"t","data":{"outputs":[{"name":"o","datatype":"FP32","shape":[1,2],"data":[0.1,0.9]}]}}"#,
+            "class at /data/outputs/0/data/0 by 0.8",
+        ),
+    ] {
+        assert_eq!(line(&plain(), live, shadow), expected, "{live} {shadow}");
+    }
+}
+
+/// Where both refuse, the words may name the model, and no prediction is there to be compared.
+#[test]
+fn why_both_refuse_says_nothing() {
     let refused = |status: &str, name: &str| {
         let head = head(status, "application/json");
         let body = |name| format!(r#"{{"error":"Model {name} not found"}}"#);
@@ -195,7 +297,13 @@ fn what_differs_by_nature_does_not_count() {
         ))
     };
     assert_eq!(refused("404", "nope-v2"), "");
-    assert_eq!(refused("400", "nope-v2"), "value at /error");
+    let unsaid =
+        |at: &str| format!("uncomparable: they differ at {at}, where both say why they refuse");
+    for status in ["400", "422", "500"] {
+        assert_eq!(refused(status, "nope-v2"), unsaid("/error"));
+        assert_eq!(refused(status, "nope"), "");
+    }
+    assert_eq!(refused("200", "nope-v2"), "value at /error");
     let of_openai = |status: &str, form: &str| {
         let head = head(status, "application/json");
         let (live, shadow) = (form.replace('$', "nope"), form.replace('$', "nope-v2"));
@@ -210,7 +318,39 @@ fn what_differs_by_nature_does_not_count() {
         (r#"{"object":"error","message":"The model `$` does not exist.","code":404}"#, "/message"),
     ] {
         assert_eq!(of_openai("404", form), "", "{form}");
-        assert_eq!(of_openai("400", form), format!("value at {at}"), "{form}");
+        assert_eq!(of_openai("400", form), unsaid(at), "{form}");
+    }
+    let at = |rules: &Rules, status: &str, media: &str, live: &str, shadow: &str| {
+        let head = head(status, media);
+        shown(&rules.compare(
+            Whole { head: &head, body: live.as_bytes() },
+            Whole { head: &head, body: shadow.as_bytes() },
+            &About::default(),
+        ))
+    };
+    // Triton's are JSON, whatever it says.
+    let (live, shadow) = (r#"{"error":"unknown model: 'a'"}"#, r#"{"error":"unknown model: 'b'"}"#);
+    assert_eq!(at(&plain(), "404", "text/plain", live, shadow), "");
+    assert_eq!(at(&plain(), "400", "text/plain", live, shadow), unsaid("/error"));
+    assert_eq!(at(&plain(), "200", "text/plain", live, shadow), "bytes at byte 26");
+    // What else is said counts.
+    let coded = |code: u32, name: &str| {
+        format!(r#"{{"object":"error","message":"no {name}","code":{code}}}"#)
+    };
+    assert_eq!(
+        at(&plain(), "400", "application/json", &coded(1, "a"), &coded(2, "b")),
+        "value at /code by 1"
+    );
+    let compare = Rules { volatile: None, ..plain() };
+    assert_eq!(at(&compare, "400", "application/json", live, shadow), "value at /error");
+    // Text that is no JSON, or begins like it.
+    for (live, shadow) in [("no a", "no b"), ("{no a}", "{no b}")] {
+        let words = "uncomparable: both refuse, in words of their own";
+        assert_eq!(at(&plain(), "503", "text/plain", live, shadow), words);
+        assert_eq!(at(&plain(), "503", "text/plain", live, live), "");
+        let differ = format!("bytes at byte {}", live.find('a').unwrap());
+        assert_eq!(at(&plain(), "200", "text/plain", live, shadow), differ);
+        assert_eq!(at(&compare, "503", "text/plain", live, shadow), differ);
     }
 }
 

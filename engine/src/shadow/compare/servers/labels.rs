@@ -426,3 +426,78 @@ fn what_is_not_known_of_scores_is_not_zero() {
     let bag = Rules { unordered: values(&["/predictions"]), ..within(0.5) };
     assert_eq!(moved(&bag, &tf("[0.25,2.5]"), &tf("[2.75,0.25]")), Some(0.25));
 }
+
+/// OpenAI's client asks for base64 unless it is told otherwise.
+#[test]
+fn embeddings_in_base64_are_numbers() {
+    let answer = |text: &str| {
+        format!(
+            r#"{{"object":"list","model":"a","data":[{{"object":"embedding","index":0,"embedding":"{text}"}}]}}"#
+        )
+    };
+    // 0.1 and 0.14; the first moved by a hair; both swapped; one of them; no floats.
+    let live = answer("zczMPSlcDz4=");
+    let at = "/data/0/embedding";
+    for (rules, shadow, expected) in [
+        (plain(), "zszMPSlcDz4=", String::new()),
+        (plain(), "KVwPPs3MzD0=", format!("score at {at}/0 by 0.04; score at {at}/1 by 0.04")),
+        (within(0.1), "KVwPPs3MzD0=", String::new()),
+        (within(0.1), "zczMPQ==", format!("shape at {at} by 1")),
+        (within(0.1), "zczM", format!("value at {at}")),
+        (within(0.1), "!", format!("value at {at}")),
+    ] {
+        assert_eq!(line(&rules, &live, &answer(shadow)), expected, "{shadow}");
+    }
+    // Without order as well.
+    let two = |a: &str, b: &str| {
+        format!(
+            r#"{{"object":"list","model":"a","data":[{{"object":"embedding","embedding":"{a}"}},{{"object":"embedding","embedding":"{b}"}}]}}"#
+        )
+    };
+    let unordered = Rules { show_values: false, ..rules(&[], &["/data"]) };
+    let (a, b, moved) = ("zczMPSlcDz4=", "KVwPPs3MzD0=", "zszMPSlcDz4=");
+    assert_eq!(line(&unordered, &two(a, b), &two(b, moved)), "");
+    assert_eq!(line(&unordered, &two(a, b), &two(b, b)), "missing at /data/0; extra at /data/1");
+}
+
+/// A number without a fraction is whole, however one of the two servers writes it.
+#[test]
+fn labels_are_whole_however_they_are_written() {
+    for (live, shadow, expected) in [
+        ("[1234567]", "[1234568.0]", "class at /predictions/0 by 1"),
+        ("[1234567]", "[1.234568e6]", "class at /predictions/0 by 1"),
+        ("[1234567.0]", "[1234568]", "class at /predictions/0 by 1"),
+        ("[1234567]", "[1234567.0]", ""),
+        ("[[1234567,0.93]]", "[[1234568.0,0.93]]", "class at /predictions/0/0 by 1"),
+        // Neither is written as a whole one: floats of the same type.
+        ("[1234567.0]", "[1234568.0]", ""),
+        ("[1234567]", "[1234567.5]", ""),
+        ("[[0.0,1.0]]", "[[0,1]]", ""),
+    ] {
+        let answer = |list: &str| format!(r#"{{"predictions":{list}}}"#);
+        assert_eq!(line(&plain(), &answer(live), &answer(shadow)), expected, "{live} {shadow}");
+        let values = Rules { values: values(&["/predictions"]), ..plain() };
+        assert_eq!(line(&values, &answer(live), &answer(shadow)), "", "{live} {shadow}");
+    }
+    let own = |n: &str| format!(r#"{{"item":{n}}}"#);
+    assert_eq!(line(&plain(), &own("1234567"), &own("1234568.0")), "value at /item by 1");
+    assert_eq!(line(&within(1.0), &own("1234567"), &own("1234568.0")), "");
+}
+
+/// A model that has lost its mind gives the same score to each class.
+#[test]
+fn a_row_of_equal_scores_decides_nothing() {
+    for (live, shadow, expected) in [
+        ("[0.01,0.05,0.02]", "[0.0,0.0,0.0]", "class at /predictions/0/1 by 0.05"),
+        ("[0.0,0.0,0.0]", "[0.01,0.05,0.02]", "class at /predictions/0/1 by 0.05"),
+        ("[0.01,0.05,0.02]", "[0.0,0.05,0.0]", ""),
+        ("[0.01,0.05,0.05]", "[0.05,0.0,0.05]", ""),
+        ("[0.0,0.0,0.0]", "[0.05,0.05,0.05]", ""),
+        // Two may be equal by chance.
+        ("[0.5,0.5]", "[0.45,0.55]", ""),
+        ("[null,0.5,null]", "[0.5,0.55,0.0]", "score at /predictions/0/2 by NaN"),
+    ] {
+        let answer = |row: &str| format!(r#"{{"predictions":[{row}]}}"#);
+        assert_eq!(line(&within(0.1), &answer(live), &answer(shadow)), expected, "{live} {shadow}");
+    }
+}

@@ -3,7 +3,7 @@
 //! A row of scores is an innermost list of numbers below another list or an object (or, flat, as
 //! many as the last dimension of `shape`), and the probabilities of one decision, in a list at the top
 //! or by name. A string or a boolean among predictions is a label, and so is a number of an integer
-//! `datatype`, or where no type is told one that is written as a whole number. A string that holds a
+//! `datatype`, or where no type is told a whole one that one of the answers writes as such. A string that holds a
 //! number with a fraction is a score, and one that holds JSON is compared by value.
 
 use super::{At, Walk};
@@ -109,11 +109,10 @@ impl<'a> Walk<'_, 'a> {
         !unsure || probabilities(len, pair)
     }
 
-    /// Whether some numbers are written as whole ones in both, and others with a fraction.
+    /// Whether some numbers are labels, and others are not.
     fn is_mixed(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
         self.steps.take(len);
-        let whole =
-            |i| Some(numbers(pair(i)?)).flatten().map(|(a, b)| a.is_whole() && b.is_whole());
+        let whole = |i| Some(numbers(pair(i)?)).flatten().map(|(a, b)| a.are_whole(b));
         let found = || (0..len).filter_map(whole);
         found().any(|whole| whole) && found().any(|whole| !whole)
     }
@@ -122,8 +121,7 @@ impl<'a> Walk<'_, 'a> {
     /// scores, or not only scores.
     fn has_labels(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
         self.steps.take(len);
-        let is_label =
-            |i| pair(i).and_then(numbers).is_some_and(|(a, b)| a.is_whole() && b.is_whole());
+        let is_label = |i| pair(i).and_then(numbers).is_some_and(|(a, b)| a.are_whole(b));
         (0..len).any(is_label) && !probabilities(len, pair)
     }
 
