@@ -79,22 +79,25 @@ impl Head {
 
     /// Whether the body is messages of gRPC.
     pub fn is_grpc(&self) -> bool {
-        matches!(&*self.media_type, b"application/grpc" | b"application/grpc+proto")
+        [&b"application/grpc"[..], b"application/grpc+proto"].contains(&&*self.media_type)
     }
 
     /// Whether the body is messages of protobuf: of gRPC in any of its forms, or one alone.
     pub fn is_message(&self) -> bool {
-        let of = self.media_type.strip_prefix(b"application/").unwrap_or_default();
-        let of_x = of.strip_prefix(b"x-").unwrap_or(of);
-        of.starts_with(b"grpc") || matches!(of_x, b"proto" | b"protobuf")
+        let of = self.application();
+        of.starts_with(b"grpc") || [&b"proto"[..], b"protobuf"].contains(&of)
     }
 
     /// Whether the body is one of many texts, sent as they come.
     pub fn is_stream(&self) -> bool {
+        const LINES: &[&[u8]] = &[b"ndjson", b"jsonl", b"jsonlines", b"ldjson", b"json-seq"];
+        *self.media_type == *b"text/event-stream" || LINES.contains(&self.application())
+    }
+
+    /// What follows `application/`, or `application/x-`.
+    fn application(&self) -> &[u8] {
         let of = self.media_type.strip_prefix(b"application/").unwrap_or_default();
-        let of = of.strip_prefix(b"x-").unwrap_or(of);
-        *self.media_type == *b"text/event-stream"
-            || matches!(of, b"ndjson" | b"jsonl" | b"jsonlines" | b"ldjson" | b"json-seq")
+        of.strip_prefix(b"x-").unwrap_or(of)
     }
 
     /// Whether the body is JSON by its media type (RFC 6839 §3.1 for the suffix).

@@ -7,7 +7,7 @@ use super::json::Json;
 use super::number::Number;
 use super::place::{Labels, Place};
 use super::pointer::Step;
-use super::walk::{At, Walk, embedded, floats};
+use super::walk::{At, Walk, embedded};
 use crate::order;
 
 /// What a value is, but for how large its numbers are.
@@ -197,12 +197,7 @@ impl<'a> Walk<'_, 'a> {
                 let predicts = matches!(place, Place::Predictions { .. });
                 let written = matches!(place, Place::Predictions { labels: Labels::Written, .. });
                 let number = Number::fraction(text).filter(|_| written);
-                let mut raw = Vec::new();
-                if place == Place::Floats
-                    && let Some(inner) = floats(&mut raw, text, self.steps)
-                {
-                    all = self.digest(at.of_values(), Place::PREDICTION, &inner, mix(seed, 9));
-                } else if let Some(number) = number {
+                if let Some(number) = number {
                     all = self.number(number, false, mix(seed, 4));
                 } else if predicts
                     && !self.embedded

@@ -29,7 +29,7 @@ pub fn read<'a>(body: &'a [u8], json_len: usize, steps: &mut Steps) -> Result<Js
             if output.iter().any(|(name, _)| **name == *b"data") {
                 return Err(Unread::Malformed);
             }
-            let data = tensor(datatype(output)?, raw, &mut values, steps)?;
+            let data = tensor(output, raw, &mut values, steps)?;
             insert(output, b"data", data);
         }
     }
@@ -40,35 +40,27 @@ pub fn read<'a>(body: &'a [u8], json_len: usize, steps: &mut Steps) -> Result<Js
 }
 
 /// Numbers in little-endian order, or byte strings each behind its length in four bytes, as the
-/// `datatype` of the output says, or the `dtype` of TensorFlow.
+/// `datatype` of the output says, or the `dtype` of a tensor of TensorFlow.
 ///
 /// # Errors
 /// Says whether that does not fit, or is more than is compared.
 pub fn tensor<'a>(
-    datatype: &[u8],
+    output: &Members<'_>,
     mut raw: &'a [u8],
     values: &mut u32,
     steps: &mut Steps,
 ) -> Result<Json<'a>, Unread> {
-    let is_it = |of: &&Datatype| [of.name, of.dtype].iter().any(|n| n.as_bytes() == datatype);
-    let of = DATATYPES.iter().find(is_it);
+    let is_type = |name: &[u8]| [&b"datatype"[..], b"dtype"].contains(&name);
+    let Some((_, Json::String(datatype))) = output.iter().find(|(name, _)| is_type(name)) else {
+        return Err(Unread::Malformed);
+    };
+    let of = DATATYPES.iter().find(|of| of.name.as_bytes() == &**datatype);
     let mut items = Vec::new();
     while !raw.is_empty() {
         *values = values.checked_sub(1).filter(|_| steps.take(1)).ok_or(Unread::TooComplex)?;
         items.push(of.and_then(|of| element(of, &mut raw)).ok_or(Unread::Malformed)?);
     }
     Ok(Json::Array(items))
-}
-
-/// The `datatype` of an output.
-///
-/// # Errors
-/// Says if there is none.
-pub fn datatype<'m>(output: &'m Members<'_>) -> Result<&'m [u8], Unread> {
-    match output.iter().find(|(name, _)| **name == *b"datatype") {
-        Some((_, Json::String(datatype))) => Ok(datatype),
-        _ => Err(Unread::Malformed),
-    }
 }
 
 /// Takes `binary_data_size` out of an output's parameters: it says how the data came, and not what
@@ -115,41 +107,34 @@ enum Element {
 #[derive(Debug)]
 pub struct Datatype {
     /// In the Open Inference Protocol.
-    name: &'static str,
+    pub name: &'static str,
     /// In TensorFlow.
-    pub dtype: &'static str,
-    /// TensorFlow's number of it.
     pub number: u8,
     element: Element,
     /// Bytes of a number, or of a length.
     width: u8,
 }
 
-const fn datatype_of(
-    name: &'static str,
-    (number, dtype): (u8, &'static str),
-    element: Element,
-    width: u8,
-) -> Datatype {
-    Datatype { name, dtype, number, element, width }
+const fn datatype(name: &'static str, number: u8, element: Element, width: u8) -> Datatype {
+    Datatype { name, number, element, width }
 }
 
-/// All types of the Open Inference Protocol, with those of TensorFlow that they are.
+/// All types of the Open Inference Protocol, with the numbers of `tensorflow.DataType`.
 pub const DATATYPES: &[Datatype] = &[
-    datatype_of("BOOL", (10, "DT_BOOL"), Element::Bool, 1),
-    datatype_of("INT8", (6, "DT_INT8"), Element::Signed, 1),
-    datatype_of("INT16", (5, "DT_INT16"), Element::Signed, 2),
-    datatype_of("INT32", (3, "DT_INT32"), Element::Signed, 4),
-    datatype_of("INT64", (9, "DT_INT64"), Element::Signed, 8),
-    datatype_of("UINT8", (4, "DT_UINT8"), Element::Unsigned, 1),
-    datatype_of("UINT16", (17, "DT_UINT16"), Element::Unsigned, 2),
-    datatype_of("UINT32", (22, "DT_UINT32"), Element::Unsigned, 4),
-    datatype_of("UINT64", (23, "DT_UINT64"), Element::Unsigned, 8),
-    datatype_of("FP16", (19, "DT_HALF"), Element::Half, 2),
-    datatype_of("BF16", (14, "DT_BFLOAT16"), Element::Brain, 2),
-    datatype_of("FP32", (1, "DT_FLOAT"), Element::Single, 4),
-    datatype_of("FP64", (2, "DT_DOUBLE"), Element::Double, 8),
-    datatype_of("BYTES", (7, "DT_STRING"), Element::Bytes, 4),
+    datatype("BOOL", 10, Element::Bool, 1),
+    datatype("INT8", 6, Element::Signed, 1),
+    datatype("INT16", 5, Element::Signed, 2),
+    datatype("INT32", 3, Element::Signed, 4),
+    datatype("INT64", 9, Element::Signed, 8),
+    datatype("UINT8", 4, Element::Unsigned, 1),
+    datatype("UINT16", 17, Element::Unsigned, 2),
+    datatype("UINT32", 22, Element::Unsigned, 4),
+    datatype("UINT64", 23, Element::Unsigned, 8),
+    datatype("FP16", 19, Element::Half, 2),
+    datatype("BF16", 14, Element::Brain, 2),
+    datatype("FP32", 1, Element::Single, 4),
+    datatype("FP64", 2, Element::Double, 8),
+    datatype("BYTES", 7, Element::Bytes, 4),
 ];
 
 fn element<'a>(of: &Datatype, raw: &mut &'a [u8]) -> Option<Json<'a>> {

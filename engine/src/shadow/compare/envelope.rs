@@ -164,8 +164,10 @@ fn seldon(answer: &Json<'_>, members: &Members<'_>, steps: &mut Steps) -> Option
         return (meta && only).then_some(Envelope::SeldonMeta);
     }
     let is_said = others.chain(data.unwrap_or_default()).any(|(name, value)| match &**name {
-        b"names" => false,
-        b"tensor" => value.member(b"values").is_some_and(|values| values.says_something(steps)),
+        name if name == b"names" => false,
+        name if name == b"tensor" => {
+            value.member(b"values").is_some_and(|values| values.says_something(steps))
+        }
         _ => value.says_something(steps),
     });
     Some(if is_said { Envelope::Seldon } else { Envelope::SeldonMeta })

@@ -31,6 +31,12 @@ impl<'a> Json<'a> {
         members.get(i).map(|(_, value)| value)
     }
 
+    /// A member, if it is an object that has it.
+    pub fn member_mut(&mut self, name: &[u8]) -> Option<&mut Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter_mut().find(|(n, _)| **n == *name).map(|(_, value)| value)
+    }
+
     /// A member, if it is text.
     pub fn text(&self, name: &[u8]) -> Option<&[u8]> {
         match self.member(name)? {

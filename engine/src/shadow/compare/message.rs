@@ -39,11 +39,10 @@ impl Message {
         if path == b"/tensorflow.serving.PredictionService/Predict" {
             return Some(Self::PredictResponse);
         }
-        let answers_with_data = matches!(
-            method,
-            b"Predict" | b"TransformInput" | b"TransformOutput" | b"Route" | b"Aggregate"
-        );
-        (path.starts_with(b"/seldon.protos.") && answers_with_data).then_some(Self::SeldonMessage)
+        const WITH_DATA: &[&[u8]] =
+            &[b"Predict", b"TransformInput", b"TransformOutput", b"Route", b"Aggregate"];
+        (path.starts_with(b"/seldon.protos.") && WITH_DATA.contains(&method))
+            .then_some(Self::SeldonMessage)
     }
 
     /// Reads a message.
@@ -89,22 +88,30 @@ enum Type {
     Map(&'static Type),
     /// A message that stands for the one field that it has.
     OneOf(&'static [(u32, Type)]),
-    /// `google.protobuf.Value`.
-    Any,
-    /// `google.protobuf.ListValue`.
-    List,
-    /// `google.protobuf.Struct`.
-    Struct,
+    /// `google.protobuf.NullValue`.
+    Null,
+    /// A message that stands for its only field, which there are several of.
+    Inner(&'static Type),
     /// `tensorflow.TensorProto`.
     Tensor,
-    /// `tensorflow.DataType`.
+    /// `tensorflow.DataType`, by the name that the Open Inference Protocol has for it.
     Dtype,
 }
 
 use Type::{
-    Any, Bool, Bytes, Chosen, Double, Dtype, Float, List, Map, OneOf, Several, Signed, Struct,
-    Tensor, Unsigned,
+    Bool, Bytes, Chosen, Double, Dtype, Float, Inner, Map, Null, OneOf, Several, Signed, Tensor,
+    Unsigned,
 };
+
+/// `google.protobuf.Value`, with `Struct` and `ListValue`.
+static ANY: Type = OneOf(&[
+    (1, Null),
+    (2, Double),
+    (3, Bytes),
+    (4, Bool),
+    (5, Inner(&Map(&ANY))),
+    (6, Inner(&Several(&ANY))),
+]);
 
 const PARAMETERS: Type =
     Map(&OneOf(&[(1, Bool), (2, Signed), (3, Bytes), (4, Double), (5, Unsigned)]));
@@ -145,7 +152,7 @@ const METRIC: Schema =
 
 const META: Schema = &[
     (1, "puid", Bytes),
-    (2, "tags", Map(&Any)),
+    (2, "tags", Map(&ANY)),
     (3, "routing", Map(&Signed)),
     (4, "requestPath", Map(&Bytes)),
     (5, "metrics", Several(&Type::Message(METRIC))),
@@ -156,7 +163,7 @@ const TENSOR: Schema = &[(1, "shape", Several(&Signed)), (2, "values", Several(&
 const DATA: Schema = &[
     (1, "names", Several(&Bytes)),
     (2, "tensor", Type::Message(TENSOR)),
-    (3, "ndarray", List),
+    (3, "ndarray", Inner(&Several(&ANY))),
     (4, "tftensor", Chosen(&Tensor)),
 ];
 
@@ -193,7 +200,7 @@ const SELDON_MESSAGE: Schema = &[
     (3, "data", Type::Message(DATA)),
     (4, "binData", Chosen(&Bytes)),
     (5, "strData", Chosen(&Bytes)),
-    (6, "jsonData", Any),
+    (6, "jsonData", Chosen(&ANY)),
     (7, "customData", Chosen(&Bytes)),
 ];
 
@@ -279,16 +286,18 @@ impl Reader<'_> {
                 let Json::Object(entries) = entries else { return Err(Unread::Malformed) };
                 entries.push(self.entry(*each, bytes_of(value)?, depth)?);
             }
-            Chosen(Tensor) if slot.is_some() => return Err(Unread::TooComplex),
-            Chosen(field) => *slot = Some(self.single(*field, value, depth)?),
-            // Readers merge the second message into the first one.
-            Type::Message(_) | Any | List | Struct | Tensor if slot.is_some() => {
-                return Err(Unread::TooComplex);
-            }
-            // The last one of a field counts.
             field => {
+                let (is_kept, field) = match field {
+                    Chosen(field) => (true, *field),
+                    field => (false, field),
+                };
+                // Readers merge the second message into the first one. Of others the last one counts.
+                let merges = matches!(field, Type::Message(_) | OneOf(_) | Inner(_) | Tensor);
+                if merges && slot.is_some() {
+                    return Err(Unread::TooComplex);
+                }
                 let value = self.single(field, value, depth)?;
-                *slot = (!is_default(&value) || field == Any).then_some(value);
+                *slot = (is_kept || !is_default(&value)).then_some(value);
             }
         }
         Ok(())
@@ -311,7 +320,7 @@ impl Reader<'_> {
             (Type::Message(schema), Value::Bytes(bytes)) => self.message(schema, bytes, depth),
             (Dtype, Value::Varint(n)) => {
                 let of = DATATYPES.iter().find(|of| u64::from(of.number) == n);
-                let name = of.map(|of| Json::String(Cow::Borrowed(of.dtype.as_bytes())));
+                let name = of.map(|of| Json::String(Cow::Borrowed(of.name.as_bytes())));
                 Ok(name.unwrap_or(Json::Number(Number::Unsigned(n))))
             }
             (Tensor, Value::Bytes(bytes)) => self.tensor(bytes, depth),
@@ -322,9 +331,8 @@ impl Reader<'_> {
                     None => Ok(Json::Object(vec![unknown(number, value)])),
                 },
             },
-            (Any, Value::Bytes(bytes)) => self.any(bytes, depth),
-            (List, Value::Bytes(bytes)) => self.list(bytes, depth),
-            (Struct, Value::Bytes(bytes)) => self.structure(bytes, depth),
+            (Null, Value::Varint(0)) => Ok(Json::Null),
+            (Inner(of), Value::Bytes(bytes)) => self.inner(of, bytes, depth),
             _ => Err(Unread::Malformed),
         }
     }
@@ -380,20 +388,6 @@ impl Reader<'_> {
         Ok((Cow::Borrowed(key), value.unwrap_or_else(default)))
     }
 
-    fn any<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
-        let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
-        let Some((number, value)) = self.only(bytes)? else { return Ok(Json::Null) };
-        match (number, value) {
-            (1, Value::Varint(0)) => Ok(Json::Null),
-            (2, value) => self.single(Double, value, depth),
-            (3, value) => self.single(Bytes, value, depth),
-            (4, value) => self.single(Bool, value, depth),
-            (5, value) => self.single(Struct, value, depth),
-            (6, value) => self.single(List, value, depth),
-            _ => Err(Unread::Malformed),
-        }
-    }
-
     /// The field of a message that is a choice. Which of several counts is not for us to say.
     fn only<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(u32, Value<'a>)>, Unread> {
         let mut fields = wire::fields(bytes);
@@ -407,39 +401,36 @@ impl Reader<'_> {
 
     /// A tensor of TensorFlow, its content as numbers.
     fn tensor<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
-        let mut members = self.members(TF_TENSOR, bytes, depth)?;
-        let content = members.iter().position(|(name, _)| **name == *b"tensorContent");
-        if let (Some((_, Json::String(datatype))), Some(at)) = (members.first(), content)
-            && let Some((_, Json::String(Cow::Borrowed(raw)))) = members.get(at)
+        let mut tensor = self.message(TF_TENSOR, bytes, depth)?;
+        if let Json::Object(members) = &mut tensor
+            && let Some(Json::String(Cow::Borrowed(raw))) = take(members, b"tensorContent")
         {
-            let data = binary::tensor(datatype, raw, &mut self.values, self.steps)?;
-            if let Some((_, content)) = members.get_mut(at) {
-                *content = data;
-            }
+            let data = binary::tensor(members, raw, &mut self.values, self.steps)?;
+            binary::insert(members, b"tensorContent", data);
         }
-        json::ordered(members, self.steps)
+        Ok(tensor)
     }
 
-    fn list<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
-        let mut items = Vec::new();
+    fn inner<'a>(
+        &mut self,
+        of: &'static Type,
+        bytes: &'a [u8],
+        depth: u32,
+    ) -> Result<Json<'a>, Unread> {
+        let depth = depth.checked_sub(1).ok_or(Unread::TooComplex)?;
+        let mut all = None;
         for field in wire::fields(bytes) {
             match field.ok_or(Unread::Malformed)? {
-                (1, value) => items.push(self.single(Any, value, depth)?),
+                (1, value) => self.collect(*of, value, &mut all, depth)?,
                 _ => return Err(Unread::Malformed),
             }
         }
-        Ok(Json::Array(items))
-    }
-
-    fn structure<'a>(&mut self, bytes: &'a [u8], depth: u32) -> Result<Json<'a>, Unread> {
-        let mut members = Members::new();
-        for field in wire::fields(bytes) {
-            match field.ok_or(Unread::Malformed)? {
-                (1, value) => members.push(self.entry(Any, bytes_of(value)?, depth)?),
-                _ => return Err(Unread::Malformed),
-            }
+        match all {
+            Some(Json::Object(entries)) => json::ordered(entries, self.steps),
+            Some(list) => Ok(list),
+            None if matches!(of, Map(_)) => Ok(Json::Object(Vec::new())),
+            None => Ok(Json::Array(Vec::new())),
         }
-        json::ordered(members, self.steps)
     }
 
     /// A response whose outputs have their `data`, wherever they were.
@@ -472,8 +463,7 @@ impl Reader<'_> {
                             !matches!(value, Json::Object(members)
                                 if members.is_empty() && **name == *b"parameters")
                         });
-                        let datatype = binary::datatype(output)?;
-                        binary::tensor(datatype, raw, &mut self.values, self.steps)?
+                        binary::tensor(output, raw, &mut self.values, self.steps)?
                     }
                     (None, 0 | 1) => {
                         contents.into_iter().next().map_or_else(none, |(_, data)| data)

@@ -359,7 +359,11 @@ fn of<'a>(
 fn read<'a>(head: &Head, body: &'a [u8], steps: &mut Steps) -> Result<Json<'a>, Unread> {
     match head.json_length {
         Some(len) => binary::read(body, len, steps),
-        None => json::read(body, steps),
+        None => {
+            let mut answer = json::read(body, steps)?;
+            openai::decode_embeddings(&mut answer, steps)?;
+            Ok(answer)
+        }
     }
 }
 

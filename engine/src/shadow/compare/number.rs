@@ -83,12 +83,6 @@ impl<'a> Number<'a> {
         usize::try_from(self.whole()?).ok()
     }
 
-    /// A whole number in the text of a string.
-    pub fn whole_text(text: &'a [u8]) -> Option<Self> {
-        let number = Self::text(std::str::from_utf8(text).ok()?);
-        number.is_whole().then_some(number)
-    }
-
     /// A number with a fraction or an exponent, in the text of a string: no name of a class.
     pub fn fraction(text: &'a [u8]) -> Option<Self> {
         let is_all = after_number(text)?.is_empty();

@@ -1,7 +1,11 @@
 //! The answers of OpenAI's API and of those beside it, as servers of language models give them: whose an
 //! answer is, and which of its lists are predictions.
 
-use super::json::Json;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::binary::float;
+use super::json::{Json, MAX_VALUES, Unread};
 use crate::steps::Steps;
 
 /// Whether this is an answer of OpenAI's API: chat, completions, responses, moderations, images, and lists
@@ -9,8 +13,10 @@ use crate::steps::Steps;
 pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
     let has = |name| matches!(answer.member(name), Some(Json::Array(_)));
     match answer.text(b"object") {
-        Some(b"chat.completion" | b"text_completion") => return has(b"choices"),
-        Some(b"response") => return has(b"output"),
+        Some(of) if [&b"chat.completion"[..], b"text_completion"].contains(&of) => {
+            return has(b"choices");
+        }
+        Some(of) if of == b"response" => return has(b"output"),
         Some(b"list") if answer.has_list_of(b"data", is_indexed, steps) => return true,
         Some(b"list") => {}
         Some(_) => return false,
@@ -48,6 +54,29 @@ pub fn is_of_cohere(answer: &Json<'_>, steps: &mut Steps) -> bool {
     answer.has_only(&[b"id", b"meta", b"results"])
         && (is_said(b"api_version") || is_said(b"billed_units"))
         && answer.has_list_of(b"results", is_indexed, steps)
+}
+
+/// Embeddings in base64, as OpenAI's own client asks for them, become the floats that they hold: four bytes
+/// each, the lowest first.
+///
+/// # Errors
+/// Says whether they are more than is compared.
+pub fn decode_embeddings(answer: &mut Json<'_>, steps: &mut Steps) -> Result<(), Unread> {
+    let Some(Json::Array(items)) = answer.member_mut(b"data") else { return Ok(()) };
+    let mut left = MAX_VALUES;
+    for item in items {
+        let Some(embedding) = item.member_mut(b"embedding") else { continue };
+        let Json::String(text) = embedding else { continue };
+        let Ok(raw) = STANDARD.decode(&**text) else { continue };
+        let (floats, []) = raw.as_chunks() else { continue };
+        let mut values = Vec::new();
+        for bytes in floats {
+            left = left.checked_sub(1).filter(|_| steps.take(1)).ok_or(Unread::TooComplex)?;
+            values.push(float(f32::from_le_bytes(*bytes).into()));
+        }
+        *embedding = Json::Array(values);
+    }
+    Ok(())
 }
 
 /// Whether what is called `data` or `results` is a list of predictions.

@@ -30,8 +30,6 @@ pub enum Place {
     },
     /// Dimensions.
     Shape,
-    /// An embedding in base64.
-    Floats,
     /// Numbers in one list, so many in a row; or nested, which is the same.
     Flat {
         /// How long its rows are, 0 where there is one dimension.
@@ -70,37 +68,40 @@ impl Place {
 
     /// The place of a member of the object at this place.
     pub fn member(self, name: &[u8], value: &Json<'_>) -> Self {
-        match (self, name) {
+        // Patterns of bytes are compiled to a test for each byte.
+        let is = |names: &[&[u8]]| names.contains(&name);
+        match self {
             // OpenAI's embeddings, scores, classes and moderations; and what its kind of servers ranks.
-            (Self::Document, b"data" | b"results") if openai::are_predictions(value) => {
+            Self::Document if is(&[b"data", b"results"]) && openai::are_predictions(value) => {
                 Self::PREDICTIONS
             }
-            (Self::Document, b"data") => Self::Data,
+            Self::Document if is(&[b"predictions", b"jsonData", b"strData"]) => Self::PREDICTIONS,
+            Self::Document if is(&[b"data"]) => Self::Data,
             // Below `data` in a CloudEvent.
-            (Self::Document | Self::Data, b"outputs") => Self::Outputs,
-            (Self::Document | Self::Data, b"predictions")
-            | (Self::Document, b"jsonData" | b"strData")
-            | (Self::Data, b"ndarray") => Self::PREDICTIONS,
-            (Self::Data, b"tensor") => Self::Tensor { columns: columns(value) },
-            (Self::Data, b"tftensor") => Self::output(value),
-            (Self::Tensor { .. } | Self::Output { .. }, b"shape" | b"tensorShape")
-            | (Self::Shape, _) => Self::Shape,
-            (Self::Tensor { columns }, b"values") => {
+            Self::Document | Self::Data if is(&[b"outputs"]) => Self::Outputs,
+            Self::Data if is(&[b"ndarray", b"predictions"]) => Self::PREDICTIONS,
+            Self::Data if is(&[b"tensor"]) => Self::Tensor { columns: columns(value) },
+            Self::Data if is(&[b"tftensor"]) => Self::output(value),
+            Self::Shape => Self::Shape,
+            Self::Tensor { .. } | Self::Output { .. } if is(&[b"shape", b"tensorShape"]) => {
+                Self::Shape
+            }
+            Self::Tensor { columns } if is(&[b"values"]) => {
                 Self::Flat { columns, labels: Labels::Written }
             }
-            (Self::Output { columns, labels }, b"data" | b"tensorContent") => {
-                Self::Flat { columns, labels }
-            }
-            (Self::Output { columns, labels }, name) if name.ends_with(b"Val") => {
+            Self::Output { columns, labels }
+                if is(&[b"data", b"tensorContent"]) || name.ends_with(b"Val") =>
+            {
                 Self::Flat { columns, labels }
             }
             // What TensorFlow's gRPC answers with, and the column format of its REST, a list for each output.
-            (Self::Outputs, _) if value.member(b"dtype").is_some() => Self::output(value),
-            (Self::Outputs, _) => Self::PREDICTIONS,
-            (Self::Predictions { .. }, b"embedding") if matches!(value, Json::String(_)) => {
-                Self::Floats
+            Self::Outputs if value.member(b"dtype").is_some() => Self::output(value),
+            Self::Outputs => Self::PREDICTIONS,
+            // In base64 that cannot be decoded.
+            Self::Predictions { .. } if is(&[b"embedding"]) && matches!(value, Json::String(_)) => {
+                Self::Plain
             }
-            (Self::Predictions { labels, .. }, _) => Self::Predictions { nested: true, labels },
+            Self::Predictions { labels, .. } => Self::Predictions { nested: true, labels },
             _ => Self::Plain,
         }
     }
@@ -242,11 +243,11 @@ fn names_values(name: &[u8]) -> bool {
 
 /// Whether a member of a box is called so.
 fn is_coordinate(name: &[u8]) -> bool {
-    let names: [&[u8]; 18] = [
+    const NAMES: &[&[u8]] = &[
         b"x", b"y", b"w", b"h", b"x1", b"y1", b"x2", b"y2", b"cx", b"cy", b"xmin", b"ymin",
-        b"xmax", b"ymax", b"left", b"top", b"width", b"height",
+        b"xmax", b"ymax", b"left", b"top", b"right", b"bottom", b"width", b"height",
     ];
-    names.contains(&name) || matches!(name, b"right" | b"bottom")
+    NAMES.contains(&name)
 }
 
 /// Whether the numbers of this type are labels.
@@ -263,7 +264,10 @@ fn columns(tensor: &Json<'_>) -> usize {
     match last.member(b"size").unwrap_or(last) {
         Json::Number(last) => last.size().unwrap_or(0),
         // As JSON writes the wide numbers of a message.
-        Json::String(text) => Number::whole_text(text).and_then(Number::size).unwrap_or(0),
+        Json::String(text) => text
+            .iter()
+            .filter(|c| c.is_ascii_digit())
+            .fold(0, |size, digit| usize::from(digit & 15).saturating_add(size.saturating_mul(10))),
         _ => 0,
     }
 }

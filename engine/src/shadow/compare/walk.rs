@@ -9,13 +9,9 @@
 mod rows;
 mod tensors;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::Rules;
-use super::binary;
 use super::hash::{self, PathHash};
-use super::json::{self, Json, MAX_VALUES, Members, Unread};
+use super::json::{self, Json, Members, Unread};
 use super::kind::Kind;
 use super::noise::Seen;
 use super::number::{Apart, Measure, Number};
@@ -76,11 +72,6 @@ pub(super) struct At {
 }
 
 impl At {
-    /// What is here are values.
-    pub(super) fn of_values(self) -> Self {
-        Self { numbers: self.numbers.below(true), ..self }
-    }
-
     /// Steps to follow the pointers one step down: to look at one is about a sixteenth.
     fn cost(self, step: Step<'_>) -> usize {
         let bytes = match step {
@@ -136,7 +127,6 @@ impl<'a> Walk<'_, 'a> {
                     Place::Predictions { labels, .. } => {
                         self.texts(at, labels, (a, b), live, shadow);
                     }
-                    Place::Floats => self.floats(at, (a, b), live, shadow),
                     _ => self.found(place.kind(live, shadow), None, Some(live), Some(shadow)),
                 }
             }
@@ -198,40 +188,26 @@ impl<'a> Walk<'_, 'a> {
             && let Some(x) = embedded(a, self.steps)
             && let Some(y) = embedded(b, self.steps)
         {
-            return self.inner(at, &x, &y);
+            self.steps.take(self.path.len());
+            let mut inner = Walk {
+                rules: self.rules,
+                volatile: self.volatile,
+                unsaid: self.unsaid,
+                report: std::mem::take(&mut self.report),
+                path: self.path.clone(),
+                place: self.place,
+                steps: self.steps,
+                quiet: self.quiet,
+                hidden: self.hidden,
+                embedded: true,
+            };
+            inner.pair(at, Place::PREDICTION, &x, &y);
+            self.report = inner.report;
+            return;
         }
         if !self.steps.is_spent() {
             self.found(Kind::Class, None, Some(live), Some(shadow));
         }
-    }
-
-    /// Embeddings in base64.
-    fn floats(&mut self, at: At, (a, b): (&[u8], &[u8]), live: &Json<'_>, shadow: &Json<'_>) {
-        let (mut x, mut y) = (Vec::new(), Vec::new());
-        match (floats(&mut x, a, self.steps), floats(&mut y, b, self.steps)) {
-            (Some(x), Some(y)) => self.inner(at.of_values(), &x, &y),
-            _ if self.steps.is_spent() => {}
-            _ => self.found(Kind::Value, None, Some(live), Some(shadow)),
-        }
-    }
-
-    /// What two texts hold.
-    fn inner(&mut self, at: At, live: &Json<'_>, shadow: &Json<'_>) {
-        self.steps.take(self.path.len());
-        let mut inner = Walk {
-            rules: self.rules,
-            volatile: self.volatile,
-            unsaid: self.unsaid,
-            report: std::mem::take(&mut self.report),
-            path: self.path.clone(),
-            place: self.place,
-            steps: self.steps,
-            quiet: self.quiet,
-            hidden: self.hidden,
-            embedded: true,
-        };
-        inner.pair(at, Place::PREDICTION, live, shadow);
-        self.report = inner.report;
     }
 
     /// Where the pointers are one step down; `None` where that is ignored.
@@ -402,19 +378,13 @@ pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>
     if !matches!(text, [b'{', .., b'}'] | [b'[', .., b']']) {
         return None;
     }
-    known(json::read(text, steps), steps)
-}
-
-/// What a text holds. Where that is too much it is not known, and no other text for that.
-fn known<'a>(inner: Result<Json<'a>, Unread>, steps: &mut Steps) -> Option<Json<'a>> {
-    if inner == Err(Unread::TooComplex) {
-        steps.give_up();
+    match json::read(text, steps) {
+        Ok(value) => Some(value),
+        Err(Unread::Malformed) => None,
+        // What it holds is not known: it is no other label for that.
+        Err(Unread::TooComplex) => {
+            steps.give_up();
+            None
+        }
     }
-    inner.ok()
-}
-
-/// The numbers of an embedding in base64: floats of four bytes, the lowest first.
-pub(super) fn floats<'r>(raw: &'r mut Vec<u8>, text: &[u8], steps: &mut Steps) -> Option<Json<'r>> {
-    *raw = STANDARD.decode(text).ok()?;
-    known(binary::tensor(b"FP32", raw, &mut { MAX_VALUES }, steps), steps)
 }

@@ -202,7 +202,7 @@ fn tensorflows_messages() {
     let spec = bytes(2, &[bytes(1, b"iris"), bytes(2, &small(1, 7))].concat());
     let of = |list: &str| {
         format!(
-            r#"{{"outputs":{{"a":{{"dtype":"DT_FLOAT",{list}"tensorShape":{{"dim":[{{"size":1}},{{"size":2}}]}}}}}},"modelSpec":{{"name":"iris","version":{{"value":7}}}}}}"#
+            r#"{{"outputs":{{"a":{{"dtype":"FP32",{list}"tensorShape":{{"dim":[{{"size":1}},{{"size":2}}]}}}}}},"modelSpec":{{"name":"iris","version":{{"value":7}}}}}}"#
         )
     };
     let sorted = |text: &str| {

@@ -443,8 +443,8 @@ fn embeddings_in_base64_are_numbers() {
         (plain(), "KVwPPs3MzD0=", format!("score at {at}/0 by 0.04; score at {at}/1 by 0.04")),
         (within(0.1), "KVwPPs3MzD0=", String::new()),
         (within(0.1), "zczMPQ==", format!("shape at {at} by 1")),
-        (within(0.1), "zczM", format!("value at {at}")),
-        (within(0.1), "!", format!("value at {at}")),
+        (within(0.1), "zczM", format!("shape at {at}")),
+        (within(0.1), "!", format!("shape at {at}")),
     ] {
         assert_eq!(line(&rules, &live, &answer(shadow)), expected, "{shadow}");
     }
