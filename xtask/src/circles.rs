@@ -42,14 +42,28 @@ fn read(source: &Path) -> Result<Modules> {
                 if name.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
                     name.pop();
                 }
-                // What tests import is no part of what is built.
-                if !name.iter().any(|part| part == "tests") {
-                    modules.insert(name, fs::read_to_string(&path)?);
-                }
+                modules.insert(name, fs::read_to_string(&path)?);
             }
         }
     }
-    Ok(modules)
+    Ok(without_tests(modules))
+}
+
+/// What tests import is no part of what is built.
+fn without_tests(mut modules: Modules) -> Modules {
+    let declared = |text: &str| -> Vec<String> {
+        let after = text.split("#[cfg(test)]\n").skip(1).filter_map(|text| text.lines().next());
+        let names = after.filter_map(|line| line.rsplit_once("mod ")?.1.strip_suffix(';'));
+        names.map(str::to_owned).collect()
+    };
+    let tests: BTreeSet<Vec<String>> = modules
+        .iter()
+        .flat_map(|(name, text)| {
+            declared(text).into_iter().map(|test| [name.as_slice(), &[test]].concat())
+        })
+        .collect();
+    modules.retain(|name, _| !tests.iter().any(|test| name.starts_with(test)));
+    modules
 }
 
 /// In each folder, the modules that import each other.
@@ -185,7 +199,8 @@ mod tests {
     fn of(modules: &[(&str, &str)]) -> Vec<String> {
         let name =
             |path: &str| path.split("::").filter(|p| !p.is_empty()).map(str::to_owned).collect();
-        circles(&modules.iter().map(|(path, text)| (name(path), (*text).to_owned())).collect())
+        let modules = modules.iter().map(|(path, text)| (name(path), (*text).to_owned()));
+        circles(&without_tests(modules.collect()))
     }
 
     #[test]
@@ -202,6 +217,19 @@ mod tests {
             let circles =
                 of(&[("", "mod a; mod b;"), ("a", a), ("b", b), ("b::c", "use super::B;")]);
             assert_eq!(!circles.is_empty(), found, "{a} {b}: {circles:?}");
+        }
+    }
+
+    #[test]
+    fn what_tests_import_is_passed_over() {
+        for (declared, found) in [("#[cfg(test)]\nmod t;", false), ("mod t;", true)] {
+            let circles = of(&[
+                ("", ""),
+                ("a", "use crate::b::B;"),
+                ("b", declared),
+                ("b::t", "use crate::a::A;"),
+            ]);
+            assert_eq!(!circles.is_empty(), found, "{circles:?}");
         }
     }
 
