@@ -36,12 +36,12 @@ pub struct Place {
     pub prefix: Vec<u8>,
 }
 
-/// Places are looked at in this order.
+/// Places are looked at in this order: headers as in Envoy's map, whose keys are name and prefix in one.
 impl Ord for Place {
     #[inline(never)]
     fn cmp(&self, other: &Self) -> Ordering {
-        let names = || self.name.cmp(&other.name).then_with(|| self.prefix.cmp(&other.prefix));
-        self.kind.cmp(&other.kind).then_with(names)
+        let keys = || self.key().cmp(&other.key());
+        self.kind.cmp(&other.kind).then_with(keys).then_with(|| self.name.cmp(&other.name))
     }
 }
 
@@ -68,6 +68,11 @@ impl Place {
             places.push(place(Kind::Param, "access_token", ""));
         }
         order::distinct(places)
+    }
+
+    /// The name with the prefix behind it.
+    pub fn key(&self) -> Vec<u8> {
+        [self.name.as_slice(), &self.prefix].concat()
     }
 
     /// Whether a token is read from this line of a header.

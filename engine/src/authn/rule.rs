@@ -76,6 +76,8 @@ impl Rule {
     ) -> Option<Self> {
         check_names(rule, path, errors);
         check_outputs(rule, path, errors);
+        let places = Place::of(rule);
+        check_places(&places, path, errors);
         let issuer = issuer(rule, path, errors);
         let keys = keys(rule, remotes, path, errors);
         let mut split = always_split();
@@ -86,7 +88,7 @@ impl Rule {
             issuer: issuer?,
             audiences: order::distinct(audiences.map(|a| bare_audience(a).to_owned())),
             keys: keys?,
-            places: Place::of(rule),
+            places,
             own: Vec::new(),
             forward: rule.forward_original_token,
             outputs: Outputs::new(rule),
@@ -236,6 +238,24 @@ fn check_names(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
     }
     if rule.space_delimited_claims.len() > SPLIT_MAX {
         errors.add(&path.field("spaceDelimitedClaims"), "is too long", "at most 64 claims");
+    }
+}
+
+/// Envoy has one header for each name with its prefix behind it, the first of the list, and would look at no
+/// other.
+fn check_places(places: &[Place], path: &Path<'_>, errors: &mut Errors) {
+    for pair in places.windows(2) {
+        if let [one, other] = pair
+            && one.kind == other.kind
+            && one.key() == other.key()
+        {
+            errors.add_value(
+                &path.field("fromHeaders"),
+                "has two headers whose names are the same with their prefixes behind them",
+                String::from_utf8_lossy(&other.name),
+                "one of them, or another prefix",
+            );
+        }
     }
 }
 

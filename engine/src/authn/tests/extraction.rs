@@ -96,6 +96,28 @@ fn named_places_replace_the_default() {
     assert_eq!(authenticator.credential_params(), [b"jwt".to_vec()]);
 }
 
+/// Envoy looks at headers in the order of their names with the prefixes behind them.
+#[test]
+fn of_two_good_tokens_the_identity_is_envoys() {
+    for (first, second, want) in [
+        (json!({"name": "x-auth", "prefix": "Bearer "}), json!({"name": "x-auth-token"}), "me/2"),
+        (json!({"name": "x-auth-token"}), json!({"name": "x-auth", "prefix": "Bearer "}), "me/1"),
+        (json!({"name": "x-auth", "prefix": "+"}), json!({"name": "x-auth-token"}), "me/1"),
+        (json!({"name": "x-b"}), json!({"name": "x-a", "prefix": "z"}), "me/2"),
+        (json!({"name": "x-a", "prefix": "z "}), json!({"name": "x-a", "prefix": "y "}), "me/2"),
+    ] {
+        let authenticator = one_rule(json!({"fromHeaders": [first, second]}));
+        let line = |header: &Value, subject: &str| {
+            let prefix = header["prefix"].as_str().unwrap_or_default();
+            format!("{prefix}{}", mint(&json!({"iss": "me", "sub": subject})))
+        };
+        let (one, two) = (line(&first, "1"), line(&second, "2"));
+        let lines =
+            [(first["name"].as_str().unwrap(), &*one), (second["name"].as_str().unwrap(), &*two)];
+        assert_eq!(run(&authenticator, "/", &lines).verdict(), want, "{first} {second}");
+    }
+}
+
 #[test]
 fn forwarding_keeps_everything() {
     let authenticator = one_rule(json!({"forwardOriginalToken": true}));

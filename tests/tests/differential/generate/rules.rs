@@ -40,6 +40,8 @@ fn rule(dice: &mut Dice, issuer: &str, owner: &str) -> Value {
             json!({"name": "Authorization", "prefix": "Bearer "}),
             json!({"name": "x-token"}),
             json!({"name": "x-token", "prefix": "Token "}),
+            // Before it by its name and prefix in one, behind it by its name.
+            json!({"name": "x-token-2"}),
             json!({"name": "x-jwt", "prefix": "v="}),
             json!({"name": "authorization"}),
         ];
