@@ -316,7 +316,7 @@ impl Plan {
         let bypass = self.authorizer.bypass(&subject);
         let bypassed = bypass.is_some();
         let credentials = if bypassed {
-            let path = self.authenticator.strip(request, None, None, &mut edits);
+            let path = self.authenticator.strip_bypassed(request, &mut edits);
             Credentials { path, accepted: None }
         } else if request.is_preflight() {
             Credentials::default()

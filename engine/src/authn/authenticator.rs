@@ -381,7 +381,7 @@ impl Authenticator {
         request: &Request<'_>,
         edits: &mut Edits,
     ) -> Option<Vec<u8>> {
-        let is_full = |place: usize| order::holds(&rule.own, &place) && tokens.has(place);
+        let is_full = |place: usize, _: &[u8]| order::holds(&rule.own, &place) && tokens.has(place);
         let (mut cookie, mut param) = (false, false);
         for place in rule.own.iter().filter(|place| tokens.has(**place)) {
             let Some(place) = self.places.get(*place) else { continue };
@@ -392,7 +392,9 @@ impl Authenticator {
             }
         }
         if cookie {
-            let is = |name: &[u8]| self.places.named(Kind::Cookie, name).is_some_and(is_full);
+            let is = |name: &[u8]| {
+                self.places.named(Kind::Cookie, name).is_some_and(|i| is_full(i, name))
+            };
             cookies::remove(&is, request, edits);
         }
         param.then(|| self.places.without_params(request, None, &is_full))?
@@ -403,7 +405,7 @@ impl Authenticator {
         let shown = self.shown_path(request);
         // The challenge repeats none that is forwarded either.
         let hidden = match self.places.forwards_params() {
-            true => self.places.without_params(request, shown.clone(), &|_| true),
+            true => self.places.without_params(request, shown.clone(), &|_, _| true),
             false => None,
         };
         let path = hidden.as_deref().or(shown.as_deref()).unwrap_or(request.path);
@@ -413,10 +415,9 @@ impl Authenticator {
         Authentication::of(Verdict::Refused(failure), tokens)
     }
 
-    /// Takes off a request whatever stands where a rule that does not forward its tokens looks for one,
-    /// and API keys: the same on every way that leads to a model. `accepted` is the rule that accepted
-    /// its tokens; what that rule read and forwards stays. The new path with query, if it changed from
-    /// `path`, the request's as it is by now.
+    /// Takes off a request whatever stands where a rule looks for a token, and API keys. `accepted` is the
+    /// rule that accepted its tokens; what that rule verified and forwards stays, and nothing that is like
+    /// it. The new path with query, if it changed from `path`, the request's as it is by now.
     pub fn strip(
         &self,
         request: &Request<'_>,
@@ -426,12 +427,17 @@ impl Authenticator {
     ) -> Option<Vec<u8>> {
         let rule = accepted.and_then(|rule| self.rules.get(rule)).filter(|rule| rule.forward);
         let kept = rule.map_or(&[][..], |rule| &rule.own);
-        self.places.strip(request, path, self.api_keys.as_ref(), kept, edits)
+        self.places.strip(request, path, self.api_keys.as_ref(), Some(kept), edits)
+    }
+
+    /// The same of a bypassed request, of which nothing is verified: what every rule forwards stays.
+    pub fn strip_bypassed(&self, request: &Request<'_>, edits: &mut Edits) -> Option<Vec<u8>> {
+        self.places.strip(request, None, self.api_keys.as_ref(), None, edits)
     }
 
     /// The path of a request without tokens that stay at the gateway; `None` if there are none in it.
     pub fn shown_path(&self, request: &Request<'_>) -> Option<Vec<u8>> {
-        self.places.without_params(request, None, &|i| self.places.is_withheld(i))
+        self.places.without_params(request, None, &|i, _| self.places.is_withheld(i))
     }
 
     /// The key sets that are fetched.

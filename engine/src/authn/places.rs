@@ -12,7 +12,7 @@ use super::jws::Jws;
 use crate::config::types::JwtRule;
 use crate::order;
 use crate::path::query;
-use crate::request::Request;
+use crate::request::{Header, Request};
 
 /// What a place is. Headers are looked at first, cookies last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,10 +206,11 @@ impl Places {
         self.withheld.get(index) == Some(&true)
     }
 
-    /// The headers of rules that do not forward what stands there.
-    pub fn withheld_headers(&self) -> impl Iterator<Item = &Place> {
-        let withheld = self.all.iter().zip(&self.withheld).filter(|(_, withheld)| **withheld);
-        withheld.map(|(place, _)| place).filter(|place| place.kind == Kind::Header)
+    /// The headers of rules that do not forward what stands there, or of all.
+    pub fn headers(&self, all: bool) -> impl Iterator<Item = &Place> {
+        let withheld = self.all.iter().zip(&self.withheld);
+        let places = withheld.filter(move |(_, withheld)| all || **withheld);
+        places.map(|(place, _)| place).filter(|place| place.kind == Kind::Header)
     }
 
     /// Whether there are parameters that every rule forwards.
@@ -264,19 +265,20 @@ impl Places {
         self.all.binary_search_by(order).ok()
     }
 
-    /// `path`, or else the request's, without the parameters that are places which `gone` chooses;
-    /// `path` as it is if there are none.
+    /// `path`, or else the request's, without the parameters that are places which `gone` chooses, by
+    /// their names as they stand there; `path` as it is if there are none.
     pub fn without_params(
         &self,
         request: &Request<'_>,
         path: Option<Vec<u8>>,
-        gone: &dyn Fn(usize) -> bool,
+        gone: &dyn Fn(usize, &[u8]) -> bool,
     ) -> Option<Vec<u8>> {
         if !self.has(Kind::Param) || (path.is_none() && request.path_rest().is_empty()) {
             return path;
         }
         let before = path.as_deref().unwrap_or(request.path);
-        query::without(before, &|name| self.encoded(Kind::Param, name).is_some_and(gone)).or(path)
+        let goes = |name: &[u8]| self.encoded(Kind::Param, name).is_some_and(|i| gone(i, name));
+        query::without(before, &goes).or(path)
     }
 
     /// Everything that stands where a token would, but for API keys.
@@ -298,34 +300,40 @@ impl Places {
     /// The same of parameters and cookies.
     #[inline(never)]
     fn find_named<'a>(&self, request: &Request<'a>, tokens: &mut Tokens<'a>) {
+        for (i, read) in self.read(request).iter().enumerate() {
+            let Some((_, value)) = *read else { continue };
+            let is_encoded = self.get(i).is_some_and(|place| place.kind == Kind::Param);
+            let token = if is_encoded { decode_lenient(value).into() } else { value.into() };
+            tokens.push(token, i);
+        }
+    }
+
+    /// The parameter or cookie that is read at each place, its name as it stands in the request.
+    #[inline(never)]
+    pub fn read<'a>(&self, request: &Request<'a>) -> Vec<Option<Header<'a>>> {
         // The first of a name counts, and the names may stand in any order.
-        let mut values: Vec<Option<&'a [u8]>> = Vec::new();
-        let mut put = |place: usize, value| {
-            values.resize(self.all.len(), None);
-            if let Some(slot) = values.get_mut(place) {
-                slot.get_or_insert(value);
+        let mut read = Vec::new();
+        let mut put = |place: usize, pair| {
+            read.resize(self.all.len(), None);
+            if let Some(slot) = read.get_mut(place) {
+                slot.get_or_insert(pair);
             }
         };
         if self.has(Kind::Param) {
             for (name, value) in query::all(request.path_rest()) {
                 if let Some(place) = self.encoded(Kind::Param, name) {
-                    put(place, value);
+                    put(place, (name, value));
                 }
             }
         }
         if self.has(Kind::Cookie) {
             for (name, value) in request.cookies() {
                 if let Some(place) = self.named(Kind::Cookie, name) {
-                    put(place, value);
+                    put(place, (name, value));
                 }
             }
         }
-        for (i, value) in values.iter().enumerate() {
-            let Some(value) = *value else { continue };
-            let is_encoded = self.get(i).is_some_and(|place| place.kind == Kind::Param);
-            let token = if is_encoded { decode_lenient(value).into() } else { value.into() };
-            tokens.push(token, i);
-        }
+        read
     }
 }
 

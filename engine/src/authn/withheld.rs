@@ -12,15 +12,15 @@ use crate::order;
 use crate::request::{Edits, Request};
 
 impl Places {
-    /// Takes everything off a request but what the rule that accepted it has read and forwards: `kept`
-    /// are the indices of its places, in order. The new path with query, if it changed from `path`, or
-    /// from the request's.
+    /// Takes everything off a request but what the rule that accepted it has read, and so verified, and
+    /// forwards: `kept` are the indices of its places, in order. `None` where nobody was asked: what all
+    /// rules forward stays. The new path with query, if it changed from `path`, or from the request's.
     pub fn strip(
         &self,
         request: &Request<'_>,
         path: Option<Vec<u8>>,
         keys: Option<&ApiKeys>,
-        kept: &[usize],
+        kept: Option<&[usize]>,
         edits: &mut Edits,
     ) -> Option<Vec<u8>> {
         for (i, (name, _)) in request.headers().iter().enumerate() {
@@ -30,16 +30,24 @@ impl Places {
                 self.strip_header(request, i, keys, kept, edits);
             }
         }
+        let places = kept.unwrap_or_default();
+        let read = if places.is_empty() { Vec::new() } else { self.read(request) };
+        // The very name that stood before what was read, and not its like.
+        let is_read = |i: usize, name: &[u8]| {
+            let read = read.get(i).copied().flatten().filter(|_| order::holds(places, &i));
+            read.is_some_and(|(read, _)| std::ptr::eq(read, name))
+        };
+        let may_go = |i: usize| kept.is_some() || self.is_withheld(i);
         if self.has(Kind::Cookie) {
             let goes = |name: &[u8]| {
-                let read = self.named(Kind::Cookie, name);
+                let own = self.named(Kind::Cookie, name);
                 // Some servers decode names.
-                let mut places = read.into_iter().chain(self.encoded(Kind::Cookie, name));
-                places.any(|i| self.is_withheld(i)) && !read.is_some_and(|i| order::holds(kept, &i))
+                let mut places = own.into_iter().chain(self.encoded(Kind::Cookie, name));
+                places.any(may_go) && !own.is_some_and(|i| is_read(i, name))
             };
             cookies::remove(&goes, request, edits);
         }
-        self.without_params(request, path, &|i| self.is_withheld(i) && !order::holds(kept, &i))
+        self.without_params(request, path, &|i, name| may_go(i) && !is_read(i, name))
     }
 
     /// The same with the lines of the header that stands there, if it is one of them.
@@ -49,7 +57,7 @@ impl Places {
         request: &Request<'_>,
         index: usize,
         keys: Option<&ApiKeys>,
-        kept: &[usize],
+        kept: Option<&[usize]>,
         edits: &mut Edits,
     ) {
         let mut before = request.headers().iter().take(index + 1).rev();
@@ -58,7 +66,7 @@ impl Places {
         // Beside tokens it is the rules that say what becomes of keys.
         let alone = keys_here.filter(|keys| !keys.beside_tokens);
         let prefixes = || {
-            let tokens = self.withheld_headers().filter(|place| is_same(name, &place.name));
+            let tokens = self.headers(kept.is_some()).filter(|place| is_same(name, &place.name));
             tokens.map(|place| &place.prefix).chain(alone.map(|keys| &keys.prefix))
         };
         let holds_tokens = prefixes().next().is_some();
@@ -71,25 +79,29 @@ impl Places {
                 || (holds_tokens && shows_token(line))
         };
         let stays = |line: &[u8]| {
-            let mut own = kept.iter().filter_map(|i| self.header(*i));
-            own.any(|place| place.name == *name && place.reads(line, keys))
+            let mut own = kept.unwrap_or_default().iter().filter_map(|i| self.header(*i));
+            let place = own.find(|place| place.name == *name && place.reads(line, keys))?;
+            // Prefixes are looked for anywhere: what was not read may stand before one.
+            let start = places::position(line, &place.prefix).unwrap_or(0);
+            Some(if line.get(..start).is_some_and(goes) { start } else { 0 })
         };
         remove(name, request, edits, &stays, &goes);
     }
 }
 
-/// Removes a header of which a line goes; those that stay stay.
+/// Removes a header of which something goes; of the lines that stay it says from where on.
 fn remove(
     name: &[u8],
     request: &Request<'_>,
     edits: &mut Edits,
-    stays: &dyn Fn(&[u8]) -> bool,
+    stays: &dyn Fn(&[u8]) -> Option<usize>,
     goes: &dyn Fn(&[u8]) -> bool,
 ) {
-    if !edits.lines(request, name).any(|line| !stays(line) && goes(line)) {
+    let is_cut = |line: &[u8]| stays(line).map_or_else(|| goes(line), |start| start > 0);
+    if !edits.lines(request, name).any(is_cut) {
         return;
     }
-    let kept = edits.lines(request, name).filter(|line| stays(line));
+    let kept = edits.lines(request, name).filter_map(|line| line.get(stays(line)?..));
     let kept: Vec<Vec<u8>> = kept.map(<[u8]>::to_vec).collect();
     edits.remove(name);
     for line in kept {
@@ -117,12 +129,16 @@ fn shows_token(line: &[u8]) -> bool {
     })
 }
 
-/// Whether this is how the base64url of a JSON object with a member begins, in eight characters.
+/// Whether this is how the base64url of a JSON object with a member begins, in eight characters. Around
+/// its brace may stand blanks, or the zeros of UTF-16.
 fn begins_object(text: &[u8]) -> bool {
     let mut json = [0; 6];
-    if !text.starts_with(b"e") || URL_SAFE_NO_PAD.decode_slice(text, &mut json).is_err() {
+    // `A` to `I` hold the first bits of blanks, `e` those of the brace.
+    if !matches!(text.first(), Some(b'A'..=b'I' | b'e'))
+        || URL_SAFE_NO_PAD.decode_slice(text, &mut json).is_err()
+    {
         return false;
     }
-    let member = json.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
-    member.is_some_and(|member| matches!(member.first(), None | Some(b'"')))
+    let mut graphic = json.iter().filter(|c| **c > b' ');
+    graphic.next() == Some(&b'{') && matches!(graphic.next(), None | Some(b'"'))
 }

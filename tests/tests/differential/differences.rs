@@ -505,7 +505,7 @@ fn challenge_without_tokens(case: &Case, native: &mut Answer) -> bool {
     let names = token_params(case);
     let (path, _) = path.split_once('?').unwrap_or((&path, ""));
     let whole = format!("{path}?{query}");
-    let shorter = shorter(&whole, &|name| names.contains(&name)).unwrap_or(whole);
+    let shorter = shorter(&whole, &[], &|name| names.contains(&name)).unwrap_or(whole);
     // As much of it as Envoy repeats.
     let shorter = shorter.get(..256).unwrap_or(&shorter);
     let predicted = format!("Bearer realm=\"{before}{shorter}\", error=\"invalid_token\"");
@@ -545,11 +545,17 @@ fn query_as_it_was_sent(case: &Case, native: &mut Answer) -> bool {
     fits
 }
 
-/// The path without the parameters of which `goes` chooses the name, with others behind `;`; `None` if
-/// there are none.
-fn shorter(path: &str, goes: &dyn Fn(&str) -> bool) -> Option<String> {
+/// The path without the parameters of which `goes` chooses the name, with others behind `;`, but for the
+/// first of each name in `kept`; `None` if there are none.
+fn shorter(path: &str, kept: &[&str], goes: &dyn Fn(&str) -> bool) -> Option<String> {
     let (path, query) = path.split_once('?')?;
-    let stays = |part: &&str| part.is_empty() || !goes(&halves(part).0);
+    let first = |name: &str| query.split('&').find(|part| halves(part).0 == name);
+    let is_kept = |part: &str| {
+        let name = &halves(part).0;
+        let first = first(name).filter(|_| kept.contains(&name.as_str()));
+        first.is_some_and(|first| std::ptr::eq(first, part))
+    };
+    let stays = |part: &&str| part.is_empty() || is_kept(part) || !goes(&halves(part).0);
     let without = |part: &str| {
         let pieces = part.split(';').enumerate().filter(|(i, piece)| *i == 0 || stays(piece));
         pieces.map(|(_, piece)| piece).collect::<Vec<_>>().join(";")
@@ -558,11 +564,6 @@ fn shorter(path: &str, goes: &dyn Fn(&str) -> bool) -> Option<String> {
     let mark = if kept.is_empty() { "" } else { "?" };
     let shorter = kept.join("&");
     (shorter != query).then(|| format!("{path}{mark}{shorter}"))
-}
-
-/// The rules that keep tokens at the gateway.
-fn keeping(case: &Case) -> impl Iterator<Item = &Value> {
-    case.set.rules.iter().filter(|rule| !forwards(rule))
 }
 
 fn forwards(rule: &Value) -> bool {
@@ -605,7 +606,7 @@ fn is_preflight(case: &Case) -> bool {
 fn no_credentials_of_a_preflight(case: &Case, native: &mut Answer) -> bool {
     let Some(seen) = native.seen.as_mut().filter(|_| is_preflight(case)) else { return false };
     let mut changed = false;
-    for rule in keeping(case) {
+    for rule in &case.set.rules {
         let (headers, params) = header_and_param_places(rule);
         for (name, prefix) in headers {
             let lines = seen.headers.get(&name).into_iter().flatten();
@@ -614,7 +615,7 @@ fn no_credentials_of_a_preflight(case: &Case, native: &mut Answer) -> bool {
                 changed = true;
             }
         }
-        if let Some(path) = shorter(&seen.path, &|name| params.contains(&name)) {
+        if let Some(path) = shorter(&seen.path, &[], &|name| params.contains(&name)) {
             seen.path = path;
             changed = true;
         }
@@ -647,24 +648,34 @@ fn nothing_that_a_rule_looks_for(case: &Case, native: &mut Answer) -> bool {
     for accepted in forwarding(case) {
         let (kept_headers, kept_params) = accepted.map(header_and_param_places).unwrap_or_default();
         let mut predicted = seen.clone();
-        for rule in keeping(case) {
+        for rule in &case.set.rules {
             let (headers, params) = header_and_param_places(rule);
             for (name, prefix) in headers {
                 predicted.headers.retain(|spelt, lines| {
-                    let is_kept = |line: &String| {
-                        kept_headers.iter().any(|(n, prefix)| n == spelt && line.contains(prefix))
+                    // From where on a line stays: what may hold a token before one that was read goes.
+                    let start = |line: &String| {
+                        let own = kept_headers.iter().filter(|(name, _)| name == spelt);
+                        let start = own.filter_map(|(_, prefix)| line.find(prefix.as_str())).min();
+                        start.map(|start| match line.split_at(start) {
+                            (before, _) if may_hold(before, &prefix) => start,
+                            _ => 0,
+                        })
                     };
-                    let goes = |line: &String| !is_kept(line) && may_hold(line, &prefix);
-                    if spelt.replace('_', "-") == name && lines.iter().any(goes) {
-                        lines.retain(is_kept);
+                    let is_cut = |line: &String| {
+                        start(line).map_or_else(|| may_hold(line, &prefix), |start| start > 0)
+                    };
+                    if spelt.replace('_', "-") == name && lines.iter().any(is_cut) {
+                        let rest = |line: &String| Some(line.split_at(start(line)?).1.to_owned());
+                        *lines = lines.iter().filter_map(rest).collect();
                     }
                     !lines.is_empty()
                 });
             }
-            let goes = |name: &str| params.contains(&name) && !kept_params.contains(&name);
-            predicted.path = shorter(&predicted.path, &goes).unwrap_or(predicted.path);
+            let goes = |name: &str| params.contains(&name);
+            predicted.path =
+                shorter(&predicted.path, &kept_params, &goes).unwrap_or(predicted.path);
         }
-        let places = keeping(case).flat_map(|rule| header_and_param_places(rule).0);
+        let places = case.set.rules.iter().flat_map(|rule| header_and_param_places(rule).0);
         let names: Vec<String> = places.map(|(name, _)| name).collect();
         let mut spelt = seen.headers.keys().filter(|name| names.contains(&name.replace('_', "-")));
         let fits = spelt.all(|name| predicted.headers.get(name) == ours.headers.get(name));
@@ -715,13 +726,21 @@ fn no_token_in_a_cookie(case: &Case, native: &mut Answer) -> bool {
         parts.filter(|part| !part.is_empty()).collect()
     };
     let (sent, kept) = (cookies(seen.headers.get("cookie")), cookies(ours.headers.get("cookie")));
-    let names: Vec<&str> = keeping(case).flat_map(|rule| strings(rule, "fromCookies")).collect();
+    let rules = case.set.rules.iter();
+    let names: Vec<&str> = rules.flat_map(|rule| strings(rule, "fromCookies")).collect();
+    let name = |part: &String| part.split_once('=').map(|(name, _)| name.trim_end().to_owned());
     let fits = forwarding(case).any(|accepted| {
         let stay = accepted.map(|rule| strings(rule, "fromCookies")).unwrap_or_default();
-        let is_name = |name: &str| names.contains(&name) && !stay.contains(&name);
-        let is_token =
-            |part: &String| part.split_once('=').is_some_and(|(name, _)| is_name(name.trim_end()));
-        sent.iter().any(is_token) && sent.iter().filter(|part| !is_token(part)).eq(&kept)
+        let goes = |(i, part): &(usize, &String)| {
+            let Some(own) = name(part).filter(|own| names.contains(&own.as_str())) else {
+                return false;
+            };
+            let first = sent.iter().position(|other| name(other).as_ref() == Some(&own));
+            !stay.contains(&own.as_str()) || first != Some(*i)
+        };
+        let sent = || sent.iter().enumerate();
+        sent().any(|part| goes(&part))
+            && sent().filter(|part| !goes(part)).map(|(_, part)| part).eq(&kept)
     });
     if fits {
         match ours.headers.get("cookie") {

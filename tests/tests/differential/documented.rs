@@ -145,6 +145,12 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     cases.push((UNREAD, two(), ask("/", &spelt, vec![token(&[])])));
     let in_query = ask("/?a=1;second=<0>", &lines[..1], vec![token(&[])]);
     cases.push((UNREAD, two(), in_query));
+    // What is like a token that is forwarded.
+    let forwards = || set(vec![rule(json!({"forwardOriginalToken": true}))]);
+    let repeated = ask("/?access_token=<0>&a&access_token=<0>", &[], vec![token(&[])]);
+    cases.push((UNREAD, forwards(), repeated));
+    let scheme = ask("/", &[("authorization", "bearer <0>")], vec![token(&[])]);
+    cases.push((UNREAD, forwards(), scheme));
     for (alg, owner) in [("EdDSA", "a"), ("PS256", "b")] {
         let many =
             json!({"issuer": "me", "jwks": {"owners": vec![owner; 5], "kid": true, "alg": true}});

@@ -1,4 +1,4 @@
-//! `forwardOriginalToken: false` at every place: what a request still shows once it was decided.
+//! `forwardOriginalToken` at every place: what a request still shows once it was decided.
 
 use crate::pipeline::{Decision, Forward, Next, Plan};
 
@@ -36,6 +36,12 @@ fn cookies_are_taken_out_and_the_others_stay_byte_for_byte() {
         (&["a=1 b=x\tsession=T"], &["a=1 b=x"]),
         (&["\"session\"=T; b=2", "a=\"x\",\"session\"=T"], &["b=2", "a=\"x\""]),
         (&["session=T,a=1;b=2"], &["b=2"]),
+        (&["a=1;\x1csession\x1f=T"], &["a=1"]),
+        (
+            &["a=1; \u{85}session=T", "\u{a0}\u{2003}session \u{85}=T", "a=é session=T"],
+            &["a=1", "a=é"],
+        ),
+        (&["é=1; sessioné=T; ésession_=T"], &["é=1; ésession_=T"]),
         (&["a=1,,session=T;session"], &["a=1;session"]),
         (
             &["a=session=T", "b=x,session; c=\"y, z\" session", "=T"],
@@ -84,26 +90,30 @@ fn no_place_keeps_a_token_whichever_way_the_request_goes() {
                 (b":path", path.as_bytes()),
                 (name.as_bytes(), value.as_bytes()),
             ];
-            for strips in [false, true] {
+            for way in ["accepted", "preflight", "bypassed"] {
                 let host = TestHost::new(false);
                 let attributes = Attributes::new(&host);
                 let request = Request::new(&headers, &attributes);
                 let mut edits = Edits::default();
                 // With a token that is good, and where nobody looks: bypasses and preflights.
-                let changed = if strips {
-                    authenticator.strip(&request, None, None, &mut edits)
-                } else {
-                    let result = authenticator.authenticate(&request, &mut no_cache(), &mut edits);
-                    assert!(matches!(result.verdict, Verdict::Identified(_)), "{path} {value}");
-                    result.path
+                let changed = match way {
+                    "preflight" => authenticator.strip(&request, None, None, &mut edits),
+                    "bypassed" => authenticator.strip_bypassed(&request, &mut edits),
+                    _ => {
+                        let result =
+                            authenticator.authenticate(&request, &mut no_cache(), &mut edits);
+                        assert!(matches!(result.verdict, Verdict::Identified(_)), "{path} {value}");
+                        authenticator.strip(&request, result.path, result.rule, &mut edits)
+                    }
                 };
                 let lines = lines_after(&edits, &request);
-                let want = if forward { Some(value.as_str()) } else { after };
+                let stays = forward && way != "preflight";
+                let want = if stays { Some(value.as_str()) } else { after };
                 let want: Vec<(String, String)> =
                     want.map(|value| (name.to_owned(), value.to_owned())).into_iter().collect();
-                assert_eq!(lines, want, "{path} {name} {strips}");
+                assert_eq!(lines, want, "{path} {name} {way}");
                 let after = changed.map_or(path.clone(), |path| text(&path));
-                assert_eq!(after.contains(&token), forward && path.contains(&token));
+                assert_eq!(after.contains(&token), stays && path.contains(&token));
             }
         }
         // Keys never go on.
@@ -300,6 +310,11 @@ fn what_nobody_read_reaches_no_model_on_any_way() {
             ("header", "authorization", format!("{}.e30.", b64("{\r\n  \"alg\": \"none\"}"))),
             ("header", "authorization", format!("{}.e30.", b64("{\t\"alg\": \"none\"}"))),
             ("header", "authorization", format!("{}.e30.", b64("{      \"alg\": \"none\"}"))),
+            ("header", "authorization", format!("{}.e30.", b64(" {\"alg\": \"none\"}"))),
+            ("header", "authorization", format!("{}.e30.", b64("\r\n{\"alg\": \"none\"}"))),
+            ("header", "authorization", format!("{}.e30.", b64("\t \n \r  {\n\"alg\": \"none\"}"))),
+            ("header", "authorization", format!("{}.e30.", b64("{\0\"\0a\0\"\0:\0\x31\0}\0"))),
+            ("header", "authorization", format!("{}.e30.", b64("\0{\0\"\0a\0\"\0:\0\x31\0}"))),
         ] {
             let mut lines = given.to_vec();
             let mut path = format!("{path}?a=%41");
@@ -329,8 +344,8 @@ fn what_nobody_read_reaches_no_model_on_any_way() {
             assert!(place != "cookie" || has("cookie", "theme=dark"), "{what}: {after:?}");
             let kept = |v: &str| v.trim_end_matches('&').ends_with("?a=%41");
             assert!(after.iter().any(|(n, v)| n == ":path" && kept(v)), "{what}");
-            // What its rule forwards stays.
-            assert_eq!(who == "they/s", has("x-they", &they), "{what}");
+            // What the rule that accepted it forwards stays.
+            assert_eq!(principal.as_deref() == Some("they/s"), has("x-they", &they), "{what}");
             for copy in copies.iter().filter_map(|(_, copy)| copy.as_ref().ok()) {
                 assert!(copy.lines().all(|(_, line)| !text(line).contains(secret)), "{what}");
             }
@@ -338,6 +353,140 @@ fn what_nobody_read_reaches_no_model_on_any_way() {
         }
     }
     assert!(tried > 80, "{tried}");
+}
+
+/// Two rules that forward, the first with a place of each kind.
+fn forwarding_gateway() -> Plan {
+    let forwards = |issuer: &str, headers: Value| json!({"issuer": issuer, "fromHeaders": headers, "forwardOriginalToken": true});
+    let mut first = forwards(
+        "me",
+        json!([{"name": "authorization", "prefix": "Bearer "}, {"name": "x-raw"},
+            {"name": "x-form", "prefix": "v="}]),
+    );
+    first["fromParams"] = json!(["jwt"]);
+    first["fromCookies"] = json!(["session"]);
+    let settings = json!({
+        "authentication": {"jwtRules": [rule(first), rule(forwards("you", json!([{"name": "x-you"}])))]},
+        "bypass": [{"name": "open", "to": [{"operation": {"paths": ["*/status"]}}]}],
+    });
+    let mut errors = Errors::default();
+    let plan = Plan::read(settings.to_string().as_bytes(), &mut errors);
+    plan.unwrap_or_else(|| panic!("{errors}"))
+}
+
+#[test]
+fn what_is_forwarded_is_what_was_verified_and_nothing_like_it() {
+    let plan = forwarding_gateway();
+    let (me, you) = (mint(&json!({"iss": "me", "sub": "s"})), mint(&json!({"iss": "you"})));
+    let forged = mint_raw(r#"{"alg":"none"}"#, r#"{"iss":"me","sub":"root"}"#);
+    let predict = "/seldon/prod/iris/api/v1.0/predictions";
+    let fill =
+        |text: &str| text.replace("GOOD", &me).replace("YOU", &you).replace("FORGED", &forged);
+    let way = |method: &str, path: &str, lines: &[(&str, &str)]| {
+        let lines: Vec<(&str, String)> = lines.iter().map(|(n, v)| (*n, fill(v))).collect();
+        let lines: Vec<(&str, &str)> = lines.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let (decision, after) = upstream(&plan, &format!("{method} {}", fill(path)), &lines);
+        assert!(decision.reply().is_none(), "{path} {lines:?}");
+        let identity = decision.facts.identity.and_then(|identity| identity.issuer.clone());
+        (identity.unwrap_or_default(), after)
+    };
+    type Lines<'a> = &'a [(&'a str, &'a str)];
+    let rows: [(&str, &str, Lines<'_>, &str, Lines<'_>); 29] = [
+        ("me", "?jwt=GOOD", &[], "?jwt=GOOD", &[]),
+        ("me", "?jwt=GOOD&jwt=FORGED&a=%20", &[], "?jwt=GOOD&a=%20", &[]),
+        ("me", "?a=1;jwt=FORGED&jwt=GOOD&b;jwt=x", &[], "?a=1&jwt=GOOD&b", &[]),
+        ("me", "?%6awt=GOOD&jwt=x&j%77t=x", &[], "?%6awt=GOOD", &[]),
+        ("", "?a;jwt=FORGED", &[], "?a", &[]),
+        ("me", "", &[("cookie", "session=GOOD")], "", &[("cookie", "session=GOOD")]),
+        ("me", "", &[("cookie", "a; session=GOOD;b")], "", &[("cookie", "a; session=GOOD;b")]),
+        (
+            "me",
+            "",
+            &[("cookie", "session=GOOD; session=FORGED")],
+            "",
+            &[("cookie", "session=GOOD")],
+        ),
+        (
+            "me",
+            "",
+            &[
+                ("cookie", "b=2,session=x; session=\"GOOD\"; s%65ssion=x; a"),
+                ("cookie", "session=x; c"),
+            ],
+            "",
+            &[("cookie", "b=2; session=\"GOOD\"; a"), ("cookie", "c")],
+        ),
+        ("", "", &[("cookie", "a=1; session\u{a0}=x")], "", &[("cookie", "a=1")]),
+        ("me", "", &[("x-raw", "GOOD"), ("x_raw", "FORGED")], "", &[("x-raw", "GOOD")]),
+        ("", "", &[("x_raw", "FORGED")], "", &[]),
+        ("", "", &[("x_raw", "opaque")], "", &[]),
+        (
+            "me",
+            "",
+            &[("x-raw", "GOOD"), ("x-raw", "GOOD")],
+            "",
+            &[("x-raw", "GOOD"), ("x-raw", "GOOD")],
+        ),
+        ("", "", &[("authorization", "bearer FORGED")], "", &[]),
+        ("", "", &[("authorization", "bearer opaque")], "", &[]),
+        ("", "", &[("authorization", "\u{a0}bearer opaque")], "", &[]),
+        ("", "", &[("authorization", "FORGED")], "", &[]),
+        ("", "", &[("authorization", "Basic eA==")], "", &[("authorization", "Basic eA==")]),
+        (
+            "me",
+            "",
+            &[("authorization", "bearer FORGED"), ("authorization", "Bearer GOOD")],
+            "",
+            &[("authorization", "Bearer GOOD")],
+        ),
+        (
+            "me",
+            "",
+            &[("authorization", "bearer opaque, Bearer GOOD")],
+            "",
+            &[("authorization", "Bearer GOOD")],
+        ),
+        (
+            "me",
+            "",
+            &[("authorization", "FORGED Bearer GOOD")],
+            "",
+            &[("authorization", "Bearer GOOD")],
+        ),
+        (
+            "me",
+            "",
+            &[("authorization", "Basic eA==, Bearer GOOD")],
+            "",
+            &[("authorization", "Basic eA==, Bearer GOOD")],
+        ),
+        ("me", "", &[("x-form", "a=1; v=GOOD")], "", &[("x-form", "a=1; v=GOOD")]),
+        ("", "", &[("x-form", "a=1")], "", &[("x-form", "a=1")]),
+        // Good or not: nobody has asked the second rule.
+        ("me", "", &[("x-raw", "GOOD"), ("x-you", "YOU")], "", &[("x-raw", "GOOD")]),
+        ("me", "?jwt=GOOD", &[("x-you", "FORGED")], "?jwt=GOOD", &[]),
+        ("you", "", &[("x-you", "YOU")], "", &[("x-you", "YOU")]),
+        ("you", "", &[("x-you", "YOU"), ("x_raw", "FORGED")], "", &[("x-you", "YOU")]),
+    ];
+    for (who, query, lines, query_after, lines_after) in rows {
+        let (identity, after) = way("POST", &format!("{predict}{query}"), lines);
+        assert_eq!(identity, who, "{query} {lines:?}");
+        let want = lines_after.iter().map(|(name, value)| ((*name).to_owned(), fill(value)));
+        let path = (":path".to_owned(), fill(&format!("{predict}{query_after}")));
+        assert_eq!(after, want.chain([path]).collect::<Vec<_>>(), "{query} {lines:?}");
+        // A preflight is not asked for any.
+        let mut preflight = vec![("origin", "x"), ("access-control-request-method", "POST")];
+        preflight.extend(lines);
+        let (_, after) = way("OPTIONS", &format!("{predict}{query}"), &preflight);
+        let shows = |text: &str| after.iter().any(|(_, value)| value.contains(text));
+        assert!(![&me, &you, &forged].map(String::as_str).into_iter().any(shows), "{after:?}");
+        // Who is bypassed meets with what the model asks for.
+        let (_, after) = way("GET", &format!("/seldon/prod/iris/status{query}"), lines);
+        assert!(
+            lines.iter().all(|(n, v)| after.contains(&((*n).to_owned(), fill(v)))),
+            "{after:?}"
+        );
+    }
 }
 
 #[test]
