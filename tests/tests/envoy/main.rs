@@ -5,6 +5,7 @@ mod algorithms;
 mod authn;
 mod authz;
 mod bypass;
+mod bytes;
 mod config;
 mod credentials;
 mod deputy;
