@@ -9,7 +9,7 @@ use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, Token
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
 use crate::header::{Classes, folded};
-use crate::path::without_query;
+use crate::path::{without_fragment, without_query};
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
@@ -489,9 +489,14 @@ impl Plan {
             return copies;
         }
         let now = request.attributes().now();
-        let stream = shadow::is_wanted(&lines).then_some(Outcome::Uncomparable);
-        let prepare = |shadow| match stream.map_or_else(|| admits(shadow), Err) {
-            Ok(()) => self.shadows.prepare_copy(shadow, &lines, model, now).map(Ok),
+        let uncomparable = shadow::is_uncomparable(&lines).then_some(Outcome::Uncomparable);
+        // `GET` says all that it asks in its query: without it the shadow would be asked something else.
+        let asks = request.method == b"GET" && path.is_some_and(has_query);
+        let prepare = |shadow| match uncomparable.map_or_else(|| admits(shadow), Err) {
+            Ok(()) => {
+                let copy = self.shadows.prepare_copy(shadow, &lines, model, now)?;
+                Some(if asks && !copy.has_query() { Err(Outcome::Uncomparable) } else { Ok(copy) })
+            }
             Err(outcome) => Some(Err(outcome)),
         };
         for shadow in shadows {
@@ -521,6 +526,11 @@ impl Names for Plan {
         let remote = usize::try_from(remote).ok().and_then(|remote| self.remotes().get(remote));
         remote.map_or(OTHER, |remote| remote.issuer())
     }
+}
+
+/// Whether a path has a query that is not empty.
+fn has_query(path: &[u8]) -> bool {
+    without_fragment(path).len() > without_query(path).len().saturating_add(1)
 }
 
 /// Gives the request the identifier that Seldon's servers answer and log under, if it has none: else

@@ -79,9 +79,10 @@ fn remedy(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Matched | Outcome::Mismatched => None,
         Outcome::Uncomparable => Some(
-            "both answered, and the answers say nothing of each other: streams, answers compressed beyond \
-             limits.responseBytes, a baseline without an answer, or a live model whose two answers \
-             differ as a whole. The gateway's log says `cannot be compared` and why.",
+            "the answers say nothing of each other: streams, answers compressed beyond limits.responseBytes, a \
+             baseline without an answer, or a live model whose two answers differ as a whole; or the shadow was \
+             not asked: by HEAD, OPTIONS or with `upgrade`, or by GET whose query copies do not carry (query.keep). \
+             The gateway's log says `cannot be compared` or `is not asked for`, and why.",
         ),
         Outcome::LiveFailed => Some(
             "the live model answered 5xx, or the gateway itself did: a policy behind the filter, no \

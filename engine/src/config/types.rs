@@ -489,7 +489,8 @@ settings! {
 
     /// Query of the copy.
     pub struct ShadowQuery {
-        /// Parameters that the shadow may see, by their decoded names; it sees none by default.
+        /// Parameters that the shadow may see, by their decoded names, besides `json`, the payload of Seldon's
+        /// wrapper, at its paths. A `GET` that would lose its whole query is not copied.
         keep: Vec<String>,
     }
 

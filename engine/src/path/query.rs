@@ -45,11 +45,12 @@ pub fn without(path: &[u8], gone: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
 }
 
 /// The path `bare` with those parameters of another path's query whose encoded names `kept` chooses, byte
-/// for byte.
+/// for byte. What some servers take for another parameter, behind `;`, has to be chosen as well.
 pub fn carry(bare: Vec<u8>, path: &[u8], kept: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let query = of(path).map_or(&[][..], |(_, query)| query);
     let mut out = bare;
-    let parts = query.split(|c| *c == b'&').filter(|part| kept(halves(part).0));
+    let is_kept = |part: &&[u8]| part.split(|c| *c == b';').all(|piece| kept(halves(piece).0));
+    let parts = query.split(|c| *c == b'&').filter(is_kept);
     for (i, part) in parts.enumerate() {
         out.push(if i == 0 { b'?' } else { b'&' });
         out.extend_from_slice(part);

@@ -362,6 +362,35 @@ fn who_accepts_a_stream_is_selected_and_gets_no_copy() {
 }
 
 #[test]
+fn what_two_models_answer_alike_or_are_not_asked_alike_is_selected_and_gets_no_copy() {
+    let plan = with_keys(json!({"shadows": [
+        {"name": "s", "models": ["prod/iris"], "cluster": "c", "query": {"keep": ["a"]},
+         "compare": {"baselineCluster": "live"}}]}));
+    let outcomes = |line: &str, header| {
+        let decision = decide(&plan, line, &[("x-api-key", "abc"), header]);
+        let copies = forward(&decision).copies.iter();
+        copies.map(|(_, head)| head.as_ref().err().copied()).collect::<Vec<_>>()
+    };
+    let (plain, upgrade) = (("x-a", "b"), ("upgrade", "websocket"));
+    let (compared, not) = (&[None, None][..], &[Some(Outcome::Uncomparable)][..]);
+    for (line, header, expected) in [
+        ("POST /seldon/prod/iris/predict", plain, compared),
+        ("POST /seldon/prod/iris/predict", upgrade, not),
+        ("GET /seldon/prod/iris/predict", plain, compared),
+        ("GET /seldon/prod/iris/predict?", plain, compared),
+        ("GET /seldon/prod/iris/predict?json=%7B%7D", plain, compared),
+        ("GET /seldon/prod/iris/predict?json=%7B%7D", upgrade, not),
+        ("GET /seldon/prod/iris/predict?a=1", plain, compared),
+        ("GET /seldon/prod/iris/predict?b=1", plain, not),
+        ("POST /seldon/prod/iris/predict?b=1", plain, compared),
+        ("HEAD /seldon/prod/iris/predict", plain, not),
+        ("OPTIONS /seldon/prod/iris/predict", plain, not),
+    ] {
+        assert_eq!(outcomes(line, header), expected, "{line} {header:?}");
+    }
+}
+
+#[test]
 fn a_copy_that_cannot_leave_is_not_made() {
     let plan = with_keys(json!({"shadows": [
         {"name": "s", "models": ["prod/iris"], "cluster": "c",

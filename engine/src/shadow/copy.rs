@@ -45,6 +45,11 @@ impl CopyHead {
         })
     }
 
+    /// Whether the path has a query.
+    pub fn has_query(&self) -> bool {
+        self.lines().any(|(name, value)| name == b":path" && value.contains(&b'?'))
+    }
+
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
         let ends = self.ends.capacity().saturating_mul(size_of::<(usize, usize)>());
@@ -89,7 +94,9 @@ impl Shadows {
 impl Shadow {
     fn prepare_copy(&self, lines: &[Header<'_>], model: &Model, mark: &[u8]) -> Option<CopyHead> {
         let first = |name: &[u8]| lines.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-        let path = path::of_copy(self.path.as_ref(), model, first(b":path")?, &self.query)?;
+        let template = self.path.as_ref();
+        let upstream = first(b":path")?;
+        let path = path::of_copy(template, model, upstream, &self.query, self.payload)?;
         let grpc = first(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));
         let length = first(b"content-length");
         let request = escaped(first(b"x-request-id").unwrap_or_default());
@@ -117,7 +124,7 @@ impl Shadow {
             text: Vec::with_capacity(copied.iter().map(size).fold(0, usize::saturating_add)),
             ends: Vec::with_capacity(copied.len()),
             length: length.and_then(|v| std::str::from_utf8(v).ok()?.trim().parse().ok()),
-            message: Message::of_path(first(b":path")?).filter(|_| grpc),
+            message: Message::of_path(upstream).filter(|_| grpc),
             about: format!("model {}, request \"{request}\"", escaped(model.id.as_bytes())),
         };
         copied.into_iter().for_each(|line| copy.push(line));

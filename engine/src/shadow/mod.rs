@@ -49,4 +49,4 @@ pub use head::Head;
 pub use id::{ExchangeId, ShadowId};
 pub use mirror::{Answer, Call, Gauges, Mirror};
 pub use settings::{Credentials, Shadow, Shadows};
-pub use stream::is_wanted;
+pub use stream::is_uncomparable;

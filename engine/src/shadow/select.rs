@@ -58,15 +58,13 @@ impl Shadows {
     }
 }
 
-/// Copies, preflights, and what goes on for as long as both sides please.
+/// Copies, preflights, and what goes on for as long as both sides please. What only asks for another protocol by
+/// `upgrade` may be answered like any other request: it is selected, and counts as `uncomparable`.
 fn is_never_copied(request: &Request<'_>, is_copy: impl Fn(&[u8]) -> bool) -> bool {
     request.method == b"CONNECT"
         || is_stream(request.path_only())
         || request.is_preflight()
-        || request.headers().iter().any(|(name, value)| match *name {
-            b":protocol" | b"upgrade" => true,
-            name => *folded(name) == *MARK && is_copy(value),
-        })
+        || request.headers().iter().any(|(name, value)| *folded(name) == *MARK && is_copy(value))
 }
 
 #[cfg(test)]
@@ -124,8 +122,6 @@ mod tests {
         assert_eq!(some(plain), 2);
         for extra in [
             &[(&b":method"[..], &b"CONNECT"[..])][..],
-            &[(b":protocol", b"websocket")],
-            &[(b"upgrade", b"websocket")],
             &[(b":path", b"/inference.GRPCInferenceService/ModelStreamInfer")],
             &[(b":path", b"/v2/models/m/infer_stream?x")],
             &[(b":path", b"/v2/models/m/infer_stream/chat/completions")],
@@ -139,6 +135,12 @@ mod tests {
         ] {
             assert_eq!(some(extra), 0, "{extra:?}");
         }
+    }
+
+    #[test]
+    fn who_asks_for_another_protocol_is_selected() {
+        let extra: &[Header<'_>] = &[(b"connection", b"upgrade"), (b"upgrade", b"websocket")];
+        assert_eq!(select(THREE, Some("prod/iris"), Operation::Predict, extra, None), [0, 1]);
     }
 
     #[test]

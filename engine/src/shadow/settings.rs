@@ -9,7 +9,7 @@ use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance, Volatile};
 use super::id::ShadowId;
 use super::names::Line;
-use super::path::template;
+use super::path::{PAYLOAD, template};
 use super::seal::Seal;
 use crate::authz::{ModelMap, Models};
 use crate::cluster;
@@ -61,6 +61,8 @@ pub struct Shadow {
     pub(super) strip: Vec<Vec<u8>>,
     /// Query parameters that the copy gets.
     pub(super) query: Vec<Box<[u8]>>,
+    /// Whether the copy gets a payload that is in the query: no token is ever there.
+    pub(super) payload: bool,
     pub(super) set: Vec<Line>,
     pub(super) request_bytes: usize,
     pub(super) response_bytes: usize,
@@ -228,6 +230,7 @@ impl Shadow {
             keep: keep(&setting.headers.keep, credentials, &path.field("headers"), errors),
             strip: strip(&setting.headers, credentials, &path.field("headers"), errors),
             query: query(&setting.query.keep, credentials, &path.field("query"), errors),
+            payload: !credentials.params.iter().any(|name| name == PAYLOAD),
             set: set(&setting.headers, credentials, &path.field("headers"), errors),
             request_bytes: setting.limits.request_bytes.0,
             response_bytes: setting.limits.response_bytes.0,

@@ -1,10 +1,16 @@
-//! Which requests ask for a stream of events.
+//! Which requests ask for what is not compared: streams of events, other protocols, heads without bodies.
 
 use crate::request::Header;
 
-/// Whether these header lines ask for a stream of events.
-pub fn is_wanted(lines: &[Header<'_>]) -> bool {
-    lines.iter().any(|(name, value)| *name == b"accept" && is_accepted(value))
+/// Whether these header lines ask for an answer that says nothing about the model: a stream of events, another
+/// protocol, or what `HEAD` and `OPTIONS` get. Two empty answers agree whatever the models are.
+pub fn is_uncomparable(lines: &[Header<'_>]) -> bool {
+    lines.iter().any(|(name, value)| match *name {
+        b"accept" => is_accepted(value),
+        b"upgrade" | b":protocol" => true,
+        b":method" => matches!(*value, b"HEAD" | b"OPTIONS"),
+        _ => false,
+    })
 }
 
 /// Whether an `accept` header asks for events (RFC 9110 §12.5.1): `q=0` says the reverse.

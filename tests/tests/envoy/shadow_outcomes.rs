@@ -176,6 +176,43 @@ async fn streams_of_events_are_not_compared() -> Result<()> {
     Ok(())
 }
 
+/// Seldon's wrapper reads the payload from the query by `GET`; by `HEAD` any two models answer alike.
+#[tokio::test]
+async fn what_says_nothing_of_the_models_is_counted_and_not_copied() -> Result<()> {
+    const WRAPPED: &str = "/seldon/prod/iris/predict";
+    let wrapper = |scores: &str| {
+        let answer = format!(r#"{{"data":{{"ndarray":[{scores}]}}}}"#);
+        Upstream::start(move |request| match request.path.contains("json=") {
+            true => Answer::new(200, "application/json", answer.clone()),
+            false => Answer::new(400, "application/json", r#"{"status":"no payload"}"#),
+        })
+    };
+    let asked = format!("{WRAPPED}?json=%7B%22data%22%3A%7B%22ndarray%22%3A%5B1%5D%7D%7D&token=x");
+    let other = format!("{WRAPPED}?token=x");
+    for (request, scores, outcome, copies) in [
+        (Request::get(&asked), "0.1,0.9", "matched", 1),
+        (Request::get(&asked), "0.9,0.1", "mismatched", 1),
+        (Request::get(&other), "0.1,0.9", "uncomparable", 0),
+        (Request::new("HEAD", &asked), "0.9,0.1", "uncomparable", 0),
+        (Request::new("OPTIONS", &asked), "0.9,0.1", "uncomparable", 0),
+    ] {
+        let (live, shadow) = (wrapper("0.1,0.9").await?, wrapper(scores).await?);
+        let gateway = gateway(&live, shadow.address())?.start().await?;
+        gateway.send(request).await?;
+        one_outcome(&gateway, outcome).await?;
+        let received = shadow.received();
+        assert_eq!(received.len(), copies, "{outcome}");
+        assert!(
+            received
+                .iter()
+                .all(|copy| copy.path.starts_with("/shadow?json=%7B")
+                    && !copy.path.contains("token")),
+            "{received:?}"
+        );
+    }
+    Ok(())
+}
+
 /// A message of a mebibyte with as many names as fit: its comparison is done in no time to speak of.
 #[tokio::test]
 async fn an_answer_of_many_names_holds_nobody_up() -> Result<()> {

@@ -124,7 +124,8 @@ impl Mirror {
     }
 
     pub(super) fn warn_of_stream(&mut self, shadow: ShadowId, observer: &mut dyn ShadowObserver) {
-        let text = "is not asked for streams of events: such requests are uncomparable";
+        let text = "is not asked for streams of events, another protocol (`upgrade`), by HEAD and OPTIONS, or by GET \
+                    without its query (query.keep): such requests are uncomparable";
         self.warn_once(Some(shadow), |warned| &mut warned.stream, self.clock, observer, text);
     }
 }
