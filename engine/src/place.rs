@@ -19,6 +19,11 @@ impl Scale {
         Self(names.iter().fold(FNV_BASIS, |hash, name| fnv(fnv(hash, name.as_bytes()), &[0])))
     }
 
+    /// The scale of these names and of a number that not everyone knows.
+    pub fn salted(self, salt: u64) -> Self {
+        Self(self.0 ^ salt)
+    }
+
     /// The place of a key.
     pub fn place(self, key: &[u8]) -> u64 {
         let mut hash = fnv(self.0, key);

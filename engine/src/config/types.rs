@@ -446,7 +446,8 @@ settings! {
         when: Vec<Condition>,
         /// Percentage of the requests that are copied, 0 to 100; 0 is off.
         percent: f64 = 100.0,
-        /// What a request is sampled by.
+        /// What a request is sampled by. Which ids are sampled depends on the configuration's text: clients
+        /// may choose an id, but not whether it is. A caller stays sampled or not.
         sample_by: SampleBy = SampleBy::Request,
         /// The Envoy cluster of the shadow, as `outbound|8000||iris-v2.prod.svc.cluster.local`.
         cluster: String,

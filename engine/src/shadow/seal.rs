@@ -3,12 +3,15 @@
 //! A copy that comes back to a gateway must not be copied again, and no client may say that its
 //! requests are copies: those would be missing in the verdict. So the mark carries a seal that all
 //! workers of a configuration make alike and that clients cannot: a code of the time, by a key that is
-//! made of the configuration's text. Nothing but the comparison depends on it.
+//! made of the configuration's text. The same key decides which request ids are sampled. Nothing but the comparison
+//! depends on it.
 
 use std::cell::RefCell;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+
+use crate::place::Scale;
 
 /// How long, in nanoseconds, a seal is made; it holds for as long again. The longest timeout of a
 /// shadow.
@@ -57,6 +60,12 @@ impl Seal {
         let seal = mark.get(at..).and_then(|seal| seal.get(1..)).unwrap_or_default();
         let period = now / PERIOD;
         [period, period.saturating_sub(1)].iter().any(|period| *self.seal(*period) == *seal)
+    }
+
+    /// The scale on which clients do not know where a key of theirs falls: the configuration says.
+    pub fn salt(&self, scale: Scale) -> Scale {
+        let [a, b, c, d, e, f, g, h, ..] = self.key;
+        scale.salted(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     fn seal(&self, period: u64) -> Box<[u8]> {

@@ -39,13 +39,14 @@ impl Shadows {
             self.get(*i).is_some_and(|shadow| {
                 let needs_predictor = self.needs_predictor(*i)
                     || shadow.baseline.is_some_and(|baseline| self.needs_predictor(baseline));
-                let key = match shadow.sample_by {
-                    SampleBy::Request => id,
-                    SampleBy::Principal => principal.or(id),
+                let (scale, key) = match shadow.sample_by {
+                    SampleBy::Principal if principal.is_some() => (shadow.scale, principal),
+                    // Clients may choose it.
+                    _ => (self.seal.salt(shadow.scale), id),
                 };
                 shadow.operations.contains(&address.operation)
                     && (!needs_predictor || model.predictor.is_some())
-                    && chosen(shadow.percent, &shadow.name, key)
+                    && chosen(shadow.percent, scale, key)
                     && when(*i)
             })
         });
@@ -170,6 +171,35 @@ mod tests {
             let selected = shadows.select(&request, &address, None, || trusted, |_| true);
             assert_eq!(selected.len(), copies, "{name}: {mark:?}, {trusted}");
         }
+    }
+
+    #[test]
+    fn clients_do_not_know_which_ids_are_chosen() {
+        let all = |configuration: &[u8], how: &str, principal: Option<&[u8]>| {
+            let mut shadows = shadows(&format!(
+                r#"[{{"name": "a", "models": ["*"], "cluster": "a", "percent": 50, "sampleBy": "{how}"}}]"#
+            ));
+            shadows.seal_with(configuration);
+            let chosen = (0..64u8).map(|id| {
+                let id = [id];
+                let headers: [Header<'_>; 3] =
+                    [(b"x-request-id", &id), (b":method", b"POST"), (b":path", b"/predict")];
+                let attributes = Attributes::new(&NoHost);
+                let request = Request::new(&headers, &attributes);
+                let model = Some(Model { id: "p/m".into(), predictor: None });
+                let operation = Operation::Predict;
+                let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
+                shadows.select(&request, &address, principal, || false, |_| true).len()
+            });
+            chosen.collect::<Vec<_>>()
+        };
+        let of = |configuration: &[u8]| all(configuration, "request", None);
+        assert_eq!(of(b"one"), of(b"one"), "all workers choose alike");
+        assert_ne!(of(b"one"), of(b"two"));
+        assert_ne!(all(b"one", "principal", None), all(b"two", "principal", None));
+        // A caller is not another one because the settings are.
+        let me = |configuration: &[u8]| all(configuration, "principal", Some(b"me"));
+        assert_eq!(me(b"one"), me(b"two"));
     }
 
     #[test]

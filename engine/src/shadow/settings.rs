@@ -16,6 +16,7 @@ use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path};
 use crate::path::template::Template;
+use crate::place::Scale;
 use crate::routing::Operation;
 use crate::time::nanos;
 
@@ -53,6 +54,8 @@ pub struct Shadow {
     pub(super) operations: Vec<Operation>,
     pub(super) percent: f64,
     pub(super) sample_by: SampleBy,
+    /// Where keys fall, before it is salted.
+    pub(super) scale: Scale,
     pub(super) authority: Box<str>,
     pub(super) path: Option<Template>,
     /// Headers that the copy gets besides those that each does.
@@ -225,6 +228,7 @@ impl Shadow {
             operations: operations(&setting.operations, &path.field("operations"), errors),
             percent: setting.percent,
             sample_by: setting.sample_by,
+            scale: Scale::new(&[&setting.name]),
             authority,
             path: own_path,
             keep: keep(&setting.headers.keep, credentials, &path.field("headers"), errors),
