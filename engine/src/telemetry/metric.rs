@@ -1,0 +1,69 @@
+//! The names of metrics, with their tags.
+
+/// A metric's name with its tags, as Istio's bootstrap takes them out again for every tag in
+/// `extraStatTags`: `model=.=prod/iris;.;modelgate_requests_total`.
+pub fn metric_name(metric: &str, tags: &[(&str, &str)]) -> String {
+    let mut name = String::new();
+    for (tag, value) in tags {
+        name.push_str(tag);
+        name.push_str("=.=");
+        // The separator inside a value would end it early and start a tag of the value's choosing.
+        name.push_str(&value.replace(";.;", "_"));
+        name.push_str(";.;");
+    }
+    name.push_str(metric);
+    name
+}
+
+/// A distribution over a shadow's pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Histogram {
+    /// How long the live model took, in milliseconds.
+    Live,
+    /// How long the shadow took, in milliseconds.
+    Shadow,
+    /// The largest difference of two scores at the same place, in millionths.
+    ScoreDifference,
+}
+
+impl Histogram {
+    /// The metric's name for a shadow.
+    pub fn name(self, shadow: &str) -> String {
+        let metric = match self {
+            Self::Live => "modelgate_shadow_live_milliseconds",
+            Self::Shadow => "modelgate_shadow_milliseconds",
+            Self::ScoreDifference => "modelgate_shadow_score_difference_millionths",
+        };
+        metric_name(metric, &[("shadow", shadow)])
+    }
+}
+
+/// What a shadow holds at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gauge {
+    /// Copies that were sent and not answered.
+    InFlight,
+    /// Bytes of copies and answers.
+    BufferedBytes,
+}
+
+impl Gauge {
+    /// The metric's name for a shadow.
+    pub fn name(self, shadow: &str) -> String {
+        let metric = match self {
+            Self::InFlight => "modelgate_shadow_in_flight",
+            Self::BufferedBytes => "modelgate_shadow_buffered_bytes",
+        };
+        metric_name(metric, &[("shadow", shadow)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_end_its_tag() {
+        assert_eq!(metric_name("m", &[("model", "a;.;b")]), "model=.=a_b;.;m");
+    }
+}
