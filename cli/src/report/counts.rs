@@ -5,22 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 pub use modelgate_engine::shadow::Outcome;
 pub use modelgate_engine::shadow::compare::Kind;
+pub use modelgate_engine::telemetry::metric::{
+    LIVE_MILLISECONDS as LIVE, SCORE_DIFFERENCE as MOVED, SHADOW_DIFFERENCES as DIFFERENCES,
+    SHADOW_MILLISECONDS as SHADOW, SHADOW_OUTCOMES as OUTCOMES, SHADOW_SELECTED as SELECTED,
+};
 
 use super::histogram::Histogram;
 use super::samples::Sample;
-
-/// A counter of the gateway: requests chosen for a copy.
-pub const SELECTED: &str = "modelgate_shadow_selected_total";
-/// What became of them, by `outcome`.
-pub const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
-/// Ways in which answers differ, by `kind`.
-pub const DIFFERENCES: &str = "modelgate_shadow_differences_total";
-/// A histogram: how long the live model took.
-pub const LIVE: &str = "modelgate_shadow_live_milliseconds";
-/// How long the shadow took.
-pub const SHADOW: &str = "modelgate_shadow_milliseconds";
-/// By how much scores moved.
-pub const MOVED: &str = "modelgate_shadow_score_difference_millionths";
 
 /// Follows a shadow's name where its baseline is counted.
 const BASELINE: &str = "/baseline";

@@ -1,5 +1,6 @@
 //! Which counters there are, and what was added to each since it was last handed to the proxy.
 
+use super::metric::{SHADOW_DIFFERENCES, SHADOW_OUTCOMES, SHADOW_SELECTED};
 use super::{ModelLabel, ModelLabels, NONE, Verdict, metric_name};
 use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
@@ -138,14 +139,14 @@ fn name(count: Count, models: &ModelLabels, names: &dyn Names) -> String {
             &[("issuer", names.issuer(remote)), ("result", result.as_str())],
         ),
         Count::ShadowSelected(shadow) => {
-            metric_name("modelgate_shadow_selected_total", &[("shadow", names.shadow(shadow))])
+            metric_name(SHADOW_SELECTED, &[("shadow", names.shadow(shadow))])
         }
         Count::ShadowOutcome(shadow, outcome) => metric_name(
-            "modelgate_shadow_outcomes_total",
+            SHADOW_OUTCOMES,
             &[("shadow", names.shadow(shadow)), ("outcome", outcome.as_str())],
         ),
         Count::ShadowDifference(shadow, kind) => metric_name(
-            "modelgate_shadow_differences_total",
+            SHADOW_DIFFERENCES,
             &[("shadow", names.shadow(shadow)), ("kind", kind.as_str())],
         ),
     }

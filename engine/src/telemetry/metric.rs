@@ -1,5 +1,18 @@
 //! The names of metrics, with their tags.
 
+/// A counter of requests chosen for a copy.
+pub const SHADOW_SELECTED: &str = "modelgate_shadow_selected_total";
+/// A counter of what became of them, by `outcome`.
+pub const SHADOW_OUTCOMES: &str = "modelgate_shadow_outcomes_total";
+/// A counter of the ways in which answers differ, by `kind`.
+pub const SHADOW_DIFFERENCES: &str = "modelgate_shadow_differences_total";
+/// A histogram of [`Histogram::Live`].
+pub const LIVE_MILLISECONDS: &str = "modelgate_shadow_live_milliseconds";
+/// A histogram of [`Histogram::Shadow`].
+pub const SHADOW_MILLISECONDS: &str = "modelgate_shadow_milliseconds";
+/// A histogram of [`Histogram::ScoreDifference`].
+pub const SCORE_DIFFERENCE: &str = "modelgate_shadow_score_difference_millionths";
+
 /// A metric's name with its tags, as Istio's bootstrap takes them out again for every tag in
 /// `extraStatTags`: `model=.=prod/iris;.;modelgate_requests_total`.
 pub fn metric_name(metric: &str, tags: &[(&str, &str)]) -> String {
@@ -30,9 +43,9 @@ impl Histogram {
     /// The metric's name for a shadow.
     pub fn name(self, shadow: &str) -> String {
         let metric = match self {
-            Self::Live => "modelgate_shadow_live_milliseconds",
-            Self::Shadow => "modelgate_shadow_milliseconds",
-            Self::ScoreDifference => "modelgate_shadow_score_difference_millionths",
+            Self::Live => LIVE_MILLISECONDS,
+            Self::Shadow => SHADOW_MILLISECONDS,
+            Self::ScoreDifference => SCORE_DIFFERENCE,
         };
         metric_name(metric, &[("shadow", shadow)])
     }

@@ -2,7 +2,7 @@
 
 mod counters;
 mod labels;
-mod metric;
+pub mod metric;
 
 pub use counters::{Count, Counters, Names};
 pub use labels::{ModelLabel, ModelLabels};
