@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
+use subtle::ConstantTimeEq as _;
 
 use super::Identity;
 use super::algorithm::Hash;
@@ -114,8 +115,7 @@ impl ApiKeys {
         // Every key is compared to its end, so that time tells nothing about any.
         let mut found = None;
         for key in &self.keys {
-            let different = key.hash.iter().zip(&hash).fold(0, |sum, (a, b)| sum | (a ^ b));
-            if std::hint::black_box(different) == 0 {
+            if key.hash.as_slice().ct_eq(&hash).into() {
                 found = Some(&key.identity);
             }
         }
@@ -194,9 +194,7 @@ impl ApiKey {
 
 /// The bytes of 64 hexadecimal digits.
 fn hex(text: &str) -> Option<[u8; HASH_BYTES]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes?.try_into().ok()
+    let mut bytes = [0; HASH_BYTES];
+    base16ct::mixed::decode(text, &mut bytes).ok().filter(|read| read.len() == HASH_BYTES)?;
+    Some(bytes)
 }
