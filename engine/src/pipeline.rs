@@ -8,7 +8,7 @@ use crate::authn::remote::{KeyStore, Remotes};
 use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, TokenResults};
 use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
 use crate::config::types::{self, Mode};
-use crate::header::{Classes, folded};
+use crate::header::{Classes, folded, is_same};
 use crate::path::{without_fragment, without_query};
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
@@ -558,6 +558,11 @@ fn apply(
     };
     for name in rewritten.edits.removed() {
         edits.remove(name);
+        // In the spelling that came, too: what goes must not arrive under the name that servers take for it.
+        let came = request.headers().iter().filter(|_| request.may_have(name));
+        for (came, _) in came.filter(|(came, _)| is_same(came, name)) {
+            edits.remove(came);
+        }
     }
     for (name, value) in rewritten.edits.added() {
         edits.add(name, value);

@@ -363,7 +363,7 @@ settings! {
         /// credentials, variants and what servers take for a proxy's word (`forwarded`, `x-forwarded-user`,
         /// `x-real-ip`, `x-http-method-override`) may be set, but not with variables.
         set_headers: Entries<String> = Entries(Vec::new()),
-        /// Headers to remove.
+        /// Headers to remove, also where a client writes `_` for `-` in their names.
         remove_headers: Vec<String>,
         /// The model that is reached, where neither the new path nor the old one names it.
         target: Option<RewriteTarget>,

@@ -524,6 +524,31 @@ fn a_caller_keeps_the_variant_of_its_principal() {
 }
 
 #[test]
+fn what_a_rewrite_removes_goes_in_every_spelling() {
+    let plan = plan(json!({"rewrites": [{
+        "name": "plain", "match": {"path": "/plain/{rest=**}"}, "path": "/{rest}",
+        "removeHeaders": ["X-Debug-Key"], "setHeaders": {"user-agent": "gate"},
+    }]}));
+    let lines = [
+        ("x_debug_key", "1"),
+        ("x-debug_key", "2"),
+        ("x-debug-keys", "3"),
+        ("user_agent", "4"),
+        ("x-debug-key", "5"),
+    ];
+    // A way is remembered: what came on it before says nothing of what comes now.
+    for came in [&[][..], &lines, &lines[..1], &lines] {
+        let decision = decide(&plan, "GET /plain/website", came);
+        for (name, _) in lines {
+            let goes = name != "x-debug-keys" && came.iter().any(|(came, _)| *came == name);
+            let goes = goes || name == "x-debug-key";
+            assert_eq!(removed(&decision).contains(&name), goes, "{name} of {came:?}");
+        }
+        assert_eq!(added(&decision, "user-agent"), Some("gate"));
+    }
+}
+
+#[test]
 fn what_a_rewrite_sets_no_client_sets() {
     let plan = plan(json!({
         "authentication": {"apiKeys": {"header": "x-key", "keys": [{"name": "batch", "sha256": ABC}]}},
