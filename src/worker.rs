@@ -63,7 +63,8 @@ impl WorkerState {
         self.schedule(now);
     }
 
-    /// The one place that says when the next tick comes: at the time of whichever part is due first.
+    /// At the end of a tick, when the next comes: when the first is due of paused requests, the mirror, metrics and key
+    /// sets. [`want_tick`](Self::want_tick) only brings it forward.
     fn schedule(&self, now: u64) {
         let mut due =
             paused::due(now).min(self.mirror.borrow().due()).min(self.metrics.borrow().due(now));

@@ -1,4 +1,5 @@
-//! Paths of requests: the one place where they are taken apart, decoded, matched and filled in.
+//! Paths of requests: the one place where they are taken apart, decoded, matched and filled in. Nothing here
+//! normalizes them: Envoy does (`normalize_path`), before the filter.
 //!
 //! | file | what it knows |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! The token cache: tokens that were verified before; set-associative, bounded in bytes, judged by the clock each time.
+//! The token cache: tokens that were verified before, judged by the clock each time. It is set-associative, with LRU in a
+//! set, and bounded in bytes: `put` evicts, first in its set, then around the table while there is too much.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -30,8 +31,8 @@ pub struct TokenCache {
     /// In bytes, the table included.
     limit: usize,
     used: usize,
-    /// Counts look-ups; orders entries by last use.
-    tick: u64,
+    /// Counts look-ups and entries; orders these by last use.
+    uses: u64,
     /// Where the next search for something to throw out begins.
     hand: usize,
     #[cfg(test)]
@@ -157,7 +158,7 @@ impl TokenCache {
             slots,
             limit,
             used,
-            tick: 0,
+            uses: 0,
             hand: 0,
             #[cfg(test)]
             evicted: 0,
@@ -190,14 +191,14 @@ impl TokenCache {
 
     /// A verified token, if it is valid at `now` (seconds), of what is known of it.
     pub fn get(&mut self, known: &Known, key: &Key<'_>, now: u64) -> Option<Rc<Verified>> {
-        self.tick = self.tick.wrapping_add(1);
+        self.uses = self.uses.wrapping_add(1);
         let under = |e: &Entry| (e.rule, e.place, e.generation);
         let mut entries = known.0.iter().flatten();
         let entry = entries.find(|e| under(e) == (key.rule, key.place, key.generation))?;
         if !entry.verified.is_valid(now) {
             return None;
         }
-        entry.last_used.set(self.tick);
+        entry.last_used.set(self.uses);
         Some(Rc::clone(&entry.verified))
     }
 
@@ -231,7 +232,7 @@ impl TokenCache {
             self.clear(self.hand, now, key);
             self.hand = self.hand.saturating_add(1) % self.slots.len().max(1);
         }
-        self.tick = self.tick.wrapping_add(1);
+        self.uses = self.uses.wrapping_add(1);
         let entry = Entry {
             token: key.token.into(),
             hash: key.hash,
@@ -240,7 +241,7 @@ impl TokenCache {
             generation: key.generation,
             verified: Rc::clone(verified),
             size,
-            last_used: Cell::new(self.tick),
+            last_used: Cell::new(self.uses),
         };
         if let Some(slot) = self.slots.get_mut(at) {
             *slot = Some(Rc::new(entry));

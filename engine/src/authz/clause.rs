@@ -5,8 +5,8 @@ use ipnet::IpNet;
 use crate::path::uri_template::Template;
 
 use super::Subject;
-use super::address::Whose;
 use super::claim::{ClaimPath, claim_matches};
+use super::ip::Whose;
 use super::models::{Models, Operations};
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
@@ -34,7 +34,7 @@ pub(super) enum Test {
     RequestPrincipals(Box<[RequestPrincipal]>),
     Claim(ClaimPath, Values),
     Ports(Box<[u16]>),
-    Address(Whose, Box<[IpNet]>),
+    Ip(Whose, Box<[IpNet]>),
     Sni(Values),
     Peer(Box<[PeerMatch]>),
 }
@@ -75,7 +75,7 @@ impl Test {
                 .identity
                 .is_some_and(|identity| claim_matches(&identity.claims, path, values, star)),
             Self::Ports(ports) => ports.contains(&request.attributes().destination_port()?),
-            Self::Address(whose, blocks) => {
+            Self::Ip(whose, blocks) => {
                 let address = whose.of(subject)?;
                 blocks.iter().any(|block| block.contains(&address))
             }
@@ -92,7 +92,7 @@ impl Test {
 
     /// Whether the host is asked, which costs more than anything that is in memory.
     fn asks_host(&self) -> bool {
-        matches!(self, Self::Ports(_) | Self::Address(..) | Self::Sni(_) | Self::Peer(_))
+        matches!(self, Self::Ports(_) | Self::Ip(..) | Self::Sni(_) | Self::Peer(_))
     }
 }
 

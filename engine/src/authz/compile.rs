@@ -1,7 +1,7 @@
 //! What the fields of sources, operations and conditions have in common when they are compiled.
 
-use super::address::{Whose, block, port};
 use super::clause::{Clause, Test, in_order};
+use super::ip::{Whose, block, port};
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
 use super::values::Values;
@@ -282,7 +282,7 @@ pub(super) fn addresses(
         }
         block
     })?;
-    Some(Test::Address(whose, blocks.into()))
+    Some(Test::Ip(whose, blocks.into()))
 }
 
 pub(super) fn ports(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>) -> Option<Test> {

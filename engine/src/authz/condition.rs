@@ -1,10 +1,10 @@
 //! Istio's `Condition`: an attribute by its name, in `when` lists of policies, splits and shadows.
 
 use super::Subject;
-use super::address::Whose;
 use super::claim::claim_path;
 use super::clause::{self, Clause, Test};
 use super::compile::{self, Clauses, Compiler, Make, Purpose};
+use super::ip::Whose;
 use crate::config::types::{Condition, SourceAddress};
 use crate::config::{Errors, Path};
 use crate::header::is_name;
@@ -67,7 +67,7 @@ pub(super) fn compile(
 enum Attribute {
     /// Values that a source or an operation has as well.
     Field(Make),
-    Address(Whose),
+    Ip(Whose),
     /// Name in lower case.
     Header(Box<[u8]>),
     Claim(Box<[Box<str>]>),
@@ -77,7 +77,7 @@ impl Attribute {
     fn test(&self, values: &[String], path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Test> {
         match self {
             Self::Field(make) => make(c, values, path),
-            Self::Address(whose) => compile::addresses(c, values, path, *whose),
+            Self::Ip(whose) => compile::addresses(c, values, path, *whose),
             Self::Header(name) => {
                 compile::texts(c, values, path).map(|values| Test::Header(name.clone(), values))
             }
@@ -91,9 +91,9 @@ impl Attribute {
 fn attribute(key: &str, path: &Path<'_>, c: &mut Compiler<'_, '_>) -> Option<Attribute> {
     let claim = |name: &str| Attribute::Claim([name.into()].into());
     Some(match key {
-        "source.ip" => Attribute::Address(Whose::Source(c.source_address)),
-        "remote.ip" => Attribute::Address(Whose::Remote),
-        "destination.ip" => Attribute::Address(Whose::Destination),
+        "source.ip" => Attribute::Ip(Whose::Source(c.source_address)),
+        "remote.ip" => Attribute::Ip(Whose::Remote),
+        "destination.ip" => Attribute::Ip(Whose::Destination),
         "source.principal" => Attribute::Field(compile::principals),
         "source.namespace" => Attribute::Field(compile::namespaces),
         "source.trustDomain" => Attribute::Field(compile::trust_domains),

@@ -7,13 +7,13 @@
 //! What cannot be had of a connection (`source.ip` at an inbound listener, or any address that the
 //! proxy does not tell) matches in DENY and AUDIT and nowhere else, for the `not` forms as well.
 
-mod address;
 mod bypass;
 mod claim;
 mod clause;
 mod compile;
 mod condition;
 mod index;
+mod ip;
 mod models;
 mod operation;
 mod peer;

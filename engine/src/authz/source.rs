@@ -1,8 +1,8 @@
 //! Istio's `Source`: who sends a request.
 
-use super::address::Whose;
 use super::clause::Clause;
 use super::compile::{self, Clauses, Compiler, Purpose};
+use super::ip::Whose;
 use crate::config::Path;
 use crate::config::types::Source;
 

@@ -1,4 +1,4 @@
-//! When a key set is fetched again: its age, back-off after failures, and the spread of both.
+//! When a key set is fetched again: its age, back-off (exponential backoff) after failures, and the spread of both.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Times {
 }
 
 /// How long to wait after so many failures in a row.
-pub fn retry_after(failures: u32, spread: u64) -> u64 {
+pub fn wait_after_failures(failures: u32, spread: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(16);
     let wait = FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY);
     earlier(wait, wait / 4, spread)
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_bound() {
-        let waits: Vec<u64> = (1..10).map(|n| retry_after(n, 0) / SECOND).collect();
+        let waits: Vec<u64> = (1..10).map(|n| wait_after_failures(n, 0) / SECOND).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(retry_after(u32::MAX, 0), LAST_RETRY);
+        assert_eq!(wait_after_failures(u32::MAX, 0), LAST_RETRY);
     }
 
     proptest! {
@@ -139,7 +139,7 @@ mod tests {
             let age = times.age(max_age, spread);
             prop_assert!(age <= times.refresh);
             prop_assert!(age >= times.refresh.min(MIN_AGE) / 10 * 9);
-            let wait = retry_after(failures, spread);
+            let wait = wait_after_failures(failures, spread);
             prop_assert!((FIRST_RETRY * 3 / 4..=LAST_RETRY).contains(&wait));
         }
     }

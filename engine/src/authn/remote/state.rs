@@ -144,7 +144,7 @@ impl KeyState {
             None => "until there are some, their tokens are refused",
         };
         let line = is_news.then(|| format!("not fetched: {what}; {serves}"));
-        let wait = schedule::retry_after(count, spread);
+        let wait = schedule::wait_after_failures(count, spread);
         self.failing = Some(Failing { since: now, count, wait, what });
         line
     }
