@@ -3,6 +3,7 @@
 use ed25519_dalek as ed25519;
 use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::elliptic_curve::point::AffineCoordinates;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss};
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -79,12 +80,13 @@ impl Key {
             return Err("its coordinates are not as long as those of its curve");
         }
         let point = [&[4], x, y].concat();
+        // By the coordinates, and not by SEC 1: a reader of compressed points is 10 KiB of code.
         let public = match kind {
-            KeyKind::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P384),
-            KeyKind::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P521),
-            _ => p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Public::P256),
+            KeyKind::P384 => on_curve(x, y, p384::ecdsa::VerifyingKey::from_affine, Public::P384),
+            KeyKind::P521 => on_curve(x, y, p521::ecdsa::VerifyingKey::from_affine, Public::P521),
+            _ => on_curve(x, y, p256::ecdsa::VerifyingKey::from_affine, Public::P256),
         };
-        let public = public.map_err(|_| "its point is not on its curve")?;
+        let public = public.ok_or("its point is not on its curve")?;
         Ok(Self { public, bytes: der::ec_public_key(oid, &point) })
     }
 
@@ -222,6 +224,21 @@ fn coordinate_bytes(curve: KeyKind) -> usize {
         KeyKind::P521 => 66,
         _ => 32,
     }
+}
+
+/// The key at these coordinates, if they are a point of the curve.
+fn on_curve<P: AffineCoordinates, K>(
+    x: &[u8],
+    y: &[u8],
+    key: impl Fn(P) -> Result<K, p256::ecdsa::Error>,
+    public: impl Fn(K) -> Public,
+) -> Option<Public>
+where
+    P::FieldRepr: for<'a> TryFrom<&'a [u8]>,
+{
+    let (x, y) = (P::FieldRepr::try_from(x).ok()?, P::FieldRepr::try_from(y).ok()?);
+    let point = P::from_coordinates(&x, &y).into_option()?;
+    key(point).ok().map(public)
 }
 
 fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
