@@ -1,5 +1,5 @@
 //! Every kind of setting that is weaker than it looks has a warning by its name, and settings that mean what they say
-//! have none: tables in `warnings.yaml`, the project's own manifests and pages.
+//! have none: tables in `warnings.yaml` and `warnings-addresses.yaml`, the project's own manifests and pages.
 #![cfg(test)]
 
 mod support;
@@ -12,9 +12,15 @@ use modelgate_engine::pipeline::Plan;
 use serde_json::Value;
 use support::{modelgate, root};
 
-fn table() -> Value {
-    let text = std::fs::read_to_string(root().join("cli/tests/warnings.yaml")).expect("the tables");
-    serde_saphyr::from_str(&text).expect("YAML")
+/// The cases of one kind, of all tables.
+fn table(kind: &str) -> Vec<Value> {
+    let mut cases = Vec::new();
+    for file in ["warnings.yaml", "warnings-addresses.yaml"] {
+        let text = std::fs::read_to_string(root().join("cli/tests").join(file)).expect("a table");
+        let mut table: Value = serde_saphyr::from_str(&text).expect("YAML");
+        cases.append(table[kind].as_array_mut().expect("a list"));
+    }
+    cases
 }
 
 /// `name place` of every warning.
@@ -36,11 +42,10 @@ fn texts(list: &Value) -> Vec<String> {
 
 #[test]
 fn every_weak_setting_gets_its_warnings_and_no_others() {
-    let table = table();
-    let cases = table["cases"].as_array().expect("a list");
-    assert!(cases.len() >= 60, "{}", cases.len());
+    let cases = table("cases");
+    assert!(cases.len() >= 120, "{}", cases.len());
     let mut wrong = Vec::new();
-    for case in cases {
+    for case in &cases {
         let about = case["about"].as_str().expect("what it is about");
         let (mut found, mut wanted) =
             (warnings(&case["settings"], about), texts(&case["warnings"]));
@@ -56,10 +61,8 @@ fn every_weak_setting_gets_its_warnings_and_no_others() {
 
 #[test]
 fn settings_that_mean_what_they_say_get_none() {
-    let table = table();
-    let quiet = table["quiet"].as_array().expect("a list");
     let mut wrong = Vec::new();
-    for case in quiet {
+    for case in table("quiet") {
         let about = case["about"].as_str().expect("what it is about");
         let (found, known) = (warnings(&case["settings"], about), texts(&case["besides"]));
         if found != known {
@@ -103,9 +106,8 @@ fn the_projects_own_manifests_get_none() {
 
 #[test]
 fn each_name_of_a_configuration_s_own_warnings_is_in_the_tables() {
-    let table = table();
-    let cases = table["cases"].as_array().expect("a list").iter();
-    let listed: Vec<String> = cases.flat_map(|case| texts(&case["warnings"])).collect();
+    let cases = table("cases");
+    let listed: Vec<String> = cases.iter().flat_map(|case| texts(&case["warnings"])).collect();
     let listed: BTreeSet<&str> = listed.iter().filter_map(|line| line.split(' ').next()).collect();
     for name in Warning::WORDS.iter().take_while(|name| **name != "peer-names") {
         assert!(listed.contains(name), "{name} is in no case");

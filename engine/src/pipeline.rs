@@ -245,6 +245,11 @@ impl Plan {
         self.sanitizer.owns(name) && !outputs.iter().any(|output| output.eq_ignore_ascii_case(name))
     }
 
+    /// How many policies may concern one request at the most.
+    pub(crate) fn most_policies(&self) -> usize {
+        self.authorizer.most_policies()
+    }
+
     /// Rewrites that never apply, each with an earlier one that takes all that it could take.
     pub(crate) fn hidden_rewrites(&self) -> Vec<(usize, usize)> {
         self.rewrites.hidden()

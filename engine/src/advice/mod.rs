@@ -7,12 +7,16 @@
 //! | `models` | which models this configuration can yield, and by which paths |
 //! | `open` | what is open to everybody |
 //! | `probe` | what such a caller would ask for |
+//! | `roots` | where that may be |
+//! | `respelled` | what a client may write otherwise |
 //! | `order` | which entries another takes the place of |
 
 mod models;
 mod open;
 mod order;
 mod probe;
+mod respelled;
+mod roots;
 mod values;
 
 use crate::authn::TokenCache;
@@ -37,27 +41,51 @@ struct Advisor<'a, 'e> {
     plan: &'a Plan,
     /// Where models can come from.
     origins: Vec<Origin<'a>>,
-    /// How many requests may still be tried.
+    /// How many requests may be tried for one rule, bypass or default.
     asks: usize,
+    /// Whether there was one for which they were too few.
+    left_out: bool,
     cache: TokenCache,
     errors: &'e mut Errors,
 }
 
-/// How many policies all the requests together may be compared with: what loads must not take a time that is quadratic
-/// in its size.
-const COMPARED: usize = 1 << 18;
+/// With how many policies and bypasses all the requests together may be compared: what loads must not take a time that is
+/// quadratic in its size. The command has the time.
+const COMPARED: usize = if cfg!(target_arch = "wasm32") { 1 << 18 } else { 1 << 30 };
 
 /// Warns of what the author of an accepted configuration should know.
 pub(crate) fn advise(settings: &PluginConfig, plan: &Plan, errors: &mut Errors) {
-    let origins = models::origins(&settings.targets, &settings.rewrites);
-    let asks = COMPARED / (1 + settings.authorization.policies.len() + settings.bypass.len());
-    let mut advisor = Advisor { settings, plan, origins, asks, cache: plan.token_cache(), errors };
+    advise_within(COMPARED, settings, plan, errors);
+}
+
+/// The same with so many comparisons. Each rule, bypass and default gets its share, wherever it stands.
+fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: &mut Errors) {
+    let policies = settings.authorization.policies.iter();
+    let rules = policies.flat_map(|policy| &policy.rules).map(|rule| rule.to.len().max(1));
+    let asked = rules.chain(settings.bypass.iter().map(|bypass| bypass.to.len()));
+    let asked = asked.fold(1, usize::saturating_add);
+    let each = 1 + plan.most_policies() + settings.bypass.len();
+    let mut advisor = Advisor {
+        settings,
+        plan,
+        origins: models::origins(&settings.targets, &settings.rewrites),
+        asks: compared / each / asked,
+        left_out: false,
+        cache: plan.token_cache(),
+        errors,
+    };
     advisor.policies();
     advisor.bypass();
     advisor.selectors();
+    advisor.hosts_of_routes();
     advisor.keys();
     advisor.open();
     advisor.order();
+    if advisor.left_out {
+        let what = "has more rules, models and addresses than are tried here as a caller without a token or key";
+        let fix = "modelgate check, which tries more of them";
+        advisor.warn(Warning::NotTried, &Path::ROOT.field("authorization"), what, fix);
+    }
 }
 
 impl<'a> Advisor<'a, '_> {
@@ -93,6 +121,9 @@ impl<'a> Advisor<'a, '_> {
                 }
                 self.to(&rule.to, scope, &path.field("to"));
                 self.when(&rule.when, &path.field("when"));
+                if !policy.dry_run {
+                    self.respelled(policy.action, rule, &path);
+                }
             }
         }
     }
@@ -140,6 +171,31 @@ impl<'a> Advisor<'a, '_> {
             let path = path.field("match");
             self.methods(&rewrite.r#match.methods, &path.field("methods"));
             self.spelling(&rewrite.r#match.path, &[], &path.field("path"));
+            self.hosts(&rewrite.r#match.hosts, &path.field("hosts"));
+            let list = path.field("headers");
+            for (j, header) in rewrite.r#match.headers.iter().enumerate() {
+                let name = header.name.to_ascii_lowercase();
+                let path = list.index(j);
+                let are_types = name.starts_with("accept");
+                self.literal_star(&header.value, are_types, &path.field("value"));
+            }
+        }
+    }
+
+    fn hosts_of_routes(&mut self) {
+        let path = Path::ROOT.field("exclude");
+        self.hosts(&self.settings.exclude.hosts, &path.field("hosts"));
+        let targets = Path::ROOT.field("targets");
+        let list = targets.field("fixed");
+        for (i, fixed) in self.settings.targets.fixed.iter().enumerate() {
+            let path = list.index(i);
+            self.hosts(&fixed.hosts, &path.field("hosts"));
+            self.unsent(&fixed.path_prefix, &path.field("pathPrefix"));
+        }
+        let list = targets.field("seldonV2");
+        for (i, one) in self.settings.targets.seldon_v2.iter().enumerate() {
+            let path = list.index(i);
+            self.hosts(&one.hosts, &path.field("hosts"));
         }
     }
 
@@ -219,5 +275,66 @@ impl<'a> Advisor<'a, '_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// The warnings of policies for an address each, of which one at a place is for everybody instead, where so many
+    /// comparisons are made.
+    fn warnings(policies: usize, open: usize, are_narrow: bool, compared: usize) -> Vec<String> {
+        let policies = (0..policies).map(|i| {
+            let models = if are_narrow { format!(r#""models": ["prod/m{i}"], "#) } else { String::new() };
+            let one = r#""from": [{"source": {"ipBlocks": ["203.0.113.17"]}}], "to": [{"operation": {"ports": ["PORT"]}}]"#;
+            let one = one.replace("PORT", &(1000 + i).to_string());
+            let (models, rule) = match i == open {
+                true => ("", r#""to": [{"operation": {"operations": ["predict"]}}]"#),
+                false => (&*models, &*one),
+            };
+            format!(r#"{{"name": "p{i}", {models}"rules": [{{{rule}}}]}}"#)
+        });
+        let text = format!(
+            r#"{{"authentication": {{"apiKeys": {{"keys": [{{"name": "a", "sha256": "{}"}}]}}}},
+                "authorization": {{"defaultAction": "DENY", "policies": [{}]}}}}"#,
+            "ab".repeat(32),
+            policies.collect::<Vec<_>>().join(", "),
+        );
+        let mut errors = Errors::default();
+        let settings = config::read(text.as_bytes(), &mut errors).unwrap();
+        let plan = Plan::read(text.as_bytes(), &mut errors).unwrap();
+        let mut errors = Errors::default();
+        advise_within(compared, &settings, &plan, &mut errors);
+        let named = errors.warnings().iter().map(|warning| {
+            format!("{} {}", warning.name.map_or("", Warning::as_str), warning.path)
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn every_rule_has_its_share_wherever_it_stands() {
+        const IN_MODULE: usize = 1 << 18;
+        for (policies, open, are_narrow, compared) in [
+            (300, 299, true, IN_MODULE),
+            (300, 0, true, IN_MODULE),
+            (60, 59, false, IN_MODULE),
+            (300, 299, false, COMPARED),
+            (2000, 1999, true, COMPARED),
+        ] {
+            let found = warnings(policies, open, are_narrow, compared);
+            let wanted = format!("open-to-everybody authorization.policies[{open}].rules[0]");
+            assert_eq!(found, [wanted], "{policies} {are_narrow}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_tried_is_told() {
+        // Three each: enough for the rule that is open, and not for those that are not.
+        let found = warnings(300, 299, false, 3 * 301 * 301);
+        let open = "open-to-everybody authorization.policies[299].rules[0]";
+        assert_eq!(found, [open, "not-tried authorization"]);
+        assert_eq!(warnings(300, 299, false, 0), ["not-tried authorization"]);
     }
 }

@@ -161,8 +161,11 @@ impl Advisor<'_, '_> {
         };
         // What the client says of its request is not about who it is.
         let mut when = rule.when.iter();
-        let limited =
-            !rule.from.is_empty() || when.any(|one| !one.key.starts_with("request.headers[:"));
+        let is_of_request = |one: &types::Condition| {
+            let starts = ["request.headers[:", "connection.", "destination."];
+            starts.iter().any(|start| one.key.starts_with(start)) || is_of_host(one)
+        };
+        let limited = !rule.from.is_empty() || when.any(|one| !is_of_request(one));
         let to = rule.to.iter().map(|to| Some(&to.operation));
         for to in to.chain(rule.to.is_empty().then_some(None)) {
             let asked = Asked { to, models: &policy.models, when: &rule.when, limited };
@@ -314,7 +317,7 @@ fn fit_any(values: &[String], issuer: Option<&str>) -> bool {
 }
 
 /// Whether a condition is about the host.
-fn is_of_host(condition: &types::Condition) -> bool {
+pub(super) fn is_of_host(condition: &types::Condition) -> bool {
     ["request.headers[:authority]", "request.headers[host]"]
         .iter()
         .any(|key| condition.key.eq_ignore_ascii_case(key))

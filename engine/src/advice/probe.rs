@@ -4,30 +4,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Advisor;
-use crate::config::types::{self, Condition, Family};
+use super::roots::{Root, literal, put, roots};
+use crate::config::types::{self, Condition};
 use crate::pipeline::Facts;
 use crate::request::{Attributes, Host, Request};
 use crate::routing::Operation;
 
-/// A name that nobody gives a model or a namespace.
-const UNNAMED: &str = "modelgatenobody";
-
-/// What servers have below a model's address, `{}` for its name: something that each operation is, which matters.
-const TAILS: [&str; 9] = [
-    "/api/v1.0/predictions",
-    "/v1/models/{}:predict",
-    "/v2/models/{}/infer",
-    "/v1/chat/completions",
-    "/v2/models/{}/explain",
-    "/api/v1.0/feedback",
-    "/v2/repository/models/{}/unload",
-    "/v2/repository/models/{}/load",
-    "/modelgatenobody",
-];
-
-/// A connection of which nothing is known but its port, from an address that nobody has.
+/// A connection of which nothing is known but where it leads, from an address that nobody has.
 #[derive(Debug)]
-struct Nobody(u16);
+struct Nobody {
+    port: u16,
+    destination: IpAddr,
+    sni: String,
+}
 
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
@@ -44,9 +33,32 @@ impl Host for Nobody {
     fn peer_ip(&self) -> Option<IpAddr> {
         Some(NOWHERE)
     }
-    fn destination_port(&self) -> Option<u16> {
-        Some(self.0)
+    fn destination_ip(&self) -> Option<IpAddr> {
+        Some(self.destination)
     }
+    fn destination_port(&self) -> Option<u16> {
+        Some(self.port)
+    }
+    fn sni(&self) -> Option<Vec<u8>> {
+        Some(self.sni.clone().into_bytes())
+    }
+}
+
+/// What every request has that is tried for one rule.
+struct Caller {
+    nobody: Nobody,
+    method: &'static str,
+    headers: Vec<(String, String)>,
+    /// Whether the rule names what is unknown.
+    names_other: bool,
+}
+
+/// One request.
+struct Sent<'a> {
+    caller: &'a Caller,
+    root: &'a Root,
+    path: String,
+    host: String,
 }
 
 /// What is asked for.
@@ -61,34 +73,78 @@ pub(super) struct Asked<'a> {
     pub(super) limited: bool,
 }
 
+/// The keys of conditions that a field of `to` asks as well, and of what else the probe has one of.
+const HOST: [&str; 2] = ["request.headers[:authority]", "request.headers[host]"];
+const PATH: [&str; 1] = ["request.headers[:path]"];
+const METHOD: [&str; 1] = ["request.headers[:method]"];
+const PORT: [&str; 1] = ["destination.port"];
+
+impl Caller {
+    fn new(asked: &Asked<'_>) -> Self {
+        let when = asked.when;
+        let to = asked.to;
+        let ports = values(to.map(|to| &*to.ports), when, &PORT);
+        let closed = to.map_or(&[][..], |to| &to.not_ports);
+        let excepted = when.iter().filter(|one| one.key == PORT[0]).flat_map(|one| &one.not_values);
+        let closed: Vec<&String> = closed.iter().chain(excepted).collect();
+        let mut free = 443..u16::MAX;
+        let free = free.find(|port| !closed.iter().any(|closed| closed.parse() == Ok(*port)));
+        let port = ports.first().and_then(|port| port.parse().ok()).or(free);
+        let first = |key| values(None, when, &[key]).first().copied();
+        let destination = first("destination.ip").and_then(|block| block.split('/').next());
+        let destination = destination.and_then(|address| address.parse().ok());
+        let sni = first("connection.sni").map_or("models.invalid", String::as_str);
+        let methods = values(to.map(|to| &*to.methods), when, &METHOD);
+        let has = |word: &str| methods.iter().any(|method| *method == word);
+        Self {
+            nobody: Nobody {
+                port: port.unwrap_or_default(),
+                destination: destination.unwrap_or(NOWHERE),
+                sni: literal(sni),
+            },
+            method: if has("GET") && !has("POST") { "GET" } else { "POST" },
+            headers: when.iter().filter_map(header).collect(),
+            names_other: to.is_some_and(|to| to.operations.iter().any(|word| word == "other")),
+        }
+    }
+}
+
 impl Advisor<'_, '_> {
     /// Whether a model is reached, and `here` is why.
     pub(super) fn reaches(&mut self, asked: &Asked<'_>, here: &dyn Fn(&Facts) -> bool) -> bool {
-        let none = Vec::new();
-        let (own, hosts, paths) = match asked.to {
-            Some(to) => (&to.models, &to.hosts, &to.paths),
-            None => (&none, &none, &none),
-        };
+        let own = asked.to.map_or(&[][..], |to| &to.models);
         let any = ["*".to_owned()];
-        let models = match (&**own, asked.models) {
+        let models = match (own, asked.models) {
             ([], []) => &any,
             _ if !asked.limited => return false,
             ([], models) | (models, _) => models,
         };
+        let hosts = values(asked.to.map(|to| &*to.hosts), asked.when, &HOST);
+        let paths = values(asked.to.map(|to| &*to.paths), asked.when, &PATH);
+        let caller = Caller::new(asked);
+        let mut left = self.asks;
         for model in models {
-            let (name, roots) = roots(&self.settings.targets, model);
-            for (root, own) in &roots {
-                for tail in TAILS {
-                    let base = [root, &*put(tail, "{}", &name)].concat();
+            let (name, roots) = roots(self.settings, model);
+            for root in &roots {
+                for tail in root.tails.into_iter().flatten() {
+                    let tail = put(tail, "{}", &name);
                     for p in 0..paths.len().max(1) {
                         let path = match paths.get(p) {
-                            None => base.clone(),
-                            Some(path) if asked.limited || path.contains('*') => over(path, &base),
+                            None => [&*root.path, &*tail].concat(),
+                            Some(path) if asked.limited || path.contains('*') => {
+                                over(path, &root.path, &tail)
+                            }
                             Some(_) => continue,
                         };
                         for h in 0..=hosts.len() {
-                            let host = literal(hosts.get(h).unwrap_or(own));
-                            if self.lets(asked, &path, &host, here) {
+                            let Some(less) = left.checked_sub(1) else {
+                                self.left_out = true;
+                                return false;
+                            };
+                            left = less;
+                            let host = literal(hosts.get(h).map_or(&root.host, |host| *host));
+                            let sent = Sent { caller: &caller, root, path: path.clone(), host };
+                            if self.lets(&sent, here) {
                                 return true;
                             }
                         }
@@ -100,108 +156,65 @@ impl Advisor<'_, '_> {
     }
 
     /// Whether one request reaches a model.
-    fn lets(
-        &mut self,
-        asked: &Asked<'_>,
-        path: &str,
-        host: &str,
-        here: &dyn Fn(&Facts) -> bool,
-    ) -> bool {
-        let Some(left) = self.asks.checked_sub(1) else { return false };
-        self.asks = left;
-        let (mut port, mut method, mut names_other) = (443, "POST", false);
-        if let Some(to) = asked.to {
-            port = to.ports.first().and_then(|port| port.parse().ok()).unwrap_or(port);
-            names_other = has(&to.operations, "other");
-            if has(&to.methods, "GET") && !has(&to.methods, method) {
-                method = "GET";
+    fn lets(&mut self, sent: &Sent<'_>, here: &dyn Fn(&Facts) -> bool) -> bool {
+        let Sent { caller, root, path, host } = sent;
+        let mut lines: Vec<(&[u8], &[u8])> = Vec::new();
+        for (name, value) in [(":method", caller.method), (":path", path), (":authority", host)] {
+            lines.push((name.as_bytes(), value.as_bytes()));
+        }
+        for (name, value) in caller.headers.iter().chain(&root.headers) {
+            // What the rule asks for comes before what leads to the model.
+            if !lines.iter().any(|(known, _)| *known == name.as_bytes()) {
+                lines.push((name.as_bytes(), value.as_bytes()));
             }
         }
-        let headers: Vec<_> = asked.when.iter().filter_map(header).collect();
-        let mut lines: Vec<(&[u8], &[u8])> = Vec::new();
-        for (name, value) in [(":method", method), (":path", path), (":authority", host)] {
-            lines.push((name.as_bytes(), value.as_bytes()));
-        }
-        for (name, value) in &headers {
-            lines.push((name.as_bytes(), value.as_bytes()));
-        }
-        let nobody = Nobody(port);
-        let attributes = Attributes::new(&nobody);
+        let attributes = Attributes::new(&caller.nobody);
         let request = Request::new(&lines, &attributes);
         let facts = self.plan.decide(&request, &mut self.cache, |_| Ok(())).facts;
         let matters = match facts.operation {
             Some(
                 Operation::Predict | Operation::Explain | Operation::Feedback | Operation::Admin,
             ) => true,
-            Some(Operation::Other) => names_other,
+            Some(Operation::Other) => caller.names_other,
             _ => false,
         };
         matters && here(&facts)
     }
 }
 
-fn has(list: &[String], word: &str) -> bool {
-    list.iter().any(|one| one == word)
+/// What a field asks for, and conditions by one of these keys.
+#[inline(never)]
+fn values<'a>(
+    field: Option<&'a [String]>,
+    when: &'a [Condition],
+    keys: &[&str],
+) -> Vec<&'a String> {
+    let is_one = |one: &&Condition| keys.iter().any(|key| one.key.eq_ignore_ascii_case(key));
+    let conditions = when.iter().filter(is_one).flat_map(|one| &one.values);
+    field.unwrap_or_default().iter().chain(conditions).collect()
 }
 
-/// A header that a condition asks for, with a value that fits.
+/// A header that a condition asks for, with a value that fits; what a request has but one of is chosen apart.
 fn header(condition: &Condition) -> Option<(String, String)> {
     let name = condition.key.strip_prefix("request.headers[")?.strip_suffix(']')?;
-    let value = condition.values.first().filter(|_| !name.starts_with(':'))?;
-    Some((name.to_ascii_lowercase(), literal(value)))
+    let name = name.to_ascii_lowercase();
+    let value = condition.values.first().filter(|_| name != "host")?;
+    Some((name, literal(value)))
 }
 
-/// In one place for all of them: a call is little code.
-#[inline(never)]
-fn put(text: &str, mark: &str, name: &str) -> String {
-    text.replace(mark, name)
-}
-
-/// A value that fits.
-fn literal(pattern: &str) -> String {
-    put(&put(pattern, ":*", ":443"), "*", UNNAMED)
-}
-
-/// A model's name, and what paths begin with and the hosts where it may be, of every family and route.
-fn roots(targets: &types::Targets, model: &str) -> (String, Vec<(String, String)>) {
-    let kserve = &targets.kserve;
-    let service = kserve.services.first().filter(|_| model == "*");
-    let model = literal(service.map_or(model, |service| service));
-    let (namespace, name) = model.split_once('/').unwrap_or((&model, UNNAMED));
-    let nowhere = || "models.invalid".to_owned();
-    let mut roots = Vec::new();
-    for family in &targets.families {
-        if *family == Family::SeldonV1 {
-            roots.push(([&targets.seldon_prefix, "/", namespace, "/", name].concat(), nowhere()));
-        } else if *family == Family::SeldonV2 {
-            for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
-                roots.push((String::new(), host.clone()));
-            }
-        } else if *family == Family::KServe {
-            let known = kserve.namespaces.first().filter(|_| namespace == UNNAMED);
-            let namespace = known.map_or(namespace, |known| known);
-            let fill = |text: &String| put(&put(text, "{namespace}", namespace), "{name}", name);
-            if let Some(path) = &kserve.path_template {
-                roots.push((fill(path), nowhere()));
-            }
-            if let Some(host) = &kserve.host_template {
-                roots.push((String::new(), fill(host)));
-            }
-        }
+/// A path that is like a pattern as far as it says, and like a model's address where it leaves that open.
+fn over(pattern: &str, root: &str, tail: &str) -> String {
+    let base = [root, tail].concat();
+    if let Some(end) = pattern.strip_prefix('*').filter(|_| !pattern.contains('{')) {
+        let between = match (end.starts_with('/'), end.contains(':')) {
+            (true, true) => "/v1/models",
+            (true, false) => "",
+            (false, _) => "/",
+        };
+        return if base.ends_with(end) { base } else { [root, between, end].concat() };
     }
-    for fixed in &targets.fixed {
-        for host in &fixed.hosts {
-            let root = fixed.path_prefix.strip_suffix('/').unwrap_or(&fixed.path_prefix);
-            roots.push((root.to_owned(), host.clone()));
-        }
-    }
-    (name.to_owned(), roots)
-}
-
-/// A path that is like a pattern as far as it says, and like another where it leaves that open.
-fn over(pattern: &str, base: &str) -> String {
     let mut path = String::new();
-    let (mut pattern, mut base) = (pattern, base);
+    let (mut pattern, mut base) = (pattern, &*base);
     loop {
         let (segment, behind) = cut(pattern);
         let (here, rest) = cut(base);

@@ -5,13 +5,7 @@ use serde_json::Value;
 use super::Advisor;
 use crate::authz::RequestPrincipal;
 use crate::config::{Path, Warning};
-use crate::matcher::StringMatch;
 use crate::path::segments::has_dot_segment;
-
-/// The methods that Envoy's HTTP/1 codec knows.
-const METHODS: &str = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ACL BIND CHECKOUT COPY LINK LOCK \
-    M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE \
-    SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE";
 
 /// What is said of a `*` that is none of Istio's wildcards.
 const LITERAL_STAR: &str = "a * that is not the only one, at an end, is compared as it is written";
@@ -23,7 +17,7 @@ const NUMBERS: [&str; 3] = ["exp", "nbf", "iat"];
 const TEXTS: [&str; 7] = ["iss", "sub", "aud", "jti", "azp", "client_id", "scope"];
 
 /// Whether the value has a `*` that is none of Istio's wildcards.
-fn has_literal_star(value: &str) -> bool {
+pub(super) fn has_literal_star(value: &str) -> bool {
     let inner = value.strip_prefix('*').or_else(|| value.strip_suffix('*')).unwrap_or(value);
     inner.contains('*')
 }
@@ -37,8 +31,8 @@ impl Advisor<'_, '_> {
 
     pub(super) fn methods(&mut self, values: &[String], path: &Path<'_>) {
         for (i, value) in values.iter().enumerate() {
-            let pattern = StringMatch::new(value);
-            if !METHODS.split(' ').any(|method| pattern.matches(method.as_bytes())) {
+            let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || b"-_*".contains(&c);
+            if !value.bytes().all(known) || has_literal_star(value) {
                 let fix = "methods in upper case, each as a value of its own, as GET and POST";
                 self.never(&path.index(i), "it fits no method", value, fix);
             }
@@ -67,37 +61,39 @@ impl Advisor<'_, '_> {
 
     pub(super) fn paths(&mut self, values: &[String], path: &Path<'_>) {
         self.spellings(values, path);
-        for (i, value) in values.iter().enumerate().filter(|(_, value)| !value.contains('{')) {
+        for (i, value) in values.iter().enumerate() {
             // What `/a/**` beside `/a/*` is meant for, its neighbour does.
             let meant = value.strip_suffix('*').filter(|meant| meant.ends_with('*'));
             if meant.is_some_and(|meant| values.iter().any(|other| other == meant)) {
                 continue;
             }
-            let what = if has_literal_star(value) {
-                LITERAL_STAR
-            } else if value.bytes().any(|c| b"^|\\[]\"<> ".contains(&c)) || value.ends_with('$') {
-                "it is not read as a pattern, and no path holds this unencoded"
-            } else {
-                continue;
-            };
+            let path = path.index(i);
             let fix = "{*} for one segment, {**} for any number of them, or one * at an end";
-            self.never(&path.index(i), what, value, fix);
+            if has_literal_star(value) && !value.contains('{') {
+                self.never(&path, LITERAL_STAR, value, fix);
+            } else if !self.unsent(value, &path) && is_expression(value) {
+                let what = "matches only paths with this very text: it is not read as a pattern";
+                self.errors.warn_value(Warning::NeverMatches, &path, what, value, fix);
+            }
         }
+    }
+
+    /// A path with what reaches nobody as it is written: Envoy's normalization encodes it.
+    pub(super) fn unsent(&mut self, value: &str, path: &Path<'_>) -> bool {
+        let bare = value.split('?').next().unwrap_or_default();
+        let is_unsent = bare.bytes().any(|c| !c.is_ascii() || b"^|\\`\"<> ".contains(&c));
+        if is_unsent {
+            let what = "it is not read as a pattern, and no path holds this unencoded";
+            let fix = "each such byte as %XX; {*} or {**} for a pattern";
+            self.never(path, what, value, fix);
+        }
+        is_unsent
     }
 
     pub(super) fn hosts(&mut self, values: &[String], path: &Path<'_>) {
         for (i, value) in values.iter().enumerate() {
-            let name = value.rsplit_once(':').map_or(value.as_str(), |(name, _)| name);
-            let what = if value.bytes().any(|c| b" /,@?#\t".contains(&c)) {
-                "it is not a host"
-            } else if has_literal_star(value) {
-                LITERAL_STAR
-            } else if name.ends_with('.') && !value.ends_with(".*") {
-                "hosts that end with a dot are refused"
-            } else {
-                continue;
-            };
-            let fix = "a host as models.example.com, *.example.com or models.example.com:*";
+            let Some(what) = no_host(value) else { continue };
+            let fix = "a host as models.example.com, *.example.com or models.example.com:*; other letters as xn--...";
             self.never(&path.index(i), what, value, fix);
         }
     }
@@ -128,6 +124,10 @@ impl Advisor<'_, '_> {
         for (i, value) in values.iter().enumerate() {
             let principal = RequestPrincipal::new(value);
             let keys = authentication.api_keys.keys.iter();
+            if has_literal_star(value.rsplit_once('/').map_or(value, |(_, subject)| subject)) {
+                self.never(&path.index(i), LITERAL_STAR, value, "one * at an end of the subject");
+                continue;
+            }
             if RequestPrincipal::surprise(value).is_some()
                 || issuers.iter().any(|issuer| principal.may_be_of(issuer))
                 || keys.into_iter().any(|key| principal.may_be("apikey", &key.name))
@@ -167,8 +167,7 @@ impl Advisor<'_, '_> {
         match key {
             "request.auth.principal" => self.request_principals(values, path),
             "source.principal" => self.peers(values, path),
-            "request.headers[:method]" => self.methods(values, path),
-            "request.headers[:path]" => self.spellings(values, path),
+            "connection.sni" => self.literal_stars(values, false, path),
             _ if key.starts_with("request.auth.") => self.claim(key, values, path),
             _ => self.header(key, values, path),
         }
@@ -181,7 +180,7 @@ impl Advisor<'_, '_> {
             return self.never(path, "no token and no key is read", value, fix);
         }
         let claim = key.strip_prefix("request.auth.claims[").and_then(|c| c.strip_suffix(']'));
-        let Some(claim) = claim else { return };
+        let Some(claim) = claim else { return self.literal_stars(values, false, path) };
         for (i, value) in values.iter().enumerate() {
             let path = path.index(i);
             let digits = value.bytes().all(|c| c.is_ascii_digit());
@@ -203,7 +202,20 @@ impl Advisor<'_, '_> {
         }
     }
 
-    /// What only the gateway sets, after policies were asked.
+    fn literal_stars(&mut self, values: &[String], are_types: bool, path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate() {
+            self.literal_star(value, are_types, &path.index(i));
+        }
+    }
+
+    /// A value with a `*` that stands for nothing. Media types have one.
+    pub(super) fn literal_star(&mut self, value: &str, are_types: bool, path: &Path<'_>) {
+        if has_literal_star(value) && !(are_types && value.contains("/*")) {
+            self.never(path, LITERAL_STAR, value, "one * at an end, or the whole value");
+        }
+    }
+
+    /// One of the request's own, or what only the gateway sets, after policies were asked.
     fn header(&mut self, key: &str, values: &[String], path: &Path<'_>) {
         let name = key.strip_prefix("request.headers[").and_then(|name| name.strip_suffix(']'));
         let Some(name) = name.map(str::to_ascii_lowercase) else { return };
@@ -212,6 +224,18 @@ impl Advisor<'_, '_> {
             let what =
                 "the gateway takes a client's header of this name off, and sets its own later";
             self.never(path, what, value, "a header of the client's, or a claim");
+        }
+        match &*name {
+            ":method" => self.methods(values, path),
+            ":authority" | "host" => self.hosts(values, path),
+            ":path" => {
+                self.spellings(values, path);
+                self.literal_stars(values, false, path);
+                for (i, value) in values.iter().enumerate() {
+                    self.unsent(value, &path.index(i));
+                }
+            }
+            _ => self.literal_stars(values, name.starts_with("accept"), path),
         }
     }
 
@@ -229,6 +253,28 @@ impl Advisor<'_, '_> {
             }
         }
     }
+}
+
+/// Why no request has a host that fits.
+pub(super) fn no_host(value: &str) -> Option<&'static str> {
+    let name = value.rsplit_once(':').map_or(value, |(name, _)| name);
+    if value.bytes().any(|c| !c.is_ascii() || b" /,@?#\t".contains(&c)) {
+        Some("it is not a host as clients write it")
+    } else if has_literal_star(value) {
+        Some(LITERAL_STAR)
+    } else if name.ends_with('.') && !value.ends_with(".*") {
+        Some("hosts that end with a dot are refused")
+    } else {
+        None
+    }
+}
+
+/// Whether a path looks like a regular expression that has nothing which no path holds: a `$` behind something at the
+/// end (OData has one behind a slash), or a range of characters.
+fn is_expression(path: &str) -> bool {
+    let mut brackets = path.split('[').skip(1);
+    (path.ends_with('$') && !path.ends_with("/$"))
+        || brackets.any(|inner| inner.as_bytes().get(1) == Some(&b'-') && inner.contains(']'))
 }
 
 /// Whether a character is encoded that Envoy decodes: one of RFC 3986's unreserved.

@@ -39,6 +39,12 @@ impl ModelMap {
         }
     }
 
+    /// The most that may concern one request, or more.
+    pub fn most(&self) -> usize {
+        let longest = self.by_key.values().map(Vec::len).max().unwrap_or_default();
+        self.everywhere.len() + 2 * longest
+    }
+
     /// Positions of what may concern a model, or a request without one, in order.
     pub fn candidates(&self, model: Option<&str>) -> Candidates<'_> {
         let find = |key: Option<&[u8]>| key.and_then(|key| self.by_key.get(key));

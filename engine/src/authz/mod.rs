@@ -207,6 +207,11 @@ impl Authorizer {
         Decision { allowed: bypassed || open, policy: None, rule: None, effects }
     }
 
+    /// The most policies that may concern one request, or more.
+    pub(crate) fn most_policies(&self) -> usize {
+        self.index.most()
+    }
+
     /// `namespace/name`, or `name` of a policy without namespace, for metrics and logs.
     pub fn policy_name(&self, id: PolicyId) -> &str {
         self.policies.get(id.0).map_or("", |policy| &policy.id)

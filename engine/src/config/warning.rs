@@ -26,6 +26,11 @@ words! {
         /// has others: a rewrite's, and gRPC, which names models in headers. Write `models`, which hold for
         /// all of them.
         OtherAddress = "other-address",
+        /// A DENY, or a `not...` form of an ALLOW, names a host or a path in one spelling, and the client may write
+        /// another that goes the same way: a host with or without a port, or in a condition with other letters'
+        /// case; a `:path` with a query. Hosts go with `:*` beside them; a `*suffix` fits no host with a port, so
+        /// hosts that may are better named than those that may not.
+        Respelled = "respelled",
         /// `operations: ["*"]` in an ALLOW does not open `metrics`, `admin` and `other`: closed operations are
         /// opened by their names.
         ClosedOperations = "closed-operations",
@@ -70,6 +75,9 @@ words! {
         /// A policy or bypass asks for a peer's certificate. A filter knows no trust domain aliases, and before Envoy
         /// 1.38 it sees the first URI name, the first DNS name and the subject only.
         PeerNames = "peer-names",
+        /// Not every rule was tried as a caller without a credential: there are too many rules, models and addresses for the
+        /// time that the gateway takes when it loads a configuration. `modelgate check` takes more.
+        NotTried = "not-tried",
         /// A condition on the peer's address, where that cannot be had: it always holds in DENY and AUDIT, and
         /// never elsewhere.
         SourceAddress = "source-address",

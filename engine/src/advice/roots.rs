@@ -1,0 +1,150 @@
+//! Where models may be: what paths begin with, hosts and headers, of every family, route and rewrite.
+
+use crate::config::types::{Family, PluginConfig, Rewrite, Targets};
+
+/// A name that nobody gives a model or a namespace.
+const UNNAMED: &str = "modelgatenobody";
+
+/// A host that no setting has.
+const NOWHERE: &str = "models.invalid";
+
+/// What servers have below a model's address, `{}` for its name: something that each operation is, which matters.
+const REST: &[&str] = &[
+    "/api/v1.0/predictions",
+    "/v1/models/{}:predict",
+    "/v2/models/{}/infer",
+    "/v1/chat/completions",
+    "/v2/models/{}/explain",
+    "/api/v1.0/feedback",
+    "/v2/repository/models/{}/unload",
+    "/v2/repository/models/{}/load",
+    "/modelgatenobody",
+];
+
+/// The same for gRPC, which names no model in its paths.
+const GRPC: &[&str] = &[
+    "/inference.GRPCInferenceService/ModelInfer",
+    "/seldon.protos.Seldon/Predict",
+    "/seldon.protos.Seldon/SendFeedback",
+    "/inference.GRPCInferenceService/RepositoryModelUnload",
+];
+
+/// One place where a model may be.
+pub(super) struct Root {
+    /// What paths begin with.
+    pub(super) path: String,
+    pub(super) host: String,
+    /// What paths end with.
+    pub(super) tails: [&'static [&'static str]; 2],
+    /// The headers that lead there.
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// A model's name, and where it may be.
+pub(super) fn roots(settings: &PluginConfig, model: &str) -> (String, Vec<Root>) {
+    let targets = &settings.targets;
+    let service = targets.kserve.services.first().filter(|_| model == "*");
+    let model = literal(service.map_or(model, |service| service));
+    let (namespace, name) = model.split_once('/').unwrap_or((&model, UNNAMED));
+    let mut roots = Vec::new();
+    for family in &targets.families {
+        of_family(*family, targets, [namespace, name], &mut roots);
+    }
+    for fixed in &targets.fixed {
+        for host in &fixed.hosts {
+            let path = fixed.path_prefix.strip_suffix('/').unwrap_or(&fixed.path_prefix);
+            add(&mut roots, path.to_owned(), host, [REST, GRPC]);
+        }
+    }
+    for rewrite in &settings.rewrites {
+        of_rewrite(rewrite, [namespace, name], &mut roots);
+    }
+    (name.to_owned(), roots)
+}
+
+fn of_family(
+    family: Family,
+    targets: &Targets,
+    [namespace, name]: [&str; 2],
+    roots: &mut Vec<Root>,
+) {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    if family == Family::SeldonV1 {
+        let path = [&targets.seldon_prefix, "/", namespace, "/", name].concat();
+        add(roots, path, NOWHERE, [REST, &[]]);
+        let headers = vec![header("seldon", name), header("namespace", namespace)];
+        let (path, host) = (String::new(), NOWHERE.to_owned());
+        roots.push(Root { path, host, tails: [&[], GRPC], headers });
+    } else if family == Family::SeldonV2 {
+        for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
+            add(roots, String::new(), host, [REST, &[]]);
+            let headers = vec![header("seldon-model", name)];
+            let (path, host) = (String::new(), host.clone());
+            roots.push(Root { path, host, tails: [&[], GRPC], headers });
+        }
+    } else if family == Family::KServe {
+        let kserve = &targets.kserve;
+        let known = kserve.namespaces.first().filter(|_| namespace == UNNAMED);
+        let namespace = known.map_or(namespace, |known| known);
+        let fill = |text: &String| put(&put(text, "{namespace}", namespace), "{name}", name);
+        if let Some(path) = &kserve.path_template {
+            add(roots, fill(path), NOWHERE, [REST, &[]]);
+        }
+        if let Some(host) = &kserve.host_template {
+            add(roots, String::new(), &fill(host), [REST, GRPC]);
+        }
+    }
+}
+
+/// What a rewrite takes. Where its path ends in whatever comes and the model is that of the new path, this may be
+/// any of the roots before.
+fn of_rewrite(rewrite: &Rewrite, [namespace, name]: [&str; 2], roots: &mut Vec<Root>) {
+    let from = &rewrite.r#match;
+    let rest = from.path.rsplit_once('/').filter(|(_, last)| last.ends_with("=**}"));
+    let mut parts = rest.map_or(&*from.path, |(before, _)| before).split('{');
+    let mut start = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (variable, behind) = part.split_once('}').unwrap_or((part, ""));
+        let template = rewrite.target.as_ref().map_or("", |target| &target.namespace);
+        let template = template.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let is_namespace = variable == template.unwrap_or("namespace");
+        start.push_str(if is_namespace { namespace } else { name });
+        start.push_str(behind);
+    }
+    let tails = if rest.is_some() { [REST, GRPC] } else { [&[""][..], &[]] };
+    let leads = rest.is_some() && rewrite.target.is_none();
+    let inner = roots.iter().filter(|root| leads && root.headers.is_empty());
+    let mut paths = vec![start.clone()];
+    for root in inner.filter(|root| !root.path.is_empty()) {
+        let path = [&*start, &*root.path].concat();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let header = |one: &crate::config::types::HeaderMatch| {
+        (one.name.to_ascii_lowercase(), literal(&one.value))
+    };
+    for path in paths {
+        for h in 0..from.hosts.len().max(1) {
+            let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
+            let headers = from.headers.iter().map(header).collect();
+            roots.push(Root { path: path.clone(), host, tails, headers });
+        }
+    }
+}
+
+#[inline(never)]
+fn add(roots: &mut Vec<Root>, path: String, host: &str, tails: [&'static [&'static str]; 2]) {
+    roots.push(Root { path, host: host.to_owned(), tails, headers: Vec::new() });
+}
+
+/// In one place for all of them: a call is little code.
+#[inline(never)]
+pub(super) fn put(text: &str, mark: &str, name: &str) -> String {
+    text.replace(mark, name)
+}
+
+/// A value that fits.
+pub(super) fn literal(pattern: &str) -> String {
+    put(&put(pattern, ":*", ":443"), "*", UNNAMED)
+}
