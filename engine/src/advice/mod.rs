@@ -337,4 +337,26 @@ mod tests {
         assert_eq!(found, [open, "not-tried authorization"]);
         assert_eq!(warnings(300, 299, false, 0), ["not-tried authorization"]);
     }
+
+    #[test]
+    fn many_rewrites_take_no_time() {
+        for rewrites in [200, 2000] {
+            let rules = (0..rewrites).map(|i| {
+                format!(r#"{{"name": "r{i}", "match": {{"path": "/team-{i}/{{rest=**}}"}}, "path": "/seldon/team-{i}/{{rest}}"}}"#)
+            });
+            let text = format!(
+                r#"{{"authorization": {{"defaultAction": "DENY"}}, "rewrites": [{}],
+                    "bypass": [{{"name": "b", "to": [{{"operation": {{"operations": ["metrics"]}}}}]}}]}}"#,
+                rules.collect::<Vec<_>>().join(", "),
+            );
+            let mut errors = Errors::default();
+            let settings = config::read(text.as_bytes(), &mut errors).unwrap();
+            let (_, places) = roots::roots(&settings, "*", usize::MAX);
+            // One of Seldon v1's and of gRPC's, two of Seldon v2's; each rewrite alone, and before the first of these.
+            assert_eq!(places.len(), 4 + 2 * rewrites);
+            let (_, places) = roots::roots(&settings, "*", 100);
+            assert_eq!(places.len(), 100);
+            Plan::read(text.as_bytes(), &mut errors).unwrap();
+        }
+    }
 }

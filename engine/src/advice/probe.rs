@@ -18,6 +18,9 @@ struct Nobody {
     sni: String,
 }
 
+/// At how many places a model is looked for.
+const MOST_ROOTS: usize = 1 << 14;
+
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
 impl Host for Nobody {
@@ -121,10 +124,16 @@ impl Advisor<'_, '_> {
         };
         let hosts = values(asked.to.map(|to| &*to.hosts), asked.when, &HOST);
         let paths = values(asked.to.map(|to| &*to.paths), asked.when, &PATH);
+        let is_on_purpose = |path: &&String| !asked.limited && !path.contains('*');
+        if !paths.is_empty() && paths.iter().all(is_on_purpose) {
+            return false;
+        }
         let caller = Caller::new(asked);
         let mut left = self.asks;
         for model in models {
-            let (name, roots) = roots(self.settings, model);
+            let most = left.min(MOST_ROOTS);
+            let (name, roots) = roots(self.settings, model, most);
+            self.left_out |= roots.len() == most;
             for root in &roots {
                 for tail in root.tails.into_iter().flatten() {
                     let tail = put(tail, "{}", &name);

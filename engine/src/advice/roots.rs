@@ -1,6 +1,7 @@
 //! Where models may be: what paths begin with, hosts and headers, of every family, route and rewrite.
 
 use crate::config::types::{Family, PluginConfig, Rewrite, Targets};
+use crate::order;
 
 /// A name that nobody gives a model or a namespace.
 const UNNAMED: &str = "modelgatenobody";
@@ -40,8 +41,8 @@ pub(super) struct Root {
     pub(super) headers: Vec<(String, String)>,
 }
 
-/// A model's name, and where it may be.
-pub(super) fn roots(settings: &PluginConfig, model: &str) -> (String, Vec<Root>) {
+/// A model's name, and where it may be: at so many places and no more.
+pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (String, Vec<Root>) {
     let targets = &settings.targets;
     let service = targets.kserve.services.first().filter(|_| model == "*");
     let model = literal(service.map_or(model, |service| service));
@@ -56,9 +57,12 @@ pub(super) fn roots(settings: &PluginConfig, model: &str) -> (String, Vec<Root>)
             add(&mut roots, path.to_owned(), host, [REST, GRPC]);
         }
     }
+    // A request is rewritten once: one rewrite's places are not another's.
+    let own = roots.len();
     for rewrite in &settings.rewrites {
-        of_rewrite(rewrite, [namespace, name], &mut roots);
+        of_rewrite(rewrite, [namespace, name], own, most, &mut roots);
     }
+    roots.truncate(most);
     (name.to_owned(), roots)
 }
 
@@ -97,8 +101,14 @@ fn of_family(
 }
 
 /// What a rewrite takes. Where its path ends in whatever comes and the model is that of the new path, this may be
-/// any of the roots before.
-fn of_rewrite(rewrite: &Rewrite, [namespace, name]: [&str; 2], roots: &mut Vec<Root>) {
+/// any of the first roots, which are `own`: those of families and routes.
+fn of_rewrite(
+    rewrite: &Rewrite,
+    [namespace, name]: [&str; 2],
+    own: usize,
+    most: usize,
+    roots: &mut Vec<Root>,
+) {
     let from = &rewrite.r#match;
     let rest = from.path.rsplit_once('/').filter(|(_, last)| last.ends_with("=**}"));
     let mut parts = rest.map_or(&*from.path, |(before, _)| before).split('{');
@@ -113,22 +123,22 @@ fn of_rewrite(rewrite: &Rewrite, [namespace, name]: [&str; 2], roots: &mut Vec<R
     }
     let tails = if rest.is_some() { [REST, GRPC] } else { [&[""][..], &[]] };
     let leads = rest.is_some() && rewrite.target.is_none();
-    let inner = roots.iter().filter(|root| leads && root.headers.is_empty());
-    let mut paths = vec![start.clone()];
-    for root in inner.filter(|root| !root.path.is_empty()) {
-        let path = [&*start, &*root.path].concat();
-        if !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
+    let room = most.saturating_sub(roots.len());
+    let inner = roots.iter().take(own).filter(|root| leads && root.headers.is_empty());
+    let inner = inner.map(|root| root.path.as_str()).filter(|path| !path.is_empty());
+    let mut paths = order::distinct(inner.take(room).map(str::to_owned));
+    paths.insert(0, String::new());
     let header = |one: &crate::config::types::HeaderMatch| {
         (one.name.to_ascii_lowercase(), literal(&one.value))
     };
     for path in paths {
         for h in 0..from.hosts.len().max(1) {
+            if roots.len() >= most {
+                return;
+            }
             let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
             let headers = from.headers.iter().map(header).collect();
-            roots.push(Root { path: path.clone(), host, tails, headers });
+            roots.push(Root { path: [&*start, &*path].concat(), host, tails, headers });
         }
     }
 }
