@@ -591,4 +591,6 @@ fn apply(
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod rewritten;
+#[cfg(test)]
 mod tests;

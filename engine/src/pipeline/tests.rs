@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Errors;
 use crate::request::{Attributes, Header, NoHost};
 
-fn plan(settings: Value) -> Plan {
+pub(super) fn plan(settings: Value) -> Plan {
     let mut errors = Errors::default();
     let plan = Plan::read(settings.to_string().as_bytes(), &mut errors);
     plan.unwrap_or_else(|| panic!("{errors}"))
@@ -19,7 +19,7 @@ fn errors(text: &str) -> String {
 }
 
 /// Decides a request of these lines, `:method path` first.
-fn decide(plan: &Plan, request: &str, more: &[(&str, &str)]) -> Decision {
+pub(super) fn decide(plan: &Plan, request: &str, more: &[(&str, &str)]) -> Decision {
     let (method, path) = request.split_once(' ').unwrap();
     let pseudo = [(":method", method), (":path", path), (":authority", "models.example.com")];
     let given = more.iter().any(|(name, _)| *name == ":authority");
@@ -39,7 +39,7 @@ fn forward(decision: &Decision) -> &Forward {
 }
 
 /// The code of the answer, if there is one.
-fn code(decision: &Decision) -> Option<u32> {
+pub(super) fn code(decision: &Decision) -> Option<u32> {
     decision.reply().map(|reply| reply.code)
 }
 

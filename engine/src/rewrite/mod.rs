@@ -6,6 +6,7 @@
 
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::header::is_same;
 use crate::matcher::StringMatch;
 use crate::path::pattern::{Captures, Pattern};
 use crate::path::rewritten;
@@ -229,12 +230,13 @@ impl Rewritten {
         })
     }
 
-    /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
+    /// The header lines after the rule's edits, which take names off in every spelling. Pseudo-headers are those of the incoming request.
     pub fn headers<'s>(
         &'s self,
         request: &Request<'s>,
     ) -> impl Iterator<Item = Header<'s>> + use<'s> {
         let kept = request.headers().iter().copied();
-        kept.filter(|(name, _)| !self.edits.removes(name)).chain(self.edits.added())
+        let removed = |name: &[u8]| self.edits.removed().any(|removed| is_same(name, removed));
+        kept.filter(move |(name, _)| !removed(name)).chain(self.edits.added())
     }
 }

@@ -105,6 +105,11 @@ impl Hosts {
         self.0.is_empty()
     }
 
+    /// Whether one of them matches that is not `*`.
+    pub(super) fn names(&self, host: &Host<'_>) -> bool {
+        self.0.iter().any(|pattern| *pattern != HostMatch::Any && pattern.matches(host))
+    }
+
     /// Whether one of them matches, or there is none.
     pub fn matches(&self, host: &Host<'_>) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(host))

@@ -53,8 +53,8 @@ impl Targets {
     /// A fixed route that takes the new address decides before all else, as it does without rewrites; if it
     /// leads to another model than the rule names, the request is refused.
     /// Captured text that makes the new path an address which the rule does not name is refused. That
-    /// holds for `/v2` as well while seldon-v2 is among the families and the rule writes no authority of
-    /// its own: its routes would take the request to a model that nobody authorized.
+    /// holds for `/v2` as well while seldon-v2 is among the families, unless the rule writes an authority of
+    /// its own that is not named among Seldon v2's hosts: its routes would take the request to a model that nobody authorized.
     /// Neither may a host that a client wrote, or a routing header, select another model.
     /// `request` and `host` are those that came.
     pub fn resolve_rewritten(
@@ -109,7 +109,9 @@ impl Targets {
     /// Refuses a request whose model is known otherwise where its new path, host or headers may lead it
     /// elsewhere.
     fn check_elsewhere(&self, new: &NewAddress<'_>, model: Option<&Model>) -> Result<(), Refusal> {
-        if self.is_routed_by_path(new.at.path(), new.own_host) {
+        let not_seldon_v2 = |v2: &SeldonV2| new.own_host && !v2.names_host(&new.at.host);
+        let seldon_v2 = self.seldon_v2.as_ref().is_some_and(|v2| !not_seldon_v2(v2));
+        if self.is_routed_by_path(new.at.path(), seldon_v2) {
             return Err(CAPTURED);
         }
         if !new.own_host {
@@ -130,12 +132,13 @@ impl Targets {
 
     /// Whether a route of a family may take the path: below Seldon v1's prefix, of KServe's path
     /// template, or below `/v2`, which Seldon v2's routes take although servers of other families
-    /// have such paths as well. `own_host` says that the rule alone writes the authority: then the
-    /// routes are those of that host, and the operator answers for its `/v2`.
-    fn is_routed_by_path(&self, path: &[u8], own_host: bool) -> bool {
+    /// have such paths as well: `seldon_v2` says whether they may be there. Where the rule alone writes the authority, the
+    /// routes are those of that host: they are Seldon v2's if the settings name it as a host of such, else the
+    /// operator answers for its `/v2`.
+    fn is_routed_by_path(&self, path: &[u8], seldon_v2: bool) -> bool {
         let routed = |path: &[u8]| {
             self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
-                || (!own_host && self.seldon_v2.is_some() && SeldonV2::contains(path))
+                || (seldon_v2 && SeldonV2::contains(path))
                 || self.kserve.as_ref().is_some_and(|kserve| {
                     !matches!(kserve.service(&Host::default(), path), Ok(None))
                 })

@@ -52,6 +52,11 @@ impl SeldonV2 {
         is_under(path, b"/v2")
     }
 
+    /// Whether the host is one that an installation names.
+    pub(super) fn names_host(&self, host: &Host<'_>) -> bool {
+        self.installations.iter().any(|(hosts, _)| hosts.names(host))
+    }
+
     /// Whether its gRPC routes take the path, in one reading or another.
     pub(super) fn takes_grpc(path: &[u8]) -> bool {
         let taken = |path: &[u8]| path.starts_with(b"/inference.GRPCInferenceService");

@@ -1,0 +1,76 @@
+//! What a rewrite writes of its own is authorized as it goes upstream.
+
+use serde_json::{Value, json};
+
+use super::tests::{code, decide, plan};
+
+/// A caller may use one model of this configuration.
+fn only(model: &str, targets: Value, rewrite: Value) -> super::Plan {
+    plan(json!({
+        "targets": targets,
+        "rewrites": [rewrite],
+        "authorization": {"defaultAction": "DENY", "policies": [{"name": "a", "models": [model], "rules": [{}]}]},
+    }))
+}
+
+#[test]
+fn an_authority_that_is_seldon_v2s_has_its_routes() {
+    const HERE: &str = "models.example.com";
+    for (host, status) in [(HERE, Some(400)), ("servers.example.com", None)] {
+        let v2 = json!([{"namespace": "seldon-mesh", "hosts": [HERE]}]);
+        let families = |families: &[&str]| json!({"families": families, "seldonV2": v2});
+        let rule = |path: &str| json!({"name": "r", "match": {"path": path}, "path": "/{rest}", "authority": host});
+
+        let strip = rule("/seldon/{namespace}/{model}/{rest=**}");
+        let plan = only("prod/iris", families(&["seldon-v1", "seldon-v2"]), strip);
+        let decision = decide(&plan, "POST /seldon/prod/iris/v2/models/fraud/infer", &[]);
+        assert_eq!(code(&decision), status, "Seldon v1's address, {host}");
+        let decision = decide(&plan, "POST /seldon/prod/iris/api/v1.0/predictions", &[]);
+        assert_eq!(code(&decision), None, "{host}");
+
+        let mut named = rule("/chat/{rest=**}");
+        named["target"] = json!({"namespace": "seldon-mesh", "model": "chat"});
+        let plan = only("seldon-mesh/chat", families(&["seldon-v2"]), named);
+        let decision = decide(&plan, "POST /chat/v2/models/fraud/infer", &[]);
+        assert_eq!(code(&decision), status, "a target of the rule's, {host}");
+
+        let mut fixed = families(&["seldon-v2"]);
+        fixed["fixed"] = json!([{"hosts": ["chat.example.com"], "model": "prod/chat"}]);
+        let mut of_host = rule("/{rest=**}");
+        of_host["match"]["hosts"] = json!(["chat.example.com"]);
+        let plan = only("prod/chat", fixed, of_host);
+        let chat = [(":authority", "chat.example.com")];
+        let decision = decide(&plan, "POST /v2/models/fraud/infer", &chat);
+        assert_eq!(code(&decision), status, "a fixed route, {host}");
+
+        let mut bare = rule("/api/{rest=**}");
+        bare["removeHeaders"] = json!(["seldon-model"]);
+        let plan = only("seldon-mesh/iris", families(&["seldon-v2"]), bare);
+        let iris = [("seldon-model", "iris")];
+        let decision = decide(&plan, "POST /api/v2/models/fraud/infer", &iris);
+        assert!(code(&decision).is_some_and(|code| code >= 400) || status.is_none(), "{host}");
+    }
+}
+
+#[test]
+fn a_routing_header_that_a_rewrite_takes_off_selects_nothing() {
+    const INFER: &str = "POST /inference.GRPCInferenceService/ModelInfer";
+    let iris = [("seldon-model", "iris")];
+    for edit in [
+        json!({"removeHeaders": ["seldon-model"]}),
+        json!({"removeHeaders": ["seldon_model"]}),
+        json!({"setHeaders": {"seldon_model": "iris"}}),
+        json!({"removeHeaders": ["x-other"]}),
+    ] {
+        let mut rule = json!({"name": "r", "match": {"path": "/{rest=**}"}});
+        let (Some(rule_fields), Value::Object(edit_fields)) = (rule.as_object_mut(), edit.clone())
+        else {
+            panic!("{edit}")
+        };
+        rule_fields.extend(edit_fields);
+        let plan = only("seldon-mesh/iris", json!({"families": ["seldon-v2"]}), rule);
+        let stays = edit == json!({"removeHeaders": ["x-other"]});
+        let answered = code(&decide(&plan, INFER, &iris));
+        assert_eq!(answered.is_none(), stays, "{edit}: {answered:?}");
+    }
+}
