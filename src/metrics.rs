@@ -27,7 +27,7 @@ impl Metrics {
     /// Nothing counted yet.
     pub fn new(plan: &Plan, now: u64) -> Self {
         Self {
-            counters: Counters::default(),
+            counters: Counters::of_shadows(plan.shadows().iter().count()),
             models: plan.model_labels(),
             histograms: FewMap::default(),
             gauges: FewMap::default(),

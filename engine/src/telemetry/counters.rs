@@ -79,6 +79,22 @@ struct Entry {
 }
 
 impl Counters {
+    /// All that is counted of so many shadows, at 0. What Prometheus sees of a counter begins with its first value: one
+    /// that came with the first mismatches would hide them.
+    pub fn of_shadows(shadows: usize) -> Self {
+        let mut counters = Self::default();
+        for shadow in (0..).take(shadows) {
+            counters.add(Count::ShadowSelected(shadow), 0);
+            for outcome in Outcome::WORDS.iter().filter_map(|word| Outcome::from_word(word)) {
+                counters.add(Count::ShadowOutcome(shadow, outcome), 0);
+            }
+            for kind in Kind::WORDS.iter().filter_map(|word| Kind::from_word(word)) {
+                counters.add(Count::ShadowDifference(shadow, kind), 0);
+            }
+        }
+        counters
+    }
+
     /// Adds so many.
     pub fn add(&mut self, count: Count, times: u32) {
         let entries = &mut self.entries;
@@ -214,5 +230,28 @@ mod tests {
             ]
         );
         assert_eq!(added, [(1, 3), (2, 1), (3, 2), (1, 3), (2, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn all_of_a_shadow_is_there_from_the_start() {
+        let labels = ModelLabels::new(0, std::iter::empty());
+        let mut counters = Counters::of_shadows(2);
+        counters.add(Count::ShadowSelected(1), 3);
+        let mut counts = Vec::new();
+        for _ in 0..2 {
+            let mut defined = Vec::new();
+            counters.flush(
+                &labels,
+                &NoNames,
+                |name| {
+                    defined.push(name.to_owned());
+                    u32::try_from(defined.len()).ok()
+                },
+                |_, n| counts.push(n),
+            );
+            let each = 1 + Outcome::WORDS.len() + Kind::WORDS.len();
+            assert!(defined.is_empty() || defined.len() == 2 * each, "{defined:?}");
+        }
+        assert_eq!(counts.iter().sum::<u64>(), 3);
     }
 }

@@ -402,6 +402,15 @@ async fn a_share_of_the_requests_is_copied() -> Result<()> {
         connection.send(&predict()).await?;
     }
     site.settled(0.0).await?;
+    // Each series is there before anything is counted: Prometheus sees no first value.
+    until("all series", Duration::from_secs(10), async || {
+        let stats = site.gateway.envoy.stats().await?;
+        let of_class =
+            stats.select("modelgate_shadow_differences_total", &[("kind", "class")]).count();
+        let outcomes = stats.select(OUTCOMES, &[("outcome", "mismatched")]).count();
+        Ok(((of_class, outcomes) == (1, 1)).then_some(()))
+    })
+    .await?;
     assert_eq!(site.update(open(shadow(json!({"percent": 25})))?).await?, Taken::Yes);
     for _ in 0..400 {
         connection.send(&predict()).await?;

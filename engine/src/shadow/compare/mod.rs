@@ -151,7 +151,8 @@ impl Rules {
                 unknown(format!("they differ{at} where {why}").into())
             }
             Ok(mut report) => Comparison {
-                max_score_delta: report.max_score_delta,
+                // Of a part of the scores, the largest says nothing.
+                max_score_delta: report.max_score_delta.filter(|_| !report.is_partial()),
                 noise: report.places.take().map(Noise::ordered),
                 steps: 0,
                 verdict: match report.kinds.is_empty() {

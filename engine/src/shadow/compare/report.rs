@@ -45,6 +45,14 @@ pub struct Report {
     pub unsettled: Option<String>,
 }
 
+impl Report {
+    /// Whether places were without a partner, whose scores nobody compared.
+    pub fn is_partial(&self) -> bool {
+        let is_place = |kind: &Kind| matches!(kind, Kind::Shape | Kind::Missing | Kind::Extra);
+        self.kinds.iter().any(is_place)
+    }
+}
+
 /// A difference as noise sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {

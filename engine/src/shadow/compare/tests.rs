@@ -204,6 +204,8 @@ fn scores_move_also_within_the_tolerance() {
         ("[[1e-10,0.75]]", "[[0,0.75]]", Some(1e-10)),
         ("[[NaN,0.75]]", "[[0,0.5]]", Some(f64::INFINITY)),
         ("[\"a\"]", "[\"b\"]", None),
+        ("[[0.1,0.9],[0.2,0.8,0.0]]", "[[0.1,0.9],[0.9,0.1]]", None),
+        ("[[0.1,0.9]]", "[[0.1,0.9],[0.9,0.1]]", None),
         ("<", "[1]", None),
     ] {
         let body = |predictions: &str| format!("{{\"predictions\":{predictions}}}");
