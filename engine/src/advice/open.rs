@@ -370,6 +370,7 @@ fn names_callers(rule: &Rule) -> bool {
         !from.source.request_principals.is_empty() || !from.source.principals.is_empty()
     };
     !rule.from.is_empty() && rule.from.iter().all(named)
+        || rule.when.iter().any(|one| is_of_tokens(one) && !one.values.is_empty())
 }
 
 /// Whether a block is of private addresses, which nodes have, or of all.
