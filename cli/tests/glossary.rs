@@ -1,21 +1,10 @@
 //! The words of the code in CONTRIBUTING.md: what is named there is defined where it says.
 #![cfg(test)]
 
-use std::path::{Path, PathBuf};
+#[path = "support/sources.rs"]
+mod sources;
 
 use anyhow::{Context as _, Result, ensure};
-
-fn sources(path: &Path, text: &mut String) -> Result<()> {
-    for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sources(&path, text)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(&path)?);
-        }
-    }
-    Ok(())
-}
 
 /// Whether a name is that of an item or a field.
 fn is_defined(name: &str, text: &str) -> bool {
@@ -29,7 +18,7 @@ fn is_defined(name: &str, text: &str) -> bool {
 
 #[test]
 fn every_word_of_the_code_is_where_it_says() -> Result<()> {
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = sources::root();
     let page = std::fs::read_to_string(root.join("CONTRIBUTING.md"))?;
     let section = page.split("## The words of the code").nth(1).context("no such section")?;
     let section = section.split("\n## ").next().unwrap_or_default();
@@ -40,7 +29,7 @@ fn every_word_of_the_code_is_where_it_says() -> Result<()> {
         for place in places.split("; ") {
             let (folder, quoted) = place.split_once(": ").with_context(|| row.to_owned())?;
             let mut text = String::new();
-            sources(&root.join(folder.trim_matches('`')), &mut text)?;
+            sources::read(&root.join(folder.trim_matches('`')), &mut text)?;
             for name in quoted.split(", ").map(|name| name.trim_matches('`')) {
                 names += 1;
                 if !is_defined(name, &text) {

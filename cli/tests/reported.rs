@@ -1,27 +1,10 @@
 //! What was reported and mended: the tests that docs/reported names are there.
 #![cfg(test)]
 
-use std::path::{Path, PathBuf};
+#[path = "support/sources.rs"]
+mod sources;
 
 use anyhow::{Result, ensure};
-
-/// The folder of the project.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The source of every test and module of the project.
-fn sources(folder: &Path, text: &mut String) -> Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sources(&path, text)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(&path)?);
-        }
-    }
-    Ok(())
-}
 
 /// Names of tests among what stands between backquotes: behind a file's name, or a sentence of at
 /// least five words.
@@ -41,9 +24,9 @@ fn tests(page: &str) -> impl Iterator<Item = &str> {
 fn the_tests_that_are_named_are_there() -> Result<()> {
     let mut source = String::new();
     for folder in ["src", "engine", "cli", "tests"] {
-        sources(&root().join(folder), &mut source)?;
+        sources::read(&sources::root().join(folder), &mut source)?;
     }
-    for page in std::fs::read_dir(root().join("docs/reported"))? {
+    for page in std::fs::read_dir(sources::root().join("docs/reported"))? {
         let page = page?.path();
         let text = std::fs::read_to_string(&page)?;
         let mut named = 0;

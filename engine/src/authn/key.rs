@@ -80,7 +80,7 @@ impl Key {
             return Err("its coordinates are not as long as those of its curve");
         }
         let point = [&[4], x, y].concat();
-        // By the coordinates, and not by SEC 1: a reader of compressed points is 10 KiB of code.
+        // By the coordinates, and not by SEC 1, whose reader takes compressed points as well: 20 KiB of code.
         let public = match kind {
             KeyKind::P384 => on_curve(x, y, p384::ecdsa::VerifyingKey::from_affine, Public::P384),
             KeyKind::P521 => on_curve(x, y, p521::ecdsa::VerifyingKey::from_affine, Public::P521),

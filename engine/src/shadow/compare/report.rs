@@ -45,14 +45,6 @@ pub struct Report {
     pub unsettled: Option<String>,
 }
 
-impl Report {
-    /// Whether places were without a partner, whose scores nobody compared.
-    pub fn is_partial(&self) -> bool {
-        let is_place = |kind: &Kind| matches!(kind, Kind::Shape | Kind::Missing | Kind::Extra);
-        self.kinds.iter().any(is_place)
-    }
-}
-
 /// A difference as noise sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
@@ -73,6 +65,12 @@ const SHOWN: usize = 64;
 const STEPS_SHOWN: usize = 16;
 
 impl Report {
+    /// Whether places were without a partner, whose scores nobody compared.
+    pub fn is_partial(&self) -> bool {
+        let is_place = |kind: &Kind| matches!(kind, Kind::Shape | Kind::Missing | Kind::Extra);
+        self.kinds.iter().any(is_place)
+    }
+
     /// Whether the places of differences matter.
     pub fn wants_places(&self) -> bool {
         self.known.is_some() || self.places.is_some()
