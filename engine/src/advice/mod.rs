@@ -115,9 +115,8 @@ impl<'a> Advisor<'a, '_> {
             for (j, rule) in policy.rules.iter().enumerate() {
                 let path = rules.index(j);
                 self.from(&rule.from, &path.field("from"));
-                let tokens = rule.when.iter().any(|one| one.key.starts_with("request.auth."));
-                if policy.action == Action::Allow && !policy.dry_run && !tokens {
-                    self.nodes(&rule.from, &path.field("from"));
+                if policy.action == Action::Allow && !policy.dry_run {
+                    self.nodes(&rule.from, &rule.when, &path);
                 }
                 self.to(&rule.to, scope, &path.field("to"));
                 self.when(&rule.when, &path.field("when"));
@@ -352,8 +351,9 @@ mod tests {
             let mut errors = Errors::default();
             let settings = config::read(text.as_bytes(), &mut errors).unwrap();
             let (_, places) = roots::roots(&settings, "*", usize::MAX);
-            // One of Seldon v1's and of gRPC's, two of Seldon v2's; each rewrite alone, and before the first of these.
-            assert_eq!(places.len(), 4 + 2 * rewrites);
+            // One of Seldon v1's and of gRPC's, two of Seldon v2's; each rewrite alone, and before the first of these,
+            // and both as the rest of what the new path begins.
+            assert_eq!(places.len(), 4 + 4 * rewrites);
             let (_, places) = roots::roots(&settings, "*", 100);
             assert_eq!(places.len(), 100);
             Plan::read(text.as_bytes(), &mut errors).unwrap();

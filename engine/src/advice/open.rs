@@ -221,7 +221,7 @@ impl Advisor<'_, '_> {
 
     /// Who may use a bypass.
     pub(super) fn bypass_from(&mut self, bypass: &Bypass, at: usize, path: &Path<'_>) {
-        self.nodes(&bypass.from, &path.field("from"));
+        self.nodes(&bypass.from, &[], path);
         let path = path.field("to");
         let fix = "the paths or operations that shall be open, or from";
         let is_all = |to: &types::To| {
@@ -249,34 +249,54 @@ impl Advisor<'_, '_> {
         }
     }
 
-    /// Sources that are an address of a private block and nothing else.
-    pub(super) fn nodes(&mut self, from: &[types::From], path: &Path<'_>) {
-        for (i, types::From { source }) in from.iter().enumerate() {
-            let path = path.index(i);
+    /// Callers that are known by an address of a private block and nothing else.
+    pub(super) fn nodes(
+        &mut self,
+        from: &[types::From],
+        when: &[types::Condition],
+        path: &Path<'_>,
+    ) {
+        let is_address = |one: &types::Condition| matches!(&*one.key, "source.ip" | "remote.ip");
+        if when.iter().any(|one| is_of_callers(one) && !is_address(one)) {
+            return;
+        }
+        let list = path.field("from");
+        for (i, types::From { source }) in from.iter().enumerate().filter(|(_, one)| !names(one)) {
+            let path = list.index(i);
             let path = path.field("source");
-            let peers = [
-                &source.principals,
-                &source.namespaces,
-                &source.service_accounts,
-                &source.trust_domains,
-                &source.request_principals,
-            ];
-            if peers.iter().any(|peers| !peers.is_empty()) {
-                continue;
-            }
-            for (field, blocks) in
-                [("ipBlocks", &source.ip_blocks), ("remoteIpBlocks", &source.remote_ip_blocks)]
-            {
-                let path = path.field(field);
-                for (j, block) in blocks.iter().enumerate().filter(|(_, block)| is_nodes(block)) {
-                    let what = "fits every client where a node's address stands for theirs, and at a sidecar \
-                                ipBlocks fit nobody";
-                    let fix = "principals of those who call, or the address of each";
-                    self.errors.warn_value(Warning::NodeAddress, &path.index(j), what, block, fix);
-                }
-            }
+            self.blocks(&source.ip_blocks, &path.field("ipBlocks"));
+            self.blocks(&source.remote_ip_blocks, &path.field("remoteIpBlocks"));
+        }
+        if !from.is_empty() && from.iter().all(names) {
+            return;
+        }
+        let list = path.field("when");
+        for (i, one) in when.iter().enumerate().filter(|(_, one)| is_address(one)) {
+            let path = list.index(i);
+            self.blocks(&one.values, &path.field("values"));
         }
     }
+
+    fn blocks(&mut self, blocks: &[String], path: &Path<'_>) {
+        for (i, block) in blocks.iter().enumerate().filter(|(_, block)| is_nodes(block)) {
+            let what = "fits every client where a node's address stands for theirs, and at a sidecar \
+                        a peer's address fits nobody";
+            let fix = "principals of those who call, or the address of each";
+            self.errors.warn_value(Warning::NodeAddress, &path.index(i), what, block, fix);
+        }
+    }
+}
+
+/// Whether a source names peers or tokens.
+fn names(types::From { source }: &types::From) -> bool {
+    let named = [
+        &source.principals,
+        &source.namespaces,
+        &source.service_accounts,
+        &source.trust_domains,
+        &source.request_principals,
+    ];
+    named.iter().any(|values| !values.is_empty())
 }
 
 /// A host that a setting is about.

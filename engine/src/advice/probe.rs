@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Advisor;
-use super::roots::{Root, literal, put, roots};
+use super::roots::{Root, literal, put, roots, without};
 use crate::config::types::{self, Condition};
 use crate::pipeline::Facts;
 use crate::request::{Attributes, Host, Request};
@@ -137,11 +137,12 @@ impl Advisor<'_, '_> {
             for root in &roots {
                 for tail in root.tails.into_iter().flatten() {
                     let tail = put(tail, "{}", &name);
+                    let (tail, _) = without(&tail, root.skipped);
                     for p in 0..paths.len().max(1) {
                         let path = match paths.get(p) {
-                            None => [&*root.path, &*tail].concat(),
+                            None => [&*root.path, tail].concat(),
                             Some(path) if asked.limited || path.contains('*') => {
-                                over(path, &root.path, &tail)
+                                over(path, &root.path, tail)
                             }
                             Some(_) => continue,
                         };

@@ -37,6 +37,8 @@ pub(super) struct Root {
     pub(super) host: String,
     /// What paths end with.
     pub(super) tails: [&'static [&'static str]; 2],
+    /// With how many segments of that a rewrite begins its new path: they are left out of the old one.
+    pub(super) skipped: usize,
     /// The headers that lead there.
     pub(super) headers: Vec<(String, String)>,
 }
@@ -78,13 +80,13 @@ fn of_family(
         add(roots, path, NOWHERE, [REST, &[]]);
         let headers = vec![header("seldon", name), header("namespace", namespace)];
         let (path, host) = (String::new(), NOWHERE.to_owned());
-        roots.push(Root { path, host, tails: [&[], GRPC], headers });
+        roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
     } else if family == Family::SeldonV2 {
         for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
             add(roots, String::new(), host, [REST, &[]]);
             let headers = vec![header("seldon-model", name)];
             let (path, host) = (String::new(), host.clone());
-            roots.push(Root { path, host, tails: [&[], GRPC], headers });
+            roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
         }
     } else if family == Family::KServe {
         let kserve = &targets.kserve;
@@ -131,21 +133,42 @@ fn of_rewrite(
     let header = |one: &crate::config::types::HeaderMatch| {
         (one.name.to_ascii_lowercase(), literal(&one.value))
     };
+    // What the new path begins with may be the model's address, or a part of it.
+    let begun = begun(rewrite, rest.map_or("", |(_, last)| last));
     for path in paths {
-        for h in 0..from.hosts.len().max(1) {
-            if roots.len() >= most {
-                return;
+        for skipped in [0, begun].into_iter().take(1 + begun.min(1)) {
+            for h in 0..from.hosts.len().max(1) {
+                if roots.len() >= most {
+                    return;
+                }
+                let (path, skipped) = without(&path, skipped);
+                let path = [&*start, path].concat();
+                let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
+                let headers = from.headers.iter().map(header).collect();
+                roots.push(Root { path, host, tails, skipped, headers });
             }
-            let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
-            let headers = from.headers.iter().map(header).collect();
-            roots.push(Root { path: [&*start, &*path].concat(), host, tails, headers });
         }
     }
 }
 
+/// With how many segments a new path begins before the variable that stands at the old one's end, as `{rest=**}`.
+fn begun(rewrite: &Rewrite, last: &str) -> usize {
+    let rest = [last.strip_suffix("=**}").unwrap_or(last), "}"].concat();
+    let new = rewrite.path.as_deref().unwrap_or_default();
+    let before = new.split_once(&*rest).map_or("", |(before, _)| before);
+    before.matches('/').count().saturating_sub(1)
+}
+
+/// A path without so many segments at its start, and how many of them it has not.
+pub(super) fn without(path: &str, segments: usize) -> (&str, usize) {
+    let mut starts = path.match_indices('/').map(|(start, _)| start).chain([path.len()]);
+    let have = path.matches('/').count().min(segments);
+    (path.get(starts.nth(have).unwrap_or_default()..).unwrap_or_default(), segments - have)
+}
+
 #[inline(never)]
 fn add(roots: &mut Vec<Root>, path: String, host: &str, tails: [&'static [&'static str]; 2]) {
-    roots.push(Root { path, host: host.to_owned(), tails, headers: Vec::new() });
+    roots.push(Root { path, host: host.to_owned(), tails, skipped: 0, headers: Vec::new() });
 }
 
 /// In one place for all of them: a call is little code.

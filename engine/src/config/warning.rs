@@ -45,9 +45,10 @@ words! {
         /// requests go to the routes of `*`. A policy without `models` allows the same, and is for everything
         /// on purpose.
         UnlistedServices = "unlisted-services",
-        /// A bypass or an ALLOW rule is for callers of a private address block and nothing else. Behind a Service with
-        /// `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of them; at a sidecar's
-        /// inbound listener `ipBlocks` cannot be had and it never applies. Name peers by `principals`.
+        /// A bypass or an ALLOW rule is for callers of a private address block, in `from` or `when`, and nothing else.
+        /// Behind a Service with `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of
+        /// them; at a sidecar's inbound listener a peer's address cannot be had and it never applies. Name peers by
+        /// `principals`.
         NodeAddress = "node-address",
         /// Whoever has any token of an issuer whose `jwtRules` entry has no `audiences` is let in, also with one that
         /// was made for another application: by `requestPrincipals`, by a condition on `request.auth.principal`, or
