@@ -5,32 +5,35 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::authn::remote::{KeyStore, Remotes};
-use crate::authn::{self, Authenticator, Identity, MissingKeys, TokenCache, TokenResults};
-use crate::authz::{Authorizer, Conditions, Effect, PolicyId, Subject};
+use crate::authn::{self, Authenticator, TokenCache, TokenResults};
+use crate::authz::{Authorizer, Conditions, PolicyId, Subject};
 use crate::config::types::{self, Mode};
-use crate::header::{Classes, folded, is_same};
-use crate::path::{without_fragment, without_query};
+use crate::header::{Classes, folded};
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
-use crate::rewrite::{Rewrites, Rewritten};
+use crate::rewrite::Rewrites;
+use crate::routing::Targets;
 use crate::routing::host::Hosts;
-use crate::routing::{Address, Operation, Targets, is_stream};
 use crate::sanitize::Sanitizer;
-use crate::shadow::{self, CopyHead, Outcome, ShadowId, Shadows};
+use crate::shadow::{Outcome, ShadowId, Shadows};
 use crate::split::Splits;
-use crate::telemetry::{ModelLabels, Names, OTHER, Verdict};
+use crate::telemetry::{ModelLabels, Verdict};
 
 mod compile;
+mod copies;
+mod decision;
+mod names;
 mod route;
+mod upstream;
 
+use copies::Admits;
+pub use decision::{Decision, Facts, Forward, LocalReply, Next};
 use route::Routes;
+use upstream::{apply, identify};
 
 /// gRPC's INVALID_ARGUMENT: Envoy's own mapping of 400 is INTERNAL, which clients take for a fault
 /// of the server.
 const INVALID_ARGUMENT: u32 = 3;
-
-/// Whether a shadow could get a copy now. By reference: the way of a request is in the module once.
-type Admits<'a> = &'a dyn Fn(ShadowId) -> Result<(), Outcome>;
 
 /// A configuration, compiled once and used for every request.
 #[derive(Debug)]
@@ -55,92 +58,6 @@ pub struct Plan {
     routes: RefCell<Routes>,
 }
 
-/// What becomes of a request.
-#[derive(Debug)]
-pub struct Decision {
-    /// What is known of it, for counters and logs.
-    pub facts: Facts,
-    /// What is done with it.
-    pub next: Next,
-}
-
-/// What is known of a request once it is decided.
-#[derive(Debug)]
-pub struct Facts {
-    /// How it is counted.
-    pub verdict: Verdict,
-    /// `namespace/name` of the model that is reached.
-    pub model: Option<Rc<str>>,
-    /// What is done with it.
-    pub operation: Option<Operation>,
-    /// Who is calling, where a token or key says so.
-    pub identity: Option<Rc<Identity>>,
-    /// The policy that decided.
-    pub policy: Option<PolicyId>,
-    /// Which of its rules did, or which bypass, from 0.
-    pub rule: Option<usize>,
-    /// Claims that have an output header, and cannot stand in one.
-    pub unwritable_claims: u32,
-    /// What every policy that matched contributes to the counters.
-    pub effects: Vec<(PolicyId, Effect)>,
-    /// What every token contributes to the counters.
-    pub tokens: TokenResults,
-    /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
-    /// if they do not come in time: decide again when they may have come.
-    pub missing_keys: Option<MissingKeys>,
-}
-
-/// Either the one or the other: nothing that is answered is changed or copied.
-#[derive(Debug)]
-pub enum Next {
-    /// The request goes on.
-    Forward(Forward),
-    /// The filter answers it.
-    Reply(LocalReply),
-}
-
-/// A request that goes on.
-#[derive(Debug, Default)]
-pub struct Forward {
-    /// What changes before, `:path` and `:authority` included.
-    pub edits: Edits,
-    /// A `Set-Cookie` that the response gets.
-    pub set_cookie: Option<Vec<u8>>,
-    /// The shadows that it was selected for, as they stand in [`Plan::shadows`], and the heads of the
-    /// copies, or the outcome that they have already. A baseline follows its shadow.
-    pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
-}
-
-impl Forward {
-    /// The same for a proxy that shows another path meanwhile than this one, which the request came with.
-    #[must_use]
-    pub fn with_path(mut self, path: Option<&[u8]>) -> Self {
-        if let Some(path) = path
-            && !self.edits.added().any(|(name, _)| name == b":path")
-        {
-            self.edits.set(b":path", path);
-        }
-        self
-    }
-}
-
-/// A local reply: an answer that the filter gives itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalReply {
-    /// HTTP status.
-    pub code: u32,
-    /// Plain text.
-    pub body: &'static str,
-    /// The challenge of a 401, or of authentication's 403.
-    pub www_authenticate: Option<String>,
-    /// For `%RESPONSE_CODE_DETAILS%`.
-    pub details: String,
-    /// Where Envoy's own mapping from the HTTP status would mislead.
-    pub grpc_status: Option<u32>,
-    /// The path for access logs, if the request's own has tokens in it.
-    pub path: Option<Vec<u8>>,
-}
-
 /// Why a request does not go on.
 enum Stop {
     /// No server may see its address: 400.
@@ -162,34 +79,6 @@ struct Credentials {
     path: Option<Vec<u8>>,
     /// The rule that accepted, for [`Authenticator::strip`].
     accepted: Option<usize>,
-}
-
-impl Decision {
-    /// The answer that the filter gives itself, if it gives one.
-    pub fn reply(&self) -> Option<&LocalReply> {
-        match &self.next {
-            Next::Forward(_) => None,
-            Next::Reply(reply) => Some(reply),
-        }
-    }
-
-    /// How the request goes on, if it does.
-    pub fn forward(&self) -> Option<&Forward> {
-        match &self.next {
-            Next::Forward(forward) => Some(forward),
-            Next::Reply(_) => None,
-        }
-    }
-
-    /// Says what would have been, and changes nothing. To be held is a change, too.
-    fn report_only(self) -> Self {
-        let missing_keys =
-            self.facts.missing_keys.map(|missing_keys| MissingKeys { wait: None, ..missing_keys });
-        Self {
-            facts: Facts { missing_keys, ..self.facts },
-            next: Next::Forward(Forward::default()),
-        }
-    }
 }
 
 impl Plan {
@@ -459,132 +348,6 @@ impl Plan {
             && request.attributes().peer().and_then(|peer| peer.uri_sans.first()).is_some_and(
                 |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
             )
-    }
-
-    /// The shadows that get a copy.
-    fn select(&self, subject: &Subject<'_>) -> Vec<ShadowId> {
-        let Some(address) = subject.address.filter(|_| !self.shadows.is_empty()) else {
-            return Vec::new();
-        };
-        let principal = subject.identity.and_then(Identity::principal);
-        self.shadows.select(
-            subject.request,
-            address,
-            principal.as_deref().map(str::as_bytes),
-            || self.is_trusted(subject.request),
-            |shadow| self.when.get(shadow.index()).is_some_and(|when| when.matches(subject)),
-        )
-    }
-
-    /// Prepares the copies, from what goes upstream.
-    fn copies(
-        &self,
-        request: &Request<'_>,
-        address: &Address,
-        shadows: &[ShadowId],
-        admits: Admits<'_>,
-        edits: &Edits,
-    ) -> Vec<(ShadowId, Result<CopyHead, Outcome>)> {
-        let mut copies = Vec::new();
-        let Some(model) = &address.model else { return copies };
-        let lines = shadow::upstream(request, edits, address.routed);
-        // Where a rewrite leads to one, too.
-        let path = lines.iter().find(|(name, _)| *name == b":path").map(|(_, path)| *path);
-        if path.is_some_and(|path| is_stream(without_query(path))) {
-            return copies;
-        }
-        let now = request.attributes().now();
-        let uncomparable = shadow::is_uncomparable(&lines).then_some(Outcome::Uncomparable);
-        // `GET` says all that it asks in its query: without it the shadow would be asked something else.
-        let asks = request.method == b"GET" && path.is_some_and(has_query);
-        let prepare = |shadow| match uncomparable.map_or_else(|| admits(shadow), Err) {
-            Ok(()) => {
-                let copy = self.shadows.prepare_copy(shadow, &lines, model, now)?;
-                Some(if asks && !copy.has_query() { Err(Outcome::Uncomparable) } else { Ok(copy) })
-            }
-            Err(outcome) => Some(Err(outcome)),
-        };
-        for shadow in shadows {
-            let Some(copy) = prepare(*shadow) else { continue };
-            let baseline = self.shadows.baseline(*shadow).filter(|_| copy.is_ok());
-            let with_baseline = baseline.and_then(|baseline| Some((baseline, prepare(baseline)?)));
-            copies.push((*shadow, copy));
-            copies.extend(with_baseline);
-        }
-        copies
-    }
-}
-
-impl Names for Plan {
-    fn policy(&self, label: u32) -> &str {
-        let index = usize::try_from(label).ok().filter(|_| label != u32::MAX);
-        index.map_or(OTHER, |index| self.authorizer.policy_name(PolicyId::new(index)))
-    }
-
-    fn shadow(&self, index: u32) -> &str {
-        let shadow =
-            usize::try_from(index).ok().and_then(|index| self.shadows.get(ShadowId::new(index)));
-        shadow.map_or(OTHER, |shadow| &shadow.name)
-    }
-
-    fn issuer(&self, remote: u32) -> &str {
-        let remote = usize::try_from(remote).ok().and_then(|remote| self.remotes().get(remote));
-        remote.map_or(OTHER, |remote| remote.issuer())
-    }
-}
-
-/// Whether a path has a query that is not empty.
-fn has_query(path: &[u8]) -> bool {
-    without_fragment(path).len() > without_query(path).len().saturating_add(1)
-}
-
-/// Gives the request the identifier that Seldon's servers answer and log under, if it has none: else
-/// each would make its own, and what a live model and its shadows log could not be joined.
-fn identify(request: &Request<'_>, edits: &mut Edits) {
-    if edits.lines(request, b"seldon-puid").next().is_none()
-        && let Some(id) = request.header(b"x-request-id")
-    {
-        edits.set(b"seldon-puid", id);
-    }
-}
-
-/// Adds to the edits what the rewrite changes, and the path without the token that stood in it.
-fn apply(
-    request: &Request<'_>,
-    rewritten: Option<&Rewritten>,
-    without_token: Option<Vec<u8>>,
-    edits: &mut Edits,
-) {
-    let Some(rewritten) = rewritten else {
-        if let Some(path) = without_token {
-            edits.set(b":path", path);
-        }
-        return;
-    };
-    for name in rewritten.edits.removed() {
-        edits.remove(name);
-        // In the spelling that came, too: what goes must not arrive under the name that servers take for it.
-        let came = request.headers().iter().filter(|_| request.may_have(name));
-        for (came, _) in came.filter(|(came, _)| is_same(came, name)) {
-            edits.remove(came);
-        }
-    }
-    for (name, value) in rewritten.edits.added() {
-        edits.add(name, value);
-    }
-    if let Some(authority) = &rewritten.authority {
-        edits.set(b":authority", authority.clone());
-    }
-    let path = match (&rewritten.path, &without_token) {
-        (None, _) => without_token,
-        (Some(path), without_token) => {
-            // The rewrite keeps the query behind its path, without the token that stood there.
-            let kept = without_token.as_deref().unwrap_or(request.path);
-            Some([path, kept.get(request.path_only().len()..).unwrap_or_default()].concat())
-        }
-    };
-    if let Some(path) = path {
-        edits.set(b":path", path);
     }
 }
 

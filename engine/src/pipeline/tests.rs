@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Errors;
 use crate::request::{Attributes, Header, NoHost};
+use crate::rewrite::Rewritten;
+use crate::routing::Operation;
 
 pub(super) fn plan(settings: Value) -> Plan {
     let mut errors = Errors::default();

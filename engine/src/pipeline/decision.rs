@@ -1,0 +1,124 @@
+//! What a decision is: what is known of the request, and how it goes on or is answered.
+
+use std::rc::Rc;
+
+use crate::authn::{Identity, MissingKeys, TokenResults};
+use crate::authz::{Effect, PolicyId};
+use crate::request::Edits;
+use crate::routing::Operation;
+use crate::shadow::{CopyHead, Outcome, ShadowId};
+use crate::telemetry::Verdict;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub struct Decision {
+    /// What is known of it, for counters and logs.
+    pub facts: Facts,
+    /// What is done with it.
+    pub next: Next,
+}
+
+/// What is known of a request once it is decided.
+#[derive(Debug)]
+pub struct Facts {
+    /// How it is counted.
+    pub verdict: Verdict,
+    /// `namespace/name` of the model that is reached.
+    pub model: Option<Rc<str>>,
+    /// What is done with it.
+    pub operation: Option<Operation>,
+    /// Who is calling, where a token or key says so.
+    pub identity: Option<Rc<Identity>>,
+    /// The policy that decided.
+    pub policy: Option<PolicyId>,
+    /// Which of its rules did, or which bypass, from 0.
+    pub rule: Option<usize>,
+    /// Claims that have an output header, and cannot stand in one.
+    pub unwritable_claims: u32,
+    /// What every policy that matched contributes to the counters.
+    pub effects: Vec<(PolicyId, Effect)>,
+    /// What every token contributes to the counters.
+    pub tokens: TokenResults,
+    /// Keys that authentication lacked. Where they can be waited for, this decision is what holds
+    /// if they do not come in time: decide again when they may have come.
+    pub missing_keys: Option<MissingKeys>,
+}
+
+/// Either the one or the other: nothing that is answered is changed or copied.
+#[derive(Debug)]
+pub enum Next {
+    /// The request goes on.
+    Forward(Forward),
+    /// The filter answers it.
+    Reply(LocalReply),
+}
+
+/// A request that goes on.
+#[derive(Debug, Default)]
+pub struct Forward {
+    /// What changes before, `:path` and `:authority` included.
+    pub edits: Edits,
+    /// A `Set-Cookie` that the response gets.
+    pub set_cookie: Option<Vec<u8>>,
+    /// The shadows that it was selected for, as they stand in [`Plan::shadows`](super::Plan::shadows), and the heads of the
+    /// copies, or the outcome that they have already. A baseline follows its shadow.
+    pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
+}
+
+impl Forward {
+    /// The same for a proxy that shows another path meanwhile than this one, which the request came with.
+    #[must_use]
+    pub fn with_path(mut self, path: Option<&[u8]>) -> Self {
+        if let Some(path) = path
+            && !self.edits.added().any(|(name, _)| name == b":path")
+        {
+            self.edits.set(b":path", path);
+        }
+        self
+    }
+}
+
+/// A local reply: an answer that the filter gives itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalReply {
+    /// HTTP status.
+    pub code: u32,
+    /// Plain text.
+    pub body: &'static str,
+    /// The challenge of a 401, or of authentication's 403.
+    pub www_authenticate: Option<String>,
+    /// For `%RESPONSE_CODE_DETAILS%`.
+    pub details: String,
+    /// Where Envoy's own mapping from the HTTP status would mislead.
+    pub grpc_status: Option<u32>,
+    /// The path for access logs, if the request's own has tokens in it.
+    pub path: Option<Vec<u8>>,
+}
+
+impl Decision {
+    /// The answer that the filter gives itself, if it gives one.
+    pub fn reply(&self) -> Option<&LocalReply> {
+        match &self.next {
+            Next::Forward(_) => None,
+            Next::Reply(reply) => Some(reply),
+        }
+    }
+
+    /// How the request goes on, if it does.
+    pub fn forward(&self) -> Option<&Forward> {
+        match &self.next {
+            Next::Forward(forward) => Some(forward),
+            Next::Reply(_) => None,
+        }
+    }
+
+    /// Says what would have been, and changes nothing. To be held is a change, too.
+    pub(super) fn report_only(self) -> Self {
+        let missing_keys =
+            self.facts.missing_keys.map(|missing_keys| MissingKeys { wait: None, ..missing_keys });
+        Self {
+            facts: Facts { missing_keys, ..self.facts },
+            next: Next::Forward(Forward::default()),
+        }
+    }
+}
