@@ -81,9 +81,15 @@ pub struct Address {
     pub routed: usize,
 }
 
-/// Whether a path, without its query, is that of a stream: of gRPC messages, or of events.
+/// Whether a path, without its query, is one of which no copy is made: that of a stream of gRPC messages or of
+/// events, or of an answer (`/v1/responses/{id}`) that one server alone has kept.
 pub fn is_stream(path: &[u8]) -> bool {
-    each(path).any(|s| matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream"))
+    let mut before: [&[u8]; 2] = [b""; 2];
+    each(path).any(|s| {
+        let is_kept = before == [&b"v1"[..], b"responses"] && !s.is_empty();
+        before = [before[1], s];
+        is_kept || matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream")
+    })
 }
 
 /// The model that is reached.

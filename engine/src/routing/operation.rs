@@ -26,79 +26,90 @@ impl Operations {
 
     /// What some request may do at this path, whatever its method.
     pub(super) fn of_any_method(&self, tail: &[u8]) -> Operation {
-        self.known(tail, true, true).0
+        self.known(tail, ANY)
     }
 
     /// What a request does with the server that sees this path: decoded, without leading and
     /// trailing `/`. An unknown path, or a known one with a method that it does not have, is
     /// [`Operation::Other`]. `OPTIONS` belongs to the operation that it asks about.
     pub(super) fn of(&self, tail: &[u8], method: &[u8]) -> Operation {
-        let reads = matches!(method, b"GET" | b"HEAD" | b"OPTIONS");
-        let posts = matches!(method, b"POST" | b"OPTIONS");
-        match self.known(tail, reads, posts) {
-            (Other, _) | (_, false) if posts && self.predictions.iter().any(|p| p == tail) => {
-                Predict
-            }
-            (operation, true) => operation,
-            (_, false) => Other,
+        let method = match method {
+            b"GET" | b"HEAD" => GET,
+            b"POST" => POST,
+            b"DELETE" => DELETE,
+            b"OPTIONS" => GET | POST | DELETE,
+            _ => UNKNOWN,
+        };
+        match self.known(tail, method) {
+            Other if method & POST != 0 && self.predictions.iter().any(|p| p == tail) => Predict,
+            operation => operation,
         }
     }
 
-    fn known(&self, tail: &[u8], reads: bool, posts: bool) -> (Operation, bool) {
+    fn known(&self, tail: &[u8], method: Methods) -> Operation {
         if self.metrics.iter().any(|metrics| metrics == tail) {
-            return (Operation::Metrics, true);
+            return Operation::Metrics;
         }
         let segments = Segments::of(tail);
         let segments = segments.as_slice();
-        match grpc::operation(segments) {
-            Some(operation) => (operation, true),
-            None => by_path(segments, reads, posts),
-        }
+        grpc::operation(segments).unwrap_or_else(|| by_path(segments, method))
     }
 }
 
-/// The operation of a path, and whether the method is one that the path has.
-fn by_path(segments: &[&[u8]], reads: bool, posts: bool) -> (Operation, bool) {
+/// The operation of a path with these methods.
+fn by_path(segments: &[&[u8]], method: Methods) -> Operation {
+    let find = |paths: Paths, segments: &[&[u8]]| find(paths, segments, method);
     let found = match segments {
         [b"v1", b"models", last] | [b"v1", b"models", _, b"versions" | b"labels", last] => {
-            v1_model(last)
+            v1_model(last, method)
         }
         [b"v2", b"models", _, b"versions", _, rest @ ..] => find(OF_V2_MODEL, rest),
         _ => find(PATHS, segments).or_else(|| match segments {
-            [b"v1", rest @ ..] | [b"openai", b"v1", rest @ ..] => find(OF_OPENAI, rest),
+            [b"v1", rest @ ..] | [b"openai", b"v1", rest @ ..] => {
+                find(OF_OPENAI, rest).or_else(|| find(OF_SERVER, rest))
+            }
             [b"v2", b"models" | b"pipelines", _, rest @ ..] => find(OF_V2_MODEL, rest),
-            _ => None,
+            _ => find(OF_SERVER, segments),
         }),
     };
-    match found {
-        Some((operation, Any)) => (operation, true),
-        Some((operation, Get)) => (operation, reads),
-        Some((operation, Post)) => (operation, posts),
-        Some((operation, GetPost)) => (operation, reads || posts),
-        None => (Other, true),
-    }
+    found.unwrap_or(Other)
 }
 
 /// A model of the V1 protocol, with its verb behind a colon.
-fn v1_model(name: &[u8]) -> Option<(Operation, Methods)> {
-    match name.iter().position(|c| *c == b':').and_then(|colon| name.get(colon..)) {
-        None => Some((Status, Get)),
-        Some(b":predict" | b":classify" | b":regress") => Some((Predict, Post)),
-        Some(b":explain") => Some((Explain, Post)),
-        Some(_) => None,
+fn v1_model(name: &[u8], method: Methods) -> Option<Operation> {
+    let verb = name.iter().position(|c| *c == b':').and_then(|colon| name.get(colon..));
+    let (operation, methods) = match verb {
+        None => (Status, GET),
+        Some(b":predict" | b":classify" | b":regress") => (Predict, POST),
+        Some(b":explain") => (Explain, POST),
+        Some(_) => return None,
+    };
+    (method & methods != 0).then_some(operation)
+}
+
+/// The first row with the path and one of the methods. `Other`: the path is there with other methods alone.
+fn find(paths: Paths, segments: &[&[u8]], method: Methods) -> Option<Operation> {
+    let mut found = None;
+    for (path, operation, methods) in paths {
+        if fits(path, segments) {
+            if methods & method != 0 {
+                return Some(*operation);
+            }
+            found = Some(Other);
+        }
     }
+    found
 }
 
-/// With which methods a path is what it is: `Get` also with `HEAD`, all of them also with `OPTIONS`.
-#[derive(Debug, Clone, Copy)]
-enum Methods {
-    Any,
-    Get,
-    Post,
-    GetPost,
-}
+/// Methods, a bit for each: `GET` is `HEAD` as well, and `OPTIONS` is any of them.
+type Methods = u8;
 
-use Methods::{Any, Get, GetPost, Post};
+const GET: Methods = 1;
+const POST: Methods = 1 << 1;
+const DELETE: Methods = 1 << 2;
+const UNKNOWN: Methods = 1 << 3;
+const ANY: Methods = GET | POST | DELETE | UNKNOWN;
+
 use Operation::{Admin, Docs, Explain, Feedback, Metadata, Other, Predict, Status};
 
 /// Paths, as [`fits`] reads them; the first that fits counts. Tables are a tenth of the code that
@@ -106,89 +117,103 @@ use Operation::{Admin, Docs, Explain, Feedback, Metadata, Other, Predict, Status
 type Paths = &'static [(&'static str, Operation, Methods)];
 
 const PATHS: Paths = &[
-    ("api/v0.1|v1.0/predictions", Predict, Post),
-    ("api/v0.1|v1.0/feedback", Feedback, Post),
-    ("api/v0.1|v1.0/explain", Explain, Post),
-    ("api/v0.1|v1.0/status/*", Status, Get),
-    ("api/v1.0/status", Status, Get),
-    ("api/v0.1|v1.0/metadata/*", Metadata, Get),
-    ("api/v1.0/metadata", Metadata, Get),
-    ("api/v1.0/health/status", Status, Any),
-    ("api/v0.1|v1.0/doc/**", Docs, Any),
-    ("v1/models:predict", Predict, Post),
-    ("v1/models/*/:predict", Predict, Post),
-    ("v1/models", Metadata, Get),
-    ("v1/models/*/metadata", Metadata, Get),
-    ("v1/models/*/versions|labels/*/metadata", Metadata, Get),
-    ("v2", Metadata, Get),
-    ("v2/models", Metadata, Get),
-    ("v2/health/live|ready", Status, Any),
-    ("v2/docs/**", Docs, Any),
-    ("v2/repository|systemsharedmemory|cudasharedmemory|trace|logging/**", Admin, Any),
-    ("v2/models/stats", Admin, Any),
-    ("v2/models/infer", Predict, Post),
-    ("v2/rerank|embed", Predict, Post),
+    ("api/v0.1|v1.0/predictions", Predict, POST),
+    ("api/v0.1|v1.0/feedback", Feedback, POST),
+    ("api/v0.1|v1.0/explain", Explain, POST),
+    ("api/v0.1|v1.0/status/*", Status, GET),
+    ("api/v1.0/status", Status, GET),
+    ("api/v0.1|v1.0/metadata/*", Metadata, GET),
+    ("api/v1.0/metadata", Metadata, GET),
+    ("api/v1.0/health/status", Status, ANY),
+    ("api/v0.1|v1.0/doc/**", Docs, ANY),
+    ("v1/models:predict", Predict, POST),
+    ("v1/models/*/:predict", Predict, POST),
+    ("v1/models", Metadata, GET),
+    ("v1/models/*/metadata", Metadata, GET),
+    ("v1/models/*/versions|labels/*/metadata", Metadata, GET),
+    ("v1/models/*/load|unload", Admin, ANY),
+    ("v2", Metadata, GET),
+    ("v2/models", Metadata, GET),
+    ("v2/health/live|ready", Status, ANY),
+    ("v2/docs/**", Docs, ANY),
+    ("v2/repository|systemsharedmemory|cudasharedmemory|trace|logging/**", Admin, ANY),
+    ("v2/models/stats", Admin, ANY),
+    ("v2/models/infer", Predict, POST),
+    ("v2/rerank|embed", Predict, POST),
     // The readiness of one model: 200 or 503.
-    ("openai/v1/models/*", Status, Get),
-    ("openai/v1/models", Metadata, Get),
+    ("openai/v1/models/*", Status, GET),
+    ("openai/v1/models", Metadata, GET),
     // The wrapper takes the steps of a graph by GET as well, with the payload in `?json=`. They run
     // model code: they are predictions.
-    ("predict|transform-input|transform-output|route|aggregate", Predict, GetPost),
-    ("send-feedback", Feedback, GetPost),
-    ("metadata", Metadata, Get),
-    ("seldon.json", Docs, Get),
-    ("invocations|generate|generate_stream", Predict, Post),
-    ("rerank|score|classify|pooling|tokenize|detokenize", Predict, Post),
-    ("extras/*", Predict, Post),
-    ("extras/*/count", Predict, Post),
-    ("predictions/*", Predict, Post),
-    ("predictions/*/*", Predict, Post),
-    ("models/*/invoke", Predict, Post),
-    ("wfpredict/*", Predict, Post),
-    ("explanations/*", Explain, Post),
-    ("explanations/*/*", Explain, Post),
-    ("ready|live", Status, Any),
-    ("health/*/**", Status, Any),
-    ("health|ping|healthz|livez|readyz", Status, GetPost),
-    ("-/healthz", Status, GetPost),
-    ("version|info", Metadata, Get),
-    ("-/routes", Metadata, Get),
-    ("docs|redoc|openapi.json|docs.json|schema.json|api-description", Docs, Get),
-    ("docs/oauth2-redirect", Docs, Get),
-    ("sleep|wake_up|reset_prefix_cache|server_info|shutdown", Admin, Any),
-    ("start_profile|stop_profile|load_lora_adapter|unload_lora_adapter", Admin, Any),
-    ("models|workflows|token", Admin, Any),
+    ("predict|transform-input|transform-output|route|aggregate", Predict, GET | POST),
+    ("send-feedback", Feedback, GET | POST),
+    ("metadata", Metadata, GET),
+    ("seldon.json", Docs, GET),
+    ("invocations|generate|generate_stream|generative_scoring", Predict, POST),
+    ("inference/v1/generate", Predict, POST),
+    ("completion|embedding|infill|apply-template", Predict, POST),
+    ("extras/*", Predict, POST),
+    ("extras/*/count", Predict, POST),
+    ("predictions/*", Predict, POST),
+    ("predictions/*/*", Predict, POST),
+    ("models/*/invoke", Predict, POST),
+    ("wfpredict/*", Predict, POST),
+    ("explanations/*", Explain, POST),
+    ("explanations/*/*", Explain, POST),
+    ("ready|live", Status, ANY),
+    ("health/*/**", Status, ANY),
+    ("health|ping|healthz|livez|readyz", Status, GET | POST),
+    ("-/healthz", Status, GET | POST),
+    ("is_sleeping|is_paused|is_scaling_elastic_ep", Status, GET | POST),
+    ("version|info|props|lora-adapters", Metadata, GET),
+    ("-/routes", Metadata, GET),
+    ("docs|redoc|openapi.json|docs.json|schema.json|api-description", Docs, GET),
+    ("docs/oauth2-redirect", Docs, GET),
+    // Slots of llama.cpp show what others ask.
+    ("props|lora-adapters|slots", Admin, ANY),
+    ("slots/*", Admin, ANY),
+    ("models|workflows|token", Admin, ANY),
+    ("models/load|unload", Admin, ANY),
 ];
 
 /// Behind a model or a pipeline of the V2 protocol.
 const OF_V2_MODEL: Paths = &[
-    ("infer|infer_stream|generate|generate_stream", Predict, Post),
-    ("infer|infer_stream/chat/completions", Predict, Post),
-    ("infer|infer_stream/embeddings", Predict, Post),
-    ("infer|infer_stream/images/generations", Predict, Post),
-    ("", Metadata, Get),
-    ("ready", Status, Any),
-    ("docs/**", Docs, Any),
-    ("explain", Explain, Post),
-    ("config|stats|trace/**", Admin, Any),
+    ("infer|infer_stream|generate|generate_stream", Predict, POST),
+    ("infer|infer_stream/chat/completions", Predict, POST),
+    ("infer|infer_stream/embeddings", Predict, POST),
+    ("infer|infer_stream/images/generations", Predict, POST),
+    ("", Metadata, GET),
+    ("ready", Status, ANY),
+    ("docs/**", Docs, ANY),
+    ("explain", Explain, POST),
+    ("config|stats|trace/**", Admin, ANY),
 ];
 
 /// Behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
 const OF_OPENAI: Paths = &[
-    ("chat/completions", Predict, Post),
-    ("completions|responses|messages|embeddings|rerank|score", Predict, Post),
-    ("classify|pooling|tokenize|detokenize", Predict, Post),
-    ("messages/count_tokens", Predict, Post),
-    ("audio/*", Predict, Post),
-    ("timeseries/forecast", Predict, Post),
-    ("engines/*/completions|embeddings", Predict, Post),
-    ("engines/*/chat/completions", Predict, Post),
-    ("timeseries/models", Metadata, Get),
-    ("load_lora_adapter|unload_lora_adapter|sleep|wake_up", Admin, Any),
-    ("reset_prefix_cache|start_profile|stop_profile|server_info", Admin, Any),
+    ("chat/completions/batch|render", Predict, POST),
+    ("completions/render", Predict, POST),
+    // An answer that the server keeps.
+    ("responses/*", Predict, GET | DELETE),
+    ("responses/*/cancel", Predict, POST),
+    ("messages", Predict, POST),
+    ("messages/count_tokens", Predict, POST),
+    ("timeseries/forecast", Predict, POST),
+    ("engines/*/completions|embeddings", Predict, POST),
+    ("engines/*/chat/completions", Predict, POST),
+    ("timeseries/models", Metadata, GET),
+    ("health", Status, GET),
 ];
 
-fn find(paths: Paths, segments: &[&[u8]]) -> Option<(Operation, Methods)> {
-    let found = paths.iter().find(|(path, ..)| fits(path, segments));
-    found.map(|(_, operation, methods)| (*operation, *methods))
-}
+/// The same, and at the root of such servers as well.
+const OF_SERVER: Paths = &[
+    ("chat/completions", Predict, POST),
+    ("completions|responses|embeddings|rerank|reranking|score", Predict, POST),
+    ("classify|pooling|tokenize|detokenize", Predict, POST),
+    ("audio/*", Predict, POST),
+    ("load_lora_adapter|unload_lora_adapter|sleep|wake_up|pause|resume|shutdown", Admin, ANY),
+    ("reset_prefix_cache|reset_mm_cache|reset_encoder_cache|abort_requests", Admin, ANY),
+    ("start_profile|stop_profile|server_info|tokenizer_info|get_world_size", Admin, ANY),
+    ("collective_rpc|scale_elastic_ep|update_weights", Admin, ANY),
+    ("init_weight_transfer_engine", Admin, ANY),
+];

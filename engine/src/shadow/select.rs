@@ -120,7 +120,14 @@ mod tests {
     fn copies_preflights_and_streams_are_never_copied() {
         let plain: &[Header<'_>] = &[(b"accept", b"application/json")];
         let some = |extra| select(THREE, Some("prod/iris"), Operation::Predict, extra, None).len();
-        assert_eq!(some(plain), 2);
+        for extra in [
+            plain,
+            &[(b":path", b"/v1/responses")],
+            &[(b":path", b"/v1/responses/")],
+            &[(b":path", b"/seldon/prod/responses/predict")],
+        ] {
+            assert_eq!(some(extra), 2);
+        }
         for extra in [
             &[(&b":method"[..], &b"CONNECT"[..])][..],
             &[(b":path", b"/inference.GRPCInferenceService/ModelStreamInfer")],
@@ -128,6 +135,8 @@ mod tests {
             &[(b":path", b"/v2/models/m/infer_stream/chat/completions")],
             &[(b":path", b"/v2/models/m/versions/1/infer_stream/embeddings")],
             &[(b":path", b"/generate_stream/")],
+            &[(b":path", b"/v1/responses/resp_1")],
+            &[(b":path", b"/seldon/prod/iris/openai/v1/responses/resp_1/cancel")],
             &[
                 (b":method", b"OPTIONS"),
                 (b"origin", b"https://a"),
