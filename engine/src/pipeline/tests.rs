@@ -428,7 +428,6 @@ fn a_copy_that_cannot_leave_is_not_made() {
 #[test]
 fn a_token_leaves_the_query_of_the_rewritten_path() {
     let rewritten = Rewritten {
-        rule: 0,
         path: Some(b"/new".to_vec()),
         authority: None,
         caught_host: false,

@@ -1,6 +1,5 @@
 //! What the model gets: the rewrite carried out, and the request's identifier.
 
-use crate::header::is_same;
 use crate::request::{Edits, Request};
 use crate::rewrite::Rewritten;
 
@@ -29,10 +28,11 @@ pub(super) fn apply(
     };
     for name in rewritten.edits.removed() {
         edits.remove(name);
-        // In the spelling that came, too: what goes must not arrive under the name that servers take for it.
-        let came = request.headers().iter().filter(|_| request.may_have(name));
-        for (came, _) in came.filter(|(came, _)| is_same(came, name)) {
-            edits.remove(came);
+    }
+    // In the spelling that came, too: what goes must not arrive under the name that servers take for it.
+    if rewritten.edits.removed().any(|name| request.may_have(name)) {
+        for (name, _) in request.headers().iter().filter(|(name, _)| rewritten.removes(name)) {
+            edits.remove(name);
         }
     }
     for (name, value) in rewritten.edits.added() {

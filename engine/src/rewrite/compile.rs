@@ -77,7 +77,6 @@ fn read(
         warn_captured(path, errors);
     }
     Some(Rule {
-        name: settings.name.clone(),
         pattern: pattern?,
         methods,
         hosts,

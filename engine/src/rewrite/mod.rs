@@ -30,7 +30,6 @@ pub struct Rewrites {
 
 #[derive(Debug)]
 struct Rule {
-    name: String,
     pattern: Pattern,
     methods: Vec<StringMatch>,
     hosts: Hosts,
@@ -53,8 +52,6 @@ enum Reach {
 /// What a rule makes of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rewritten {
-    /// The rule, counted from 0; [`Rewrites::name`] has its name.
-    pub rule: usize,
     /// The new `:path`, without the query, which stays; absent: unchanged.
     pub path: Option<Vec<u8>>,
     /// The new `:authority`; absent: unchanged.
@@ -70,7 +67,7 @@ pub struct Rewritten {
 impl std::fmt::Debug for Rewritten {
     /// Never shows what the client sent: a query may carry a token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rewritten").field("rule", &self.rule).finish_non_exhaustive()
+        f.debug_struct("Rewritten").finish_non_exhaustive()
     }
 }
 
@@ -99,11 +96,6 @@ impl Rewrites {
         self.rules.iter().any(|rule| !rule.headers.is_empty())
     }
 
-    /// A rule's name.
-    pub fn name(&self, rule: usize) -> &str {
-        self.rules.get(rule).map_or("", |rule| rule.name.as_str())
-    }
-
     /// Rules that never apply, each with an earlier one that takes all that it could take. Each is compared with a
     /// bounded number of those before it.
     pub(crate) fn hidden(&self) -> Vec<(usize, usize)> {
@@ -127,12 +119,12 @@ impl Rewrites {
             return Ok(None);
         }
         let path = request.path_only();
-        let found = self.rules.iter().enumerate().find_map(|(i, rule)| {
+        let found = self.rules.iter().find_map(|rule| {
             let captures = rule.pattern.captures(path)?;
             let fits = rule.hosts.matches(host) && rule.matches(request);
-            fits.then_some((i, rule, captures))
+            fits.then_some((rule, captures))
         });
-        found.map(|(i, rule, captures)| rule.apply(i, &captures)).transpose()
+        found.map(|(rule, captures)| rule.apply(&captures)).transpose()
     }
 }
 
@@ -157,7 +149,7 @@ impl Rule {
             })
     }
 
-    fn apply(&self, rule: usize, captures: &Captures<'_, '_>) -> Result<Rewritten, Refusal> {
+    fn apply(&self, captures: &Captures<'_, '_>) -> Result<Rewritten, Refusal> {
         let expand = |template: &Template| {
             // Every variable was checked when the rule was compiled.
             let value = template.expand(|name| {
@@ -205,7 +197,7 @@ impl Rule {
             }
         };
         let caught_host = self.authority.as_ref().is_some_and(|a| a.variables().next().is_some());
-        Ok(Rewritten { rule, path, authority, caught_host, edits, reaches })
+        Ok(Rewritten { path, authority, caught_host, edits, reaches })
     }
 }
 
@@ -230,13 +222,17 @@ impl Rewritten {
         })
     }
 
-    /// The header lines after the rule's edits, which take names off in every spelling. Pseudo-headers are those of the incoming request.
+    /// Whether the rule takes off a header of this name: in every spelling that servers take for the one it says.
+    pub fn removes(&self, name: &[u8]) -> bool {
+        self.edits.removed().any(|removed| is_same(name, removed))
+    }
+
+    /// The header lines after the rule's edits. Pseudo-headers are those of the incoming request.
     pub fn headers<'s>(
         &'s self,
         request: &Request<'s>,
     ) -> impl Iterator<Item = Header<'s>> + use<'s> {
         let kept = request.headers().iter().copied();
-        let removed = |name: &[u8]| self.edits.removed().any(|removed| is_same(name, removed));
-        kept.filter(move |(name, _)| !removed(name)).chain(self.edits.added())
+        kept.filter(|(name, _)| !self.removes(name)).chain(self.edits.added())
     }
 }
