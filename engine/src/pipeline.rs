@@ -28,7 +28,7 @@ mod upstream;
 
 use copies::Admits;
 pub use decision::{Decision, Facts, Forward, LocalReply, Next};
-use route::Routes;
+use route::{Route, Routes};
 use upstream::{apply, identify};
 
 /// gRPC's INVALID_ARGUMENT: Envoy's own mapping of 400 is INTERNAL, which clients take for a fault
@@ -44,6 +44,8 @@ pub struct Plan {
     rewrites: Rewrites,
     targets: Targets,
     sanitizer: Sanitizer,
+    /// Routing headers that rewrites set. A client's own chooses a route nowhere but where a family reads it.
+    selectors: Vec<&'static [u8]>,
     authenticator: Authenticator,
     authorizer: Authorizer,
     splits: Splits,
@@ -198,14 +200,14 @@ impl Plan {
         let route = self.route(request)?;
         if route.excluded {
             facts.verdict = Verdict::Excluded;
-            return Ok(Forward { edits: self.sanitized(request), ..Forward::default() });
+            return Ok(Forward { edits: self.sanitized(request, &route), ..Forward::default() });
         }
         let address = route.address.as_ref();
         facts.operation = address.map(|address| address.operation);
         let model = address.and_then(|address| address.model.as_ref());
         facts.model = model.map(|model| Rc::clone(&model.id));
 
-        let mut edits = self.sanitized(request);
+        let mut edits = self.sanitized(request, &route);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let bypass = self.authorizer.bypass(&subject);
         let bypassed = bypass.is_some();
@@ -314,10 +316,17 @@ impl Plan {
     }
 
     /// Without client copies of headers that only the gateway may set, unless the peer is a gateway.
-    fn sanitized(&self, request: &Request<'_>) -> Edits {
+    fn sanitized(&self, request: &Request<'_>, route: &Route) -> Edits {
         let mut edits = Edits::default();
-        if !self.is_trusted(request) {
-            self.sanitizer.apply(request, &mut edits);
+        if self.is_trusted(request) {
+            return edits;
+        }
+        self.sanitizer.apply(request, &mut edits);
+        for name in self.selectors.iter().filter(|name| request.may_have(name)) {
+            let new = route.rewritten.as_ref().and_then(|rewritten| rewritten.path.as_deref());
+            if !self.targets.reads_header(name, new.unwrap_or(request.path_only())) {
+                edits.remove(name);
+            }
         }
         edits
     }

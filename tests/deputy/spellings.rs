@@ -258,7 +258,9 @@ impl Spellings {
     }
 
     fn host(&mut self, host: &str) -> String {
-        match self.below(10) {
+        match self.below(11) {
+            // What a wildcard for the same names ends with.
+            10 => host.trim_start_matches(|c| c != '.').to_owned(),
             8 => format!("{host}.."),
             9 => format!("{}.", host.to_uppercase()),
             0 => host.to_uppercase(),

@@ -61,8 +61,10 @@ impl Outputs {
         }
         for claim in &self.claims {
             let Some(text) = at(claims, &claim.path).and_then(text) else { continue };
-            // A line break would let an issuer's user write headers; Envoy answers with 503.
-            if text.chars().any(char::is_control) {
+            // A line break would let an issuer's user write headers; Envoy answers with 503. Blanks at an end are lost on
+            // the way (RFC 9110 §5.5): two users must not become one.
+            let is_trimmed = text.starts_with(' ') || text.ends_with(' ');
+            if is_trimmed || text.chars().any(char::is_control) {
                 out.unwritable = out.unwritable.saturating_add(1);
             } else {
                 out.lines.push((claim.header.as_slice().into(), text.into_bytes().into()));
@@ -133,18 +135,31 @@ mod tests {
     fn nested_claims_and_control_characters() {
         let outputs = Outputs {
             payload: Some(b"x-payload".to_vec()),
-            claims: ["sub", "a.b", "evil", "del", "next.line", "a.b.c", "none"]
-                .map(|claim| ClaimHeader {
-                    header: format!("x-{claim}").into_bytes(),
-                    path: claim.split('.').map(str::to_owned).collect(),
-                })
-                .into(),
+            claims: [
+                "sub",
+                "a.b",
+                "evil",
+                "del",
+                "next.line",
+                "a.b.c",
+                "none",
+                "before",
+                "behind",
+                "blank",
+                "within",
+            ]
+            .map(|claim| ClaimHeader {
+                header: format!("x-{claim}").into_bytes(),
+                path: claim.split('.').map(str::to_owned).collect(),
+            })
+            .into(),
         };
         let claims = json!({"sub": "me", "a": {"b": 1}, "evil": "a\r\nx: y", "del": "\u{7f}",
-            "next": {"line": "\u{85}"}});
+            "next": {"line": "\u{85}"}, "before": " me", "behind": "me ", "blank": " ", "within": "m e"});
         let lines = outputs.lines(b"h.p.s", claims.as_object().unwrap());
         let got: Vec<(&[u8], &[u8])> = lines.lines.iter().map(|(n, v)| (&**n, &**v)).collect();
-        let want: [(&[u8], &[u8]); 3] = [(b"x-payload", b"p"), (b"x-sub", b"me"), (b"x-a.b", b"1")];
-        assert_eq!((got.as_slice(), lines.unwritable), (want.as_slice(), 3));
+        let want: [(&[u8], &[u8]); 4] =
+            [(b"x-payload", b"p"), (b"x-sub", b"me"), (b"x-a.b", b"1"), (b"x-within", b"m e")];
+        assert_eq!((got.as_slice(), lines.unwritable), (want.as_slice(), 6));
     }
 }

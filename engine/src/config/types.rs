@@ -294,7 +294,7 @@ settings! {
         /// Where Seldon v1 deployments are reached: the first segment of their paths.
         seldon_prefix: String = "/seldon".to_owned(),
         /// Which host belongs to which namespace, because addresses of Seldon v2 do not name one; the
-        /// first that matches.
+        /// most exact host counts, as in Envoy: `a.example.com` before `*.example.com` before `*`.
         seldon_v2: Vec<SeldonV2> = vec![SeldonV2 {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
@@ -335,7 +335,8 @@ settings! {
     /// A route that chooses the model itself. It takes precedence over headers and paths. Of several that
     /// fit the more exact host decides, then the longer prefix, whatever the order of the list.
     pub struct Fixed {
-        /// Host matches.
+        /// Host matches; empty: every host, also those that other entries name. A host with a virtual host of its own
+        /// needs the route there.
         hosts: Vec<String>,
         /// Paths that begin with these segments. A path that begins with the text alone (`/chats` for
         /// `/chat`) is refused, because a route by text would take it; write `/chat/` where the route
@@ -358,7 +359,7 @@ settings! {
         authority: String = String::new(),
         /// Headers to set, each with a template. Clients cannot set them, on no address: their own
         /// lines are removed. The exceptions are headers that select models (`seldon`, `namespace`,
-        /// `seldon-model`), that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
+        /// `seldon-model`) where a family reads them, that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
         /// `user-agent`. Headers of claims, `x-modelgate-...` and those that only the proxy sets are refused;
         /// credentials, variants and what servers take for a proxy's word (`forwarded`, `x-forwarded-user`,
         /// `x-real-ip`, `x-http-method-override`) may be set, but not with variables.

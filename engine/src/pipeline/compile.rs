@@ -13,8 +13,8 @@ use crate::config::{Errors, Path};
 use crate::header::{Classes, folded};
 use crate::order;
 use crate::rewrite::Rewrites;
-use crate::routing::Targets;
 use crate::routing::host::Hosts;
+use crate::routing::{ROUTING_HEADERS, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
@@ -43,15 +43,7 @@ impl Plan {
         let credentials = credentials(&settings.authentication, authenticator.as_ref());
         let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
         let compiled = Shadows::compile(shadows, limits, &credentials, &root, errors);
-        let list = root.field("shadows");
-        let when: Vec<Option<Conditions>> = shadows
-            .iter()
-            .enumerate()
-            .map(|(i, shadow)| {
-                let path = list.index(i);
-                Conditions::compile(&shadow.when, &path.field("when"), source, errors)
-            })
-            .collect();
+        let when = conditions(shadows, source, &root.field("shadows"), errors);
         let exclude = root.field("exclude");
         let excluded = match settings.exclude.hosts.as_slice() {
             [] => None,
@@ -81,11 +73,12 @@ impl Plan {
             rewrites,
             targets: targets?,
             sanitizer: Sanitizer::new(outputs.chain(splits.headers()).chain(rewritten)),
+            selectors: selectors(settings),
             authenticator,
             authorizer: authorizer?,
             splits,
             shadows: Rc::new(compiled?),
-            when: when.into_iter().collect::<Option<_>>()?,
+            when: when?,
             token_cache: settings.authentication.token_cache.clone(),
             telemetry: settings.telemetry.clone(),
             named_models: named_models(settings),
@@ -105,6 +98,33 @@ fn set_by_rewrites<'s>(
         let stays = Classes::of(&plain).any(Classes::RESERVED.or(Classes::CLIENT));
         !stays && !credentials.headers.iter().any(is_same)
     })
+}
+
+/// The conditions of each shadow.
+fn conditions(
+    shadows: &[types::Shadow],
+    source: types::SourceAddress,
+    list: &Path<'_>,
+    errors: &mut Errors,
+) -> Option<Vec<Conditions>> {
+    let read: Vec<Option<Conditions>> = shadows
+        .iter()
+        .enumerate()
+        .map(|(i, shadow)| {
+            let path = list.index(i);
+            Conditions::compile(&shadow.when, &path.field("when"), source, errors)
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// Routing headers that rewrites set.
+fn selectors(settings: &PluginConfig) -> Vec<&'static [u8]> {
+    let sets = |name: &[u8]| {
+        let mut set = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
+        set.any(|(set, _)| set.as_bytes().eq_ignore_ascii_case(name))
+    };
+    ROUTING_HEADERS.into_iter().filter(|name| sets(name)).collect()
 }
 
 /// Where credentials travel, for what copies must not carry. Identity headers are taken as they are

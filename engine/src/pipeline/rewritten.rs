@@ -74,3 +74,40 @@ fn a_routing_header_that_a_rewrite_takes_off_selects_nothing() {
         assert_eq!(answered.is_none(), stays, "{edit}: {answered:?}");
     }
 }
+
+/// The operator's routes choose by what a rewrite writes: whoever comes without the rewrite writes nothing there.
+#[test]
+fn a_routing_header_that_a_rewrite_sets_is_no_clients_where_no_family_reads_it() {
+    const GRPC: &str = "POST /seldon.protos.Seldon/Predict";
+    let v1 = json!({"families": ["seldon-v1"]});
+    let set = json!({"seldon": "{model}", "Namespace": "{namespace}", "seldon-model": "{model}"});
+    let rule = |path: &str| json!({"name": path, "match": {"path": path}, "path": "/{rest}"});
+    let mut sets = rule("/seldon/{namespace}/{model}/{rest=**}");
+    sets["setHeaders"] = set;
+    let other = rule("/other/{rest=**}");
+    let plan = plan(json!({"targets": v1, "rewrites": [sets, other], "authorization": {}}));
+    let sent = [("seldon", "fraud"), ("namespace", "prod"), ("seldon-model", "fraud")];
+    for (line, left) in [
+        ("POST /api/v1.0/predictions", &[][..]),
+        ("POST /other/api/v1.0/predictions", &[]),
+        ("POST /other/seldon.protos.Seldon/Predict", &["seldon", "namespace"]),
+        (GRPC, &["seldon", "namespace"]),
+        ("POST /seldon/prod/iris/api/v1.0/predictions", &["seldon", "namespace", "seldon-model"]),
+    ] {
+        let decision = decide(&plan, line, &sent);
+        let edits = &decision.forward().unwrap().edits;
+        let written = |name: &str| edits.added().any(|(added, _)| added == name.as_bytes());
+        for (name, value) in sent {
+            let stays = !edits.removes(name.as_bytes()) || written(name);
+            assert_eq!(stays, left.contains(&name), "{line}: {name}");
+            let is_other = |(n, v): (&[u8], &[u8])| n == name.as_bytes() && v == value.as_bytes();
+            assert!(name == "namespace" || !edits.added().any(is_other), "{line}: {name}");
+        }
+    }
+    // Without such a rewrite they stay: nobody routes by them.
+    let plan = super::tests::plan(
+        json!({"targets": {"families": []}, "authorization": {"defaultAction": "ALLOW"}}),
+    );
+    let decision = decide(&plan, "POST /api/v1.0/predictions", &sent);
+    assert!(decision.forward().unwrap().edits.is_empty());
+}

@@ -60,10 +60,16 @@ pub(super) enum HostMatch {
 }
 
 impl HostMatch {
-    /// Whether it matches.
+    /// Whether it matches. The `*` of a wildcard stands for at least one byte, as in Envoy, where the routes of `*`
+    /// take `.example.com` and not those of `*.example.com`.
     pub(super) fn matches(&self, host: &Host<'_>) -> bool {
         match self {
             Self::Any => true,
+            Self::Text(StringMatch::Suffix(text) | StringMatch::Prefix(text))
+                if host.name().len() <= text.len() =>
+            {
+                false
+            }
             Self::Text(text) => text.matches(host.name()),
         }
     }
@@ -103,11 +109,6 @@ impl Hosts {
     /// Whether the list is empty, and so matches every host.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Whether one of them matches that is not `*`.
-    pub(super) fn names(&self, host: &Host<'_>) -> bool {
-        self.0.iter().any(|pattern| *pattern != HostMatch::Any && pattern.matches(host))
     }
 
     /// Whether one of them matches, or there is none.
@@ -198,6 +199,46 @@ mod tests {
         }
     }
 
+    /// Envoy's choice among the virtual hosts of these domains: exact, then the longest `*suffix`, then the longest
+    /// `prefix*`, each for something longer than itself, then `*`.
+    fn domain_in_envoy<'d>(domains: &[&'d str], name: &str) -> Option<&'d str> {
+        let fits = |domain: &&&str| match (domain.strip_prefix('*'), domain.strip_suffix('*')) {
+            (Some(end), _) if !end.is_empty() => name.len() > end.len() && name.ends_with(end),
+            (_, Some(start)) if !start.is_empty() => {
+                name.len() > start.len() && name.starts_with(start)
+            }
+            _ => **domain == "*" || **domain == name,
+        };
+        let rank = |domain: &&&str| {
+            let kind = match (domain.starts_with('*'), domain.ends_with('*')) {
+                (false, false) => 3,
+                (true, false) => 2,
+                (false, true) => 1,
+                (true, true) => 0,
+            };
+            (kind, domain.len())
+        };
+        domains.iter().filter(fits).max_by_key(rank).copied()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_most_exact_match_is_the_virtual_host_that_envoy_takes(
+            name in "[ab.]{0,6}", first in 0..8_usize, others in 0..256_usize,
+        ) {
+            const DOMAINS: [&str; 8] = ["*", "*.b", "*.a.b", "*b", "a.*", "ab*", "a.b", ".b"];
+            let rotated = (0..8).map(|i| (first + i) % 8).filter(|i| others >> i & 1 == 1);
+            let domains: Vec<&str> = rotated.map(|i| DOMAINS[i]).collect();
+            let settings: Vec<String> = domains.iter().map(|d| (*d).to_owned()).collect();
+            let hosts = Hosts::compile(&settings, &Path::ROOT, &mut Errors::default());
+            if let Ok(host) = Host::new(Some(name.as_bytes())) {
+                let fit = settings.iter().zip(&hosts.0).filter(|(_, one)| one.matches(&host));
+                let best = fit.min_by_key(|(_, one)| one.rank()).map(|(domain, _)| domain.as_str());
+                proptest::prop_assert_eq!(best, domain_in_envoy(&domains, &name));
+            }
+        }
+    }
+
     #[test]
     fn patterns_match_as_istio_without_the_port() {
         let mut errors = Errors::default();
@@ -213,6 +254,8 @@ mod tests {
             ("one.org:.two.org", true),
             ("one.org", true),
             ("one.org.uk", false),
+            (".example.com", false),
+            (".example.com:443", false),
             ("", false),
         ] {
             let host = Host::new(Some(authority.as_bytes())).unwrap();

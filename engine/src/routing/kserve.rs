@@ -7,7 +7,7 @@ use crate::config::{Errors, Path, Warning};
 use crate::order;
 
 use super::host::Host;
-use super::names::{NOT_A_NAME, is_label, name};
+use super::names::{LABEL_MAX, NOT_A_NAME, is_label, name};
 use super::setting::check_path;
 use crate::path::segments::first;
 use crate::refusal::Refusal;
@@ -25,6 +25,7 @@ pub(super) struct KServe {
     host: Option<Pattern>,
     /// With how many segments the template has.
     path: Option<(Pattern, usize)>,
+    /// Sorted.
     namespaces: Vec<String>,
     /// `namespace/name`, sorted; empty: not known.
     services: Vec<String>,
@@ -118,7 +119,8 @@ impl KServe {
             errors.warn(Warning::NoEffect, &path, "are not needed", fix);
         }
         let services = order::distinct(settings.services.iter().cloned());
-        Self { host, path: by_path, namespaces: settings.namespaces.clone(), services }
+        let namespaces = order::distinct(settings.namespaces.iter().cloned());
+        Self { host, path: by_path, namespaces, services }
     }
 
     /// Whether it is known which services there are. Then each address has routes of its own.
@@ -162,8 +164,12 @@ impl KServe {
         let Some(pattern) = pattern else { return Ok(None) };
         let Some(mut splits) = pattern.splits(text) else { return Ok(None) };
         let (service, namespace) = if pattern.is_ambiguous() {
-            let known = |(_, namespace): &(&[u8], &[u8])| {
-                self.namespaces.iter().any(|n| n.as_bytes() == *namespace)
+            // Of a long text few ways to split leave two labels: only those are looked up.
+            let known = |(service, namespace): &(&[u8], &[u8])| {
+                service.len() <= LABEL_MAX
+                    && namespace.len() <= LABEL_MAX
+                    && std::str::from_utf8(namespace)
+                        .is_ok_and(|namespace| order::holds(&self.namespaces, namespace))
             };
             let mut splits = splits.filter(known);
             match (splits.next(), splits.next()) {
@@ -174,7 +180,7 @@ impl KServe {
             splits.next().ok_or(NOT_ONE)?
         };
         // Both are labels, which is what makes a `.` between them a boundary.
-        if service.contains(&b'.') || namespace.contains(&b'.') {
+        if !is_label(service) || !is_label(namespace) {
             return Err(NOT_A_NAME);
         }
         let id = format!("{}/{}", name(namespace)?, name(service)?);

@@ -12,9 +12,12 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
     name.len() <= 253 && name.split(|c| *c == b'.').all(has_letters)
 }
 
+/// The longest label, in bytes.
+pub(crate) const LABEL_MAX: usize = 63;
+
 /// A DNS-1123 label: the name of a namespace or a service.
 pub(crate) fn is_label(name: &[u8]) -> bool {
-    name.len() <= 63 && has_letters(name)
+    name.len() <= LABEL_MAX && has_letters(name)
 }
 
 /// Whether `namespace/name` may be a model's.

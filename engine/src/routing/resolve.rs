@@ -201,6 +201,15 @@ impl Targets {
         Ok(())
     }
 
+    /// Whether a family reads this routing header of a request that goes upstream with this path: then it is part of the
+    /// address. Else it may choose a route all the same, where a rewrite writes it.
+    pub(crate) fn reads_header(&self, name: &[u8], path: &[u8]) -> bool {
+        match name {
+            b"seldon" | b"namespace" => self.seldon_v1.is_some() && seldon_v1::is_taken(path),
+            _ => self.seldon_v2.is_some(),
+        }
+    }
+
     /// The family of an address that no family names.
     pub(super) fn family(&self) -> Family {
         self.families.first().copied().unwrap_or(Family::SeldonV2)

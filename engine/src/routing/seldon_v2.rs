@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use crate::config::types;
 use crate::config::{Errors, Path};
+use crate::order;
 use crate::refusal::Refusal;
 
 use super::Model;
-use super::host::{Host, Hosts};
+use super::host::{Host, HostMatch, Hosts};
 use super::location::Routing;
 use super::names::{is_name, name};
 use crate::path::plain::{Plain, other_readings};
@@ -22,7 +23,8 @@ const ROUTE_ALONE: Refusal = Refusal::new("x-seldon-route stands without seldon-
 /// The installations.
 #[derive(Debug)]
 pub(super) struct SeldonV2 {
-    installations: Vec<(Hosts, String)>,
+    /// Hosts and namespaces, the more exact host first: its routes are those that a request meets.
+    installations: Vec<(HostMatch, String)>,
 }
 
 impl SeldonV2 {
@@ -36,15 +38,17 @@ impl SeldonV2 {
             let fix = "a namespace with its hosts, or leave seldon-v2 out of families";
             errors.add(path, "is empty", fix);
         }
-        let installations = settings.iter().enumerate().map(|(i, one)| {
+        let mut installations = Vec::new();
+        for (i, one) in settings.iter().enumerate() {
             let path = path.index(i);
             if !is_name(one.namespace.as_bytes()) {
                 let fix = "a DNS-1123 name, as seldon-mesh";
                 errors.add_value(&path.field("namespace"), "is not a name", &one.namespace, fix);
             }
-            (Hosts::compile(&one.hosts, &path.field("hosts"), errors), one.namespace.clone())
-        });
-        Self { installations: installations.collect() }
+            let hosts = Hosts::compile(&one.hosts, &path.field("hosts"), errors).into_matches();
+            installations.extend(hosts.into_iter().map(|host| (host, one.namespace.clone())));
+        }
+        Self { installations: order::stable_by(installations, |a, b| a.0.rank().cmp(&b.0.rank())) }
     }
 
     /// Whether the path belongs to Seldon v2.
@@ -54,7 +58,7 @@ impl SeldonV2 {
 
     /// Whether the host is one that an installation names.
     pub(super) fn names_host(&self, host: &Host<'_>) -> bool {
-        self.installations.iter().any(|(hosts, _)| hosts.names(host))
+        self.installations.iter().any(|(one, _)| *one != HostMatch::Any && one.matches(host))
     }
 
     /// Whether its gRPC routes take the path, in one reading or another.
@@ -70,7 +74,7 @@ impl SeldonV2 {
         host: &Host<'_>,
         routing: &Routing<'a>,
     ) -> Result<Option<Model>, Refusal> {
-        let installation = self.installations.iter().find(|(hosts, _)| hosts.matches(host));
+        let installation = self.installations.iter().find(|(one, _)| one.matches(host));
         let (_, namespace) = installation.ok_or(NO_NAMESPACE)?;
         // Seldon's filter fills in no model where x-seldon-route stands, and its sticky routes need one.
         if routing.seldon_route.is_some() && routing.seldon_model.is_none() {

@@ -198,6 +198,10 @@ async fn no_port_hides_the_host_of_a_model() -> Result<()> {
         let chat = Request::new("POST", "/v1/chat/completions").authority(Some(&host));
         site.expect(chat, 403, DENIED).await?;
     }
+    // The `*` of a virtual host stands for something: the routes of every host take what is left of it.
+    for host in [".apps.example.com", ".apps.example.com:80", ".APPS.example.com"] {
+        site.expect(Request::get("/").authority(Some(host)), 403, DENIED).await?;
+    }
     let other = Request::get("/").authority(Some("www.apps.example.com:80"));
     site.expect(other, 200, "website").await?;
     site.check_healthy().await
