@@ -94,7 +94,7 @@ enum Command {
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
-        /// Which: envoy, node, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
+        /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
         /// registry, mockoidc, oidc-provider, spire, hydra, keycloak; without names all but the last two
         names: Vec<String>,
     },

@@ -8,6 +8,7 @@ use walrus::{ImportKind, Module, ModuleConfig};
 
 use crate::project::{self, Project, WASM};
 use crate::sh::{self, Log};
+use crate::tools;
 
 /// What the module may weigh: it is pulled by every gateway at its start.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -71,7 +72,8 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     sh::quietly(&mut cargo, &mut log)?;
     let built = project.target.join(WASM).join("module/modelgate.wasm");
     let bytes = std::fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
-    let module = trim(&bytes).with_context(|| format!("in {}", built.display()))?;
+    let trimmed = trim(&bytes).with_context(|| format!("in {}", built.display()))?;
+    let module = optimized(project, &trimmed, &mut log)?;
     let checks = check(&module)?;
     let path = project.target.join("modelgate.wasm");
     // Renamed into place: a running Envoy may have the old one open.
@@ -86,6 +88,23 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
         sh::seconds(start.elapsed())
     );
     Ok((path, checks))
+}
+
+/// The same module, smaller. What was optimized before is not optimized again.
+fn optimized(project: &Project, trimmed: &[u8], log: &mut Log) -> Result<Vec<u8>> {
+    let folder = project.target.join(WASM).join("module");
+    let (before, after) = (folder.join("trimmed.wasm"), folder.join("optimized.wasm"));
+    let known = std::fs::read(&before).is_ok_and(|known| known == trimmed);
+    if let Some(module) = std::fs::read(&after).ok().filter(|_| known) {
+        return Ok(module);
+    }
+    // What an end in between leaves is taken for no module of this one.
+    let _ = std::fs::remove_file(&after);
+    std::fs::write(&before, trimmed).with_context(|| format!("writing {}", before.display()))?;
+    let new = after.with_extension("new");
+    sh::quietly(&mut tools::optimize(project, &before, &new)?, log)?;
+    std::fs::rename(&new, &after).with_context(|| format!("writing {}", after.display()))?;
+    std::fs::read(&after).with_context(|| format!("reading {}", after.display()))
 }
 
 /// The compiler's flags. The places of panics are those of packages, and of no machine: the same sources

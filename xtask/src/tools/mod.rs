@@ -8,6 +8,7 @@ mod node;
 mod providers;
 mod python;
 mod venv;
+mod wasm_opt;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub use go::{hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, mlflow, mlserver, seldon};
+pub use wasm_opt::optimize;
 
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
 const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
@@ -30,9 +32,10 @@ const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 18] = [
+    let tools: [(&str, Tool); 19] = [
         ("envoy", envoy),
         ("node", node),
+        ("wasm-opt", wasm_opt::wasm_opt),
         ("wasm-bindgen", wasm_bindgen_runner),
         ("seldon", seldon),
         ("mlserver", mlserver),

@@ -1,5 +1,6 @@
-//! Node, which runs the engine's WebAssembly tests, and its npm, which fetches the browser.
+//! Node, which runs the engine's WebAssembly tests and the optimizer of the module, and its npm, which fetches packages.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -43,6 +44,28 @@ pub fn npm(project: &Project) -> Result<Command> {
     let mut npm = Command::new(node);
     npm.arg(script);
     Ok(npm)
+}
+
+/// The folder with the `node_modules` of a manifest of the project.
+pub fn npm_packages(project: &Project, name: &str, about: &str, manifest: &str) -> Result<PathBuf> {
+    let manifest = project.root.join(manifest);
+    let lock = manifest.join("package-lock.json");
+    let key = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    if let Some(folder) = project.tools.installed(name, &key) {
+        return Ok(folder);
+    }
+    // Before the lock is taken: it may have to be installed itself.
+    let mut npm = npm(project)?;
+    project.tools.install(name, about, &key, |folder, log| {
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(manifest.join(file), folder.join(file))
+                .with_context(|| format!("copying {file}"))?;
+        }
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+        sh::quietly(&mut npm, log).context(
+            "the package comes from npm's registry: a mirror is set with `npm config set registry`",
+        )
+    })
 }
 
 /// npm is a script, and node runs it.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::node::npm;
+use super::node::npm_packages;
 use crate::project::Project;
 use crate::sh;
 
@@ -18,25 +18,8 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 
 /// The folder of node oidc-provider, with its `node_modules`.
 pub fn oidc_provider(project: &Project) -> Result<PathBuf> {
-    let manifest = project.root.join("tests/providers/oidc-provider");
-    let lock = manifest.join("package-lock.json");
-    let key = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
-    if let Some(folder) = project.tools.installed("oidc-provider", &key) {
-        return Ok(folder);
-    }
-    // Before the lock is taken: it may have to be installed itself.
-    let mut npm = npm(project)?;
     let about = "node oidc-provider 9.13.3 from npm (4 MB)";
-    project.tools.install("oidc-provider", about, &key, |folder, log| {
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(manifest.join(file), folder.join(file))
-                .with_context(|| format!("copying {file}"))?;
-        }
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
-        sh::quietly(&mut npm, log).context(
-            "the package comes from npm's registry: a mirror is set with `npm config set registry`",
-        )
-    })
+    npm_packages(project, "oidc-provider", about, "tests/providers/oidc-provider")
 }
 
 /// The folder of Keycloak, with `bin/kc.sh`. Needs Java 17 or newer and Maven.
