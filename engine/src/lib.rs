@@ -68,6 +68,7 @@ mod order;
 pub mod path;
 pub mod pipeline;
 pub mod place;
+mod reasons;
 mod refusal;
 pub mod request;
 pub mod rewrite;

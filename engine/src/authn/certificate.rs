@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::der::{self, SEQUENCE};
-use super::key::Key;
+use super::key::{Key, KeyError};
 
 /// `[0]`, explicit: the version.
 const VERSION: u8 = 0xa0;
@@ -18,12 +18,12 @@ pub fn pem(text: &str) -> Option<&str> {
 
 /// The RSA key in a certificate, or what is wrong with it. Neither who issued it nor until when it is
 /// valid matters: whoever serves the set answers for it.
-pub fn key(base64: &str) -> Result<Key, &'static str> {
+pub fn key(base64: &str) -> Result<Key, KeyError> {
     let mut text = base64.to_owned();
     text.retain(|c| !matches!(c, '\n' | '\r'));
-    let certificate = STANDARD.decode(text).map_err(|_| "it is not in base64")?;
-    let key = public_key(&certificate).ok_or("it is not a certificate")?;
-    let (modulus, exponent) = der::read_rsa_public_key(key).ok_or("its key is not an RSA key")?;
+    let certificate = STANDARD.decode(text).map_err(|_| KeyError::NotBase64)?;
+    let key = public_key(&certificate).ok_or(KeyError::NotCertificate)?;
+    let (modulus, exponent) = der::read_rsa_public_key(key).ok_or(KeyError::NotRsa)?;
     Key::rsa(modulus, exponent)
 }
 

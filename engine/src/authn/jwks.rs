@@ -9,7 +9,7 @@ use super::certificate;
 use super::failure::Rejection;
 use super::json;
 use super::jws::{self, Jws};
-use super::key::Key;
+use super::key::{Key, KeyError};
 use super::remarks::{Note, Remarks, Which};
 use super::work::Work;
 use crate::config::{Errors, Path};
@@ -76,6 +76,12 @@ const ED25519_SIGNATURE: usize = 64;
 
 /// Why a key is left out.
 type Why = Cow<'static, str>;
+
+impl From<KeyError> for Why {
+    fn from(error: KeyError) -> Self {
+        error.as_str().into()
+    }
+}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Jwk {
@@ -217,10 +223,10 @@ impl Jwk {
                 let curve = text(jwk, "crv")?.filter(|curve| !curve.is_empty());
                 Key::ec(curve.unwrap_or(by_alg), &bytes(jwk, "x")?, &bytes(jwk, "y")?)
             }
-            Some("OKP") if text(jwk, "crv")? != Some("Ed25519") => Err("its curve is not Ed25519"),
+            Some("OKP") if text(jwk, "crv")? != Some("Ed25519") => Err(KeyError::NotEd25519),
             Some("OKP") => Key::ed25519(&bytes(jwk, "x")?),
             Some("oct") => Key::secret(bytes(jwk, "k")?),
-            _ => Err("its kty is not known"),
+            _ => Err(KeyError::UnknownType),
         }?;
         if let Some(alg) = only.filter(|alg| !key.fits(alg)) {
             let why = match alg.kind == key.kind() {

@@ -10,10 +10,33 @@ use sha2::{Sha256, Sha384, Sha512};
 use super::algorithm::{Algorithm, Hash, KeyKind};
 use super::der;
 use super::work::Price;
+use crate::reasons::reasons;
 use crate::request::{Host, SignatureCheck};
 
 /// Sizes of a modulus, in bits. RFC 7518 §3.3 asks for 2048; beyond 8192 a check takes too long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+reasons! {
+    /// Why something is not a key that can verify.
+    pub enum KeyError {
+        UnknownType = "its kty is not known",
+        Exponent = "its exponent is neither 3 nor 65537",
+        TooLong = "it is longer than 8192 bits",
+        TooShort = "it is shorter than 2048 bits",
+        Modulus = "its modulus is not that of an RSA key",
+        UnknownCurve = "its curve is none of P-256, P-384 and P-521",
+        CoordinateLength = "its coordinates are not as long as those of its curve",
+        NotOnCurve = "its point is not on its curve",
+        NotEd25519 = "its curve is not Ed25519",
+        Ed25519Length = "its x is not 32 bytes long",
+        NotOnEd25519 = "its point is not on the curve Ed25519",
+        SmallOrder = "its point is of small order, for which anybody can sign",
+        ShortSecret = "its secret is shorter than 32 bytes",
+        NotBase64 = "it is not in base64",
+        NotCertificate = "it is not a certificate",
+        NotRsa = "its key is not an RSA key",
+    }
+}
 
 /// A key that can verify.
 pub struct Key {
@@ -47,37 +70,37 @@ impl Eq for Key {}
 
 impl Key {
     /// An RSA key of these big-endian numbers, or what is wrong with it.
-    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
+    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         // Some issuers write the sign byte of a DER integer, or a full word; it changes nothing.
         let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
         if !matches!(exponent, [3] | [1, 0, 1]) {
-            return Err("its exponent is neither 3 nor 65537");
+            return Err(KeyError::Exponent);
         }
         if modulus.len() > RSA_BITS.end().div_ceil(8) {
-            return Err("it is longer than 8192 bits");
+            return Err(KeyError::TooLong);
         }
         let (n, e) =
             (BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from_be_slice_vartime(exponent));
         let key = rsa::PublicKey::new_with_size_limits(n, e, RSA_BITS).map_err(|e| match e {
-            rsa::Error::ModulusTooSmall => "it is shorter than 2048 bits",
-            rsa::Error::ModulusTooLarge => "it is longer than 8192 bits",
-            _ => "its modulus is not that of an RSA key",
+            rsa::Error::ModulusTooSmall => KeyError::TooShort,
+            rsa::Error::ModulusTooLarge => KeyError::TooLong,
+            _ => KeyError::Modulus,
         })?;
         let bytes = der::rsa_public_key(modulus, exponent);
         Ok(Self { public: Public::Rsa { key, bytes: modulus.len() }, bytes })
     }
 
     /// The key at a point of a curve, or what is wrong with it.
-    pub fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, &'static str> {
+    pub fn ec(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
         let (kind, oid) = match curve {
             "P-256" => (KeyKind::P256, der::P256),
             "P-384" => (KeyKind::P384, der::P384),
             "P-521" => (KeyKind::P521, der::P521),
-            _ => return Err("its curve is none of P-256, P-384 and P-521"),
+            _ => return Err(KeyError::UnknownCurve),
         };
         // RFC 7518 §6.2.1.2: the full length, however many zeros there are.
         if x.len() != coordinate_bytes(kind) || y.len() != coordinate_bytes(kind) {
-            return Err("its coordinates are not as long as those of its curve");
+            return Err(KeyError::CoordinateLength);
         }
         let point = [&[4], x, y].concat();
         // By the coordinates, and not by SEC 1, whose reader takes compressed points as well: 20 KiB of code.
@@ -86,25 +109,24 @@ impl Key {
             KeyKind::P521 => on_curve(x, y, p521::ecdsa::VerifyingKey::from_affine, Public::P521),
             _ => on_curve(x, y, p256::ecdsa::VerifyingKey::from_affine, Public::P256),
         };
-        let public = public.ok_or("its point is not on its curve")?;
+        let public = public.ok_or(KeyError::NotOnCurve)?;
         Ok(Self { public, bytes: der::ec_public_key(oid, &point) })
     }
 
     /// The key at a point of Ed25519, or what is wrong with it.
-    pub fn ed25519(x: &[u8]) -> Result<Self, &'static str> {
-        let point = x.try_into().map_err(|_| "its x is not 32 bytes long")?;
-        let key = ed25519::VerifyingKey::from_bytes(point)
-            .map_err(|_| "its point is not on the curve Ed25519")?;
+    pub fn ed25519(x: &[u8]) -> Result<Self, KeyError> {
+        let point = x.try_into().map_err(|_| KeyError::Ed25519Length)?;
+        let key = ed25519::VerifyingKey::from_bytes(point).map_err(|_| KeyError::NotOnEd25519)?;
         if key.is_weak() {
-            return Err("its point is of small order, for which anybody can sign");
+            return Err(KeyError::SmallOrder);
         }
         Ok(Self { public: Public::Ed25519(key), bytes: x.to_vec() })
     }
 
     /// A shared secret. RFC 7518 §3.2 wants it as long as the hash that is used with it.
-    pub fn secret(secret: Vec<u8>) -> Result<Self, &'static str> {
+    pub fn secret(secret: Vec<u8>) -> Result<Self, KeyError> {
         if secret.len() < Hash::Sha256.bytes() {
-            return Err("its secret is shorter than 32 bytes");
+            return Err(KeyError::ShortSecret);
         }
         Ok(Self { public: Public::Secret, bytes: secret })
     }

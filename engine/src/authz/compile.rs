@@ -314,8 +314,13 @@ pub(super) fn paths(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>
         if Template::is_template(value) {
             match Template::parse(value) {
                 Ok(template) => templates.push(template),
-                Err(what) => {
-                    c.errors.add_value(path, what, value, "as /v1/{*}/predict or /v1/{**}");
+                Err(error) => {
+                    c.errors.add_value(
+                        path,
+                        error.as_str(),
+                        value,
+                        "as /v1/{*}/predict or /v1/{**}",
+                    );
                     return None;
                 }
             }

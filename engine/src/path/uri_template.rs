@@ -1,6 +1,18 @@
 //! Path templates: `{*}` is one segment, `{**}` any number of them, as Envoy's `uri_template` has it.
 
 use super::segments::cut;
+use crate::reasons::reasons;
+
+reasons! {
+    /// Why a value is not a template.
+    pub(crate) enum TemplateError {
+        NotAbsolute = "does not begin with /",
+        BehindMany = "has an operator behind {**}",
+        EmptySegment = "has an empty segment",
+        Operator = "has {, } or * elsewhere than in a segment that is {*} or {**}",
+        Character = "has a character that no template can match",
+    }
+}
 
 /// A compiled template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +38,23 @@ impl Template {
     }
 
     /// Reads a template; an error says what is wrong with it.
-    pub(crate) fn parse(value: &str) -> Result<Self, &'static str> {
-        let path = value.strip_prefix('/').ok_or("does not begin with /")?;
+    pub(crate) fn parse(value: &str) -> Result<Self, TemplateError> {
+        let path = value.strip_prefix('/').ok_or(TemplateError::NotAbsolute)?;
         let mut head = Vec::new();
         let mut tail: Option<String> = None;
         let mut segments = path.split('/').peekable();
         while let Some(segment) = segments.next() {
             let last = segments.peek().is_none();
             match (segment, &mut tail) {
-                ("{*}" | "{**}", Some(_)) => return Err("has an operator behind {**}"),
+                ("{*}" | "{**}", Some(_)) => return Err(TemplateError::BehindMany),
                 ("{*}", None) => head.push(Segment::One),
                 ("{**}", None) => tail = Some(String::new()),
-                ("", _) if !last => return Err("has an empty segment"),
+                ("", _) if !last => return Err(TemplateError::EmptySegment),
                 (literal, _) if !literal.bytes().all(|c| c != b'*' && is_segment(c)) => {
                     return Err(if literal.contains(['{', '}', '*']) {
-                        "has {, } or * elsewhere than in a segment that is {*} or {**}"
+                        TemplateError::Operator
                     } else {
-                        "has a character that no template can match"
+                        TemplateError::Character
                     });
                 }
                 (literal, None) => head.push(Segment::Literal(literal.as_bytes().into())),
@@ -130,20 +142,19 @@ mod tests {
     #[test]
     fn what_envoy_could_not_match_is_refused() {
         for (template, why) in [
-            ("foo/{*}", "does not begin"),
-            ("{**}", "does not begin"),
-            ("/{**}/{*}", "behind {**}"),
-            ("/{**}/a/{**}", "behind {**}"),
-            ("/a{*}", "elsewhere"),
-            ("/{*}/{a}", "elsewhere"),
-            ("/{*}/b*", "elsewhere"),
-            ("/{*}/a b", "no template can match"),
-            ("/{*}/\u{e9}", "no template can match"),
-            ("/{*}//a", "empty segment"),
-            ("//{*}", "empty segment"),
+            ("foo/{*}", TemplateError::NotAbsolute),
+            ("{**}", TemplateError::NotAbsolute),
+            ("/{**}/{*}", TemplateError::BehindMany),
+            ("/{**}/a/{**}", TemplateError::BehindMany),
+            ("/a{*}", TemplateError::Operator),
+            ("/{*}/{a}", TemplateError::Operator),
+            ("/{*}/b*", TemplateError::Operator),
+            ("/{*}/a b", TemplateError::Character),
+            ("/{*}/\u{e9}", TemplateError::Character),
+            ("/{*}//a", TemplateError::EmptySegment),
+            ("//{*}", TemplateError::EmptySegment),
         ] {
-            let error = Template::parse(template).unwrap_err();
-            assert!(error.contains(why), "{template}: {error}");
+            assert_eq!(Template::parse(template), Err(why), "{template}");
         }
     }
 }

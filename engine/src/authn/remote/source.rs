@@ -3,6 +3,7 @@
 use crate::cluster;
 use crate::config::types::JwtRule;
 use crate::config::{Errors, Path, Warning};
+use crate::reasons::reasons;
 use crate::request::Header;
 
 /// The longest URI and the longest name of a cluster, in bytes.
@@ -14,6 +15,17 @@ const ACCEPT: &[u8] = b"application/jwk-set+json, application/json";
 
 /// Some servers refuse who does not say what they are.
 const USER_AGENT: &[u8] = concat!("modelgate/", env!("CARGO_PKG_VERSION")).as_bytes();
+
+reasons! {
+    /// Why a set cannot be fetched from a URI.
+    enum UriError {
+        NotHttp = "is not a URL of http or https",
+        NotPlain = "is too long, or holds spaces or characters that are not ASCII",
+        Fragment = "has a fragment, which is never sent",
+        User = "holds a user or a password",
+        NoHost = "has no host",
+    }
+}
 
 /// Whence a set comes. Two rules with the same have one set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,11 +43,11 @@ impl Source {
     pub fn compile(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
         let (uri, cluster) = (rule.jwks_uri.as_deref().unwrap_or_default(), &rule.jwks_cluster);
         let parts = parts(uri);
-        if let Err(what) = parts {
+        if let Err(error) = parts {
             // Not shown: what makes it wrong may be a password.
             let fix =
                 "http:// or https://, a host and a path, as https://idp.example.com/jwks.json";
-            errors.add(&path.field("jwksUri"), what, fix);
+            errors.add(&path.field("jwksUri"), error.as_str(), fix);
         }
         let place = path.field("jwksCluster");
         let fix = "the Envoy cluster that reaches jwksUri, as outbound|443||idp.example.com";
@@ -64,15 +76,11 @@ impl Source {
                     let fix = "the cluster of that host and port, if this one does not check its certificate";
                     errors.warn_value(Warning::OtherCluster, &place, what, name, fix);
                 }
-                let path = match &*path_and_query {
-                    "" => "/".into(),
-                    _ => path_and_query,
-                };
                 return Some(Self {
                     cluster: name.into(),
                     https,
                     authority: authority.into(),
-                    path,
+                    path: path_and_query,
                 });
             }
         }
@@ -104,27 +112,27 @@ impl Source {
 }
 
 /// Whether it is https, the authority, and path with query (RFC 3986 §3), or what is wrong.
-fn parts(uri: &str) -> Result<(bool, &str, Box<str>), &'static str> {
+fn parts(uri: &str) -> Result<(bool, &str, Box<str>), UriError> {
     let (https, rest) = match (uri.strip_prefix("https://"), uri.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),
         (_, Some(rest)) => (false, rest),
-        _ => return Err("is not a URL of http or https"),
+        _ => return Err(UriError::NotHttp),
     };
     if !is_plain(uri) || uri.len() > MAX_LENGTH {
-        return Err("is too long, or holds spaces or characters that are not ASCII");
+        return Err(UriError::NotPlain);
     }
     if uri.contains('#') {
-        return Err("has a fragment, which is never sent");
+        return Err(UriError::Fragment);
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err("holds a user or a password");
+        return Err(UriError::User);
     }
     if authority.is_empty() || authority.starts_with(':') {
-        return Err("has no host");
+        return Err(UriError::NoHost);
     }
-    let path = if path.starts_with('?') { format!("/{path}").into() } else { path.into() };
+    let path = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
     Ok((https, authority, path))
 }
 
@@ -140,17 +148,17 @@ mod tests {
     fn uris() {
         for (uri, want) in [
             ("https://idp/keys?v=1", Ok((true, "idp", "/keys?v=1"))),
-            ("http://idp:8080", Ok((false, "idp:8080", ""))),
+            ("http://idp:8080", Ok((false, "idp:8080", "/"))),
             ("https://[::1]/k", Ok((true, "[::1]", "/k"))),
             ("https://idp?x=/", Ok((true, "idp", "/?x=/"))),
-            ("", Err("is not a URL of http or https")),
-            ("ftp://idp/", Err("is not a URL of http or https")),
-            ("HTTPS://idp/", Err("is not a URL of http or https")),
-            ("https://", Err("has no host")),
-            ("https:///keys", Err("has no host")),
-            ("https://:443/keys", Err("has no host")),
-            ("https://me:secret@idp/", Err("holds a user or a password")),
-            ("https://idp/#a", Err("has a fragment, which is never sent")),
+            ("", Err(UriError::NotHttp)),
+            ("ftp://idp/", Err(UriError::NotHttp)),
+            ("HTTPS://idp/", Err(UriError::NotHttp)),
+            ("https://", Err(UriError::NoHost)),
+            ("https:///keys", Err(UriError::NoHost)),
+            ("https://:443/keys", Err(UriError::NoHost)),
+            ("https://me:secret@idp/", Err(UriError::User)),
+            ("https://idp/#a", Err(UriError::Fragment)),
         ] {
             let got = parts(uri);
             let got =
@@ -158,8 +166,9 @@ mod tests {
             assert_eq!(got, want, "{uri}");
         }
         for uri in ["https://idp/a b", "https://idp/\r\nx: y", "https://idp/é"] {
-            assert!(parts(uri).is_err(), "{uri}");
+            assert_eq!(parts(uri), Err(UriError::NotPlain), "{uri}");
         }
-        assert!(parts(&format!("https://idp/{}", "x".repeat(MAX_LENGTH))).is_err());
+        let long = format!("https://idp/{}", "x".repeat(MAX_LENGTH));
+        assert_eq!(parts(&long), Err(UriError::NotPlain));
     }
 }

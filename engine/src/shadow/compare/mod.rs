@@ -30,6 +30,7 @@ mod number;
 mod openai;
 mod place;
 mod pointer;
+mod reason;
 mod report;
 mod walk;
 mod wire;
@@ -43,6 +44,7 @@ pub use message::Message;
 pub use noise::Noise;
 pub use number::Tolerance;
 pub use pointer::Pointers;
+pub use reason::Reason;
 pub use report::{Difference, Report, escaped};
 
 use super::head::Head;
@@ -51,6 +53,7 @@ use crate::steps::{MAX_STEPS, Steps};
 use hash::PathHash;
 use json::{Json, Unread};
 use noise::Seen;
+use reason::{Doubt, Unreadable};
 use report::Found;
 
 /// How answers are compared.
@@ -81,8 +84,8 @@ pub enum Verdict {
     Matched,
     /// They differ.
     Mismatched(Report),
-    /// They cannot be read, for this reason.
-    Uncomparable(Cow<'static, str>),
+    /// There is no saying, for this reason.
+    Uncomparable(Reason),
 }
 
 /// The verdict on a pair, and how far its scores are apart.
@@ -134,7 +137,7 @@ impl Rules {
         about: &About,
         steps: &mut Steps,
     ) -> Comparison {
-        let unknown = |reason: Cow<'static, str>| Comparison {
+        let unknown = |reason| Comparison {
             verdict: Verdict::Uncomparable(reason),
             max_score_delta: None,
             noise: None,
@@ -142,13 +145,12 @@ impl Rules {
         };
         match self.report(live, shadow, about, steps) {
             Ok(Report { kinds, unsettled: Some(path), refused, known, .. }) if kinds.is_empty() => {
-                let at = if path.is_empty() { String::new() } else { format!(" at {path},") };
-                let why = match (refused, known) {
-                    (0, _) => "the live model differs from itself",
-                    (_, None) => "both say why they refuse",
-                    (_, Some(_)) => "both refuse or the live model differs from itself",
+                let doubt = match (refused, known) {
+                    (0, _) => Doubt::Noise,
+                    (_, None) => Doubt::Refusals,
+                    (_, Some(_)) => Doubt::RefusalsOrNoise,
                 };
-                unknown(format!("they differ{at} where {why}").into())
+                unknown(Reason::Unsettled(path, doubt))
             }
             Ok(mut report) => Comparison {
                 // Of a part of the scores, the largest says nothing.
@@ -160,7 +162,7 @@ impl Rules {
                     false => Verdict::Mismatched(report),
                 },
             },
-            Err(reason) => unknown(reason.into()),
+            Err(unreadable) => unknown(Reason::Unreadable(unreadable)),
         }
     }
 
@@ -171,7 +173,7 @@ impl Rules {
         shadow: Whole<'_>,
         about: &About,
         steps: &mut Steps,
-    ) -> Result<Report, &'static str> {
+    ) -> Result<Report, Unreadable> {
         let (a, b) = (live.head, shadow.head);
         let mut report = Report {
             known: about.noise.clone(),
@@ -205,21 +207,19 @@ impl Rules {
         message: Option<Message>,
         mut report: Report,
         steps: &mut Steps,
-    ) -> Result<Report, &'static str> {
+    ) -> Result<Report, Unreadable> {
         let (a, b) = (live.head, shadow.head);
         let coded_alike = (a.encoding, a.message_encoding) == (b.encoding, b.message_encoding);
         if coded_alike && a.json_length == b.json_length && live.body == shadow.body {
             return Ok(report.unmoved());
         }
-        let live_body =
-            self.decoded(live, steps).ok_or("the live answer's coding cannot be read")?;
-        let shadow_body =
-            self.decoded(shadow, steps).ok_or("the shadow's coding cannot be read")?;
+        let live_body = self.decoded(live, steps).ok_or(Unreadable::LiveCoding)?;
+        let shadow_body = self.decoded(shadow, steps).ok_or(Unreadable::ShadowCoding)?;
         if live_body == shadow_body && live.head.json_length == shadow.head.json_length {
             return Ok(report.unmoved());
         }
         if live.head.is_stream() {
-            return Err(STREAMS);
+            return Err(Unreadable::Streams);
         }
         let status = live.head.effective_status();
         report.refused = if status < 400 { 0 } else { status };
@@ -233,16 +233,16 @@ impl Rules {
             let b = read(shadow.head, &shadow_body, steps);
             if a.is_err() && b.is_err() && !binary && !too_complex(&a, &b) {
                 if live.head.is_json() {
-                    return Err("they claim to be JSON and are not");
+                    return Err(Unreadable::NotJson);
                 }
                 if untyped && is_lines(&live_body, steps) && is_lines(&shadow_body, steps) {
-                    return Err(STREAMS);
+                    return Err(Unreadable::Streams);
                 }
             }
             return self.values(a, b, Some((&live_body, &shadow_body)), report, steps);
         }
         if live.head.is_message() {
-            let message = message.filter(|_| live.head.is_grpc()).ok_or(MESSAGES)?;
+            let message = message.filter(|_| live.head.is_grpc()).ok_or(Unreadable::Messages)?;
             let (live, shadow) =
                 (Whole { body: &live_body, ..live }, Whole { body: &shadow_body, ..shadow });
             return self.messages(message, live, shadow, report, steps);
@@ -258,7 +258,7 @@ impl Rules {
         shadow: Whole<'_>,
         report: Report,
         steps: &mut Steps,
-    ) -> Result<Report, &'static str> {
+    ) -> Result<Report, Unreadable> {
         let a = self.message(live, steps)?;
         let b = self.message(shadow, steps)?;
         let (x, y) = (of(message, &a, steps), of(message, &b, steps));
@@ -270,11 +270,11 @@ impl Rules {
         &self,
         answer: Whole<'a>,
         steps: &mut Steps,
-    ) -> Result<Option<Cow<'a, [u8]>>, &'static str> {
+    ) -> Result<Option<Cow<'a, [u8]>>, Unreadable> {
         let Some((bytes, compressed)) = message::unary(answer.body) else { return Ok(None) };
         let coding = if compressed { answer.head.message_encoding } else { Encoding::Identity };
         let decoded = encoding::decode_within(coding, bytes, self.max_bytes, steps);
-        decoded.map(Some).ok_or("the coding of a message cannot be read")
+        decoded.map(Some).ok_or(Unreadable::MessageCoding)
     }
 
     /// By value; by their bytes, if these say something, where neither can be read.
@@ -285,15 +285,13 @@ impl Rules {
         bytes: Option<(&[u8], &[u8])>,
         mut report: Report,
         steps: &mut Steps,
-    ) -> Result<Report, &'static str> {
+    ) -> Result<Report, Unreadable> {
         if too_complex(&live, &shadow) {
-            return Err("they have too many values, levels or parts");
+            return Err(Unreadable::TooComplex);
         }
         match (live, shadow) {
-            (Ok(a), Ok(b)) => {
-                walk::compare(self, &a, &b, report, steps).ok_or("they take too long to compare")
-            }
-            (Err(_), Err(_)) => self.bytes(report, bytes.ok_or(MESSAGES)?),
+            (Ok(a), Ok(b)) => walk::compare(self, &a, &b, report, steps).ok_or(Unreadable::TooLong),
+            (Err(_), Err(_)) => self.bytes(report, bytes.ok_or(Unreadable::Messages)?),
             _ => {
                 self.add(&mut report, Kind::Shape, None);
                 Ok(report)
@@ -316,9 +314,9 @@ impl Rules {
         &self,
         mut report: Report,
         (live, shadow): (&[u8], &[u8]),
-    ) -> Result<Report, &'static str> {
+    ) -> Result<Report, Unreadable> {
         if report.refused > 0 && self.volatile.is_some() {
-            return Err("both refuse, in words of their own");
+            return Err(Unreadable::Refusals);
         }
         let same = live.iter().zip(shadow).take_while(|(a, b)| a == b).count();
         self.add_at(&mut report, Kind::Bytes, format!("byte {same}"), None);
@@ -342,12 +340,6 @@ impl Rules {
         });
     }
 }
-
-/// Two streams of one model are cut into events anew each time, and say who speaks in each of them.
-const STREAMS: &str = "they are streams, which are not compared unless they are the same bytes";
-
-/// A map of a message has no order, for one.
-const MESSAGES: &str = "they are messages that cannot be read, and not the same bytes";
 
 fn of<'a>(
     message: Message,
