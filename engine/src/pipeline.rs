@@ -324,7 +324,8 @@ impl Plan {
         self.sanitizer.apply(request, &mut edits);
         for name in self.selectors.iter().filter(|name| request.may_have(name)) {
             let new = route.rewritten.as_ref().and_then(|rewritten| rewritten.path.as_deref());
-            if !self.targets.reads_header(name, new.unwrap_or(request.path_only())) {
+            let (path, address) = (new.unwrap_or(request.path_only()), route.address.as_ref());
+            if !self.targets.reads_header(name, path, address) {
                 edits.remove(name);
             }
         }

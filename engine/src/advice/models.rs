@@ -24,17 +24,20 @@ const ANY: Origin<'static> = Origin { namespaces: None, name: None, labels: fals
 pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<Origin<'a>> {
     let mut origins = Vec::new();
     for family in &targets.families {
-        // Of a family that has no line here any model may come.
         let mut origin = ANY;
-        if *family == Family::SeldonV1 {
-            origin.root = Some(&targets.seldon_prefix);
-        } else if *family == Family::SeldonV2 {
-            let namespaces = targets.seldon_v2.iter().map(|one| one.namespace.as_str());
-            origin.namespaces = Some(namespaces.collect());
-        } else if *family == Family::KServe {
-            origin.labels = true;
-            origin.namespaces = limits(&targets.kserve)
-                .then(|| targets.kserve.namespaces.iter().map(String::as_str).collect());
+        match family {
+            Family::SeldonV1 => origin.root = Some(&targets.seldon_prefix),
+            Family::SeldonV2 => {
+                let namespaces = targets.seldon_v2.iter().map(|one| one.namespace.as_str());
+                origin.namespaces = Some(namespaces.collect());
+            }
+            Family::KServe | Family::LlmIsvc => {
+                let kserve = &targets.kserve;
+                origin.labels = *family == Family::KServe;
+                let list = if origin.labels { &kserve.namespaces } else { &targets.llmisvc };
+                origin.namespaces = (!origin.labels || limits(kserve))
+                    .then(|| list.iter().map(String::as_str).collect());
+            }
         }
         origins.push(origin);
     }

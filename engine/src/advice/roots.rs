@@ -75,29 +75,39 @@ fn of_family(
     roots: &mut Vec<Root>,
 ) {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    if family == Family::SeldonV1 {
-        let path = [&targets.seldon_prefix, "/", namespace, "/", name].concat();
-        add(roots, path, NOWHERE, [REST, &[]]);
-        let headers = vec![header("seldon", name), header("namespace", namespace)];
-        let (path, host) = (String::new(), NOWHERE.to_owned());
-        roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
-    } else if family == Family::SeldonV2 {
-        for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
-            add(roots, String::new(), host, [REST, &[]]);
-            let headers = vec![header("seldon-model", name)];
-            let (path, host) = (String::new(), host.clone());
+    let namespaces =
+        if family == Family::KServe { &targets.kserve.namespaces } else { &targets.llmisvc };
+    let known = namespaces.first().filter(|_| namespace == UNNAMED);
+    let known = known.map_or(namespace, |known| known);
+    match family {
+        Family::SeldonV1 => {
+            let path = [&targets.seldon_prefix, "/", namespace, "/", name].concat();
+            add(roots, path, NOWHERE, [REST, &[]]);
+            let headers = vec![header("seldon", name), header("namespace", namespace)];
+            let (path, host) = (String::new(), NOWHERE.to_owned());
             roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
         }
-    } else if family == Family::KServe {
-        let kserve = &targets.kserve;
-        let known = kserve.namespaces.first().filter(|_| namespace == UNNAMED);
-        let namespace = known.map_or(namespace, |known| known);
-        let fill = |text: &String| put(&put(text, "{namespace}", namespace), "{name}", name);
-        if let Some(path) = &kserve.path_template {
-            add(roots, fill(path), NOWHERE, [REST, &[]]);
+        Family::SeldonV2 => {
+            for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
+                add(roots, String::new(), host, [REST, &[]]);
+                let headers = vec![header("seldon-model", name)];
+                let (path, host) = (String::new(), host.clone());
+                roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
+            }
         }
-        if let Some(host) = &kserve.host_template {
-            add(roots, String::new(), &fill(host), [REST, GRPC]);
+        Family::KServe => {
+            let kserve = &targets.kserve;
+            let fill = |text: &String| put(&put(text, "{namespace}", known), "{name}", name);
+            if let Some(path) = &kserve.path_template {
+                add(roots, fill(path), NOWHERE, [REST, &[]]);
+            }
+            if let Some(host) = &kserve.host_template {
+                add(roots, String::new(), &fill(host), [REST, GRPC]);
+            }
+        }
+        // Its path stands for its header, which no rule may select a model by alone.
+        Family::LlmIsvc => {
+            add(roots, ["/", known, "/", name].concat(), NOWHERE, [REST, &[]]);
         }
     }
 }

@@ -299,6 +299,11 @@ settings! {
             namespace: "seldon-mesh".to_owned(), hosts: vec!["*".to_owned()] }],
         /// KServe's templates.
         kserve: KServe,
+        /// The namespaces that hold LLMInferenceServices of KServe's: `/{namespace}/{name}/...` is one, and so is
+        /// `publishers/{namespace}/models/{model}` at the start of a path or in the header `x-gateway-model-name`, on
+        /// every host. A model that is published under another name than its service's (`spec.model.name`, LoRA
+        /// adapters) is one of `fixed`, with that path as its `pathPrefix`.
+        llmisvc: Vec<String>,
         /// Routes that choose the model themselves.
         fixed: Vec<Fixed>,
         /// Suffixes of paths that are metrics, with any method.
@@ -359,7 +364,8 @@ settings! {
         authority: String = String::new(),
         /// Headers to set, each with a template. Clients cannot set them, on no address: their own
         /// lines are removed. The exceptions are headers that select models (`seldon`, `namespace`,
-        /// `seldon-model`) where a family reads them, that belong to the connection or carry credentials, `seldon-puid`, `accept...` and
+        /// `seldon-model`, `x-gateway-model-name`) where a family reads them, that belong to the connection or carry
+        /// credentials, `seldon-puid`, `accept...` and
         /// `user-agent`. Headers of claims, `x-modelgate-...` and those that only the proxy sets are refused;
         /// credentials, variants and what servers take for a proxy's word (`forwarded`, `x-forwarded-user`,
         /// `x-real-ip`, `x-http-method-override`) may be set, but not with variables.
@@ -628,6 +634,8 @@ words! {
         SeldonV2 = "seldon-v2",
         /// KServe.
         KServe = "kserve",
+        /// KServe's LLMInferenceServices.
+        LlmIsvc = "llmisvc",
     }
 
     /// What a request is sampled by.

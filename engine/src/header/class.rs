@@ -79,6 +79,7 @@ const FRAMES: Classes =
     C::FRAMES.or(C::RESERVED).or(C::NO_TRAILER).or(C::NOT_COPIED).or(C::MEANING);
 const ROUTES: Classes = C::ROUTES.or(C::RESERVED).or(C::NO_TRAILER).or(C::CARRIED);
 const GATEWAY: Classes = C::GATEWAY.or(C::TRUSTED).or(C::NO_TRAILER);
+const PICKED: Classes = GATEWAY.or(C::RESERVED).or(C::NOT_COPIED);
 const CREDENTIAL: Classes = C::TRUSTED.or(C::NO_TRAILER).or(C::NOT_COPIED);
 /// What is said of the request in a header's stead.
 const SAID: Classes = C::TRUSTED.or(C::NO_TRAILER).or(C::MEANING);
@@ -106,8 +107,19 @@ const TABLE: &[(&str, Classes)] = &[
     ("namespace", ROUTES),
     ("seldon", ROUTES),
     ("seldon-model", ROUTES),
+    ("x-gateway-base-model-name", ROUTES),
+    ("x-gateway-model-name", ROUTES),
     ("x-seldon-route", ROUTES.or(C::TRUSTED)),
     ("seldon-internal-model", GATEWAY.or(C::RESERVED)),
+    // What llm-d's endpoint picker says to the proxy and to servers' sidecars, and asks for another model than the
+    // body's, which it believes whoever sends it.
+    ("x-data-parallel-host-port", PICKED),
+    ("x-encoder-hosts-ports", PICKED),
+    ("x-gateway-destination-endpoint", PICKED),
+    ("x-gateway-model-name-rewrite", PICKED),
+    ("x-kv-cache-source-host-port", PICKED),
+    ("x-llm-d-model-name-rewrite", PICKED),
+    ("x-prefiller-host-port", PICKED),
     // A claim may be written to these: who calls, and what servers log.
     ("seldon-core-user", GATEWAY),
     ("seldon-logging", GATEWAY),

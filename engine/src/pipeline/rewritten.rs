@@ -111,3 +111,57 @@ fn a_routing_header_that_a_rewrite_sets_is_no_clients_where_no_family_reads_it()
     let decision = decide(&plan, "POST /api/v1.0/predictions", &sent);
     assert!(decision.forward().unwrap().edits.is_empty());
 }
+
+#[test]
+fn no_rewrite_leads_to_an_llminferenceservice_that_was_not_authorized() {
+    let targets = json!({"families": ["seldon-v1", "llmisvc"], "llmisvc": ["prod"],
+        "fixed": [{"pathPrefix": "/publishers/prod/models/Org/Llama", "model": "prod/llama"}]});
+    let rule = |from: &str, to: &str| json!({"name": "r", "match": {"path": from}, "path": to});
+    let header = |model: &str| ("x-gateway-model-name", format!("publishers/prod/models/{model}"));
+    let check = |model: &str, rule: &Value, request: &str, of: &str, status: Option<u32>| {
+        let plan = only(model, targets.clone(), rule.clone());
+        let (name, value) = header(of);
+        let headers = if of.is_empty() { vec![] } else { vec![(name, value.as_str())] };
+        let found = code(&decide(&plan, request, &headers));
+        assert_eq!(found, status, "{model}: {rule} {request} {of}");
+    };
+    // What the incoming address names goes on, and no captured text or header names another.
+    let strip = rule("/seldon/{namespace}/{model}/{rest=**}", "/{rest}");
+    check("prod/iris", &strip, "POST /seldon/prod/iris/predict", "", None);
+    check("prod/iris", &strip, "POST /seldon/prod/iris/prod/llama/v1/completions", "", Some(400));
+    let published = "POST /seldon/prod/iris/publishers/prod/models/llama/v1/completions";
+    check("prod/iris", &strip, published, "", Some(400));
+    check("prod/iris", &strip, &published.replace("llama", "Org/Llama"), "", Some(403));
+    check("prod/iris", &strip, "POST /seldon/prod/iris/predict", "llama", Some(400));
+    check("prod/iris", &strip, "POST /seldon/prod/iris/predict", "Org/Llama", Some(400));
+    check("prod/iris", &strip, "POST /seldon/prod/iris/predict", "iris", None);
+    // So with a rule's own target, which a header that the rule writes may lead to.
+    let mut own = rule("/chat/{model}/{rest=**}", "/{rest}");
+    own["target"] = json!({"namespace": "prod", "model": "{model}"});
+    check("prod/llama", &own, "POST /chat/llama/v1/completions", "", None);
+    check("prod/llama", &own, "POST /chat/llama/v1/completions", "Org/Llama", None);
+    check("prod/llama", &own, "POST /chat/llama/v1/completions", "qwen", Some(400));
+    check("prod/llama", &own, "POST /chat/llama/prod/qwen/v1/completions", "", Some(400));
+    own["setHeaders"] = json!({"x-gateway-model-name": "publishers/prod/models/{model}"});
+    check("prod/llama", &own, "POST /chat/llama/v1/completions", "qwen", None);
+    check("prod/qwen", &own, "POST /v1/completions", "qwen", None);
+    check("prod/qwen", &own, "POST /prod/qwen/v1/completions", "qwen", None);
+    check("prod/llama", &own, "POST /chat/qwen/v1/completions", "llama", Some(403));
+    check("prod/llama", &own, "POST /chat/llama/prod/qwen/v1/completions", "", Some(400));
+    // Where a rule writes it a client's own stays only where it names the model.
+    let plan = only("prod/*", targets.clone(), own);
+    for (line, of, stays) in [
+        ("POST /v1/completions", "publishers/prod/models/qwen", true),
+        ("POST /prod/qwen/v1/completions", "publishers/prod/models/qwen", false),
+        ("POST /prod/qwen/v1/completions", "qwen", false),
+    ] {
+        let decision = decide(&plan, line, &[("x-gateway-model-name", of)]);
+        let removed = decision.forward().unwrap().edits.removes(b"x-gateway-model-name");
+        assert_eq!(!removed, stays, "{line} {of}");
+    }
+    // Without one nothing that a client wrote makes a service's address of a path that was none.
+    let open = rule("/open/{rest=**}", "/{rest}");
+    check("prod/llama", &open, "POST /open/prod/llama/v1/completions", "", Some(400));
+    check("prod/llama", &open, "POST /open/v1/completions", "llama", None);
+    check("prod/llama", &open, "POST /open/v1/completions", "qwen", Some(403));
+}

@@ -5,16 +5,12 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Plan;
-use crate::header::NameSet;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
-use crate::routing::{Address, Location, ROUTING_HEADERS};
+use crate::routing::{Address, Location, ROUTING};
 use crate::words::{hash, same};
-
-/// The headers by which a request may go elsewhere.
-const ROUTING: NameSet = NameSet::of(&ROUTING_HEADERS);
 
 /// Where a request goes.
 #[derive(Debug, Default, PartialEq, Eq)]

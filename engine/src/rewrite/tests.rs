@@ -215,8 +215,7 @@ fn headers_of_the_client_do_not_select_another_model() {
         strip(),
     ]));
     let contradiction = "the host, the path and the headers select different models";
-    let repeated =
-        "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated";
+    let repeated = "a routing header (seldon, namespace, seldon-model, x-seldon-route, x-gateway-...) is empty or repeated";
     let v1 = |name| vec![("seldon", name), ("namespace", "prod")];
     for (path, headers, expected) in [
         ("/chat/predict", vec![("seldon-model", "fraud")], contradiction),

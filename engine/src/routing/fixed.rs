@@ -9,12 +9,13 @@ use crate::order;
 use crate::refusal::Refusal;
 
 use super::host::{Host, HostMatch, Hosts};
+use super::llmisvc::Named;
 use super::names::is_model;
 use super::operation::Operations;
 use super::setting::check_path;
 use super::{Model, Operation};
 use crate::path::plain::Plain;
-use crate::path::segments::{after, is_under, slashes};
+use crate::path::segments::{after, cut, is_under, slashes};
 
 const TEXTUAL: Refusal =
     Refusal::new("the path begins with the text of a fixed route and not with its segments");
@@ -89,6 +90,19 @@ impl FixedRoutes {
         Ok(None)
     }
 
+    /// The model of a path without its leading `/`, in two parts, and how many segments the route's prefix has.
+    pub(super) fn model<'a>(
+        &'a self,
+        host: &Host<'_>,
+        path: &[u8],
+    ) -> Result<Option<Named<'a>>, Refusal> {
+        let found = self.find(host, &[b"/", path].concat())?;
+        Ok(found.and_then(|index| self.routes.get(index)).and_then(|fixed| {
+            let (namespace, name) = cut(fixed.model.as_bytes());
+            Some((namespace, name?, fixed.segments()))
+        }))
+    }
+
     /// The route.
     pub(super) fn get(&self, index: usize) -> Option<&Fixed> {
         self.routes.get(index)
@@ -103,6 +117,11 @@ impl Fixed {
 
     fn is_same(&self, other: &Self) -> bool {
         self.host == other.host && self.bare() == other.bare()
+    }
+
+    /// How many segments its prefix has.
+    fn segments(&self) -> usize {
+        slashes(self.bare())
     }
 
     /// Whether the operator names the very host.
@@ -124,8 +143,7 @@ impl Fixed {
         method: &[u8],
     ) -> Operation {
         let whole = operations.of(plain.decoded(), method);
-        let outer = slashes(self.bare());
-        let below = operations.of(after(plain.decoded(), outer), method);
+        let below = operations.of(after(plain.decoded(), self.segments()), method);
         if whole == Operation::Other || (below.is_closed() && below != Operation::Other) {
             below
         } else {

@@ -4,19 +4,10 @@ use super::Operation;
 use crate::path::segments::{cut, fits};
 
 /// Services in front of which only Seldon v1 (or nothing) stands.
+const OF_SELDON_V1: &str = "seldon.protos.Seldon|seldon.protos.Model|seldon.protos.Generic|seldon.protos.Router|seldon.protos.Transformer|seldon.protos.OutputTransformer|seldon.protos.Combiner|tensorflow.serving.PredictionService|tensorflow.serving.ModelService";
+
 fn is_seldon_v1_service(service: &[u8]) -> bool {
-    matches!(
-        service,
-        b"seldon.protos.Seldon"
-            | b"seldon.protos.Model"
-            | b"seldon.protos.Generic"
-            | b"seldon.protos.Router"
-            | b"seldon.protos.Transformer"
-            | b"seldon.protos.OutputTransformer"
-            | b"seldon.protos.Combiner"
-            | b"tensorflow.serving.PredictionService"
-            | b"tensorflow.serving.ModelService"
-    )
+    fits(OF_SELDON_V1, &[service])
 }
 
 /// A service that a path names.

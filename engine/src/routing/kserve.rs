@@ -7,7 +7,7 @@ use crate::config::{Errors, Path, Warning};
 use crate::order;
 
 use super::host::Host;
-use super::names::{LABEL_MAX, NOT_A_NAME, is_label, name};
+use super::names::{LABEL_MAX, NOT_A_NAME, id, is_label};
 use super::setting::check_path;
 use crate::path::segments::first;
 use crate::refusal::Refusal;
@@ -183,11 +183,11 @@ impl KServe {
         if !is_label(service) || !is_label(namespace) {
             return Err(NOT_A_NAME);
         }
-        let id = format!("{}/{}", name(namespace)?, name(service)?);
-        if self.knows_services() && self.services.binary_search(&id).is_err() {
+        let id = id(namespace, service)?;
+        if self.knows_services() && !order::holds(&self.services, &*id) {
             return Err(UNKNOWN);
         }
-        Ok(Some(id.into()))
+        Ok(Some(id))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a request goes: what of it the families read.
 
+use crate::header::NameSet;
 use crate::path::without_query;
 use crate::request::{Header, Request};
 
@@ -7,7 +8,7 @@ use super::host::Host;
 use crate::refusal::Refusal;
 
 const REPEATED: Refusal = Refusal::new(
-    "a routing header (seldon, namespace, seldon-model, x-seldon-route) is empty or repeated",
+    "a routing header (seldon, namespace, seldon-model, x-seldon-route, x-gateway-...) is empty or repeated",
 );
 
 /// What of a request decides which model it reaches.
@@ -52,34 +53,37 @@ impl<'a> Location<'a> {
     }
 }
 
-/// The headers by which Seldon's routes choose.
+/// What the headers say by which the operators' routes choose, in their order.
 #[derive(Clone, Default)]
 pub(super) struct Routing<'a> {
-    pub seldon: Option<&'a [u8]>,
-    pub namespace: Option<&'a [u8]>,
-    pub seldon_model: Option<&'a [u8]>,
-    pub seldon_route: Option<&'a [u8]>,
+    values: [Option<&'a [u8]>; 6],
     faulty: bool,
 }
 
 /// Their names.
-pub(crate) const ROUTING_HEADERS: [&[u8]; 4] =
-    [b"seldon", b"namespace", b"seldon-model", b"x-seldon-route"];
+pub(crate) const ROUTING_HEADERS: [&[u8]; 6] = [
+    b"seldon",
+    b"namespace",
+    b"seldon-model",
+    b"x-seldon-route",
+    b"x-gateway-model-name",
+    b"x-gateway-base-model-name",
+];
+
+/// The same.
+pub(crate) const ROUTING: NameSet = NameSet::of(&ROUTING_HEADERS);
 
 impl<'a> Routing<'a> {
     fn of(headers: impl IntoIterator<Item = Header<'a>>) -> Self {
         let mut routing = Self::default();
-        for (name, value) in headers {
-            let slot = match name {
-                b"seldon" => &mut routing.seldon,
-                b"namespace" => &mut routing.namespace,
-                b"seldon-model" => &mut routing.seldon_model,
-                b"x-seldon-route" => &mut routing.seldon_route,
-                _ => continue,
-            };
-            // Envoy's routes match line by line: a second line could win the route.
-            routing.faulty |= slot.is_some() || value.is_empty();
-            *slot = Some(value);
+        for (name, value) in headers.into_iter().filter(|(name, _)| ROUTING.may_have(name)) {
+            let slots = ROUTING_HEADERS.iter().zip(&mut routing.values);
+            if let Some((_, slot)) = { slots }.find(|(known, _)| **known == name) {
+                // Envoy's routes match line by line: a second line could win the route.
+                let value = if slot.is_some() { b"" } else { value };
+                routing.faulty |= value.is_empty();
+                *slot = Some(value);
+            }
         }
         routing
     }
@@ -89,8 +93,25 @@ impl<'a> Routing<'a> {
         if self.faulty { Err(REPEATED) } else { Ok(()) }
     }
 
-    /// `namespace` and `seldon`, by which the operator's gRPC route chooses, if both are there.
+    /// `namespace` and `seldon`, by which Seldon v1's gRPC route chooses, if both are there.
     pub(super) fn seldon_v1(&self) -> Option<(&'a [u8], &'a [u8])> {
-        Some((self.namespace?, self.seldon?))
+        let [seldon, namespace, ..] = self.values;
+        Some((namespace?, seldon?))
+    }
+
+    /// `seldon-model`.
+    pub(super) fn seldon_model(&self) -> Option<&'a [u8]> {
+        self.values[2]
+    }
+
+    /// `x-seldon-route`.
+    pub(super) fn seldon_route(&self) -> Option<&'a [u8]> {
+        self.values[3]
+    }
+
+    /// `x-gateway-model-name` and `x-gateway-base-model-name`, each empty where it is repeated.
+    pub(super) fn published(&self) -> [Option<&'a [u8]>; 2] {
+        let [.., model, base] = self.values;
+        [model, base]
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `resolve` | which family an address belongs to, and which addresses contradict themselves |
 //! | `rewritten` | the same of requests that a rewrite sent elsewhere |
-//! | `seldon_v1`, `seldon_v2`, `kserve`, `fixed` | how a family, or the operator, names a model |
+//! | `seldon_v1`, `seldon_v2`, `kserve`, `llmisvc`, `fixed` | how a family, or the operator, names a model |
 //! | `operation`, `grpc` | what a model server's own paths and methods do |
 //! | `host`, `names`, `location` | spellings: what may be read, and what is refused |
 
@@ -14,6 +14,7 @@ mod fixed;
 mod grpc;
 pub mod host;
 mod kserve;
+mod llmisvc;
 mod location;
 pub(crate) mod names;
 mod operation;
@@ -26,7 +27,7 @@ mod setting;
 mod tests;
 
 pub use location::Location;
-pub(crate) use location::ROUTING_HEADERS;
+pub(crate) use location::{ROUTING, ROUTING_HEADERS};
 pub use resolve::Targets;
 #[cfg(test)]
 pub(crate) use rewritten::CAPTURED;
@@ -34,7 +35,7 @@ pub use rewritten::{NewAddress, Reaches};
 
 use crate::config::declare::words;
 use crate::config::types::Family;
-use crate::path::segments::each;
+use crate::path::segments::{each, fits};
 
 words! {
     /// What a request does with a model.
@@ -88,7 +89,7 @@ pub fn is_stream(path: &[u8]) -> bool {
     each(path).any(|s| {
         let is_kept = before == [&b"v1"[..], b"responses"] && !s.is_empty();
         before = [before[1], s];
-        is_kept || matches!(s, b"ModelStreamInfer" | b"infer_stream" | b"generate_stream")
+        is_kept || fits("ModelStreamInfer|infer_stream|generate_stream", &[s])
     })
 }
 

@@ -1,5 +1,7 @@
 //! Names of Kubernetes objects, as they may stand in an address.
 
+use std::rc::Rc;
+
 use crate::refusal::Refusal;
 
 /// What is said of a name that no object can have.
@@ -32,6 +34,11 @@ fn has_letters(label: &[u8]) -> bool {
     label.first().is_some_and(edge)
         && label.last().is_some_and(edge)
         && label.iter().all(|c| edge(c) || *c == b'-')
+}
+
+/// `namespace/name` of names.
+pub(super) fn id(namespace: &[u8], service: &[u8]) -> Result<Rc<str>, Refusal> {
+    Ok([name(namespace)?, "/", name(service)?].concat().into())
 }
 
 /// The bytes as a name.

@@ -33,13 +33,8 @@ impl Operations {
     /// trailing `/`. An unknown path, or a known one with a method that it does not have, is
     /// [`Operation::Other`]. `OPTIONS` belongs to the operation that it asks about.
     pub(super) fn of(&self, tail: &[u8], method: &[u8]) -> Operation {
-        let method = match method {
-            b"GET" | b"HEAD" => GET,
-            b"POST" => POST,
-            b"DELETE" => DELETE,
-            b"OPTIONS" => GET | POST | DELETE,
-            _ => UNKNOWN,
-        };
+        let method = METHODS.iter().find(|(name, _)| name.as_bytes() == method);
+        let method = method.map_or(UNKNOWN, |(_, bits)| *bits);
         match self.known(tail, method) {
             Other if method & POST != 0 && self.predictions.iter().any(|p| p == tail) => Predict,
             operation => operation,
@@ -80,7 +75,7 @@ fn v1_model(name: &[u8], method: Methods) -> Option<Operation> {
     let verb = name.iter().position(|c| *c == b':').and_then(|colon| name.get(colon..));
     let (operation, methods) = match verb {
         None => (Status, GET),
-        Some(b":predict" | b":classify" | b":regress") => (Predict, POST),
+        Some(verb) if fits(":predict|:classify|:regress", &[verb]) => (Predict, POST),
         Some(b":explain") => (Explain, POST),
         Some(_) => return None,
     };
@@ -101,8 +96,16 @@ fn find(paths: Paths, segments: &[&[u8]], method: Methods) -> Option<Operation> 
     found
 }
 
-/// Methods, a bit for each: `GET` is `HEAD` as well, and `OPTIONS` is any of them.
+/// Methods, a bit for each.
 type Methods = u8;
+
+const METHODS: &[(&str, Methods)] = &[
+    ("POST", POST),
+    ("GET", GET),
+    ("HEAD", GET),
+    ("DELETE", DELETE),
+    ("OPTIONS", GET | POST | DELETE),
+];
 
 const GET: Methods = 1;
 const POST: Methods = 1 << 1;

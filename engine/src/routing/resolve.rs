@@ -8,7 +8,9 @@ use crate::refusal::Refusal;
 
 use super::fixed::FixedRoutes;
 use super::kserve::{self, KServe};
+use super::llmisvc;
 use super::location::Location;
+use super::names::is_label;
 use super::operation::Operations;
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
@@ -24,11 +26,13 @@ pub(super) const CONTRADICTION: Refusal =
 /// Reads addresses.
 #[derive(Debug)]
 pub struct Targets {
-    fixed: FixedRoutes,
+    pub(super) fixed: FixedRoutes,
     pub(super) families: Vec<Family>,
     pub(super) seldon_v1: Option<SeldonV1>,
     pub(super) seldon_v2: Option<SeldonV2>,
     pub(super) kserve: Option<KServe>,
+    /// The namespaces of LLMInferenceServices.
+    pub(super) llmisvc: Option<Vec<String>>,
     pub(super) operations: Operations,
 }
 
@@ -51,6 +55,14 @@ impl Targets {
             let fix = "add kserve to targets.families, or leave this out";
             errors.add(&kserve, "is set without its family", fix);
         }
+        let namespaces = &settings.llmisvc;
+        if has(Family::LlmIsvc) == namespaces.is_empty()
+            || !namespaces.iter().all(|namespace| is_label(namespace.as_bytes()))
+        {
+            let what = "is not a list of namespaces, or is there without its family";
+            let fix = "namespaces as prod, and llmisvc in targets.families";
+            errors.add(&path.field("llmisvc"), what, fix);
+        }
         check_prefix(settings, path, errors);
         for (i, metrics) in settings.metrics_paths.iter().enumerate() {
             let path = path.field("metricsPaths");
@@ -65,15 +77,22 @@ impl Targets {
             seldon_v2: has(Family::SeldonV2)
                 .then(|| SeldonV2::compile(&settings.seldon_v2, &path.field("seldonV2"), errors)),
             kserve: has(Family::KServe).then(|| KServe::compile(&settings.kserve, &kserve, errors)),
+            llmisvc: has(Family::LlmIsvc).then(|| namespaces.clone()),
             operations: Operations::new(&settings.metrics_paths, &settings.predict_paths),
         }
     }
 
     /// What an address reaches. `Ok(None)`: it is outside every territory (only then may
     /// `exclude.hosts` take it). `Err`: no server may see it, 400.
+    pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address>, Refusal> {
+        let address = self.by_path_and_host(at)?;
+        self.with_llmisvc(at, address)
+    }
+
+    /// The same without LLMInferenceServices.
     ///
     /// Fixed routes come first, and regardless of `seldon-model`: the route behind overwrites it.
-    pub fn resolve<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address>, Refusal> {
+    fn by_path_and_host<'a>(&'a self, at: &Location<'a>) -> Result<Option<Address>, Refusal> {
         if let Some(address) = self.fixed(at) {
             return address.map(Some);
         }
@@ -89,7 +108,7 @@ impl Targets {
             return Err(DISGUISED);
         }
         let Territory { v1_path, v1_headers, v2_path, service, kserve, .. } = territory;
-        let v2_header = self.seldon_v2.is_some() && at.routing.seldon_model.is_some();
+        let v2_header = self.seldon_v2.is_some() && at.routing.seldon_model().is_some();
         let seldon = v1_path || v1_headers || v2_header || v2_path;
         if !seldon && kserve.is_none() && service.is_none() {
             return Ok(None);
@@ -140,9 +159,14 @@ impl Targets {
         }
     }
 
-    /// What a request does with an inference service of KServe's. The server says at its root that it is
+    /// What a request does with a service of KServe's. An inference service says at its root that it is
     /// alive; the router of an inference graph takes its requests there.
-    fn of_service(&self, service: kserve::Service, plain: &Plain<'_>, method: &[u8]) -> Address {
+    pub(super) fn of_service(
+        &self,
+        service: kserve::Service,
+        plain: &Plain<'_>,
+        method: &[u8],
+    ) -> Address {
         let tail = after(plain.decoded(), service.segments);
         let operation = match (tail, method) {
             (b"", b"GET" | b"HEAD") => Operation::Status,
@@ -201,11 +225,14 @@ impl Targets {
         Ok(())
     }
 
-    /// Whether a family reads this routing header of a request that goes upstream with this path: then it is part of the
-    /// address. Else it may choose a route all the same, where a rewrite writes it.
-    pub(crate) fn reads_header(&self, name: &[u8], path: &[u8]) -> bool {
+    /// Whether a family reads this routing header of a request that goes upstream to this address with this path: then it
+    /// is part of the address. Else it may choose a route all the same, where a rewrite writes it.
+    pub(crate) fn reads_header(&self, name: &[u8], path: &[u8], to: Option<&Address>) -> bool {
         match name {
             b"seldon" | b"namespace" => self.seldon_v1.is_some() && seldon_v1::is_taken(path),
+            _ if name.starts_with(b"x-gateway") => {
+                to.is_some_and(|to| to.family == Family::LlmIsvc && to.routed == 0)
+            }
             _ => self.seldon_v2.is_some(),
         }
     }
@@ -230,6 +257,10 @@ impl Targets {
             v2_path: self.seldon_v2.is_some() && SeldonV2::contains(path),
             service: grpc::service(path),
             kserve,
+            llmisvc: self.llmisvc.as_ref().map(|namespaces| {
+                let named = llmisvc::named(namespaces, path.strip_prefix(b"/").unwrap_or_default());
+                named.map_or(0, |(.., segments)| segments)
+            }),
         })
     }
 }
@@ -243,6 +274,9 @@ struct Territory {
     v2_path: bool,
     service: Option<grpc::Service>,
     kserve: Option<kserve::Service>,
+    /// How many segments an LLMInferenceService's route takes off. Which names these are need not be
+    /// compared: of paths that can be read in two ways those that hold other names are refused.
+    llmisvc: Option<usize>,
 }
 
 /// A path of the operator's own must not make a prediction of what is known to be something else.

@@ -63,6 +63,16 @@ impl Targets {
         request: &Request<'_>,
         host: &Host<'_>,
     ) -> Result<Option<Address>, Refusal> {
+        let address = self.by_rule(new, request, host)?;
+        self.with_llmisvc(&new.at, address)
+    }
+
+    fn by_rule(
+        &self,
+        new: &NewAddress<'_>,
+        request: &Request<'_>,
+        host: &Host<'_>,
+    ) -> Result<Option<Address>, Refusal> {
         let at = &new.at;
         if let Some(address) = self.fixed(at) {
             let address = address?;
@@ -153,7 +163,7 @@ impl Targets {
         let at = &new.at;
         at.routing.check()?;
         let answered_for = || new.sets_model && (new.own_host || !SeldonV2::takes_grpc(at.path()));
-        if self.seldon_v2.is_some() && at.routing.seldon_model.is_some() && !answered_for() {
+        if self.seldon_v2.is_some() && at.routing.seldon_model().is_some() && !answered_for() {
             return Err(CONTRADICTION);
         }
         self.check_seldon_v1(at, model)

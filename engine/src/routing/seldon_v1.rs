@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::location::Routing;
-use super::names::{NOT_A_NAME, is_name, name};
+use super::names::{NOT_A_NAME, id, is_name, name};
 use crate::path::plain::Plain;
 use crate::path::segments::{Segments, after, each, is_under, slashes};
 use crate::refusal::Refusal;
@@ -96,8 +96,7 @@ pub(super) fn by_headers<'a>(routing: &Routing<'a>, path: &[u8]) -> Result<Optio
     let Some((namespace, deployment)) = routing.seldon_v1().filter(|_| is_taken(path)) else {
         return Ok(None);
     };
-    let id = format!("{}/{}", name(namespace)?, name(deployment)?);
-    Ok(Some(Model { id: id.into(), predictor: None }))
+    Ok(Some(Model { id: id(namespace, deployment)?, predictor: None }))
 }
 
 /// Whether the operator's gRPC route takes this path (with the right headers): its regular expression

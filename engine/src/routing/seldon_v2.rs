@@ -77,11 +77,11 @@ impl SeldonV2 {
         let installation = self.installations.iter().find(|(one, _)| one.matches(host));
         let (_, namespace) = installation.ok_or(NO_NAMESPACE)?;
         // Seldon's filter fills in no model where x-seldon-route stands, and its sticky routes need one.
-        if routing.seldon_route.is_some() && routing.seldon_model.is_none() {
+        if routing.seldon_route().is_some() && routing.seldon_model().is_none() {
             return Err(ROUTE_ALONE);
         }
         let by_path = by_path(plain)?;
-        let by_header = routing.seldon_model.map(name).transpose()?;
+        let by_header = routing.seldon_model().map(name).transpose()?;
         if let Some(header) = by_header {
             check_repository(plain, header)?;
         }

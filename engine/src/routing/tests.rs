@@ -50,6 +50,7 @@ fn words(address: Result<Option<Address>, Refusal>) -> String {
 #[test]
 fn every_address_of_the_table_reaches_what_it_says() {
     let sections = addresses::sections();
+    let mut wrong = Vec::new();
     for section in &sections {
         let targets = compile(serde_json::from_str(section.targets).unwrap()).unwrap();
         for row in &section.rows {
@@ -59,12 +60,9 @@ fn every_address_of_the_table_reaches_what_it_says() {
                 Ok(host) => words(targets.resolve(&Location::new(method, path, host, headers))),
                 Err(refusal) => words(Err(refusal)),
             };
-            assert!(
-                addresses::fits(row.reaches, &found),
-                "{}: {}\n  found {found}",
-                section.title,
-                row.text
-            );
+            if !addresses::fits(row.reaches, &found) {
+                wrong.push(format!("{}: {}\n  found {found}", section.title, row.text));
+            }
             assert_ne!(
                 row.in_envoy,
                 Some(row.reaches),
@@ -73,7 +71,8 @@ fn every_address_of_the_table_reaches_what_it_says() {
             );
         }
     }
-    assert!(sections.iter().map(|section| section.rows.len()).sum::<usize>() > 300);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(sections.iter().map(|section| section.rows.len()).sum::<usize>() > 500);
 }
 
 /// Quadratic work on such names would keep a worker busy for seconds each, and this test for minutes.

@@ -79,7 +79,7 @@ fn found(answer: &Response, line: &Value) -> String {
 /// The access log does not say which family's address it was, nor which predictor's.
 fn without_details(expected: &str) -> String {
     match expected.split(' ').collect::<Vec<_>>()[..] {
-        ["seldon-v1" | "seldon-v2" | "kserve", model, .., operation] => {
+        ["seldon-v1" | "seldon-v2" | "kserve" | "llmisvc", model, .., operation] => {
             format!("{model} {operation}")
         }
         _ => expected.to_owned(),

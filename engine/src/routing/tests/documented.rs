@@ -25,9 +25,10 @@ fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
 #[test]
 fn every_address_of_the_page_has_its_operation() {
     let targets = compile(json!({
-        "families": ["kserve", "seldon-v1"],
+        "families": ["kserve", "seldon-v1", "llmisvc"],
         "kserve": {"hostTemplate": "{name}.{namespace}.example.com",
             "pathTemplate": "/serving/{namespace}/{name}"},
+        "llmisvc": ["prod"],
         "fixed": [{"hosts": ["chat.example.com"], "model": "prod/iris"},
             {"pathPrefix": "/own/iris", "model": "prod/iris"}],
     }));
@@ -41,10 +42,13 @@ fn every_address_of_the_page_has_its_operation() {
             ("iris.prod.example.com", "", "kserve"),
             ("gateway", "/serving/prod/iris", "kserve"),
             ("gateway", "/seldon/prod/iris", "seldon-v1"),
+            ("gateway", "/prod/iris", "llmisvc"),
+            ("gateway", "/publishers/prod/models/iris", "llmisvc"),
             ("chat.example.com", "", "kserve"),
             ("gateway", "/own/iris", "kserve"),
         ] {
-            let is_kserves = host.starts_with("iris") || prefix.starts_with("/serving");
+            let is_kserves = host.starts_with("iris")
+                || ["/serving", "/prod", "/publishers"].iter().any(|own| prefix.starts_with(own));
             if path == "/" && !is_kserves {
                 continue;
             }

@@ -1,0 +1,82 @@
+//! KServe's LLMInferenceServices: by path, `/{namespace}/{name}/...`, and by the name under which they publish
+//! their model, in a path or a header: `publishers/{namespace}/models/{model}`.
+
+use crate::config::types::Family;
+use crate::path::plain::Plain;
+use crate::path::segments::{cut, slashes};
+use crate::refusal::Refusal;
+
+use super::kserve::Service;
+use super::location::Location;
+use super::names::id;
+use super::resolve::CONTRADICTION;
+use super::{Address, Targets};
+
+const NOT_PUBLISHED: Refusal = Refusal::new(
+    "x-gateway-model-name or x-gateway-base-model-name names no model that a service publishes",
+);
+
+/// Namespace and name, and how many segments of a path they are.
+pub(super) type Named<'a> = (&'a [u8], &'a [u8], usize);
+
+/// The service that a path without its leading `/` names, of one of the namespaces.
+pub(super) fn named<'a>(namespaces: &[String], path: &'a [u8]) -> Option<Named<'a>> {
+    let (mut namespace, mut rest) = cut(path);
+    let mut segments = 2;
+    if namespace == b"publishers"
+        && let (publisher, Some(model)) = cut(rest?)
+        && let Some(model) = model.strip_prefix(b"models/")
+    {
+        (namespace, rest, segments) = (publisher, Some(model), 4);
+    }
+    let name = cut(rest.filter(|rest| !rest.is_empty())?).0;
+    let is_listed = namespaces.iter().any(|one| one.as_bytes() == namespace);
+    is_listed.then_some((namespace, name, segments))
+}
+
+impl Targets {
+    /// Refuses an address that is one of an LLMInferenceService's, by its path or its headers, and another model's too.
+    /// One that is nobody's else is its.
+    pub(super) fn with_llmisvc(
+        &self,
+        at: &Location<'_>,
+        address: Option<Address>,
+    ) -> Result<Option<Address>, Refusal> {
+        let Some(namespaces) = &self.llmisvc else { return Ok(address) };
+        let path = at.path().strip_prefix(b"/").unwrap_or_default();
+        let mut found: Option<Named<'_>> = None;
+        let headers = at.routing.published().into_iter().flatten();
+        for (i, text) in std::iter::once(path).chain(headers).enumerate() {
+            if i > 0 {
+                at.routing.check()?;
+                // KServe's routes take no other value.
+                if !text.starts_with(b"publishers/") {
+                    continue;
+                }
+            }
+            let fixed = self.fixed.model(&at.host, text)?;
+            let (namespace, name, segments) = match fixed.or_else(|| named(namespaces, text)) {
+                Some(one) if i == 0 || one.2 == slashes(text).saturating_add(1) => one,
+                None if i == 0 => continue,
+                _ => return Err(NOT_PUBLISHED),
+            };
+            let routed = if i == 0 { segments } else { 0 };
+            let (first, second, _) = *found.get_or_insert((namespace, name, routed));
+            if (first, second) != (namespace, name) {
+                return Err(CONTRADICTION);
+            }
+        }
+        let Some((namespace, name, segments)) = found else { return Ok(address) };
+        let id = id(namespace, name)?;
+        match address {
+            Some(one) if one.model.as_ref().is_some_and(|model| model.id == id) => Ok(Some(one)),
+            Some(_) => Err(CONTRADICTION),
+            None => {
+                at.routing.check()?;
+                let service = Service { id, segments };
+                let address = self.of_service(service, &Plain::new(at.path())?, at.method);
+                Ok(Some(Address { family: Family::LlmIsvc, ..address }))
+            }
+        }
+    }
+}
