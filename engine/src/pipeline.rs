@@ -266,10 +266,10 @@ impl Plan {
         facts.tokens = result.tokens;
         facts.missing_keys = result.missing_keys;
         facts.unwritable_claims = result.unwritable_claims;
-        match result.verdict {
-            authn::Verdict::Anonymous => {}
-            authn::Verdict::Identified(identity) => facts.identity = Some(identity),
-            authn::Verdict::Refused(failure) => {
+        match result.identification {
+            authn::Identification::Anonymous => {}
+            authn::Identification::Identified(identity) => facts.identity = Some(identity),
+            authn::Identification::Refused(failure) => {
                 facts.verdict = Verdict::Unauthenticated;
                 return Err(LocalReply {
                     code: u32::from(failure.code),

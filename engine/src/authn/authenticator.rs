@@ -37,7 +37,7 @@ pub struct Authenticator {
 #[derive(Debug)]
 pub struct Authentication {
     /// Who calls.
-    pub verdict: Verdict,
+    pub identification: Identification,
     /// The path with query, if a verified token was taken out of it.
     pub path: Option<Vec<u8>>,
     /// Which rule accepted the request's tokens, for [`Authenticator::strip`].
@@ -50,19 +50,19 @@ pub struct Authentication {
     pub missing_keys: Option<MissingKeys>,
 }
 
-/// Keys that a token needs and that were not there: with them the verdict may be another.
+/// Keys that a token needs and that were not there: with them the identification may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingKeys {
     /// Which set, as an index into [`Authenticator::remotes`].
     pub remote: usize,
     /// How long the request may wait for the issuer's first set. `None` where there is a set, and
-    /// it lacks the token's key: it is fetched again, and the verdict stands.
+    /// it lacks the token's key: it is fetched again, and the identification stands.
     pub wait: Option<Duration>,
 }
 
 /// Who calls.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Identification {
     /// No credential at any configured place.
     Anonymous,
     /// Every credential is good.
@@ -89,12 +89,19 @@ impl TokenResults {
 }
 
 impl Authentication {
-    fn of(verdict: Verdict, tokens: TokenResults) -> Self {
-        Self { verdict, path: None, rule: None, tokens, unwritable_claims: 0, missing_keys: None }
+    fn of(identification: Identification, tokens: TokenResults) -> Self {
+        Self {
+            identification,
+            path: None,
+            rule: None,
+            tokens,
+            unwritable_claims: 0,
+            missing_keys: None,
+        }
     }
 
     fn anonymous() -> Self {
-        Self::of(Verdict::Anonymous, TokenResults::default())
+        Self::of(Identification::Anonymous, TokenResults::default())
     }
 }
 
@@ -249,11 +256,11 @@ impl Authenticator {
                 Some(Err(rejection)) => rejections.add(rejection),
                 Some(Ok((verified, results))) => {
                     let path = self.accept(rule, &tokens, &verified, request, edits);
-                    let verdict = Verdict::Identified(Rc::clone(&verified.identity));
+                    let identification = Identification::Identified(Rc::clone(&verified.identity));
                     let unwritable_claims = verified.lines.unwritable;
                     let (tokens, missing_keys, rule) = (results, memory.missing_keys, Some(index));
                     return Authentication {
-                        verdict,
+                        identification,
                         path,
                         rule,
                         tokens,
@@ -286,7 +293,7 @@ impl Authenticator {
                 edits.remove(&keys.header);
                 let other = Some(TokenResult::ApiKeyVerified);
                 let tokens = TokenResults { other, ..TokenResults::default() };
-                Authentication::of(Verdict::Identified(identity), tokens)
+                Authentication::of(Identification::Identified(identity), tokens)
             }
         }
     }
@@ -412,7 +419,7 @@ impl Authenticator {
         let mut failure = Failure::new(rejection, request, path);
         failure.path = shown;
         let tokens = TokenResults { other, ..TokenResults::default() };
-        Authentication::of(Verdict::Refused(failure), tokens)
+        Authentication::of(Identification::Refused(failure), tokens)
     }
 
     /// Takes off a request whatever stands where a rule looks for a token, and API keys. `accepted` is the

@@ -47,7 +47,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{Authentication, Authenticator, MissingKeys, TokenResults, Verdict};
+pub use authenticator::{Authentication, Authenticator, Identification, MissingKeys, TokenResults};
 pub use cache::TokenCache;
 pub use certificate::{Names as CertificateNames, names_in_certificate};
 pub use failure::{Failure, TokenResult};

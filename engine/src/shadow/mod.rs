@@ -26,6 +26,7 @@
 
 mod body_buffer;
 mod breaker;
+mod comparable;
 pub mod compare;
 mod copy;
 mod event;
@@ -41,12 +42,11 @@ mod sample;
 mod seal;
 mod select;
 mod settings;
-mod stream;
 
+pub use comparable::is_uncomparable;
 pub use copy::{CopyHead, upstream};
 pub use event::{Outcome, ShadowObserver};
 pub use head::Head;
 pub use id::{ExchangeId, ShadowId};
 pub use mirror::{Answer, Call, Gauges, Mirror};
 pub use settings::{Credentials, Shadow, Shadows};
-pub use stream::is_uncomparable;

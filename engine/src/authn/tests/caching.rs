@@ -61,7 +61,7 @@ fn a_token_is_verified_once() {
     *other.last_mut().unwrap() = if other.ends_with(b"A") { b'Q' } else { b'A' };
     let other = String::from_utf8(other).unwrap();
     let outcome = run_with(&authenticator, &host, &mut cache, "/", &[("authorization", &other)]);
-    assert!(matches!(outcome.authentication.verdict, Verdict::Refused(_)));
+    assert!(matches!(outcome.authentication.identification, Identification::Refused(_)));
 }
 
 #[test]
@@ -90,7 +90,10 @@ fn rules_are_told_apart() {
                 run_with(&authenticator, &host, &mut cache, "/", &[("authorization", &line)]);
             assert_eq!(outcome.verdict(), format!("{issuer}/s"), "{round}");
             assert_eq!(outcome.results(), [(want, 1)], "{round}");
-            let Verdict::Identified(identity) = &outcome.authentication.verdict else { panic!() };
+            let Identification::Identified(identity) = &outcome.authentication.identification
+            else {
+                panic!()
+            };
             let words = if issuer == "c" { json!(["1", "2"]) } else { json!("1 2") };
             assert_eq!(identity.claims["w"], words);
         }

@@ -102,7 +102,10 @@ fn no_place_keeps_a_token_whichever_way_the_request_goes() {
                     _ => {
                         let result =
                             authenticator.authenticate(&request, &mut no_cache(), &mut edits);
-                        assert!(matches!(result.verdict, Verdict::Identified(_)), "{path} {value}");
+                        assert!(
+                            matches!(result.identification, Identification::Identified(_)),
+                            "{path} {value}"
+                        );
                         authenticator.strip(&request, result.path, result.rule, &mut edits)
                     }
                 };

@@ -179,7 +179,9 @@ fn output_headers_are_written() {
     let headers: Vec<&[u8]> = authenticator.output_headers().iter().map(Vec::as_slice).collect();
     let want: [&[u8]; 5] = [b"x-evil", b"x-none", b"x-payload", b"x-scope", b"x-sub"];
     assert_eq!(headers, want);
-    let Verdict::Identified(identity) = &outcome.authentication.verdict else { panic!() };
+    let Identification::Identified(identity) = &outcome.authentication.identification else {
+        panic!()
+    };
     assert_eq!(identity.claims["scope"], json!(["a", "b"]));
 }
 
@@ -225,18 +227,18 @@ fn api_keys() {
         let outcome = run(&authenticator, "/", &lines);
         assert_eq!(outcome.verdict(), want, "{lines:?}");
         assert_eq!(outcome.results().first().map(|(r, _)| *r), result);
-        match &outcome.authentication.verdict {
-            Verdict::Identified(identity) => {
+        match &outcome.authentication.identification {
+            Identification::Identified(identity) => {
                 assert_eq!(outcome.removed(), ["x-api-key"]);
                 let want = json!({"iss": "apikey", "sub": "nightly", "groups": ["batch"], "scope": ["a", "b"]});
                 assert_eq!(Value::Object(identity.claims.clone()), want);
             }
-            Verdict::Refused(failure) => {
+            Identification::Refused(failure) => {
                 assert_eq!(failure.code, 401);
                 assert_eq!(failure.www_authenticate, r#"ApiKey realm="https://gw/""#);
                 assert!(failure.details.starts_with("api_key_access_denied{API_key_"));
             }
-            Verdict::Anonymous => {}
+            Identification::Anonymous => {}
         }
     }
     let debug = format!("{authenticator:?}");

@@ -178,18 +178,18 @@ pub struct Outcome {
 impl Outcome {
     /// The principal, or the text of the refusal, or `anonymous`.
     pub fn verdict(&self) -> String {
-        match &self.authentication.verdict {
-            Verdict::Anonymous => "anonymous".to_owned(),
-            Verdict::Identified(identity) => {
+        match &self.authentication.identification {
+            Identification::Anonymous => "anonymous".to_owned(),
+            Identification::Identified(identity) => {
                 identity.principal().unwrap_or_else(|| "nobody".to_owned())
             }
-            Verdict::Refused(failure) => failure.text.to_owned(),
+            Identification::Refused(failure) => failure.text.to_owned(),
         }
     }
 
     pub fn failure(&self) -> &Failure {
-        match &self.authentication.verdict {
-            Verdict::Refused(failure) => failure,
+        match &self.authentication.identification {
+            Identification::Refused(failure) => failure,
             other => panic!("{other:?}"),
         }
     }

@@ -52,7 +52,7 @@ proptest! {
         let request = Request::new(&headers, &attributes);
         let mut edits = Edits::default();
         let outcome = authenticator.authenticate(&request, &mut no_cache(), &mut edits);
-        prop_assert!(matches!(outcome.verdict, Verdict::Refused(_)));
+        prop_assert!(matches!(outcome.identification, Identification::Refused(_)));
         authenticator.strip(&request, None, None, &mut edits);
     }
 
@@ -75,7 +75,7 @@ proptest! {
                 let headers: [Header<'_>; 2] = [(b":path", b"/"), (b"x", bytes)];
                 let request = Request::new(&headers, &attributes);
                 let outcome = authenticator.authenticate(&request, &mut cache, &mut Edits::default());
-                let identified = matches!(outcome.verdict, Verdict::Identified(_));
+                let identified = matches!(outcome.identification, Identification::Identified(_));
                 prop_assert_eq!(identified, *bytes == good);
             }
         }

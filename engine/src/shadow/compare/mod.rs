@@ -77,9 +77,9 @@ pub struct Rules {
     pub max_bytes: usize,
 }
 
-/// What the comparison says.
+/// Whether two answers agree.
 #[derive(Debug, PartialEq)]
-pub enum Verdict {
+pub enum Agreement {
     /// They agree.
     Matched,
     /// They differ.
@@ -88,11 +88,11 @@ pub enum Verdict {
     Uncomparable(Reason),
 }
 
-/// The verdict on a pair, and how far its scores are apart.
+/// Whether a pair agrees, and how far its scores are apart.
 #[derive(Debug, PartialEq)]
 pub struct Comparison {
     /// Whether they agree.
-    pub verdict: Verdict,
+    pub agreement: Agreement,
     /// The largest difference of two scores at the same place, tolerated or not; absent where no
     /// values were compared.
     pub max_score_delta: Option<f64>,
@@ -138,7 +138,7 @@ impl Rules {
         steps: &mut Steps,
     ) -> Comparison {
         let unknown = |reason| Comparison {
-            verdict: Verdict::Uncomparable(reason),
+            agreement: Agreement::Uncomparable(reason),
             max_score_delta: None,
             noise: None,
             steps: 0,
@@ -157,9 +157,9 @@ impl Rules {
                 max_score_delta: report.max_score_delta.filter(|_| !report.is_partial()),
                 noise: report.places.take().map(Noise::ordered),
                 steps: 0,
-                verdict: match report.kinds.is_empty() {
-                    true => Verdict::Matched,
-                    false => Verdict::Mismatched(report),
+                agreement: match report.kinds.is_empty() {
+                    true => Agreement::Matched,
+                    false => Agreement::Mismatched(report),
                 },
             },
             Err(unreadable) => unknown(Reason::Unreadable(unreadable)),

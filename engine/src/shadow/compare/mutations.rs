@@ -133,20 +133,20 @@ fn every_change_is_found_or_rightly_tolerated() {
             true => Rules { volatile: None, ..rules(noise, &[]) },
             false => rules(&[], &[]),
         };
-        assert_eq!(compare(&rules, &live, &live).verdict, Verdict::Matched);
+        assert_eq!(compare(&rules, &live, &live).agreement, Agreement::Matched);
         for Mutant { at, what, answer, tolerable } in mutants(&live) {
             let ignored = |name: &&str| {
                 let gone = at.is_empty() && answer.pointer(name) != live.pointer(name);
                 gone || at == **name || at.starts_with(&format!("{name}/"))
             };
             let tolerable = tolerable || noise.iter().any(ignored);
-            let verdict = compare(&rules, &live, &answer).verdict;
+            let verdict = compare(&rules, &live, &answer).agreement;
             match &verdict {
-                Verdict::Matched => {
+                Agreement::Matched => {
                     assert!(tolerable, "{at} {what} was not found");
                     tolerated += 1;
                 }
-                Verdict::Mismatched(report) => {
+                Agreement::Mismatched(report) => {
                     assert!(!tolerable, "{at} {what}: {report}");
                     found += 1;
                     let row = at.rsplit_once('/').map_or("", |(row, _)| row);
@@ -161,7 +161,7 @@ fn every_change_is_found_or_rightly_tolerated() {
                         decided += 1;
                     }
                 }
-                Verdict::Uncomparable(reason) => panic!("{at} {what}: {reason}"),
+                Agreement::Uncomparable(reason) => panic!("{at} {what}: {reason}"),
             }
         }
     }

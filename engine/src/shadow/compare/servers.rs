@@ -69,12 +69,12 @@ fn the_page_tells_the_truth() {
             Whole { head: &json, body: shadow.as_bytes() },
             &About::default(),
         );
-        let found = match compared.verdict {
-            Verdict::Matched => "matched".to_owned(),
-            Verdict::Mismatched(report) => {
+        let found = match compared.agreement {
+            Agreement::Matched => "matched".to_owned(),
+            Agreement::Mismatched(report) => {
                 report.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
             }
-            Verdict::Uncomparable(_) => "uncomparable".to_owned(),
+            Agreement::Uncomparable(_) => "uncomparable".to_owned(),
         };
         assert_eq!(found, verdict, "{server}: {live}");
     }

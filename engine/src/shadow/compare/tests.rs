@@ -30,7 +30,7 @@ pub fn head(status: &str, media: &str) -> Head {
     Head::of(&[(b":status", status.as_bytes()), (b"content-type", media.as_bytes())])
 }
 
-fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
+fn verdict(rules: &Rules, live: &str, shadow: &str) -> Agreement {
     let head = head("200", "application/json");
     rules
         .compare(
@@ -38,21 +38,21 @@ fn verdict(rules: &Rules, live: &str, shadow: &str) -> Verdict {
             Whole { head: &head, body: shadow.as_bytes() },
             &About::default(),
         )
-        .verdict
+        .agreement
 }
 
 /// The differences as a log line shows them; empty for agreement.
 pub fn line(rules: &Rules, live: &str, shadow: &str) -> String {
     let verdict = verdict(rules, live, shadow);
-    shown(&Comparison { verdict, max_score_delta: None, noise: None, steps: 0 })
+    shown(&Comparison { agreement: verdict, max_score_delta: None, noise: None, steps: 0 })
 }
 
 /// The verdict, as [`line`] shows it.
 pub fn shown(compared: &Comparison) -> String {
-    match &compared.verdict {
-        Verdict::Matched => String::new(),
-        Verdict::Mismatched(report) => report.to_string(),
-        Verdict::Uncomparable(reason) => format!("uncomparable: {reason}"),
+    match &compared.agreement {
+        Agreement::Matched => String::new(),
+        Agreement::Mismatched(report) => report.to_string(),
+        Agreement::Uncomparable(reason) => format!("uncomparable: {reason}"),
     }
 }
 
@@ -279,11 +279,11 @@ fn heads_come_first() {
             Whole { head: b, body: shadow.as_bytes() },
             &About::default(),
         )
-        .verdict
+        .agreement
     {
-        Verdict::Matched => String::new(),
-        Verdict::Mismatched(report) => report.to_string(),
-        Verdict::Uncomparable(reason) => reason.to_string(),
+        Agreement::Matched => String::new(),
+        Agreement::Mismatched(report) => report.to_string(),
+        Agreement::Uncomparable(reason) => reason.to_string(),
     };
     let json = head("200", "application/json");
     let text = head("200", "text/plain; charset=utf-8");
@@ -324,23 +324,23 @@ fn codings_are_undone() {
     let plain = head("200", "application/json");
     let same = br#"{"data": {"ndarray": [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9]]}}"#;
     assert_eq!(
-        rules.compare(live, Whole { head: &plain, body: same }, &About::default()).verdict,
-        Verdict::Matched
+        rules.compare(live, Whole { head: &plain, body: same }, &About::default()).agreement,
+        Agreement::Matched
     );
-    assert_eq!(rules.compare(live, live, &About::default()).verdict, Verdict::Matched);
+    assert_eq!(rules.compare(live, live, &About::default()).agreement, Agreement::Matched);
     let brotli = Whole { head: &coded("br"), body: GZIP };
     let verdict =
-        rules.compare(brotli, Whole { head: &plain, body: same }, &About::default()).verdict;
-    assert_eq!(verdict, Verdict::Uncomparable(Reason::Unreadable(Unreadable::LiveCoding)));
+        rules.compare(brotli, Whole { head: &plain, body: same }, &About::default()).agreement;
+    assert_eq!(verdict, Agreement::Uncomparable(Reason::Unreadable(Unreadable::LiveCoding)));
     assert_eq!(
-        rules.compare(brotli, brotli, &About::default()).verdict,
-        Verdict::Matched,
+        rules.compare(brotli, brotli, &About::default()).agreement,
+        Agreement::Matched,
         "the same bytes"
     );
     let small = Rules { max_bytes: 20, ..rules };
     let verdict =
-        small.compare(live, Whole { head: &plain, body: same }, &About::default()).verdict;
-    assert_eq!(verdict, Verdict::Uncomparable(Reason::Unreadable(Unreadable::LiveCoding)));
+        small.compare(live, Whole { head: &plain, body: same }, &About::default()).agreement;
+    assert_eq!(verdict, Agreement::Uncomparable(Reason::Unreadable(Unreadable::LiveCoding)));
 }
 
 /// `{"data":{"ndarray":[[0.1,0.9],[0.1,0.9],[0.1,0.9]]}}`, by Python's gzip.
@@ -355,7 +355,8 @@ const GZIP: &[u8] = &[
 fn reports_are_bounded_and_kinds_are_all_there() {
     let rules = Rules { max_differences: 2, ..rules(&[], &[]) };
     let live = r#"{"a":1,"b":2,"c":3,"d":[]}"#;
-    let Verdict::Mismatched(report) = verdict(&rules, live, r#"{"a":2,"b":3,"c":4,"d":0}"#) else {
+    let Agreement::Mismatched(report) = verdict(&rules, live, r#"{"a":2,"b":3,"c":4,"d":0}"#)
+    else {
         panic!()
     };
     assert_eq!((report.differences.len(), report.more), (2, 2));
@@ -436,7 +437,7 @@ fn work_on_lists_without_order_is_bounded() {
         |n: &str| format!("{{\"bag\":[{}]}}", vec![format!("[[1e305,{n}]]"); 2000].join(","));
     assert_eq!(
         verdict(&rules, &list("1e301"), &list("2e302")),
-        Verdict::Uncomparable(Reason::Unreadable(Unreadable::TooLong))
+        Agreement::Uncomparable(Reason::Unreadable(Unreadable::TooLong))
     );
 }
 
@@ -473,10 +474,10 @@ proptest! {
         // Names join outputs in any order: the only way in which unequal documents agree.
         let exact = rules(&[], &[]);
         let (x, y) = (a.to_string(), b.to_string());
-        prop_assert_eq!(verdict(&exact, &x, &serde_json::to_string_pretty(&a).unwrap()), Verdict::Matched);
-        let agree = verdict(&exact, &x, &y) == Verdict::Matched;
+        prop_assert_eq!(verdict(&exact, &x, &serde_json::to_string_pretty(&a).unwrap()), Agreement::Matched);
+        let agree = verdict(&exact, &x, &y) == Agreement::Matched;
         prop_assert!(agree == (a == b) || x.contains("outputs"), "{x} {y}");
-        prop_assert_eq!(verdict(&exact, &y, &x) == Verdict::Matched, agree);
+        prop_assert_eq!(verdict(&exact, &y, &x) == Agreement::Matched, agree);
     }
 
     #[test]

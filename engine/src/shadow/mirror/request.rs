@@ -1,7 +1,7 @@
 //! What the mirror is told about the request.
 
+use super::super::comparable;
 use super::super::settings::share_pods;
-use super::super::stream;
 use super::{CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 
 impl Mirror {
@@ -51,7 +51,7 @@ impl Mirror {
         let receiving = |id: &ExchangeId| self.exchanges.get(*id).and_then(Exchange::receiving);
         // What is left to be copied is the same for each.
         let body = ids.iter().find_map(receiving).map_or(&b""[..], |copy| copy.body.bytes());
-        let is_stream = stream::is_asked_for(body);
+        let is_stream = comparable::asks_for_stream(body);
         let bytes = body.len();
         for id in ids {
             if let Some(shadow) = self.exchanges.get(*id).map(|exchange| exchange.shadow) {

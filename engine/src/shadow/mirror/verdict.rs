@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::super::body_buffer::BodyBuffer;
-use super::super::compare::{About, Comparison, Noise, Verdict, Whole};
+use super::super::compare::{About, Agreement, Comparison, Noise, Whole};
 use super::super::exchange::{NoiseBaseline, Open, Stored};
 use super::super::quota::Reservation;
 use super::work::Size;
@@ -127,16 +127,16 @@ impl Mirror {
             is_baseline: rules.baseline_of.is_some(),
         };
         let compared = rules.compare.compare(live, answer, &about);
-        let Comparison { verdict, max_score_delta, noise, steps } = compared;
+        let Comparison { agreement, max_score_delta, noise, steps } = compared;
         self.work.pay(Size::of_pair(&live, &answer), shadow, steps, now);
 
         observer.latencies(shadow, millis(live_took), millis(took));
         if let Some(delta) = max_score_delta {
             observer.score_difference(shadow, millionths(delta));
         }
-        match verdict {
-            Verdict::Matched => observer.outcome(shadow, Outcome::Matched),
-            Verdict::Mismatched(report) => {
+        match agreement {
+            Agreement::Matched => observer.outcome(shadow, Outcome::Matched),
+            Agreement::Mismatched(report) => {
                 observer.outcome(shadow, Outcome::Mismatched);
                 for kind in &report.kinds {
                     observer.difference(shadow, *kind);
@@ -144,7 +144,7 @@ impl Mirror {
                 let text = format!("differs from the live model ({}): {report}", open.about);
                 self.log(Some(shadow), now, observer, &text);
             }
-            Verdict::Uncomparable(reason) => {
+            Agreement::Uncomparable(reason) => {
                 observer.outcome(shadow, Outcome::Uncomparable);
                 let text = format!("cannot be compared ({}): {reason}", open.about);
                 self.log(Some(shadow), now, observer, &text);

@@ -1,4 +1,5 @@
-//! Which requests ask for what is not compared: streams of events, other protocols, heads without bodies.
+//! Which requests have answers that can be compared: not those that ask for streams of events, other protocols,
+//! or heads without bodies.
 
 use crate::request::Header;
 
@@ -31,7 +32,7 @@ fn is_unwanted(parameter: &[u8]) -> bool {
 /// Whether a body is a JSON object whose own member `stream` is set: so the OpenAI API, and KServe's and
 /// others after it, ask for a stream, whatever the headers say. One pass; what is not JSON asks for
 /// nothing.
-pub fn is_asked_for(body: &[u8]) -> bool {
+pub fn asks_for_stream(body: &[u8]) -> bool {
     let mut rest = body.trim_ascii_start();
     if rest.first() != Some(&b'{') {
         return false;
@@ -171,9 +172,9 @@ mod tests {
             ("", false),
             ("stream=true", false),
         ] {
-            assert_eq!(is_asked_for(body.as_bytes()), expected, "{body}");
+            assert_eq!(asks_for_stream(body.as_bytes()), expected, "{body}");
         }
-        assert!(!is_asked_for(&[b'{'; 1 << 16]));
+        assert!(!asks_for_stream(&[b'{'; 1 << 16]));
     }
 
     #[test]
