@@ -17,6 +17,7 @@ mod report;
 mod rewrite;
 mod shadow;
 mod shadow_bodies;
+mod shadow_copies;
 mod shadow_load;
 mod shadow_outcomes;
 mod site;

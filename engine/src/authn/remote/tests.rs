@@ -1,5 +1,8 @@
 //! Fetched key sets: when they are fetched, what they are then, and what tokens see of it.
 
+mod answers;
+mod settings;
+
 use serde_json::{Value, json};
 
 use super::super::tests::{
@@ -154,96 +157,6 @@ fn a_removed_key_verifies_nothing_from_the_fetch_on() {
 }
 
 #[test]
-fn an_empty_or_broken_answer_is_no_rotation() {
-    let authenticator = one_remote();
-    let remote = only(&authenticator);
-    assert_eq!(fetch(remote, &good(), START), FetchResult::Ok);
-    let weak = jwks(&[json!({"kty": "oct", "k": "AAAA"})]);
-    let many = jwks(&vec![ec_key(); 257]);
-    // A good key, and beside it what would take a hundred times its text.
-    let small = vec![json!({"": 0}); 8_000];
-    let small = json!({"keys": [ec_key()], "more": small}).to_string();
-    let big = format!("{}{}", good(), " ".repeat(1 << 20));
-    let mut now = START + 300 * SECOND;
-    for (body, want) in [
-        ("", FetchResult::Unusable),
-        ("{}", FetchResult::Unusable),
-        ("[]", FetchResult::Unusable),
-        ("{\"keys\":[]}", FetchResult::Unusable),
-        ("<html>", FetchResult::Unusable),
-        (&weak, FetchResult::Unusable),
-        (&many, FetchResult::Unusable),
-        (&small, FetchResult::Unusable),
-        (&big, FetchResult::TooLarge),
-    ] {
-        assert_eq!(fetch(remote, body, now), want, "{body:.60}");
-        assert_eq!(remote.generation(now), Some(1));
-        now += 60 * SECOND;
-    }
-    assert_eq!(send(&authenticator, &mut no_cache(), &token(), 900).verdict(), "me/s");
-}
-
-#[test]
-fn answers_that_are_none() {
-    type Lines = &'static [(&'static [u8], &'static [u8])];
-    let served: (&[u8], &[u8]) = (b"x-envoy-upstream-service-time", b"3");
-    for (lines, after, want) in [
-        (&[] as Lines, 1, FetchResult::Failed),
-        (&[], 5, FetchResult::Timeout),
-        (&[(b":status", b"503")], 1, FetchResult::Failed),
-        (&[(b":status", b"503")], 5, FetchResult::Timeout),
-        (&[(b":status", b"504")], 1, FetchResult::Timeout),
-        (&[(b":status", b"504"), served], 5, FetchResult::Failed),
-        (&[(b":status", b"302"), served], 1, FetchResult::Failed),
-        (&[(b":status", b"302"), served, (b"location", b"/k?code=s3cret")], 1, FetchResult::Failed),
-        (&[(b":status", b"302"), served, (b"location", b"/k#t=s3cret")], 1, FetchResult::Failed),
-        (&[(b":status", b"404"), served], 1, FetchResult::Failed),
-        (&[(b":status", b"\xff\r\n")], 1, FetchResult::Failed),
-    ] {
-        let authenticator = one_remote();
-        let remote = only(&authenticator);
-        remote.started(START);
-        let body = good();
-        let answer = Answer { headers: lines, body: body.as_bytes(), body_len: body.len() };
-        let fetched = remote.finished(Some(&answer), START + after * SECOND, 0);
-        assert_eq!(fetched.result, want, "{lines:?} after {after} s");
-        let line = fetched.line.unwrap();
-        assert!(line.starts_with("the keys of me through idp: not fetched: "), "{line}");
-        assert!(!line.contains("s3cret"), "{line}");
-    }
-}
-
-#[test]
-fn what_is_logged_is_news() {
-    let authenticator = one_remote();
-    let remote = only(&authenticator);
-    let line = |after: u64, body: Option<&str>| {
-        remote.started(START + after * SECOND);
-        let headers = ok_headers();
-        let answer =
-            body.map(|b| Answer { headers: &headers, body: b.as_bytes(), body_len: b.len() });
-        remote.finished(answer.as_ref(), START + after * SECOND, 0).line
-    };
-    let said = |line: Option<String>, what: &str| assert!(line.unwrap().contains(what));
-    said(line(0, None), "there is no such cluster, or it has no endpoint; until there are some");
-    assert_eq!(line(9, None), None);
-    said(line(20, Some("{}")), "it is a key set without a list of keys");
-    said(line(30, Some(&good())), "fetched again");
-    assert_eq!(line(400, Some(&good())), None);
-    said(line(800, None), "those fetched before serve on");
-    let mixed = jwks(&[other_ec_key(), json!({"kty": "oct", "k": "c2VjcmV0"}), json!(1)]);
-    said(
-        line(900, Some(&mixed)),
-        "refused: keys[1]: its secret is shorter than 32 bytes; keys[2]: it is not an object",
-    );
-    assert_eq!(line(1300, Some(&mixed)), None);
-    // The keys that serve are the same, and those that do not are others.
-    let signer = key("b", json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}));
-    said(line(1700, Some(&jwks(&[other_ec_key(), signer]))), "keys[1] (kid b): it is shorter");
-    assert_eq!(line(2100, Some(&jwks(&[other_ec_key()]))), None);
-}
-
-#[test]
 fn an_unknown_key_id_brings_one_fetch_forward() {
     let authenticator = one_remote();
     let remote = only(&authenticator);
@@ -290,109 +203,11 @@ fn a_clock_that_is_set_back_stops_nothing() {
 }
 
 #[test]
-fn rules_with_one_source_share_a_set_and_configurations_of_a_worker_do() {
-    let settings = |refresh: &str| {
-        json!({"jwks": {"refresh": refresh}, "jwtRules": [
-            rule(json!({})), rule(json!({"issuer": "you", "timeout": "7s"})),
-            rule(json!({"jwksCluster": "other"})), rule(json!({"jwksUri": "http://idp/keys"})),
-        ]})
-    };
-    let mut store = KeyStore::default();
-    let mut first = authenticator(settings("5m"));
-    store.share(first.remotes_mut());
-    assert_eq!(first.remotes().iter().count(), 3);
-    assert_eq!(only(&first).timeout(), Duration::from_secs(7));
-    assert_eq!(fetch(only(&first), &good(), START), FetchResult::Ok);
-    let mut second = authenticator(settings("1m"));
-    store.share(second.remotes_mut());
-    assert_eq!(only(&second).generation(START), Some(1));
-    assert_eq!(second.remotes().get(1).unwrap().generation(START), None);
-    drop(first);
-    // Its own settings hold for what it found.
-    assert!(only(&second).is_due(START + 60 * SECOND));
-    // Sets that nobody uses any more are forgotten.
-    let mut none = authenticator(json!({}));
-    store.share(none.remotes_mut());
-    assert_eq!(store.sets.len(), 3);
-    drop(second);
-    store.share(none.remotes_mut());
-    assert_eq!(store.sets.len(), 0);
-}
-
-#[test]
 fn with_several_rules_what_can_be_waited_for_is_waited_for() {
     let inline = json!({"issuer": "me", "jwks": good()});
     let authenticator = authenticator(json!({"jwtRules": [rule(json!({})), inline]}));
     let outcome = send(&authenticator, &mut no_cache(), &token(), 0);
     assert_eq!((outcome.verdict().as_str(), outcome.authentication.missing_keys), ("me/s", WAIT));
-}
-
-#[test]
-fn settings_that_are_refused() {
-    let errors = |settings: Value| -> Vec<String> {
-        let (compiled, errors) = compile(settings);
-        assert!(compiled.is_none());
-        let lines: Vec<String> = errors.to_string().lines().map(str::to_owned).collect();
-        lines
-            .into_iter()
-            .map(|l| l.replace("authentication.", "").replace("jwtRules[0]", "rule"))
-            .collect()
-    };
-    let cluster = "the Envoy cluster that reaches jwksUri, as outbound|443||idp.example.com";
-    for (more, want) in [
-        (json!({"jwks": good()}), "rule: has both jwks and jwksUri: leave one of them out: jwks holds keys, jwksUri is where they are fetched".to_owned()),
-        (json!({"jwksCluster": ""}), format!("rule.jwksCluster: is not the name of a cluster (): {cluster}")),
-        (json!({"jwksCluster": "a b"}), format!("rule.jwksCluster: is not the name of a cluster (a b): {cluster}")),
-        (json!({"timeout": "0s"}), "rule.timeout: is out of range (0ms): 100ms to 1m".to_owned()),
-        (json!({"timeout": "61s"}), "rule.timeout: is out of range (61000ms): 100ms to 1m".to_owned()),
-        (json!({"jwksUri": "https://me:secret@idp/"}), "rule.jwksUri: holds a user or a password: http:// or https://, a host and a path, as https://idp.example.com/jwks.json".to_owned()),
-    ] {
-        assert_eq!(errors(json!({"jwtRules": [rule(more)]})), [want]);
-    }
-    assert_eq!(
-        errors(json!({"jwtRules": [{"issuer": "me", "jwksUri": "idp"}]})),
-        [
-            "rule.jwksUri: is not a URL of http or https: http:// or https://, a host and a path, as https://idp.example.com/jwks.json".to_owned(),
-            format!("rule.jwksCluster: is missing beside jwksUri: {cluster}"),
-        ]
-    );
-    for (jwks, want) in [
-        (json!({"refresh": "0s"}), "jwks.refresh: is out of range (0ms): 1s to 24h"),
-        (
-            json!({"refresh": "10m", "maxStale": "9m"}),
-            "jwks.maxStale: is out of range (540000ms): at least refresh, or sets end before they are renewed, and at most 720h",
-        ),
-        (json!({"maxBytes": "17MiB"}), "jwks.maxBytes: is out of range (17825792B): 1KiB to 16MiB"),
-    ] {
-        assert_eq!(errors(json!({"jwks": jwks})), [want]);
-    }
-}
-
-#[test]
-fn the_request_is_a_get_of_the_uri() {
-    let uri = json!({"jwksUri": "http://idp:8080?x=1"});
-    let (authenticator, errors) = compile(json!({"jwtRules": [rule(uri)]}));
-    let authenticator = authenticator.unwrap();
-    assert_eq!(
-        errors.warnings()[0].to_string(),
-        "authentication.jwtRules[0].jwksUri: is not https: whoever is on the way can put keys of \
-         their own in, unless the cluster's TLS keeps them out"
-    );
-    let lines: Vec<String> = only(&authenticator)
-        .source()
-        .request()
-        .iter()
-        .map(|(n, v)| format!("{}={}", n.escape_ascii(), v.escape_ascii()))
-        .collect();
-    let want = [
-        ":method=GET",
-        ":scheme=http",
-        ":authority=idp:8080",
-        ":path=/?x=1",
-        "accept=application/jwk-set+json, application/json",
-        concat!("user-agent=modelgate/", env!("CARGO_PKG_VERSION")),
-    ];
-    assert_eq!(lines, want);
 }
 
 proptest::proptest! {
@@ -462,77 +277,5 @@ proptest::proptest! {
             [(b":status", status.as_bytes()), (b"cache-control", cache_control.as_bytes())];
         let answer = Answer { headers: &headers, body: &body, body_len: len };
         proptest::prop_assert_ne!(remote.finished(Some(&answer), START, 0).result, FetchResult::Ok);
-    }
-}
-
-#[test]
-fn fetched_keys_may_serve_any_issuer() {
-    for absent in [json!({}), json!({"issuer": ""})] {
-        let any = json!({"jwksUri": "https://idp:8443/keys", "jwksCluster": "idp"});
-        let mut any = any.as_object().unwrap().clone();
-        any.extend(absent.as_object().unwrap().clone());
-        let other = json!({"issuer": "other", "jwks": jwks(&[other_ec_key()]), "audiences": ["m"]});
-        let (compiled, errors) = compile(json!({"jwtRules": [other, any]}));
-        let authenticator = compiled.unwrap();
-        let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
-        assert!(warnings[0].contains("jwtRules[1].issuer: is missing: tokens of these keys"));
-        assert_eq!(only(&authenticator).issuer(), "idp:8443");
-        assert_eq!(fetch(only(&authenticator), &good(), START), FetchResult::Ok);
-        let host = TestHost::new(true);
-        let mut cache = TokenCache::new(&types::TokenCache { bytes: Size(1 << 20) });
-        // Twice, so that the second comes from the cache where there is one.
-        for _ in 0..2 {
-            for (claims, want) in [
-                (json!({"iss": "a", "sub": "s"}), "a/s"),
-                (json!({"iss": "b/c", "sub": "s"}), "b/c/s"),
-                // The rule's keys speak for others: what the warning says.
-                (json!({"iss": "other", "sub": "s"}), "other/s"),
-                (json!({"sub": "s"}), "nobody"),
-                (json!({}), "nobody"),
-                (json!({"iss": "apikey", "sub": "s"}), "Jwt issuer is not configured"),
-                (json!({"iss": "apikey/a", "sub": "s"}), "Jwt issuer is not configured"),
-            ] {
-                let line = format!("Bearer {}", mint(&claims));
-                let lines = [("authorization", line.as_str())];
-                let outcome = run_with(&authenticator, &host, &mut cache, "/", &lines);
-                assert_eq!(outcome.verdict(), want, "{claims}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_compressed_set_is_inflated_within_the_limit() {
-    let good = good();
-    let block = |text: &str| {
-        let length = u16::try_from(text.len()).unwrap();
-        [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes(), text.as_bytes()].concat()
-    };
-    let end = |text: &str| {
-        let mut last = block(text);
-        last[0] = 1;
-        last
-    };
-    let long = " ".repeat(60_000);
-    for (coding, blocks, want) in [
-        ("deflate", vec![end(&good)], FetchResult::Ok),
-        ("identity", vec![good.clone().into_bytes()], FetchResult::Ok),
-        ("br", vec![end(&good)], FetchResult::Unusable),
-        ("gzip, gzip", vec![end(&good)], FetchResult::Unusable),
-        ("gzip", vec![end(&good)], FetchResult::Unusable),
-        // As long as it may be, and longer than it says that it is read.
-        ("deflate", vec![block(&long), end(&good)], FetchResult::Unusable),
-    ] {
-        let authenticator = authenticator(json!({"jwtRules": [rule(json!({}))],
-            "jwks": {"maxBytes": "32KiB"}}));
-        let remote = only(&authenticator);
-        remote.started(START);
-        let body = blocks.concat();
-        let mut headers = ok_headers();
-        headers.push((b"content-encoding", coding.as_bytes()));
-        // The wire's length is checked first; here it is what inflates that is too long.
-        let body_len = body.len().min(32 * 1024);
-        let answer = Answer { headers: &headers, body: &body, body_len };
-        assert_eq!(remote.finished(Some(&answer), START, 0).result, want, "{coding}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod bytes;
+mod decisions;
 mod envelopes;
 mod labels;
 

@@ -1,0 +1,263 @@
+//! What a model decided, in every form of answer, and forms that decide nothing.
+
+use super::*;
+
+#[test]
+fn decisions_show_in_every_form() {
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    for (live, shadow, expected) in [
+        // `null` stands for NaN and the infinities.
+        (
+            oip("FP64", "[1,3]", "[null,0.9,0.1]"),
+            oip("FP64", "[1,3]", "[null,0.1,0.9]"),
+            "class at /outputs/0/data/1 by 0.8",
+        ),
+        (tf("[[null,0.9,0.1]]"), tf("[[null,0.1,0.9]]"), "class at /predictions/0/1 by 0.8"),
+        (tf("[[null,-0.1,-2.3]]"), tf("[[null,-2.3,-0.1]]"), "class at /predictions/0/1 by 2.2"),
+        (tf("[[NaN,0.9,0.1]]"), tf("[[NaN,0.1,0.9]]"), "class at /predictions/0/1 by 0.8"),
+        (
+            oip("FP64", "[1,1]", "[null]"),
+            oip("FP64", "[1,1]", "[0.0]"),
+            "score at /outputs/0/data/0 by NaN",
+        ),
+        (
+            oip("FP64", "[1,1]", "[NaN]"),
+            oip("FP64", "[1,1]", "[0.0]"),
+            "score at /outputs/0/data/0 by NaN",
+        ),
+        (tf("[null]"), tf("[0.5]"), "score at /predictions/0 by NaN"),
+        (tf("[null]"), tf("[null]"), ""),
+        // One dimension, and probabilities in both.
+        (
+            oip("FP64", "[3]", "[0.1,0.7,0.2]"),
+            oip("FP64", "[3]", "[0.7,0.1,0.2]"),
+            "class at /outputs/0/data/0 by 0.6",
+        ),
+        (tf("[0.1,0.9]"), tf("[0.9,0.1]"), "class at /predictions/0 by 0.8"),
+        (tf("[0.1,0.9]"), tf("[0.2,0.8]"), "score at /predictions/0 by 0.1"),
+        (
+            r#"{"data":{"ndarray":[0.1,0.9]}}"#.into(),
+            r#"{"data":{"ndarray":[0.9,0.1]}}"#.into(),
+            "class at /data/ndarray/0 by 0.8",
+        ),
+        // Not together one: a score for each instance.
+        (
+            tf("[0.3,0.9]"),
+            tf("[0.9,0.3]"),
+            "score at /predictions/0 by 0.6; score at /predictions/1 by 0.6",
+        ),
+        (
+            oip("FP64", "[2,1]", "[0.1,0.9]"),
+            oip("FP64", "[2,1]", "[0.9,0.1]"),
+            "score at /outputs/0/data/0 by 0.8; score at /outputs/0/data/1 by 0.8",
+        ),
+        // A list at the top.
+        ("[[0.1,0.9]]".into(), "[[0.9,0.1]]".into(), "class at /0/0 by 0.8"),
+        ("[\n  0.25\n]".into(), "[0.5]".into(), "score at /0 by 0.25"),
+        (
+            r#"[{"label": "b", "score": NaN}]"#.into(),
+            r#"[{"label": "c", "score": NaN}]"#.into(),
+            "class at /0/label",
+        ),
+        // By name.
+        (
+            tf(r#"[{"setosa":0.1,"virginica":0.9}]"#),
+            tf(r#"[{"setosa":0.9,"virginica":0.1}]"#),
+            "class at /predictions/0/setosa by 0.8",
+        ),
+        (
+            tf(r#"[{"setosa":0.1,"virginica":0.9}]"#),
+            tf(r#"[{"setosa":0.2,"virginica":0.8}]"#),
+            "score at /predictions/0/setosa by 0.1",
+        ),
+        (
+            tf(r#"[{"height":1.5,"width":2.5}]"#),
+            tf(r#"[{"height":2.5,"width":1.5}]"#),
+            "score at /predictions/0/height by 1; score at /predictions/0/width by 1",
+        ),
+        // Seldon's other forms.
+        (
+            r#"{"jsonData":{"label":"setosa","score":0.97},"meta":{}}"#.into(),
+            r#"{"jsonData":{"label":"setosa","score":0.93},"meta":{}}"#.into(),
+            "score at /jsonData/score by 0.04",
+        ),
+        (
+            r#"{"strData":"setosa","meta":{}}"#.into(),
+            r#"{"strData":"virginica","meta":{}}"#.into(),
+            "class at /strData",
+        ),
+        // Boxes are no decision, what is in them is.
+        (
+            tf(r#"[{"boxes":[[10,20,30,40]],"scores":[0.9],"classes":[3]}]"#),
+            tf(r#"[{"boxes":[[10,20,30,40]],"scores":[0.9],"classes":[4]}]"#),
+            "class at /predictions/0/classes/0 by 1",
+        ),
+        (
+            tf(r#"[{"boxes":[[10,40,30,39]]}]"#),
+            tf(r#"[{"boxes":[[10,39,30,40]]}]"#),
+            "score at /predictions/0/boxes/0/1 by 1; score at /predictions/0/boxes/0/3 by 1",
+        ),
+        // Flat and nested data are the same.
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.5,0.5]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.5,0.5]]"),
+            "",
+        ),
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.4,0.6]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.6,0.4]]"),
+            "class at /outputs/0/data/2 by 0.2",
+        ),
+        (
+            oip("FP64", "[2,2]", "[0.1,0.9,0.4]"),
+            oip("FP64", "[2,2]", "[[0.1,0.9],[0.6,0.4]]"),
+            "shape at /outputs/0/data by 1",
+        ),
+        // JSON in text.
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.97}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\":\"setosa\",\"score\":0.970000000001}"]"#),
+            "",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.97}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\", \"score\": 0.5}"]"#),
+            "score at /outputs/0/data/0/score by 0.47",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\"}"]"#),
+            oip("BYTES", "[1]", r#"["{\"label\": \"other\"}"]"#),
+            "class at /outputs/0/data/0/label",
+        ),
+        (
+            oip("BYTES", "[1]", r#"["{\"label\": \"setosa\"}"]"#),
+            oip("BYTES", "[1]", r#"["{label}"]"#),
+            "class at /outputs/0/data/0",
+        ),
+    ] {
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+    }
+    let strict = line(
+        &within(0.01),
+        &tf(r#"[{"0":0.4951,"1":0.5049}]"#),
+        &tf(r#"[{"0":0.5020,"1":0.4980}]"#),
+    );
+    assert_eq!(strict, "class at /predictions/0/0 by 0.0069");
+    let strict = line(
+        &within(0.05),
+        &tf(r#"[{"neg":0.49,"pos":0.51}]"#),
+        &tf(r#"[{"neg":0.505,"pos":0.495}]"#),
+    );
+    assert_eq!(strict, "class at /predictions/0/neg by 0.015");
+    let text = |score: &str| {
+        oip("BYTES", "[1,1]", &format!(r#"["{{\"label\": \"POSITIVE\", \"score\": {score}}}"]"#))
+    };
+    assert_eq!(line(&within(0.01), &text("0.9998704195022583"), &text("0.9998702")), "");
+    assert_eq!(
+        line(&within(0.01), &text("0.51"), &text("0.49")),
+        "score at /outputs/0/data/0/score by 0.02"
+    );
+}
+
+#[test]
+fn values_are_no_decisions() {
+    let person = |p: &str, b: &str| {
+        format!(r#"{{"predictions":[{{"label":"person","probability":{p},"detection_box":{b}}}]}}"#)
+    };
+    // By their name.
+    assert_eq!(
+        line(
+            &within(0.01),
+            &person("0.944", "[0.1242,0.1259,0.8423,0.8426]"),
+            &person("0.941", "[0.1243,0.1257,0.8428,0.8424]")
+        ),
+        ""
+    );
+    let named = |data: &str| {
+        format!(
+            r#"{{"outputs":[{{"name":"sentence_embedding","datatype":"FP32","shape":[1,3],"data":{data}}}]}}"#
+        )
+    };
+    assert_eq!(
+        line(&plain(), &named("[0.5,0.50000001,-0.2]"), &named("[0.50000001,0.5,-0.2]")),
+        ""
+    );
+    for (pointer, live, shadow) in [
+        (
+            "/predictions",
+            r#"{"predictions":[[101.0,102.0,103.0,102.9]]}"#,
+            r#"{"predictions":[[101.2,102.1,102.9,103.1]]}"#,
+        ),
+        (
+            "/data/ndarray",
+            r#"{"data":{"names":["height_mm","width_mm"],"ndarray":[[120.4,120.1]]}}"#,
+            r#"{"data":{"names":["height_mm","width_mm"],"ndarray":[[120.2,120.3]]}}"#,
+        ),
+        (
+            "/predictions/*/next",
+            r#"{"predictions":[{"next":[5,4]}]}"#,
+            r#"{"predictions":[{"next":[4,5]}]}"#,
+        ),
+        ("", "[[1,2]]", "[[2,1]]"),
+    ] {
+        let rules = Rules { values: values(&[pointer]), ..within(1.0) };
+        assert_eq!(line(&rules, live, shadow), "", "{live}");
+        let strict = Rules { values: values(&[pointer]), ..within(0.01) };
+        assert!(line(&strict, live, shadow).starts_with("score at"), "{live}");
+        // Nobody can tell from the answer alone.
+        assert!(line(&within(1.0), live, shadow).starts_with("class at"), "{live}");
+    }
+    let rules = Rules { values: values(&["/outputs/*/data"]), ..within(1.0) };
+    assert_eq!(line(&rules, &oip("INT32", "[2]", "[7,8]"), &oip("INT32", "[2]", "[8,7]")), "");
+    assert_eq!(
+        line(&rules, &oip("BYTES", "[1]", "[\"7\"]"), &oip("BYTES", "[1]", "[\"8\"]")),
+        "class at /outputs/0/data/0"
+    );
+}
+
+/// What is neither of a known form nor a list at the top is compared, and decides nothing.
+#[test]
+fn forms_that_nobody_knows_have_values_and_no_decisions() {
+    for (live, shadow, expected) in [
+        (r#"{"output":[1]}"#, r#"{"output":[2]}"#, "value at /output/0 by 1"),
+        (r#"{"output":["cat"]}"#, r#"{"output":["dog"]}"#, "value at /output/0"),
+        (
+            r#"{"output":[[0.1,0.9]]}"#,
+            r#"{"output":[[0.9,0.1]]}"#,
+            "value at /output/0/0 by 0.8; value at /output/0/1 by 0.8",
+        ),
+        (r#"{"output":1234567}"#, r#"{"output":1234568}"#, "value at /output by 1"),
+        (
+            r#"{"result":{"label":"cat"}}"#,
+            r#"{"result":{"label":"dog"}}"#,
+            "value at /result/label",
+        ),
+        (r#""cat""#, r#""dog""#, "value"),
+        ("1", "2", "value by 1"),
+        // A list at the top is one of predictions.
+        ("[1]", "[2]", "class at /0 by 1"),
+        (r#"["cat"]"#, r#"["dog"]"#, "class at /0"),
+        (r#"[{"label":"cat"}]"#, r#"[{"label":"dog"}]"#, "class at /0/label"),
+        ("[[0.1,0.9]]", "[[0.9,0.1]]", "class at /0/0 by 0.8"),
+    ] {
+        assert_eq!(line(&plain(), live, shadow), expected, "{live} {shadow}");
+    }
+}
+
+/// A model that has lost its mind gives the same score to each class.
+#[test]
+fn a_row_of_equal_scores_decides_nothing() {
+    for (live, shadow, expected) in [
+        ("[0.01,0.05,0.02]", "[0.0,0.0,0.0]", "class at /predictions/0/1 by 0.05"),
+        ("[0.0,0.0,0.0]", "[0.01,0.05,0.02]", "class at /predictions/0/1 by 0.05"),
+        ("[0.01,0.05,0.02]", "[0.0,0.05,0.0]", ""),
+        ("[0.01,0.05,0.05]", "[0.05,0.0,0.05]", ""),
+        ("[0.0,0.0,0.0]", "[0.05,0.05,0.05]", ""),
+        // Two may be equal by chance.
+        ("[0.5,0.5]", "[0.45,0.55]", ""),
+        ("[null,0.5,null]", "[0.5,0.55,0.0]", "score at /predictions/0/2 by NaN"),
+    ] {
+        let answer = |row: &str| format!(r#"{{"predictions":[{row}]}}"#);
+        assert_eq!(line(&within(0.1), &answer(live), &answer(shadow)), expected, "{live} {shadow}");
+    }
+}
