@@ -14,11 +14,11 @@ use testbed::wasmplugin::WasmPlugin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::shadow::OUTCOMES;
 use crate::shadow_outcomes::GZIP;
 use crate::site::{PREDICTIONS, open, shadow};
 
 const SELECTED: &str = "modelgate_shadow_selected_total";
-const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
 
 /// Limits of a copy and of its answer.
 const REQUEST: usize = 96 << 10;

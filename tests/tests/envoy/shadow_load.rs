@@ -15,10 +15,10 @@ use testbed::wasmplugin::WasmPlugin;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::shadow::OUTCOMES;
 use crate::site::{FRIENDLY, Site, open, predict, resident_of, shadow};
 
 const SELECTED: &str = "modelgate_shadow_selected_total";
-const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
 const CALLERS: u64 = 8;
 const MIB: f64 = 1024.0 * 1024.0;
 /// `bufferedBytes` of the black hole.

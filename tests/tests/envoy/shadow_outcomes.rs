@@ -15,9 +15,9 @@ use testbed::wasmplugin::WasmPlugin;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::shadow::OUTCOMES;
 use crate::site::{FRIENDLY, Site, flower, open, predict, shadow};
 
-const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
 const SOON: Duration = Duration::from_secs(20);
 
 /// `{"data":{"ndarray":[[0.1,0.9],[0.1,0.9],[0.1,0.9]]}}`, by Python's gzip.
