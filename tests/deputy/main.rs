@@ -14,8 +14,8 @@ use crate::site::{Outcome, Site, is_aimed_at_another};
 use crate::spellings::{Spelling, Spellings};
 
 /// Each kind of model, as the only one that a caller may use.
-const CALLERS: [&str; 5] =
-    ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat", "prod/nosuch"];
+const CALLERS: [&str; 6] =
+    ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat", "prod/llama", "prod/nosuch"];
 
 /// In all.
 const SPELLINGS: usize = 1_000_000;

@@ -10,6 +10,13 @@ pub const EXPLAINERS: [(&str, &str, &str); 2] =
 pub const MESH_MODELS: [&str; 4] = ["iris", "fraud", "iris.pipeline", "fraud.experiment"];
 /// Inference services of KServe.
 pub const SERVICES: [(&str, &str); 3] = [("prod", "flower"), ("prod", "toxic"), ("dev", "flower")];
+/// LLMInferenceServices, with the names under which they publish models: one is another service's.
+pub const LLM_SERVICES: [(&str, &str, &[&str]); 4] = [
+    ("prod", "llama", &["Org/Llama-3.1", "sql"]),
+    ("prod", "sql", &["mini"]),
+    ("prod", "qwen", &["qwen"]),
+    ("dev", "llama", &["llama"]),
+];
 /// A virtual host of its own, whose route chooses the model: `prod/chat`.
 pub const FIXED_HOST: &str = "chat.example.com";
 /// The host of everything else.

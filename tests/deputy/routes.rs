@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::models::{
-    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, MESH_MODELS, SERVERS_HOST, SERVICES,
+    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, LLM_SERVICES, MESH_MODELS, SERVERS_HOST,
+    SERVICES,
 };
 
 /// A request as it leaves the filter.
@@ -70,10 +71,35 @@ pub fn reached(sent: &Sent) -> BTreeSet<String> {
     if host.trim_end_matches('.') == SERVERS_HOST && sent.lines("x-model").next().is_some() {
         models.insert("closed/website".to_owned());
     }
+    // What the endpoint picker alone says.
+    if ["x-gateway-destination-endpoint", "x-llm-d-model-name-rewrite"]
+        .iter()
+        .any(|name| sent.lines(name).next().is_some())
+    {
+        models.insert("closed/endpoint".to_owned());
+    }
     for path in readings(&sent.path) {
+        http_routes(sent, &path, &mut models);
         virtual_services(sent, &path, &mut models);
     }
     models
+}
+
+/// The routes that KServe makes for LLMInferenceServices, which have no host names.
+fn http_routes(sent: &Sent, path: &[u8], models: &mut BTreeSet<String>) {
+    let under = |prefix: &str| {
+        let rest = path.strip_prefix(prefix.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    for (namespace, name, published) in LLM_SERVICES {
+        let by_name = published.iter().any(|model| {
+            let model = format!("publishers/{namespace}/models/{model}");
+            under(&format!("/{model}")) || sent.has("x-gateway-model-name", &model)
+        });
+        if by_name || under(&format!("/{namespace}/{name}")) {
+            models.insert(format!("{namespace}/{name}"));
+        }
+    }
 }
 
 /// The routes of every host that has none of its own, for a path without query.

@@ -4,8 +4,8 @@
 //! each part is taken from another model's address now and then.
 
 use super::models::{
-    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, GATEWAY, MESH_MODELS, SERVERS_HOST,
-    SERVICES,
+    DEPLOYMENTS, EXCLUDED_HOST, EXPLAINERS, FIXED_HOST, GATEWAY, LLM_SERVICES, MESH_MODELS,
+    SERVERS_HOST, SERVICES,
 };
 
 /// A request, before it is written to a connection.
@@ -62,7 +62,7 @@ impl Spellings {
         let mut host = GATEWAY.to_owned();
         let mut headers = Vec::new();
         let (namespace, name) = DEPLOYMENTS[self.below(DEPLOYMENTS.len())];
-        let path = match self.below(16) {
+        let path = match self.below(20) {
             0 | 1 => format!("/seldon/{namespace}/{name}{}", self.pick(&TAILS)),
             2 => {
                 let (namespace, name, predictor) = EXPLAINERS[self.below(EXPLAINERS.len())];
@@ -121,6 +121,19 @@ impl Spellings {
             13 => {
                 host = SERVERS_HOST.to_owned();
                 format!("/servers/{namespace}/{name}{}", self.pick(&TAILS))
+            }
+            16..=19 => {
+                let (namespace, name, published) = LLM_SERVICES[self.below(LLM_SERVICES.len())];
+                let published = format!("publishers/{namespace}/models/{}", self.pick(published));
+                let tail = self.pick(&LLM_TAILS);
+                match self.below(3) {
+                    0 => format!("/{namespace}/{name}{tail}"),
+                    1 => format!("/{published}{tail}"),
+                    _ => {
+                        headers.push(("x-gateway-model-name".to_owned(), published.into()));
+                        tail.to_owned()
+                    }
+                }
             }
             10 => format!("/models/{namespace}/{name}:predict"),
             _ => format!("{}/{namespace}/{name}{}", self.pick(&OTHER_PREFIXES), self.pick(&TAILS)),
@@ -303,6 +316,16 @@ const TAILS: [&str; 14] = [
     "/seldon.protos.Seldon/Predict",
     "/openai/v1/chat/completions",
 ];
+const LLM_TAILS: [&str; 8] = [
+    "/v1/chat/completions",
+    "/v1/messages",
+    "/v1/responses/resp_1",
+    "/v1/load_lora_adapter",
+    "/v1/models",
+    "/health",
+    "/metrics",
+    "/",
+];
 const EXPLAIN_TAILS: [&str; 4] =
     ["/api/v1.0/explain", "/v1/models/iris:explain", "/v2/models/iris/infer", "/prometheus"];
 const MESH_TAILS: [&str; 5] =
@@ -325,7 +348,13 @@ const CONTENT_TYPES: [&str; 6] = [
     "",
 ];
 const OTHER_PREFIXES: [&str; 5] = ["/strip", "/own", "/open", "/stable", "/grpc"];
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 22] = [
+    "x-gateway-model-name",
+    "x-gateway-model-name",
+    "x-gateway-base-model-name",
+    "X-Gateway-Model-Name",
+    "x-gateway-destination-endpoint",
+    "x_llm-d-model-name-rewrite",
     "seldon",
     "seldon",
     "namespace",
@@ -343,7 +372,13 @@ const NAMES: [&str; 16] = [
     "x-original-url",
     "x-modelgate-variant",
 ];
-const VALUES: [&str; 14] = [
+const VALUES: [&str; 20] = [
+    "publishers/prod/models/qwen",
+    "publishers/prod/models/sql",
+    "publishers/prod/models/Org/Llama-3.1",
+    "publishers/dev/models/llama",
+    "publishers/prod/models/qwen/v1",
+    "qwen",
     "iris",
     "fraud",
     "prod",
@@ -374,7 +409,9 @@ const BYTES: [&[u8]; 12] = [
     b"\x7f",
     b"\xc3\xa9",
 ];
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
+    "/prod/qwen/",
+    "/publishers/prod/models/qwen/",
     "inference",
     "tensorflow",
     "seldon.protos",
