@@ -14,7 +14,7 @@ use testbed::seldon::Deployment;
 use testbed::upstream::{Answer, Received, Upstream};
 use testbed::wasmplugin::WasmPlugin;
 
-use models::{DEPLOYMENTS, EXPLAINERS, FIXED_HOST, MESH_MODELS, SERVICES};
+use models::{DEPLOYMENTS, EXPLAINERS, FIXED_HOST, LLM_SERVICES, MESH_MODELS, SERVICES};
 use spellings::{Spelling, Spellings};
 
 #[path = "../../deputy/models.rs"]
@@ -23,9 +23,10 @@ mod models;
 mod spellings;
 
 /// Each kind of model, as the only one that a caller may use.
-const CALLERS: [&str; 4] = ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat"];
+const CALLERS: [&str; 5] =
+    ["prod/iris", "seldon-mesh/iris", "prod/flower", "prod/chat", "prod/llama"];
 /// For each caller, and once more for a gateway that lets everything through.
-const SPELLINGS: usize = 2_500;
+const SPELLINGS: usize = 2_000;
 const CONNECTIONS: usize = 16;
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -118,6 +119,29 @@ impl Site {
             names.push(model);
             backends.push(backend);
         }
+        for (namespace, name, published) in LLM_SERVICES {
+            let model = format!("{namespace}/{name}");
+            let backend = Upstream::echo(&model).await?;
+            let cluster = format!("{name}-kserve-workload-svc.{namespace}");
+            let to = [(cluster.clone(), 100)];
+            gateway = gateway.cluster(Cluster::http1(&cluster, backend.address()));
+            let own = [model.clone()].into_iter();
+            for path in own.chain(published.iter().map(|name| publisher(namespace, name))) {
+                let path = json!({"path_separated_prefix": format!("/{path}")});
+                gateway = gateway.route(route_to(path, &to));
+            }
+            names.push(model);
+            backends.push(backend);
+        }
+        for (namespace, name, published) in LLM_SERVICES {
+            let to = [(format!("{name}-kserve-workload-svc.{namespace}"), 100)];
+            for model in published {
+                let value = json!({"exact": publisher(namespace, model)});
+                let header = json!({"name": "x-gateway-model-name", "string_match": value});
+                let by_header = json!({"prefix": "/", "headers": [header]});
+                gateway = gateway.route(route_to(by_header, &to));
+            }
+        }
         let gateway = gateway
             .prefix("/v2", "mesh")
             .prefix("/inference.GRPCInferenceService", "mesh")
@@ -170,6 +194,11 @@ async fn ask(gateway: SocketAddr, requests: Vec<Request>) -> Result<Vec<(Request
 fn request(spelling: &Spelling) -> Request {
     let request = Request::new(spelling.method, &spelling.path).authority(Some(&spelling.host));
     spelling.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+}
+
+/// What KServe's routes look for.
+fn publisher(namespace: &str, model: &str) -> String {
+    format!("publishers/{namespace}/models/{model}")
 }
 
 /// The configuration of the native test, with these policies.
