@@ -9,8 +9,7 @@ use crate::order;
 use crate::refusal::Refusal;
 
 use super::host::{Host, HostMatch, Hosts};
-use super::llmisvc::Named;
-use super::names::is_model;
+use super::names::{Named, is_model};
 use super::operation::Operations;
 use super::setting::check_path;
 use super::{Model, Operation};

@@ -3,36 +3,18 @@
 
 use crate::config::types::Family;
 use crate::path::plain::Plain;
-use crate::path::segments::{cut, slashes};
+use crate::path::segments::slashes;
 use crate::refusal::Refusal;
 
 use super::kserve::Service;
 use super::location::Location;
-use super::names::id;
+use super::names::{Named, id, named};
 use super::resolve::CONTRADICTION;
 use super::{Address, Targets};
 
 const NOT_PUBLISHED: Refusal = Refusal::new(
     "x-gateway-model-name or x-gateway-base-model-name names no model that a service publishes",
 );
-
-/// Namespace and name, and how many segments of a path they are.
-pub(super) type Named<'a> = (&'a [u8], &'a [u8], usize);
-
-/// The service that a path without its leading `/` names, of one of the namespaces.
-pub(super) fn named<'a>(namespaces: &[String], path: &'a [u8]) -> Option<Named<'a>> {
-    let (mut namespace, mut rest) = cut(path);
-    let mut segments = 2;
-    if namespace == b"publishers"
-        && let (publisher, Some(model)) = cut(rest?)
-        && let Some(model) = model.strip_prefix(b"models/")
-    {
-        (namespace, rest, segments) = (publisher, Some(model), 4);
-    }
-    let name = cut(rest.filter(|rest| !rest.is_empty())?).0;
-    let is_listed = namespaces.iter().any(|one| one.as_bytes() == namespace);
-    is_listed.then_some((namespace, name, segments))
-}
 
 impl Targets {
     /// Refuses an address that is one of an LLMInferenceService's, by its path or its headers, and another model's too.

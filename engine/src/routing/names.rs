@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::path::segments::cut;
 use crate::refusal::Refusal;
 
 /// What is said of a name that no object can have.
@@ -39,6 +40,24 @@ fn has_letters(label: &[u8]) -> bool {
 /// `namespace/name` of names.
 pub(super) fn id(namespace: &[u8], service: &[u8]) -> Result<Rc<str>, Refusal> {
     Ok([name(namespace)?, "/", name(service)?].concat().into())
+}
+
+/// Namespace and name, and how many segments of a path they are.
+pub(super) type Named<'a> = (&'a [u8], &'a [u8], usize);
+
+/// The service that a path without its leading `/` names, of one of the namespaces.
+pub(super) fn named<'a>(namespaces: &[String], path: &'a [u8]) -> Option<Named<'a>> {
+    let (mut namespace, mut rest) = cut(path);
+    let mut segments = 2;
+    if namespace == b"publishers"
+        && let (publisher, Some(model)) = cut(rest?)
+        && let Some(model) = model.strip_prefix(b"models/")
+    {
+        (namespace, rest, segments) = (publisher, Some(model), 4);
+    }
+    let name = cut(rest.filter(|rest| !rest.is_empty())?).0;
+    let is_listed = namespaces.iter().any(|one| one.as_bytes() == namespace);
+    is_listed.then_some((namespace, name, segments))
 }
 
 /// The bytes as a name.

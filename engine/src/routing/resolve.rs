@@ -8,9 +8,8 @@ use crate::refusal::Refusal;
 
 use super::fixed::FixedRoutes;
 use super::kserve::{self, KServe};
-use super::llmisvc;
 use super::location::Location;
-use super::names::is_label;
+use super::names::{is_label, named};
 use super::operation::Operations;
 use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
@@ -258,8 +257,8 @@ impl Targets {
             service: grpc::service(path),
             kserve,
             llmisvc: self.llmisvc.as_ref().map(|namespaces| {
-                let named = llmisvc::named(namespaces, path.strip_prefix(b"/").unwrap_or_default());
-                named.map_or(0, |(.., segments)| segments)
+                let found = named(namespaces, path.strip_prefix(b"/").unwrap_or_default());
+                found.map_or(0, |(.., segments)| segments)
             }),
         })
     }
