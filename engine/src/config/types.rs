@@ -485,7 +485,7 @@ settings! {
     /// what chooses a model (`seldon`, `namespace`, `seldon-model`), and nothing else of the request.
     pub struct ShadowHeaders {
         /// Headers to set, each with its value; `authorization` too, if the shadow asks for a credential
-        /// of its own. That stands here in plain text, and the baseline does not get it.
+        /// of its own. That stands here in plain text. The baseline gets none of them.
         set: Entries<String> = Entries(Vec::new()),
         /// Headers to remove.
         remove: Vec<String>,

@@ -95,6 +95,9 @@ words! {
         PlainSecret = "plain-secret",
         /// `headers.keep` of a shadow names so many headers that credentials such as `x-api-key` are among them.
         CopiedCredentials = "copied-credentials",
+        /// `compare.ignore` of a shadow names what holds all predictions, as `/predictions`: answers with other ones
+        /// are `matched`.
+        IgnoredPredictions = "ignored-predictions",
         /// A key of a set is not used.
         KeyLeftOut = "key-left-out",
         /// A rule without `issuer`: its keys vouch for tokens of any issuer.

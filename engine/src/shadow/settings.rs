@@ -4,7 +4,7 @@ mod carried;
 
 use std::time::Duration;
 
-use self::carried::{Keep, is_credential, keep, query, set, strip};
+use self::carried::{Keep, keep, query, set, strip};
 use super::breaker;
 use super::compare::{Pointers, Rules, Tolerance, Volatile};
 use super::id::ShadowId;
@@ -14,7 +14,7 @@ use super::seal::Seal;
 use crate::authz::{ModelMap, Models};
 use crate::cluster;
 use crate::config::types::{self, SampleBy};
-use crate::config::{Errors, Path};
+use crate::config::{Errors, Path, Warning};
 use crate::path::template::Template;
 use crate::place::Scale;
 use crate::routing::Operation;
@@ -145,8 +145,8 @@ impl Shadows {
             path: setting.compare.baseline_path.clone(),
             ..setting.clone()
         };
-        // The shadow's own credentials are nothing to the live model.
-        setting.headers.set.0.retain(|(name, _)| !is_credential(name, credentials));
+        // The shadow's own credentials are nothing to the live model, and a header may choose the shadow's model.
+        setting.headers.set.0.clear();
         // What is wrong with the setting was told of the shadow itself.
         let baseline = Shadow::compile(&setting, credentials, &Path::ROOT, &mut Errors::default());
         self.list.push(Shadow { baseline_of: Some(ShadowId::new(i)), ..baseline });
@@ -276,9 +276,19 @@ fn host_of(cluster: &str) -> Option<&str> {
 /// Whether two clusters may lead to the same pods: the same host, as far as their subsets go, for
 /// any port. A service without a subset is all of them.
 pub(super) fn share_pods(a: &str, b: &str) -> bool {
-    let parts = |name| cluster::parts(name).map_or(("", name), |(_, subset, host)| (subset, host));
-    let ((a, of_a), (b, of_b)) = (parts(a), parts(b));
+    let ((a, of_a), (b, of_b)) = (pods(a), pods(b));
     of_a == of_b && (a == b || a.is_empty() || b.is_empty())
+}
+
+/// Whether two clusters are known to lead to different pods: other subsets of one host. Another host says nothing, since
+/// the same pods have several.
+pub(super) fn are_other_pods(a: &str, b: &str) -> bool {
+    pods(a).1 == pods(b).1 && !share_pods(a, b)
+}
+
+/// The subset and the host that a cluster's name says.
+fn pods(cluster: &str) -> (&str, &str) {
+    cluster::parts(cluster).map_or(("", cluster), |(_, subset, host)| (subset, host))
 }
 
 /// The authority that is set, or the host in the cluster's name.
@@ -369,6 +379,13 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
             fix,
         );
     }
+    let paths = setting.path.as_ref().zip(compare.baseline_path.as_ref());
+    let is_apart = paths.is_some_and(|(shadow, live)| shadow != live);
+    if !baseline.is_empty() && !is_apart && share_pods(&setting.cluster, baseline) {
+        let fix = "the live model's cluster; for models in the same pods, path and baselinePath";
+        let at = path.field("baselineCluster");
+        errors.add_value(&at, "may lead to the shadow itself", baseline, fix);
+    }
     let at = path.field("baselinePath");
     if compare.baseline_path.is_some() && baseline.is_empty() {
         errors.add(&at, "is the path of no copy", "baselineCluster besides, or leave it out");
@@ -378,9 +395,7 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
     }
     let ignore = path.field("ignore");
     for (i, pointer) in compare.ignore.iter().enumerate() {
-        if pointer.is_empty() {
-            errors.add(&ignore.index(i), "ignores whole answers", "a part of them, as /meta");
-        }
+        check_ignored(pointer, &ignore.index(i), errors);
     }
     Rules {
         tolerance: Tolerance {
@@ -404,6 +419,42 @@ fn rules(setting: &types::Shadow, path: &Path<'_>, errors: &mut Errors) -> Rules
         max_differences: compare.max_differences,
         show_values: setting.log_values,
         max_bytes: setting.limits.response_bytes.0,
+    }
+}
+
+/// Where all predictions of an answer are: what is ignored there leaves nothing to compare.
+const PREDICTIONS: &[&str] = &[
+    "*",
+    "predictions",
+    "outputs",
+    "data",
+    "ndarray",
+    "tensor",
+    "values",
+    "jsonData",
+    "strData",
+    "results",
+    "choices",
+    "output",
+    "content",
+];
+
+fn check_ignored(pointer: &str, path: &Path<'_>, errors: &mut Errors) {
+    let fix = "a part of them, as /meta";
+    if !pointer.is_empty() && !pointer.starts_with('/') {
+        return;
+    }
+    let mut tokens = pointer.split('/').skip(1);
+    if tokens.clone().all(|token| token == "*") {
+        errors.add_value(path, "ignores whole answers", pointer, fix);
+    } else if tokens.all(|token| PREDICTIONS.contains(&token)) {
+        errors.warn_value(
+            Warning::IgnoredPredictions,
+            path,
+            "ignores all predictions",
+            pointer,
+            fix,
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the mirror is told about the request.
 
 use super::super::comparable;
-use super::super::settings::share_pods;
+use super::super::settings::{are_other_pods, share_pods};
 use super::{CopyState, Exchange, ExchangeId, Mirror, Outcome, ShadowId, ShadowObserver};
 
 impl Mirror {
@@ -89,8 +89,11 @@ impl Mirror {
             state.receiving = state.receiving.saturating_sub(1);
         }
         let live = live.and_then(|live| std::str::from_utf8(live).ok());
-        let is_live = rules.baseline_of.is_some()
-            || live.is_some_and(|live| share_pods(live, &rules.cluster));
+        let is_baseline = rules.baseline_of.is_some();
+        if is_baseline && live.is_some_and(|live| are_other_pods(live, &rules.cluster)) {
+            return self.leave_other_pods(id, observer);
+        }
+        let is_live = is_baseline || live.is_some_and(|live| share_pods(live, &rules.cluster));
         if !is_live || open.live_took.is_some() {
             self.enqueue(id, observer);
         }
@@ -114,6 +117,15 @@ impl Mirror {
             state.queued = state.queued.saturating_add(1);
             self.queue.push_back(id);
         }
+    }
+
+    /// What other pods answer says nothing of how far the live model is from itself.
+    fn leave_other_pods(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
+        let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
+        self.settle(id, Outcome::Uncomparable, observer);
+        let text = "is not asked: compare.baselineCluster names another subset than the live model's, \
+                    which takes some requests or all";
+        self.warn_once(Some(shadow), |warned| &mut warned.elsewhere, self.clock, observer, text);
     }
 
     /// A stream of events has no answer that could be compared, and is not asked for twice.

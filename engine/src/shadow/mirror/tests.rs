@@ -152,15 +152,7 @@ const WITH_BASELINE: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca",
 fn with_baseline() -> (Bench, Vec<ExchangeId>) {
     let mirror = Mirror::new(Rc::new(shadows(WITH_BASELINE)));
     let mut bench = Bench { mirror, seen: Seen::default(), now: 0, token: 0 };
-    let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
-    let model = Model { id: "prod/iris".into(), predictor: None };
-    let copies = [0, 1].map(ShadowId::new).map(|shadow| {
-        (
-            shadow,
-            bench.mirror.shadows.prepare_copy(shadow, &lines, &model, 0).ok_or(Outcome::Orphaned),
-        )
-    });
-    let ids = bench.mirror.begin_all(copies.into(), 0, &mut bench.seen);
+    let ids = bench.begin_both();
     for id in &ids {
         bench.mirror.request_complete(&[*id], None, bench.now, &mut bench.seen);
     }
@@ -176,6 +168,17 @@ const OF_SHADOW: u32 = 1;
 const OF_BASELINE: u32 = 2;
 
 impl Bench {
+    /// A request with a shadow and its baseline.
+    fn begin_both(&mut self) -> Vec<ExchangeId> {
+        let lines: [Header<'_>; 2] = [(b":method", b"POST"), (b":path", b"/p")];
+        let model = Model { id: "prod/iris".into(), predictor: None };
+        let copies = [0, 1].map(ShadowId::new).map(|shadow| {
+            let copy = self.mirror.shadows.prepare_copy(shadow, &lines, &model, 0);
+            (shadow, copy.ok_or(Outcome::Orphaned))
+        });
+        self.mirror.begin_all(copies.into(), 0, &mut self.seen)
+    }
+
     /// The live answer, after which the baseline's copy leaves.
     fn live_and_baseline(&mut self, ids: &[ExchangeId], body: &[u8]) {
         ids.iter().for_each(|id| self.live(*id, "200", body));

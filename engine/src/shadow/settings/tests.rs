@@ -72,6 +72,8 @@ fn clusters_that_lead_to_the_same_pods() {
         ("outbound|8000||iris.prod", "iris.prod", true),
     ] {
         assert_eq!((share_pods(a, b), share_pods(b, a)), (expected, expected), "{a} {b}");
+        let other = a.contains("|v1|") && b.contains("|v2|");
+        assert_eq!((are_other_pods(a, b), are_other_pods(b, a)), (other, other), "{a} {b}");
     }
 }
 
@@ -86,4 +88,65 @@ fn defaults_are_the_contracts() {
     assert_eq!((shadow.percent, shadow.timeout), (100.0, Duration::from_secs(2)));
     assert_eq!(shadow.operations, [Operation::Predict]);
     assert_eq!((shadow.in_flight, shadow.buffered_bytes), (64, 8 << 20));
+}
+
+#[test]
+fn a_baseline_is_not_the_shadow_itself() {
+    const PATHS: &str = r#""path": "/v2/models/next/infer""#;
+    for (cluster, baseline, more, of_baseline, is_refused) in [
+        ("c", "live", "", "", false),
+        ("c", "c", "", "", true),
+        ("outbound|8000||next.prod", "outbound|8000||next.prod", "", "", true),
+        ("outbound|8000||next.prod", "outbound|9000||next.prod", "", "", true),
+        ("outbound|8000|v2|iris.prod", "outbound|8000||iris.prod", "", "", true),
+        ("outbound|8000|v2|iris.prod", "outbound|8000|v1|iris.prod", "", "", false),
+        // Several models in the same pods, by their paths; a header or an authority alone is the shadow's.
+        ("c", "c", PATHS, "", true),
+        ("c", "c", PATHS, r#", "baselinePath": "/v2/models/iris/infer""#, false),
+        ("c", "c", PATHS, r#", "baselinePath": "/v2/models/next/infer""#, true),
+        ("c", "c", r#""authority": "next""#, "", true),
+    ] {
+        let more = if more.is_empty() { String::new() } else { format!(", {more}") };
+        let shadow = format!(
+            r#"[{{"name": "a", "models": ["*"], "cluster": "{cluster}"{more},
+                 "compare": {{"baselineCluster": "{baseline}"{of_baseline}}}}}]"#
+        );
+        let compiled = compile(&shadow, &Credentials::default());
+        assert_eq!(compiled.is_err(), is_refused, "{shadow}: {:?}", compiled.err());
+        assert!(compiled.err().is_none_or(|e| e.contains("may lead to the shadow itself")));
+    }
+}
+
+#[test]
+fn ignoring_everything_is_refused_and_all_predictions_warned_of() {
+    for (pointer, is_refused, is_warned) in [
+        ("", true, false),
+        ("/*", true, false),
+        ("/*/*/*", true, false),
+        ("/predictions", false, true),
+        ("/outputs/*/data", false, true),
+        ("/data/ndarray", false, true),
+        ("/*/values", false, true),
+        ("/", false, false),
+        ("/meta/*", false, false),
+        ("/predictions/*/time", false, false),
+        ("/*/meta_info/id", false, false),
+    ] {
+        let shadow = format!(
+            r#"[{{"name": "a", "models": ["*"], "cluster": "c", "compare": {{"ignore": ["{pointer}"]}}}}]"#
+        );
+        let json = serde_json::from_str(&shadow).unwrap();
+        let mut errors = Errors::default();
+        let list = Vec::<types::Shadow>::read(&json, &Path::ROOT, &mut errors).unwrap();
+        let limits = types::ShadowLimits::absent().unwrap();
+        let none = Credentials::default();
+        let compiled = Shadows::compile(&list, &limits, &none, &Path::ROOT, &mut errors);
+        assert_eq!(compiled.is_none(), is_refused, "{pointer}: {errors}");
+        assert_eq!(
+            errors.warnings().len(),
+            usize::from(is_warned),
+            "{pointer}: {:?}",
+            errors.warnings()
+        );
+    }
 }

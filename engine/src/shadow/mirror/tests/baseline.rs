@@ -76,6 +76,43 @@ fn a_baseline_is_no_copy_without_its_shadow() {
     assert_eq!((bench.seen.selected, bench.seen.outcomes.len()), (3, 3));
 }
 
+/// The pods of another subset are other ones; those of another host may be the same, reached another way.
+#[test]
+fn what_another_subset_answers_is_no_noise() {
+    for (live, is_asked) in [
+        (Some("outbound|80|v1|iris"), true),
+        (Some("outbound|8080|v1|iris"), true),
+        (Some("outbound|80||iris"), true),
+        (Some("outbound|80|v2|iris"), false),
+        (Some("outbound|80|v2|router"), true),
+        (Some("inbound|8080||"), true),
+        (None, true),
+    ] {
+        let settings = r#"[{"name": "a", "models": ["*"], "cluster": "ca",
+            "compare": {"baselineCluster": "outbound|80|v1|iris"}}]"#;
+        let mirror = Mirror::new(Rc::new(shadows(settings)));
+        let mut bench = Bench { mirror, seen: Seen::default(), now: 0, token: 0 };
+        let ids = bench.begin_both();
+        let live = live.map(str::as_bytes);
+        bench.mirror.request_complete(&ids, live, bench.now, &mut bench.seen);
+        let first = bench.mirror.next(0, &mut bench.seen).unwrap();
+        bench.mirror.dispatched(first, OF_SHADOW);
+        for id in &ids {
+            bench.live(*id, "200", b"[1]");
+        }
+        bench.answer(OF_SHADOW, &status("200"), b"[1]");
+        if is_asked {
+            let second = bench.mirror.next(0, &mut bench.seen).unwrap();
+            bench.mirror.dispatched(second, OF_BASELINE);
+            bench.answer(OF_BASELINE, &status("200"), b"[1]");
+        }
+        let expected = if is_asked { Outcome::Matched } else { Outcome::Uncomparable };
+        assert_eq!(bench.seen.outcomes, [expected; 2], "{live:?}");
+        assert_eq!(bench.seen.lines.iter().any(|l| l.contains("another subset")), !is_asked);
+        assert!(bench.is_at_rest());
+    }
+}
+
 #[test]
 fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
     for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
