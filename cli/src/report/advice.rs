@@ -36,6 +36,13 @@ pub fn advice(figures: &Figures, baseline: Option<&Figures>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let unclassed = figures.class_changes.unknown;
+    if unclassed > 0.0 && figures.class_changes.of > 0.0 {
+        lines.push(format!(
+            "In {unclassed:.0} mismatches classes may not have been compared (another status, shape or field): they \
+             may all be class changes, and conditions on those take them for such."
+        ));
+    }
     lines.extend(noise(figures, baseline));
     if figures.in_flight >= 0.5 {
         lines.push(format!(
@@ -206,6 +213,8 @@ mod tests {
         assert!(advice(&shadow, Some(&noisy))[0].contains("in 2 of 5 answers"));
         assert!(advice(&shadow, Some(&figures(&[("matched", 5.0)], &[]))).is_empty());
         let ids = figures(&[("mismatched", 5.0)], &[("value", 5.0)]);
-        assert!(advice(&ids, None)[0].contains("compare.ignore"));
+        let told = advice(&ids, None);
+        assert!(told[0].starts_with("In 5 mismatches classes may not"), "{told:?}");
+        assert!(told[1].contains("compare.ignore"), "{told:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! What the gateways counted, for each shadow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 pub use modelgate_engine::shadow::Outcome;
@@ -10,6 +10,7 @@ pub use modelgate_engine::telemetry::metric::{
     SHADOW_MILLISECONDS as SHADOW, SHADOW_OUTCOMES as OUTCOMES, SHADOW_SELECTED as SELECTED,
 };
 
+use super::figures::HAIR;
 use super::histogram::Histogram;
 use super::samples::Sample;
 
@@ -93,6 +94,23 @@ pub fn count_since(
     Ok(shadows)
 }
 
+/// Refuses a source with more outcomes than requests that were chosen, each of which has one: it holds parts of several, or
+/// not all of one. Not for what was added within a time, in which copies end that were chosen before it.
+///
+/// # Errors
+///
+/// Names the shadow and its counts, or what [`count`] refuses.
+pub fn check_whole(samples: &[Sample]) -> Result<()> {
+    for (name, counts) in one_source(samples)? {
+        let (selected, ended) = (counts.selected, counts.ended());
+        ensure!(
+            ended <= selected * (1.0 + HAIR) + 1.0,
+            "shadow {name} has {ended} outcomes of {selected} chosen requests: the source is not one whole page of one gateway"
+        );
+    }
+    Ok(())
+}
+
 /// Metrics that are read, each with the label that a series of it has besides the shadow's.
 const METRICS: [(&str, &str); 6] = [
     (SELECTED, "shadow"),
@@ -120,8 +138,9 @@ pub fn is_read(name: &str) -> bool {
     metric_of(name).is_some_and(|(before, _)| before.is_empty())
 }
 
-/// Refuses series from which Envoy has not taken the tags out, or not all, and what cannot be a count.
+/// Refuses series from which Envoy has not taken the tags out, or not all, what cannot be a count, and what is there twice.
 fn check(samples: &[Sample]) -> Result<()> {
+    let mut seen = BTreeSet::new();
     for sample in samples {
         let Sample { name, value, .. } = sample;
         let Some((before, label)) = metric_of(name) else { continue };
@@ -133,6 +152,10 @@ fn check(samples: &[Sample]) -> Result<()> {
             missing.map(|label| format!(" (no {label})")).unwrap_or_default()
         );
         ensure!(value.is_finite() && *value >= 0.0, "{name} cannot be {value}: it counts");
+        ensure!(
+            seen.insert((name, &sample.labels)),
+            "{name} is there twice with the same labels: a source is one whole page of one gateway"
+        );
     }
     Ok(())
 }
@@ -309,10 +332,30 @@ modelgate_shadow_outcomes_total{shadow="other",outcome="lost_in_space"} 1
             (format!("{bucket}{{shadow=\"a\",le=\"NaN\"}} 3"), true),
             (format!("{bucket}{{shadow=\"a\",le=\"x\"}} 3"), true),
             (format!("{bucket}{shadow} 3"), true),
+            (format!("{SELECTED}{shadow} 3\n{SELECTED}{shadow} 3"), true),
+            (
+                format!("{bucket}{{shadow=\"a\",le=\"5\"}} 1\n{bucket}{{le=\"5\",shadow=\"a\"}} 1"),
+                true,
+            ),
+            (format!("{SELECTED}{{shadow=\"a\"}} 3\n{SELECTED}{{shadow=\"b\"}} 3"), false),
             ("envoy_something{quantile=\"0.5\"} NaN".to_owned(), false),
             ("modelgate_shadow_milliseconds_sum{shadow=\"a\"} NaN".to_owned(), false),
         ] {
             assert_eq!(count(&sources(&[&line])).is_err(), refused, "{line}");
+        }
+    }
+
+    #[test]
+    fn each_chosen_request_has_one_outcome() {
+        for (selected, matched, timeout, refused) in
+            [(10, 7, 3, false), (10, 11, 0, false), (10, 7, 5, true), (0, 12, 0, true)]
+        {
+            let page = format!(
+                "{SELECTED}{{shadow=\"a\"}} {selected}\n{OUTCOMES}{{shadow=\"a\",outcome=\"matched\"}} {matched}\n\
+                 {OUTCOMES}{{shadow=\"a\",outcome=\"timeout\"}} {timeout}\n"
+            );
+            let whole = check_whole(&parse(&page).expect("metrics"));
+            assert_eq!(whole.is_err(), refused, "{page}: {whole:?}");
         }
     }
 

@@ -31,7 +31,8 @@ pub struct Figures {
     pub in_flight: f64,
     /// Answers that agree, of those compared.
     pub agreement: Share,
-    /// Answers with another class, of those compared; of none, where there are mismatches of no kind.
+    /// Answers with another class, of those compared; of none, where there are mismatches of no kind. Unknown are
+    /// mismatches in which classes may not have been compared: of any kind but another score.
     pub class_changes: Share,
     /// Copies that the shadow left without an answer of use (`shadow_failed`, `timeout`), or that were
     /// not sent because it had done so (`breaker_open`), of those that have an outcome.
@@ -55,7 +56,7 @@ impl Figures {
     /// Of these counts, with intervals of this confidence.
     pub fn new(counts: Counts, confidence: Confidence) -> Self {
         let (ended, compared) = (counts.ended(), counts.compared());
-        let share = |count, of| Share { count, of };
+        let share = |count, of| Share { count, of, unknown: 0.0 };
         let sum = |outcomes: &[Outcome]| outcomes.iter().map(|o| counts.outcome(*o)).sum::<f64>();
         let failed = sum(&FAILURES);
         let unknown: f64 = counts
@@ -71,6 +72,10 @@ impl Figures {
         // Each mismatch is of one kind at least: with fewer, class changes may be among those without.
         let kinds: f64 = counts.differences.values().sum();
         let are_kinds_known = kinds >= counts.outcome(Outcome::Mismatched) * (1.0 - HAIR);
+        let classes = counts.kind(Kind::Class);
+        let unclassed = (kinds - classes - counts.kind(Kind::Score))
+            .min(counts.outcome(Outcome::Mismatched) - classes)
+            .max(0.0);
         let mut ratio = live;
         for (live, shadow) in ratio.iter_mut().zip(&shadow) {
             *live = live.zip(*shadow).and_then(|(live, shadow)| quotient(shadow, live));
@@ -78,10 +83,11 @@ impl Figures {
         Self {
             in_flight: (counts.selected - ended).max(0.0),
             agreement: share(counts.outcome(Outcome::Matched), compared),
-            class_changes: share(
-                counts.kind(Kind::Class),
-                if are_kinds_known { compared } else { 0.0 },
-            ),
+            class_changes: Share {
+                count: classes,
+                of: if are_kinds_known { compared } else { 0.0 },
+                unknown: unclassed,
+            },
             failures: share(failed, ended),
             drops: share(dropped, ended),
             live,
@@ -98,7 +104,7 @@ fn quantiles(histogram: &Histogram, confidence: Confidence) -> Quantiles {
 }
 
 /// By so much sums of a Prometheus server may be off by its arithmetic.
-const HAIR: f64 = 1e-6;
+pub const HAIR: f64 = 1e-6;
 
 /// How far scores moved. Nothing is known of it where so many mismatches came without scores (other shapes, another
 /// status) that a quantile may lie among them. Pairs that agree have none where models answer with labels only.
@@ -154,10 +160,10 @@ mod tests {
     fn shares_add_up() {
         let figures = Figures::new(counts(), Confidence::Ninety5);
         assert_eq!(figures.in_flight, 10.0);
-        assert_eq!(figures.agreement, Share { count: 72.0, of: 80.0 });
-        assert_eq!(figures.class_changes, Share { count: 2.0, of: 80.0 });
-        assert_eq!(figures.failures, Share { count: 10.0, of: 100.0 });
-        assert_eq!(figures.drops, Share { count: 10.0, of: 100.0 });
+        assert_eq!(figures.agreement, Share { count: 72.0, of: 80.0, unknown: 0.0 });
+        assert_eq!(figures.class_changes, Share { count: 2.0, of: 80.0, unknown: 0.0 });
+        assert_eq!(figures.failures, Share { count: 10.0, of: 100.0, unknown: 0.0 });
+        assert_eq!(figures.drops, Share { count: 10.0, of: 100.0, unknown: 0.0 });
     }
 
     #[test]
@@ -178,7 +184,30 @@ mod tests {
             counts.differences.insert("class".to_owned(), 0.0);
             counts.differences.insert("score".to_owned(), kinds);
             let figures = Figures::new(counts, Confidence::Ninety5);
-            assert_eq!(figures.class_changes, Share { count: 0.0, of }, "{kinds}");
+            let expected = Share { count: 0.0, of, unknown: 0.0 };
+            assert_eq!(figures.class_changes, expected, "{kinds}");
+        }
+    }
+
+    #[test]
+    fn classes_that_nobody_compared_are_unknown() {
+        for (kinds, count, unknown) in [
+            (&[("score", 8.0)][..], 0.0, 0.0),
+            (&[("status", 8.0)], 0.0, 8.0),
+            (&[("content_type", 8.0)], 0.0, 8.0),
+            (&[("shape", 3.0), ("score", 5.0)], 0.0, 3.0),
+            (&[("bytes", 8.0)], 0.0, 8.0),
+            (&[("missing", 8.0), ("extra", 8.0)], 0.0, 8.0),
+            // In a form of the model's own another label is a value.
+            (&[("value", 8.0)], 0.0, 8.0),
+            (&[("of_tomorrow", 8.0)], 0.0, 8.0),
+            (&[("class", 6.0), ("shape", 8.0)], 6.0, 2.0),
+            (&[("class", 8.0), ("shape", 8.0)], 8.0, 0.0),
+        ] {
+            let mut counts = counts();
+            counts.differences = kinds.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
+            let figures = Figures::new(counts, Confidence::Ninety5);
+            assert_eq!(figures.class_changes, Share { count, of: 80.0, unknown }, "{kinds:?}");
         }
     }
 

@@ -18,13 +18,18 @@ pub fn report(report: &Report) -> Value {
         Value::Object(value)
     });
     let requirements = report.verdict.iter().map(|judgement| {
-        let value = json!({
+        let mut value = json!({
             "shadow": judgement.shadow,
             "requirement": judgement.requirement,
             "value": judgement.found.map(|found| found.value),
             "met": judgement.met,
         });
-        open(value, judgement.found.is_some_and(|found| found.at_least))
+        if let Some(most) = judgement.found.and_then(|f| f.most.filter(|most| *most > f.value))
+            && let Value::Object(map) = &mut value
+        {
+            map.insert("atMost".to_owned(), json!(most));
+        }
+        open(value, judgement.found.is_some_and(|found| found.most.is_none()))
     });
     json!({
         "sources": report.sources,
@@ -43,7 +48,13 @@ fn figures(figures: &Figures, confidence: Confidence) -> Map<String, Value> {
     let counts = &figures.counts;
     let share = |share: Share| {
         let estimate = share.estimate(confidence);
-        json!({"count": number(share.count), "of": number(share.of), "share": estimate.map(self::estimate)})
+        let mut value = json!({"count": number(share.count), "of": number(share.of), "share": estimate.map(self::estimate)});
+        if share.unknown > 0.0
+            && let Value::Object(map) = &mut value
+        {
+            map.insert("unknown".to_owned(), number(share.unknown));
+        }
+        value
     };
     let by_name = |counts: &std::collections::BTreeMap<String, f64>| {
         counts.iter().map(|(name, count)| (name.clone(), number(*count))).collect::<Map<_, _>>()

@@ -154,6 +154,9 @@ impl Command {
                 let window = self.window()?;
                 let answers = self.ask(server, window.as_ref())?;
                 warnings = answers.warnings;
+                if window.is_none() {
+                    counts::check_whole(&answers.samples).with_context(|| server.clone())?;
+                }
                 since = window.map(Since::Window);
                 (counts::count(&[answers.samples])?, vec![server.clone()])
             }
@@ -208,6 +211,9 @@ impl Command {
         let sources = source::read_all(&self.sources)?;
         if !self.distinct {
             gateway::check_apart(&sources, &self.sources)?;
+        }
+        for (source, name) in sources.iter().zip(&self.sources) {
+            counts::check_whole(source).with_context(|| name.clone())?;
         }
         let (pages, since) = (self.sources.len(), self.since.len());
         ensure!(

@@ -45,14 +45,18 @@ pub enum Quantity {
 impl Quantity {
     /// Its value, if there is anything to know it from.
     fn of(self, figures: &Figures, confidence: Confidence) -> Option<Found> {
-        let found = |e: Estimate| Found { value: e.value, at_least: e.at_least };
-        let exactly = |value: f64| Found { value, at_least: false };
+        let found = |e: Estimate| Found { value: e.value, most: (!e.at_least).then_some(e.value) };
+        let exactly = |value: f64| Found { value, most: Some(value) };
         match self {
             Self::Agreement => figures.agreement.estimate(confidence).map(found),
             Self::AgreementLower => {
                 figures.agreement.estimate(confidence).map(|e| exactly(e.lower))
             }
-            Self::ClassChanges => figures.class_changes.estimate(confidence).map(found),
+            Self::ClassChanges => {
+                let share = figures.class_changes;
+                let value = share.estimate(confidence)?.value;
+                Some(Found { value, most: share.most() })
+            }
             Self::Ratio(at) => figures.ratio.get(at).copied().flatten().map(found),
             Self::ScoreP99 => figures.moved.last().copied().flatten().map(found),
             Self::Failures => figures.failures.estimate(confidence).map(found),
@@ -138,8 +142,8 @@ impl fmt::Display for Requirement {
 pub struct Found {
     /// It is this, or at least this.
     pub value: f64,
-    /// Whether nothing says how much more it is.
-    pub at_least: bool,
+    /// It is at most this, if anything says so.
+    pub most: Option<f64>,
 }
 
 impl Found {
@@ -147,10 +151,13 @@ impl Found {
     pub fn shown(found: Option<Self>) -> String {
         match found {
             None => "unknown".to_owned(),
-            Some(Self { value, at_least: false }) => short(value),
-            Some(Self { value, at_least: true }) => {
+            Some(Self { value, most: None }) => {
                 format!("at least {}, with no upper bound", short(value))
             }
+            Some(Self { value, most: Some(most) }) if most > value => {
+                format!("at least {}, at most {}", short(value), short(most))
+            }
+            Some(Self { value, .. }) => short(value),
         }
     }
 }
@@ -183,11 +190,11 @@ impl Requirement {
     /// Of this shadow, or of none at all.
     pub fn judge(&self, shadow: Option<(&str, &Figures)>, confidence: Confidence) -> Judgement {
         let found = shadow.and_then(|(_, figures)| self.quantity.of(figures, confidence));
-        let met = found.is_some_and(|Found { value, at_least }| match self.operator {
+        let met = found.is_some_and(|Found { value, most }| match self.operator {
             Operator::AtLeast => value >= self.limit,
-            Operator::AtMost => value <= self.limit && !at_least,
+            Operator::AtMost => most.is_some_and(|most| most <= self.limit),
             Operator::Above => value > self.limit,
-            Operator::Below => value < self.limit && !at_least,
+            Operator::Below => most.is_some_and(|most| most < self.limit),
         });
         let shadow = shadow.map(|(name, _)| name.to_owned());
         Judgement { shadow, requirement: self.to_string(), found, met }
@@ -287,6 +294,23 @@ mod tests {
         ] {
             let figures = figures(live, shadow);
             assert_eq!(met(requirement, &figures), expected, "{requirement}: {figures:?}");
+        }
+    }
+
+    #[test]
+    fn classes_that_nobody_compared_may_be_other_ones() {
+        let mut counts = figures().counts;
+        counts.differences.insert("score".to_owned(), 2.0);
+        counts.differences.insert("status".to_owned(), 2.0);
+        let figures = Figures::new(counts, Confidence::Ninety5);
+        for (requirement, expected) in [
+            ("class-changes<=0.0749", false),
+            ("class-changes<=0.0751", true),
+            ("class-changes<0.075", false),
+            ("class-changes>=0.0499", true),
+            ("class-changes>=0.0501", false),
+        ] {
+            assert_eq!(met(requirement, &figures), expected, "{requirement}");
         }
     }
 

@@ -130,7 +130,19 @@ fn parts_of_what_was_counted_are_no_yes() {
     for (page, condition, status) in [
         (format!("{pairs}{mangled}"), "class-changes<=0.001", 2),
         (pairs.to_owned(), "class-changes<=0.001", 1),
-        (format!("{pairs}{shapes}"), "class-changes<=0.001", 0),
+        (format!("{pairs}{shapes}"), "class-changes<=0.001", 1),
+        (format!("{pairs}{}", shapes.replace("shape", "status")), "class-changes<=0.39", 1),
+        (format!("{pairs}{}", shapes.replace("shape", "status")), "class-changes<=0.4", 0),
+        (format!("{pairs}{}", shapes.replace("shape", "score")), "class-changes<=0.001", 0),
+        (format!("{pairs}{shapes}{shapes}"), "compared>=0", 2),
+        (
+            format!(
+                "{}{shapes}",
+                pairs.replace("outcome=\"matched\"} 600", "outcome=\"matched\"} 6000")
+            ),
+            "compared>=0",
+            2,
+        ),
         (format!("{pairs}{shapes}{}", scores(600)), "score-p99<=0.01", 1),
         (format!("{pairs}{shapes}{}", scores(600)), "score-p99>=0", 1),
         (format!("{pairs}{shapes}{}", scores(1000)), "score-p99<=0.01", 0),
