@@ -34,7 +34,7 @@ impl Head {
         let codings = headers.iter().filter(|(n, _)| *n == b"content-encoding");
         Self {
             status: number(first(b":status")).unwrap_or(0),
-            grpc_status: number(first(b"grpc-status")),
+            grpc_status: first(b"grpc-status").map(code),
             media_type: media.trim_ascii().to_ascii_lowercase().into(),
             encoding: match codings.clone().count() {
                 0 => Encoding::Identity,
@@ -51,12 +51,12 @@ impl Head {
     /// Adds what trailers say: the status of a gRPC answer with a message.
     pub fn add_trailers(&mut self, trailers: &[Header<'_>]) {
         let status = trailers.iter().find(|(n, _)| *n == b"grpc-status").map(|(_, v)| *v);
-        self.grpc_status = number(status).or(self.grpc_status);
+        self.grpc_status = status.map(code).or(self.grpc_status);
     }
 
-    /// The statuses of HTTP and of gRPC, where none is OK (0).
+    /// The statuses of HTTP and of gRPC, of a complete answer. To who asks by gRPC one without a status has failed.
     pub fn statuses(&self) -> (u16, u16) {
-        (self.status, self.grpc_status.unwrap_or(0))
+        (self.status, self.grpc_status.unwrap_or(if self.is_grpc() { UNKNOWN } else { 0 }))
     }
 
     /// The HTTP status, or for gRPC the one that stands for its code (google.rpc.Code).
@@ -104,6 +104,13 @@ impl Head {
     pub fn is_json(&self) -> bool {
         self.media_type.ends_with(b"/json") || self.media_type.ends_with(b"+json")
     }
+}
+
+/// What a status is that cannot be read (google.rpc.Code).
+const UNKNOWN: u16 = 2;
+
+fn code(status: &[u8]) -> u16 {
+    number(Some(status)).unwrap_or(UNKNOWN)
 }
 
 fn number<T: std::str::FromStr>(value: Option<&[u8]>) -> Option<T> {
@@ -158,9 +165,22 @@ mod tests {
     fn grpc_statuses_stand_for_http_ones() {
         let mut head = Head::of(&[(b":status", b"200"), (b"content-type", b"application/grpc")]);
         assert_eq!(head.effective_status(), 200);
-        for (code, status) in [("0", 200), ("7", 403), ("14", 503), ("2", 500), ("99", 500)] {
-            head.add_trailers(&[(b"grpc-status", code.as_bytes())]);
-            assert_eq!(head.effective_status(), status, "{code}");
+        assert_eq!(head.statuses(), (200, 2), "complete, and without a status");
+        for (code, status, read) in [
+            ("0", 200, 0),
+            ("7", 403, 7),
+            ("14", 503, 14),
+            ("2", 500, 2),
+            ("99", 500, 99),
+            ("x", 500, 2),
+            ("", 500, 2),
+            ("70000", 500, 2),
+            ("-1", 500, 2),
+        ] {
+            let trailer: [Header<'_>; 1] = [(b"grpc-status", code.as_bytes())];
+            head.add_trailers(&trailer);
+            assert_eq!((head.effective_status(), head.statuses().1), (status, read), "{code}");
+            assert_eq!(Head::of(&trailer).grpc_status, Some(read), "{code}");
         }
     }
 }

@@ -21,6 +21,9 @@ enum Envelope {
     Anthropic,
     /// Cohere's rerank and embed.
     Cohere,
+    /// SGLang's own API, and a list of its answers.
+    Sglang,
+    Sglangs,
     /// KServe's forecasts of time series.
     Forecast,
     /// What TensorFlow Serving answers by gRPC.
@@ -32,7 +35,7 @@ enum Envelope {
 }
 
 impl Envelope {
-    const ALL: [(Self, &[&str]); 10] = [
+    const ALL: [(Self, &[&str]); 12] = [
         // The id of the request, and the name under which the model was asked.
         (Self::Inference, &["/id", "/model_name", "/model_version"]),
         // Tags, metrics and the images on the way.
@@ -58,12 +61,32 @@ impl Envelope {
         (Self::Anthropic, &["/id", "/model", "/usage", "/content/*/id", "/content/*/signature"]),
         // What was paid for, and the version of the API.
         (Self::Cohere, &["/id", "/meta"]),
+        (Self::Sglang, SGLANG),
+        (Self::Sglangs, SGLANG),
         (Self::Forecast, &["/id", "/created_at", "/model", "/usage", "/outputs/*/id"]),
         (Self::TensorFlow, &["/modelSpec/name", "/modelSpec/version", "/modelSpec/versionLabel"]),
         (Self::CloudEvent, &["/id", "/source", "/time"]),
         (Self::Refusal, &["/error", "/message", "/detail"]),
     ];
 }
+
+/// Ids and versions, times, and what depends on what else the server does at that time.
+const SGLANG: &[&str] = &[
+    "/meta_info/id",
+    "/meta_info/weight_version",
+    "/meta_info/cached_tokens",
+    "/meta_info/total_retractions",
+    "/meta_info/e2e_latency",
+    "/meta_info/queue_time",
+    "/meta_info/inference_time",
+    "/meta_info/decode_throughput",
+    "/meta_info/prefill_launch_delay",
+    "/meta_info/prefill_launch_latency",
+    "/meta_info/request_received_ts",
+    "/meta_info/request_sent_to_scheduler_ts",
+    "/meta_info/prefill_finished_ts",
+    "/meta_info/response_sent_to_client_ts",
+];
 
 /// What is left out of each form of answers.
 #[derive(Debug, PartialEq)]
@@ -74,7 +97,10 @@ pub struct Volatile {
 
 impl Default for Volatile {
     fn default() -> Self {
-        let forms = Envelope::ALL.map(|(form, pointers)| (form, Pointers::of(pointers)));
+        let forms = Envelope::ALL.map(|(form, pointers)| match form {
+            Envelope::Sglangs => (form, Pointers::of_each(pointers)),
+            _ => (form, Pointers::of(pointers)),
+        });
         Self { forms: forms.into(), none: Pointers::default() }
     }
 }
@@ -102,7 +128,16 @@ impl Volatile {
 }
 
 fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope> {
-    let Json::Object(members) = answer else { return None };
+    let members = match answer {
+        Json::Object(members) => members,
+        Json::Array(items) => {
+            let are = items.first().is_some_and(openai::is_of_sglang)
+                && steps.take(items.len())
+                && items.iter().all(openai::is_of_sglang);
+            return are.then_some(Envelope::Sglangs);
+        }
+        _ => return None,
+    };
     if refused && is_refusal(answer, members) {
         return Some(Envelope::Refusal);
     }
@@ -113,7 +148,8 @@ fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope>
     // Triton's generate.
     let is_text = || is_said(b"model_version") && answer.member(b"text_output").is_some();
     if answer.has_list_of(b"outputs", is_output, steps)
-        || is_said(b"model_name") && (answer.has_only(inference) || is_text())
+        || is_said(b"model_name")
+            && (answer.member(b"outputs").is_some() && answer.has_only(inference) || is_text())
     {
         return Some(Envelope::Inference);
     }
@@ -125,7 +161,10 @@ fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope>
         return Some(Envelope::Forecast);
     }
     let is_object = |name| matches!(answer.member(name), Some(Json::Object(_)));
-    if is_object(b"modelSpec") && answer.has_only(&[b"modelSpec", b"outputs"]) {
+    if is_object(b"modelSpec")
+        && answer.member(b"outputs").is_some()
+        && answer.has_only(&[b"modelSpec", b"outputs"])
+    {
         return Some(Envelope::TensorFlow);
     }
     if is_said(b"specversion") && is_said(b"id") && is_said(b"source") && is_said(b"type") {
@@ -133,6 +172,9 @@ fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope>
     }
     if openai::is_answer(answer, steps) {
         return Some(Envelope::OpenAi);
+    }
+    if openai::is_of_sglang(answer) {
+        return Some(Envelope::Sglang);
     }
     if openai::is_message(answer) {
         return Some(Envelope::Anthropic);

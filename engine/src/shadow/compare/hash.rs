@@ -3,7 +3,6 @@
 //! each other.
 
 use super::json::Json;
-use super::number::Number;
 use super::pointer::Step;
 use crate::hash::{FNV_BASIS, fnv};
 use crate::steps::Steps;
@@ -45,12 +44,10 @@ fn add(all: &mut PathHash, value: &Json<'_>, steps: &mut Steps) {
         Json::Bool(set) => *all = all.bytes(if *set { b"t" } else { b"f" }),
         Json::Number(number) => {
             steps.take(number.len() / 32);
-            *all = match (number.whole(), number) {
+            *all = match (number.exact(), number.digits()) {
                 (Some(whole), _) => all.bytes(b"i").bytes(&whole.to_le_bytes()),
                 // More digits than a word holds: another one makes another number.
-                (None, Number::Text { text, .. }) if number.is_whole() => {
-                    all.bytes(b"w").bytes(text.as_bytes())
-                }
+                (None, Some(digits)) => all.bytes(b"w").bytes(digits.as_bytes()),
                 _ => all.bytes(b"d").bytes(&number.value().to_bits().to_le_bytes()),
             }
         }

@@ -58,6 +58,11 @@ impl<'a> Json<'a> {
             if !items.is_empty() && steps.take(items.len()) && items.iter().all(is_one))
     }
 
+    /// Whether it is an object with a list of this name that is empty.
+    pub fn has_empty(&self, name: &[u8]) -> bool {
+        matches!(self.member(name), Some(Self::Array(items)) if items.is_empty())
+    }
+
     /// Whether it is, or holds, a number, a boolean or a text that is not empty.
     pub fn says_something(&self, steps: &mut Steps) -> bool {
         steps.take(1);

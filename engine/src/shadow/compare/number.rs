@@ -43,6 +43,27 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// The whole number that it is, however it is written; `None` for a fraction, and for what 128 bits do not hold.
+    pub fn exact(self) -> Option<i128> {
+        match (self.whole(), self.digits()) {
+            (Some(whole), _) => Some(whole),
+            (None, Some(digits)) => digits.parse().ok(),
+            // Written as a double is: shorter than its digits.
+            (None, None) => {
+                let value = self.value();
+                (value.fract() == 0.0 && value.abs() < 1e38).then_some(value as i128)
+            }
+        }
+    }
+
+    /// The digits of a whole number that is written without an exponent, and with no fraction but 0.
+    pub fn digits(self) -> Option<&'a str> {
+        let Self::Text { text, .. } = self else { return None };
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let is_whole = whole.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+        (is_whole && fraction.bytes().all(|c| c == b'0')).then_some(whole)
+    }
+
     /// Whether it is written without a fraction and without an exponent.
     pub fn is_whole(self) -> bool {
         match self {
@@ -238,7 +259,8 @@ impl Tolerance {
         if are_whole && live == shadow {
             return apart(0.0, false, false);
         }
-        if let (Some(a), Some(b)) = (live.whole(), shadow.whole()) {
+        let whole = if is_name { Number::exact } else { Number::whole };
+        if let (Some(a), Some(b)) = (whole(live), whole(shadow)) {
             let by = a.abs_diff(b) as f64;
             let margin = match measure {
                 Measure::Exact => 0.0,
@@ -250,8 +272,8 @@ impl Tolerance {
         let (a, b) = (live.value(), shadow.value());
         let by = (a - b).abs();
         // Whole numbers that are too large for a word: any other digit makes another number.
-        if are_whole && live.is_whole() && shadow.is_whole() {
-            return apart(by, true, true);
+        if is_name && let (Some(a), Some(b)) = (live.digits(), shadow.digits()) {
+            return apart(by, a != b, a != b);
         }
         if a == b || (a.is_nan() && b.is_nan()) {
             return apart(0.0, false, false);
@@ -404,6 +426,30 @@ mod tests {
         assert!(counted(text("9000000"), text("9000001.0")));
         assert!(!counted(text("9000000"), text("9000000.0")));
         assert!(!counted(text("9000000.0"), text("9000001.0")));
+        // A double holds neither, and the two are the same one.
+        let (large, larger) = ("9007199254740992", "9007199254740993");
+        let huge = "12345678901234567890123456789012345678901234";
+        let more = "12345678901234567890123456789012345678901235";
+        let huge_with_fraction = format!("{huge}.0");
+        for (a, b, differ) in [
+            (text(larger), text("9007199254740992.0"), true),
+            (text(larger), text("9007199254740993.0"), false),
+            (text(larger), Number::Float(9_007_199_254_740_992.0), true),
+            (text(large), Number::Float(9_007_199_254_740_992.0), false),
+            (text(larger), text("9.007199254740992e15"), true),
+            (text(large), text("9.007199254740992e15"), false),
+            (text(huge), text(&huge_with_fraction), false),
+            (text(more), text(&huge_with_fraction), true),
+            (text(huge), text(more), true),
+        ] {
+            assert_eq!((counted(a, b), counted(b, a)), (differ, differ), "{a} {b}");
+            let named = |a, b| USUAL.compare(Measure::Exact, a, b).differ;
+            assert_eq!((named(a, b), named(b, a)), (differ, differ), "{a} {b} as names");
+        }
+        let named = |a, b| USUAL.compare(Measure::Exact, text(a), text(b)).differ;
+        assert!(named("9007199254740993.0", "9007199254740992.0"), "of an integer type");
+        let two = Tolerance { absolute: 2.0, ..USUAL };
+        assert!(!two.compare(Measure::Counted, text(larger), text("9007199254740991.0")).differ);
         assert!(!counted(text("9000000"), text("9000001.5")));
     }
 

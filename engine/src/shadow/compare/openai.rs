@@ -18,6 +18,7 @@ pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
         }
         Some(of) if of == b"response" => return has(b"output"),
         Some(b"list") if answer.has_list_of(b"data", is_indexed, steps) => return true,
+        Some(b"list") if answer.has_empty(b"data") => return answer.text(b"model").is_some(),
         Some(b"list") => {}
         Some(_) => return false,
         None if answer.has_list_of(b"choices", is_choice, steps) => return true,
@@ -28,8 +29,19 @@ pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
         }
         None => {}
     }
+    let is_one = |item: &Json<'_>| is_ranked(item) || is_moderated(item);
     answer.text(b"model").is_some()
-        && answer.has_list_of(b"results", |item| is_ranked(item) || is_moderated(item), steps)
+        && (answer.has_list_of(b"results", is_one, steps)
+            || answer.has_empty(b"results")
+                && matches!(answer.member(b"usage"), Some(Json::Object(_))))
+}
+
+/// Whether this is an answer of SGLang's own API: a text, its tokens or an embedding, and what there is to say of it.
+pub fn is_of_sglang(answer: &Json<'_>) -> bool {
+    let info = answer.member(b"meta_info");
+    let has = |name| info.is_some_and(|info| info.member(name).is_some());
+    let content: [&[u8]; 3] = [b"text", b"output_ids", b"embedding"];
+    has(b"id") && has(b"finish_reason") && content.iter().any(|name| answer.member(name).is_some())
 }
 
 /// Whether this is a message of Anthropic's API.
@@ -53,7 +65,7 @@ pub fn is_of_cohere(answer: &Json<'_>, steps: &mut Steps) -> bool {
     let is_said = |name| matches!(meta.and_then(|m| m.member(name)), Some(Json::Object(_)));
     answer.has_only(&[b"id", b"meta", b"results"])
         && (is_said(b"api_version") || is_said(b"billed_units"))
-        && answer.has_list_of(b"results", is_indexed, steps)
+        && (answer.has_empty(b"results") || answer.has_list_of(b"results", is_indexed, steps))
 }
 
 /// Embeddings in base64, as OpenAI's own client asks for them, become the floats that they hold: four bytes

@@ -60,6 +60,13 @@ impl Pointers {
         Self(texts.iter().filter_map(|text| tokens(text)).collect())
     }
 
+    /// The same below each element of a list at the top.
+    pub fn of_each(texts: &[&str]) -> Self {
+        let mut all = Self::of(texts);
+        all.0.iter_mut().for_each(|tokens| tokens.insert(0, Token::Any));
+        all
+    }
+
     /// At the document itself.
     pub fn start(&self) -> Followed {
         let alive = self.0.iter().enumerate().fold(0, |bits, (i, _)| bits | bit(i));

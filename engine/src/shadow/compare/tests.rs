@@ -301,12 +301,22 @@ fn heads_come_first() {
     let none = head("200", "");
     assert_eq!(compare(&none, &none, "[1]", "[1.0]"), "");
     assert_eq!(compare(&none, &none, "ab", "ac"), "bytes at byte 1");
-    let mut grpc = head("200", "application/grpc");
-    grpc.add_trailers(&[(b"grpc-status", b"5")]);
-    assert_eq!(
-        compare(&head("200", "application/grpc"), &grpc, "", ""),
-        "status, live 200, shadow 200 with grpc-status 5"
-    );
+    let grpc = |status: Option<&str>| {
+        let mut head = head("200", "application/grpc");
+        let trailer = status.map(|status| (&b"grpc-status"[..], status.as_bytes()));
+        head.add_trailers(trailer.as_slice());
+        head
+    };
+    // A status that is not there, or cannot be read, is UNKNOWN to whoever asks.
+    for (status, shown) in
+        [(Some("5"), "5"), (None, "2"), (Some("x"), "2"), (Some(""), "2"), (Some("70000"), "2")]
+    {
+        assert_eq!(
+            compare(&grpc(Some("0")), &grpc(status), "", ""),
+            format!("status, live 200, shadow 200 with grpc-status {shown}"),
+            "{status:?}"
+        );
+    }
 }
 
 #[test]

@@ -226,6 +226,14 @@ impl<'a> Walk<'_, 'a> {
         (!ignored).then_some(at)
     }
 
+    /// Whether a setting, or what differs by nature, is about this place or something in it.
+    pub(super) fn is_told_of(&self, at: At) -> bool {
+        at.numbers.are_values()
+            || self.rules.ignore.leads_on(at.ignore)
+            || self.rules.values.leads_on(at.of_values)
+            || self.volatile.leads_on(at.volatile)
+    }
+
     /// One step down, unless what lies there is ignored.
     pub(super) fn down(&mut self, at: At, step: Step<'a>, visit: impl FnOnce(&mut Self, At)) {
         let Some(at) = self.follow(at, step) else { return };
@@ -265,7 +273,7 @@ impl<'a> Walk<'_, 'a> {
 
     fn objects(&mut self, at: At, place: Place, live: &'a Members<'a>, shadow: &'a Members<'a>) {
         let predicts = matches!(place, Place::Predictions { .. });
-        if predicts && self.probabilities_by_name(at, live, shadow) {
+        if predicts && self.probabilities_by_name(at, place, live, shadow) {
             return;
         }
         let (mut a, mut b) = (live.iter().peekable(), shadow.iter().peekable());

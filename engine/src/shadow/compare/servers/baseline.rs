@@ -35,6 +35,13 @@ fn a_baseline_never_says_yes_to_anything() {
         beside(&plain(), live, overloaded, ("200", JSON, r#"{"predictions":[[0.9,0.1]]}"#)),
         "uncomparable: they differ at /predictions/0/0, where the live model differs from itself"
     );
+    // Another label, and the same double.
+    let label = |n: &str| oip("INT64", "[1]", &format!("[{n}]"));
+    let (one, other) = (label("9007199254740992.0"), label("9007199254740993.0"));
+    assert_eq!(
+        beside(&plain(), ("200", JSON, &label("5")), ("200", JSON, &one), ("200", JSON, &other)),
+        "uncomparable: they differ at /outputs/0/data/0, where the live model differs from itself"
+    );
     // A rewrite that copies do not follow.
     let chat = ("200", JSON, r#"{"choices":[]}"#);
     let nowhere = ("404", JSON, r#"{"detail":"Not Found"}"#);

@@ -159,6 +159,88 @@ fn decisions_show_in_every_form() {
     );
 }
 
+/// An answer of two scores.
+type Form<'f> = &'f dyn Fn(&str, &str) -> String;
+
+/// All scores of a classifier, as Hugging Face's runtimes write them, and numpy lists with texts in them.
+#[test]
+fn decisions_show_beside_labels_and_in_texts() {
+    let tf = |s: &str| format!("{{\"predictions\":{s}}}");
+    let scores =
+        |p: &str, n: &str| format!(r#"[{{"label":"P","score":{p}}},{{"label":"N","score":{n}}}]"#);
+    let pairs = |p: &str, n: &str| format!(r#"[["P",{p}],["N",{n}]]"#);
+    let texts = |p: &str, n: &str| format!(r#"["{p}","{n}"]"#);
+    for form in [&scores as Form<'_>, &pairs, &texts] {
+        let (live, shadow, near) =
+            (form("0.51", "0.49"), form("0.49", "0.51"), form("0.52", "0.48"));
+        for wrap in [|s: &str| format!("[{s}]"), |s: &str| s.to_owned()] {
+            let (live, shadow, near) = (wrap(&live), wrap(&shadow), wrap(&near));
+            for (live, shadow, near) in
+                [(tf(&live), tf(&shadow), tf(&near)), (live.clone(), shadow.clone(), near.clone())]
+            {
+                let found = line(&within(0.05), &live, &shadow);
+                assert!(found.starts_with("class at /") && !found.contains(';'), "{live} {found}");
+                assert_eq!(line(&within(0.05), &live, &near), "", "{live}");
+                assert!(line(&plain(), &live, &near).starts_with("score at "), "{live}");
+            }
+        }
+    }
+    for (live, shadow, expected) in [
+        // Another order is another label at each place.
+        (
+            tf(&format!("[{}]", scores("0.51", "0.49"))),
+            tf(r#"[[{"label":"N","score":0.51},{"label":"P","score":0.49}]]"#),
+            "class at /predictions/0/0/label; class at /predictions/0/1/label",
+        ),
+        // No probabilities of one decision: of several labels each, or beside boxes.
+        (
+            tf(&format!("[{}]", scores("0.91", "0.89"))),
+            tf(&format!("[{}]", scores("0.89", "0.91"))),
+            "",
+        ),
+        (
+            tf(
+                r#"[{"label":"P","score":0.51,"box":[1.5]},{"label":"N","score":0.49,"box":[2.5]}]"#,
+            ),
+            tf(
+                r#"[{"label":"P","score":0.49,"box":[1.5]},{"label":"N","score":0.51,"box":[2.5]}]"#,
+            ),
+            "",
+        ),
+        (tf(&format!("[{}]", texts("0.51", "a"))), tf(&format!("[{}]", texts("0.49", "a"))), ""),
+        // Names, not numbers, where a type says so.
+        (
+            oip("BYTES", "[1,2]", &texts("0.51", "0.49")),
+            oip("BYTES", "[1,2]", &texts("0.49", "0.51")),
+            "class at /outputs/0/data/0; class at /outputs/0/data/1",
+        ),
+        // In a text of JSON.
+        (
+            oip(
+                "BYTES",
+                "[1,1]",
+                r#"["[{\"label\":\"P\",\"score\":0.51},{\"label\":\"N\",\"score\":0.49}]"]"#,
+            ),
+            oip(
+                "BYTES",
+                "[1,1]",
+                r#"["[{\"label\":\"P\",\"score\":0.49},{\"label\":\"N\",\"score\":0.51}]"]"#,
+            ),
+            "class at /outputs/0/data/0/0 by 0.02",
+        ),
+    ] {
+        assert_eq!(line(&within(0.05), &live, &shadow), expected, "{live} {shadow}");
+    }
+    // What is ignored, or told to be values, decides nothing.
+    let (live, shadow) = (tf(&scores("0.51", "0.49")), tf(&scores("0.49", "0.51")));
+    for pointer in ["/predictions/*/score", "/predictions/0/score"] {
+        let ignore = Rules { ignore: values(&[pointer]), ..within(0.05) };
+        assert_eq!(line(&ignore, &live, &shadow), "", "{pointer}");
+        let values = Rules { values: values(&[pointer]), ..within(0.05) };
+        assert_eq!(line(&values, &live, &shadow), "", "{pointer}");
+    }
+}
+
 #[test]
 fn values_are_no_decisions() {
     let person = |p: &str, b: &str| {

@@ -191,7 +191,7 @@ fn what_differs_by_nature_does_not_count() {
 }
 
 /// The same prediction of one model behind two names.
-const THE_SAME: [(&str, &str); 6] = [
+const THE_SAME: [(&str, &str); 12] = [
     // Triton's generate.
     (
         r#"{"model_name":"llm","model_version":"1","text_output":"hello"}"#,
@@ -217,6 +217,32 @@ const THE_SAME: [(&str, &str); 6] = [
         r#"{"specversion":"1.0","id":"36077800","source":"io.kserve.inference.iris","type":"io.kserve.inference.response","time":"2026-11-28T07:00:00.1Z","data":{"predictions":[1]}}"#,
         r#"{"specversion":"1.0","id":"c2d2f8b1","source":"io.kserve.inference.iris-v2","type":"io.kserve.inference.response","time":"2026-11-28T07:00:00.2Z","data":{"predictions":[1]}}"#,
     ),
+    // OpenAI's lists and Cohere's, with nothing in them.
+    (
+        r#"{"id":"a","object":"list","created":1,"model":"m","data":[],"usage":{"total_tokens":1}}"#,
+        r#"{"id":"b","object":"list","created":2,"model":"m","data":[],"usage":{"total_tokens":1}}"#,
+    ),
+    (
+        r#"{"id":"a","model":"m","results":[],"usage":{"total_tokens":1}}"#,
+        r#"{"id":"b","model":"m","results":[],"usage":{"total_tokens":1}}"#,
+    ),
+    (
+        r#"{"id":"a","results":[],"meta":{"api_version":{"version":"2"}}}"#,
+        r#"{"id":"b","results":[],"meta":{"api_version":{"version":"2"}}}"#,
+    ),
+    // SGLang's own: one, several, and embeddings.
+    (
+        r#"{"text":"hello","output_ids":[3],"meta_info":{"id":"4f","finish_reason":{"type":"stop","matched":2},"prompt_tokens":3,"weight_version":"default","total_retractions":0,"queue_time":0.1,"completion_tokens":1,"cached_tokens":0,"e2e_latency":0.21,"request_received_ts":1795795088.5}}"#,
+        r#"{"text":"hello","output_ids":[3],"meta_info":{"id":"9c","finish_reason":{"type":"stop","matched":2},"prompt_tokens":3,"weight_version":"default","total_retractions":0,"queue_time":0.2,"completion_tokens":1,"cached_tokens":2,"e2e_latency":0.19,"request_received_ts":1795795089.5}}"#,
+    ),
+    (
+        r#"[{"text":"a","meta_info":{"id":"4f","finish_reason":{"type":"stop"},"e2e_latency":0.2}},{"text":"b","meta_info":{"id":"50","finish_reason":{"type":"stop"},"e2e_latency":0.2}}]"#,
+        r#"[{"text":"a","meta_info":{"id":"9c","finish_reason":{"type":"stop"},"e2e_latency":0.3}},{"text":"b","meta_info":{"id":"9d","finish_reason":{"type":"stop"},"e2e_latency":0.3}}]"#,
+    ),
+    (
+        r#"{"embedding":[0.1,0.2],"meta_info":{"id":"4f","finish_reason":{"type":"stop"},"prompt_tokens":3,"e2e_latency":0.2}}"#,
+        r#"{"embedding":[0.1,0.2],"meta_info":{"id":"9c","finish_reason":{"type":"stop"},"prompt_tokens":3,"e2e_latency":0.3}}"#,
+    ),
     (
         r#"{"created":1,"data":[{"url":"http://a"}],"usage":{"total_tokens":1}}"#,
         r#"{"created":2,"data":[{"url":"http://a"}],"usage":{"total_tokens":2}}"#,
@@ -231,6 +257,33 @@ fn what_is_said_beside_names_and_times_counts() {
             r#"{"model_name":"llm","model_version":"1","text_output":"hello"}"#,
             r#"{"model_name":"llm","model_version":"2","text_output":"bye"}"#,
             "value at /text_output",
+        ),
+        // Without outputs there is nothing that the names are beside.
+        (r#"{"model_name":"m","id":"cat"}"#, r#"{"model_name":"m","id":"dog"}"#, "value at /id"),
+        (
+            r#"{"modelSpec":{"name":"cat"}}"#,
+            r#"{"modelSpec":{"name":"dog"}}"#,
+            "value at /modelSpec/name",
+        ),
+        (
+            r#"{"object":"list","id":"cat","data":[]}"#,
+            r#"{"object":"list","id":"dog","data":[]}"#,
+            "value at /id",
+        ),
+        (
+            r#"{"text":"a","meta_info":{"id":"1","finish_reason":{"type":"stop"},"completion_tokens":1}}"#,
+            r#"{"text":"b","meta_info":{"id":"2","finish_reason":{"type":"length"},"completion_tokens":2}}"#,
+            "value at /meta_info/completion_tokens by 1; value at /meta_info/finish_reason/type; value at /text",
+        ),
+        (
+            r#"[{"text":"a","meta_info":{"id":"1","finish_reason":null}}]"#,
+            r#"[{"text":"b","meta_info":{"id":"2","finish_reason":null}}]"#,
+            "class at /0/text",
+        ),
+        (
+            r#"{"text":"a","meta_info":{"id":"cat"}}"#,
+            r#"{"text":"a","meta_info":{"id":"dog"}}"#,
+            "value at /meta_info/id",
         ),
         (
             r#"{"model_name":"corsa","price":1.5}"#,

@@ -105,6 +105,18 @@ fn labels_are_names_and_have_no_tolerance() {
             tf(r#"[{"boxes":[{"probs":[0.25,0.75]}]}]"#),
             "class at /predictions/0/boxes/0/probs/0 by 0.5",
         ),
+        // A double holds neither, and they have the same one.
+        (
+            oip("INT64", "[1]", "[9007199254740993]"),
+            oip("INT64", "[1]", "[9007199254740992.0]"),
+            "class at /outputs/0/data/0 by 1",
+        ),
+        (tf("[9007199254740992.0]"), tf("[9007199254740993]"), "class at /predictions/0 by 1"),
+        (
+            tf("[200000000000000000000000000000000000000001]"),
+            tf("[200000000000000000000000000000000000000002.0]"),
+            "class at /predictions/0 by 0",
+        ),
         // Of more than 128 bits.
         (
             tf("[200000000000000000000000000000000000001]"),

@@ -4,7 +4,8 @@
 //! many as the last dimension of `shape`), and the probabilities of one decision, in a list at the top
 //! or by name. A string or a boolean among predictions is a label, and so is a number of an integer
 //! `datatype`, or where no type is told a whole one that one of the answers writes as such. A string that holds a
-//! number with a fraction is a score, and one that holds JSON is compared by value.
+//! number with a fraction is a score, and one that holds JSON is compared by value. Probabilities may also stand
+//! each beside the label that both answers give it, as `{"label": "P", "score": 0.51}` or `["P", 0.51]`.
 
 use super::{At, Walk};
 use crate::shadow::compare::json::{Json, Members};
@@ -19,6 +20,7 @@ impl<'a> Walk<'_, 'a> {
     pub(super) fn probabilities_by_name(
         &mut self,
         at: At,
+        place: Place,
         live: &'a Members<'a>,
         shadow: &'a Members<'a>,
     ) -> bool {
@@ -31,7 +33,8 @@ impl<'a> Walk<'_, 'a> {
         }
         let left_out = self.left_out(at, live.len(), &pair);
         let pair: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
-        let fits = self.is_row(at, live.len(), pair, true);
+        let written = place.labels() == Some(Labels::Written);
+        let fits = self.is_row(at, written, live.len(), pair) && probabilities(live.len(), pair);
         if fits {
             self.row(live.len(), pair);
         }
@@ -70,7 +73,8 @@ impl<'a> Walk<'_, 'a> {
         let rows = columns > 1
             && !all_labels
             && live.is_multiple_of(columns)
-            && self.is_row(at, live, rest, unsure);
+            && self.is_row(at, written, live, rest)
+            && (!(unsure || are_labelled(live, rest)) || probabilities(live, rest));
         let columns = if rows { columns } else { live };
         let mut first = 0;
         while first < live {
@@ -97,22 +101,44 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Whether these are numbers that are compared as a decision. An ignored score takes no part in it:
-    /// it is `null` on both sides.
-    fn is_row(&mut self, at: At, len: usize, pair: Pairs<'_, 'a>, unsure: bool) -> bool {
+    /// it is `null` on both sides. `written`: no type is told.
+    fn is_row(&mut self, at: At, written: bool, len: usize, pair: Pairs<'_, 'a>) -> bool {
         if at.numbers.are_values() || len < 2 || !self.steps.take(len) {
             return false;
         }
-        let is_one = |i| pair(i).is_some_and(|p| numbers(p).is_some());
-        if !(0..len).all(is_one) {
-            return false;
+        let mut is_one = |i| {
+            pair(i).is_some_and(|(step, live, shadow)| {
+                let are_plain = live.score().is_some() && shadow.score().is_some();
+                are_plain || written && self.are_scores(at, step, live, shadow)
+            })
+        };
+        (0..len).all(&mut is_one)
+    }
+
+    /// Whether two values that are no numbers are scores: texts, or numbers each beside the same label, of which no
+    /// setting says anything.
+    fn are_scores(
+        &mut self,
+        at: At,
+        step: Step<'a>,
+        live: &'a Json<'a>,
+        shadow: &'a Json<'a>,
+    ) -> bool {
+        if let (Json::String(_), Json::String(_)) = (live, shadow) {
+            // They are read for each question that is asked of the row.
+            return self.steps.take(8) && numbers((step, live, shadow)).is_some();
         }
-        !unsure || probabilities(len, pair)
+        let Some(((a, _), (b, _))) = labelled(live).zip(labelled(shadow)) else { return false };
+        let bytes = a.iter().chain(&b).fold(0usize, |sum, text| sum.saturating_add(text.len()));
+        self.steps.take((bytes / 32).saturating_add(2));
+        a == b && self.follow(at, step).is_some_and(|at| !self.is_told_of(at))
     }
 
     /// Whether some numbers are labels, and others are not.
     fn is_mixed(&mut self, len: usize, pair: Pairs<'_, 'a>) -> bool {
         self.steps.take(len);
-        let whole = |i| Some(numbers(pair(i)?)).flatten().map(|(a, b)| a.are_whole(b));
+        let plain = |i| pair(i).and_then(|(_, live, shadow)| live.score().zip(shadow.score()));
+        let whole = |i| plain(i).map(|(a, b)| a.are_whole(b));
         let found = || (0..len).filter_map(whole);
         found().any(|whole| whole) && found().any(|whole| !whole)
     }
@@ -177,7 +203,42 @@ fn masked<'a>(
 fn numbers<'a>(
     (_, live, shadow): (Step<'a>, &'a Json<'a>, &'a Json<'a>),
 ) -> Option<(Number<'a>, Number<'a>)> {
-    live.score().zip(shadow.score())
+    score(live).zip(score(shadow))
+}
+
+fn score<'a>(value: &'a Json<'a>) -> Option<Number<'a>> {
+    /// What is longer is no number that a server writes as text.
+    const LONGEST: usize = 64;
+    match value {
+        Json::String(text) if text.len() <= LONGEST => Number::fraction(text),
+        value => value.score().or_else(|| labelled(value).map(|(_, number)| number)),
+    }
+}
+
+/// A number beside a text and nothing else: the names of both, if they have any, and the text.
+fn labelled<'a>(value: &'a Json<'a>) -> Option<([&'a [u8]; 3], Number<'a>)> {
+    let none = &b""[..];
+    let (first, a, second, b) = match value {
+        Json::Array(items) => match items.as_slice() {
+            [a, b] => (none, a, none, b),
+            _ => return None,
+        },
+        Json::Object(members) => match members.as_slice() {
+            [(first, a), (second, b)] => (&**first, a, &**second, b),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match (a, b) {
+        (Json::String(label), Json::Number(number))
+        | (Json::Number(number), Json::String(label)) => Some(([first, second, label], *number)),
+        _ => None,
+    }
+}
+
+/// Whether there are scores beside labels, which are a row only if they are probabilities.
+fn are_labelled(len: usize, pair: Pairs<'_, '_>) -> bool {
+    (0..len).filter_map(pair).any(|(_, live, _)| labelled(live).is_some())
 }
 
 /// Whether these are the probabilities of one decision in both answers, and not written as labels are.
