@@ -23,7 +23,7 @@ use crate::authn::TokenCache;
 use crate::config::types::{self, Action, Condition, PluginConfig};
 use crate::config::{Errors, Path, Warning};
 use crate::pipeline::Plan;
-use crate::routing::Operation;
+use crate::routing::{Operation, Sample, samples};
 
 use models::Origin;
 
@@ -41,8 +41,14 @@ struct Advisor<'a, 'e> {
     plan: &'a Plan,
     /// Where models can come from.
     origins: Vec<Origin<'a>>,
-    /// How many requests may be tried for one rule, bypass or default.
-    asks: usize,
+    /// With how many policies and bypasses all the requests together may be compared.
+    compared: usize,
+    /// With how many of them each is.
+    each: usize,
+    /// Of how many rules, bypasses and defaults they are.
+    asked: usize,
+    /// What may be tried besides what is usual.
+    samples: &'a [Sample],
     /// Whether there was one for which they were too few.
     left_out: bool,
     cache: TokenCache,
@@ -52,6 +58,10 @@ struct Advisor<'a, 'e> {
 /// With how many policies and bypasses all the requests together may be compared: what loads must not take a time that is
 /// quadratic in its size. The command has the time.
 const COMPARED: usize = if cfg!(target_arch = "wasm32") { 1 << 18 } else { 1 << 30 };
+
+/// Whether each address that a model server has is tried, and not only the usual ones. For the module this is too much
+/// code; the command has the room.
+const TRIES_ALL: bool = !cfg!(target_arch = "wasm32");
 
 /// Warns of what the author of an accepted configuration should know.
 pub(crate) fn advise(settings: &PluginConfig, plan: &Plan, errors: &mut Errors) {
@@ -65,11 +75,15 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     let asked = rules.chain(settings.bypass.iter().map(|bypass| bypass.to.len()));
     let asked = asked.fold(1, usize::saturating_add);
     let each = 1 + plan.most_policies() + settings.bypass.len();
+    let samples = if TRIES_ALL { every_sample(settings) } else { Vec::new() };
     let mut advisor = Advisor {
         settings,
         plan,
         origins: models::origins(&settings.targets, &settings.rewrites),
-        asks: compared / each / asked,
+        compared,
+        each,
+        asked,
+        samples: &samples,
         left_out: false,
         cache: plan.token_cache(),
         errors,
@@ -86,6 +100,18 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
         let fix = "modelgate check, which tries more of them";
         advisor.warn(Warning::NotTried, &Path::ROOT.field("authorization"), what, fix);
     }
+}
+
+/// Those of the operator's own servers as well.
+fn every_sample(settings: &PluginConfig) -> Vec<Sample> {
+    let mut samples = samples();
+    samples.extend(settings.targets.predict_paths.iter().map(|path| Sample {
+        path: path.clone(),
+        method: "POST",
+        operation: Operation::Predict,
+        is_grpc: false,
+    }));
+    samples
 }
 
 impl<'a> Advisor<'a, '_> {

@@ -1,7 +1,7 @@
 //! Which models this configuration can yield, and which paths lead to them.
 
-use super::Advisor;
-use crate::config::types::{Family, KServe, Policy, Rewrite, Targets};
+use super::{Advisor, TRIES_ALL};
+use crate::config::types::{self, Family, KServe, Policy, Rewrite, Targets};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
 
@@ -105,21 +105,32 @@ impl Origin<'_> {
 }
 
 impl Advisor<'_, '_> {
-    /// An ALLOW for models by a wildcard, where every host that fits a template counts as a service.
+    /// An ALLOW for models that it does not name, where every host that fits a template counts as a service.
     pub(super) fn unlisted(&mut self, policy: &Policy, path: &Path<'_>) {
         let kserve = &self.settings.targets.kserve;
         if kserve.host_template.is_none() || !kserve.services.is_empty() {
             return;
         }
-        let operations = policy.rules.iter().flat_map(|rule| &rule.to);
-        let lists = operations.map(|to| &to.operation.models).chain([&policy.models]);
         let is_service = |value: &&String| {
             let mut services = self.origins.iter().filter(|origin| origin.labels);
             value.contains('*') && services.any(|origin| origin.yields(value))
         };
-        if let Some(value) = lists.flatten().find(is_service) {
-            let what = "allows models by a wildcard: hosts that fit kserve.hostTemplate and have no service are \
-                        among them, and their requests meet the routes of *";
+        // Without models, operations are those of whatever is a model; without these as well, all is meant.
+        let of_any = |to: &&types::Operation| {
+            let words = to.operations.iter().filter(|word| *word != "metrics");
+            let is_named =
+                !to.hosts.is_empty() && !to.hosts.iter().any(|host| host.starts_with('*'));
+            policy.models.is_empty() && to.models.is_empty() && words.count() > 0 && !is_named
+        };
+        let asked = || policy.rules.iter().flat_map(|rule| &rule.to).map(|to| &to.operation);
+        let lists = asked().map(|to| &to.models).chain([&policy.models]);
+        let wide = lists.flatten().find(is_service);
+        // Only the command has the room for this.
+        let of_any = || asked().find(of_any).and_then(|to| to.operations.first());
+        let wide = if TRIES_ALL { wide.or_else(of_any) } else { wide };
+        if let Some(value) = wide {
+            let what = "allows models that it does not name: hosts that fit kserve.hostTemplate and have no \
+                        service are among them, and their requests meet the routes of *";
             let fix = "the services in targets.kserve.services, or each by its name in models";
             self.errors.warn_value(Warning::UnlistedServices, path, what, value, fix);
         }

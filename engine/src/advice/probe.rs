@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Advisor;
 use super::roots::{Root, literal, put, roots, without};
+use super::{Advisor, TRIES_ALL};
 use crate::config::types::{self, Condition};
+use crate::matcher::StringMatch;
 use crate::pipeline::Facts;
 use crate::request::{Attributes, Host, Request};
-use crate::routing::Operation;
+use crate::routing::{Operation, Sample};
 
 /// A connection of which nothing is known but where it leads, from an address that nobody has.
 #[derive(Debug)]
@@ -50,18 +51,25 @@ impl Host for Nobody {
 /// What every request has that is tried for one rule.
 struct Caller {
     nobody: Nobody,
-    method: &'static str,
+    /// Those of a model server's methods that the rule takes.
+    methods: Vec<&'static str>,
     headers: Vec<(String, String)>,
     /// Whether the rule names what is unknown.
     names_other: bool,
 }
 
-/// One request.
-struct Sent<'a> {
-    caller: &'a Caller,
-    root: &'a Root,
-    path: String,
-    host: String,
+/// What is tried for one rule, and how much of it.
+struct Probe<'a> {
+    asked: &'a Asked<'a>,
+    here: &'a dyn Fn(&Facts) -> bool,
+    caller: Caller,
+    hosts: Vec<&'a String>,
+    paths: Vec<&'a String>,
+    /// Whether any address may be the one that is left: the rule excepts paths or takes certain methods, or it is for
+    /// all that no other takes.
+    is_narrow: bool,
+    /// How many comparisons it may still take.
+    left: usize,
 }
 
 /// What is asked for.
@@ -79,6 +87,7 @@ pub(super) struct Asked<'a> {
 /// The keys of conditions that a field of `to` asks as well, and of what else the probe has one of.
 const HOST: [&str; 2] = ["request.headers[:authority]", "request.headers[host]"];
 const PATH: [&str; 1] = ["request.headers[:path]"];
+const METHODS: [&str; 4] = ["POST", "GET", "DELETE", "PUT"];
 const METHOD: [&str; 1] = ["request.headers[:method]"];
 const PORT: [&str; 1] = ["destination.port"];
 
@@ -87,9 +96,7 @@ impl Caller {
         let when = asked.when;
         let to = asked.to;
         let ports = values(to.map(|to| &*to.ports), when, &PORT);
-        let closed = to.map_or(&[][..], |to| &to.not_ports);
-        let excepted = when.iter().filter(|one| one.key == PORT[0]).flat_map(|one| &one.not_values);
-        let closed: Vec<&String> = closed.iter().chain(excepted).collect();
+        let closed = excepted(to.map(|to| &*to.not_ports), when, &PORT);
         let mut free = 443..u16::MAX;
         let free = free.find(|port| !closed.iter().any(|closed| closed.parse() == Ok(*port)));
         let port = ports.first().and_then(|port| port.parse().ok()).or(free);
@@ -98,14 +105,20 @@ impl Caller {
         let destination = destination.and_then(|address| address.parse().ok());
         let sni = first("connection.sni").map_or("models.invalid", String::as_str);
         let methods = values(to.map(|to| &*to.methods), when, &METHOD);
-        let has = |word: &str| methods.iter().any(|method| *method == word);
+        let others = excepted(to.map(|to| &*to.not_methods), when, &METHOD);
+        let fits = |values: &[&String], method: &str| {
+            values.iter().any(|value| StringMatch::new(value).matches(method.as_bytes()))
+        };
+        let is_taken = |method: &&str| {
+            (methods.is_empty() || fits(&methods, method)) && !fits(&others, method)
+        };
         Self {
             nobody: Nobody {
                 port: port.unwrap_or_default(),
                 destination: destination.unwrap_or(NOWHERE),
                 sni: literal(sni),
             },
-            method: if has("GET") && !has("POST") { "GET" } else { "POST" },
+            methods: METHODS.into_iter().filter(is_taken).collect(),
             headers: when.iter().filter_map(header).collect(),
             names_other: to.is_some_and(|to| to.operations.iter().any(|word| word == "other")),
         }
@@ -122,42 +135,39 @@ impl Advisor<'_, '_> {
             _ if !asked.limited => return false,
             ([], models) | (models, _) => models,
         };
-        let hosts = values(asked.to.map(|to| &*to.hosts), asked.when, &HOST);
         let paths = values(asked.to.map(|to| &*to.paths), asked.when, &PATH);
         let is_on_purpose = |path: &&String| !asked.limited && !path.contains('*');
         if !paths.is_empty() && paths.iter().all(is_on_purpose) {
             return false;
         }
-        let caller = Caller::new(asked);
-        let mut left = self.asks;
+        let mut probe = Probe::new(asked, paths, here);
+        // What no rule takes is asked once, and has as much as all rules have.
+        let is_rest = !asked.limited && asked.to.is_none() && asked.when.is_empty();
+        probe.is_narrow |= is_rest;
+        probe.left = if is_rest { self.compared } else { self.compared / self.asked };
         for model in models {
-            let most = left.min(MOST_ROOTS);
+            let most = (probe.left / self.each).min(MOST_ROOTS);
             let (name, roots) = roots(self.settings, model, most);
             self.left_out |= roots.len() == most;
-            for root in &roots {
-                for tail in root.tails.into_iter().flatten() {
-                    let tail = put(tail, "{}", &name);
-                    let (tail, _) = without(&tail, root.skipped);
-                    for p in 0..paths.len().max(1) {
-                        let path = match paths.get(p) {
-                            None => [&*root.path, tail].concat(),
-                            Some(path) if asked.limited || path.contains('*') => {
-                                over(path, &root.path, tail)
-                            }
-                            Some(_) => continue,
-                        };
-                        for h in 0..=hosts.len() {
-                            let Some(less) = left.checked_sub(1) else {
-                                self.left_out = true;
-                                return false;
-                            };
-                            left = less;
-                            let host = literal(hosts.get(h).map_or(&root.host, |host| *host));
-                            let sent = Sent { caller: &caller, root, path: path.clone(), host };
-                            if self.lets(&sent, here) {
-                                return true;
-                            }
-                        }
+            if self.usual(&mut probe, &roots, &name)
+                || (TRIES_ALL && self.unusual(&mut probe, &roots, &name))
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What servers of every kind have, at each of these places.
+    fn usual(&mut self, probe: &mut Probe<'_>, roots: &[Root], name: &str) -> bool {
+        let method = probe.caller.methods.first().copied().unwrap_or("POST");
+        for root in roots {
+            for tail in root.tails.into_iter().flatten() {
+                let tail = put(tail, "{}", name);
+                for p in 0..probe.paths.len().max(1) {
+                    let path = probe.path(p, root, &tail);
+                    if path.is_some_and(|path| self.sends(probe, root, [method, &path])) {
+                        return true;
                     }
                 }
             }
@@ -165,11 +175,60 @@ impl Advisor<'_, '_> {
         false
     }
 
+    /// What some servers have: where the rule's own words may be about it, or leave it as the only one.
+    fn unusual(&mut self, probe: &mut Probe<'_>, roots: &[Root], name: &str) -> bool {
+        let samples = self.samples;
+        for root in roots {
+            let [rest, grpc] = root.tails.map(|tails| tails.len() > 1);
+            for p in 0..probe.paths.len().max(1) {
+                if !self.spends(probe, 1) {
+                    return false;
+                }
+                let pattern = probe.paths.get(p).copied();
+                let is_said = pattern.is_some_and(|pattern| says_more(pattern, &root.path));
+                for sample in samples {
+                    let is_there = if sample.is_grpc { grpc } else { rest };
+                    let is_quiet = !probe.asked.limited
+                        && sample.method == "GET"
+                        && sample.operation != Operation::Admin;
+                    let is_tried = is_said || is_quiet || probe.is_narrow;
+                    if !is_there || !is_tried || !probe.takes(sample) || !self.spends(probe, 1) {
+                        continue;
+                    }
+                    let tail = put(&sample.path, "{}", name);
+                    let end = without(&tail, root.skipped).0;
+                    let path = probe.path(p, root, &tail);
+                    let path = path.filter(|path| pattern.is_none() || path.ends_with(end));
+                    if path.is_some_and(|path| self.sends(probe, root, [sample.method, &path])) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether so many comparisons are left, which then are made.
+    fn spends(&mut self, probe: &mut Probe<'_>, comparisons: usize) -> bool {
+        let left = probe.left.checked_sub(comparisons);
+        self.left_out |= left.is_none();
+        probe.left = left.unwrap_or_default();
+        left.is_some()
+    }
+
+    /// Whether a request reaches a model, by one host or another.
+    fn sends(&mut self, probe: &mut Probe<'_>, root: &Root, [method, path]: [&str; 2]) -> bool {
+        (0..=probe.hosts.len()).any(|h| {
+            let host = literal(probe.hosts.get(h).map_or(&root.host, |host| *host));
+            self.spends(probe, self.each) && self.lets(probe, root, [method, path, &host])
+        })
+    }
+
     /// Whether one request reaches a model.
-    fn lets(&mut self, sent: &Sent<'_>, here: &dyn Fn(&Facts) -> bool) -> bool {
-        let Sent { caller, root, path, host } = sent;
+    fn lets(&mut self, probe: &Probe<'_>, root: &Root, [method, path, host]: [&str; 3]) -> bool {
+        let caller = &probe.caller;
         let mut lines: Vec<(&[u8], &[u8])> = Vec::new();
-        for (name, value) in [(":method", caller.method), (":path", path), (":authority", host)] {
+        for (name, value) in [(":method", method), (":path", path), (":authority", host)] {
             lines.push((name.as_bytes(), value.as_bytes()));
         }
         for (name, value) in caller.headers.iter().chain(&root.headers) {
@@ -188,20 +247,83 @@ impl Advisor<'_, '_> {
             Some(Operation::Other) => caller.names_other,
             _ => false,
         };
-        matters && here(&facts)
+        // What is a model server's by its path alone may be any application's.
+        matters && facts.model.is_some() && (probe.here)(&facts)
     }
 }
 
+impl<'a> Probe<'a> {
+    fn new(asked: &'a Asked<'a>, paths: Vec<&'a String>, here: &'a dyn Fn(&Facts) -> bool) -> Self {
+        let to = asked.to;
+        let caller = Caller::new(asked);
+        let is_narrow = TRIES_ALL
+            && (caller.methods.len() < METHODS.len()
+                || !excepted(to.map(|to| &*to.not_paths), asked.when, &PATH).is_empty());
+        let hosts = values(to.map(|to| &*to.hosts), asked.when, &HOST);
+        Self { asked, here, caller, hosts, paths, is_narrow, left: 0 }
+    }
+
+    /// The path of a request that the rule's path of this number fits; `None` where that is open on purpose.
+    fn path(&self, p: usize, root: &Root, tail: &str) -> Option<String> {
+        let (tail, _) = without(tail, root.skipped);
+        match self.paths.get(p) {
+            None => Some([&*root.path, tail].concat()),
+            Some(path) if self.asked.limited || path.contains('*') => {
+                Some(over(path, &root.path, tail))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Whether the rule's methods and operations are those of the sample.
+    fn takes(&self, sample: &Sample) -> bool {
+        let operations = self.asked.to.map_or(&[][..], |to| &to.operations);
+        let word = sample.operation.as_str();
+        self.caller.methods.contains(&sample.method)
+            && (operations.is_empty() || operations.iter().any(|one| one == word || one == "*"))
+    }
+}
+
+/// Whether a pattern says something of what stands behind a model's address.
+fn says_more(pattern: &str, root: &str) -> bool {
+    let slashes = |path: &str| path.matches('/').count();
+    let first = |path: &str| path.split('/').nth(1).unwrap_or_default().to_owned();
+    pattern.starts_with('*')
+        || pattern.contains("{**}/")
+        || slashes(pattern) > slashes(root)
+            && (root.is_empty() || pattern.starts_with("/{") || first(pattern) == first(root))
+}
+
 /// What a field asks for, and conditions by one of these keys.
-#[inline(never)]
 fn values<'a>(
     field: Option<&'a [String]>,
     when: &'a [Condition],
     keys: &[&str],
 ) -> Vec<&'a String> {
-    let is_one = |one: &&Condition| keys.iter().any(|key| one.key.eq_ignore_ascii_case(key));
-    let conditions = when.iter().filter(is_one).flat_map(|one| &one.values);
-    field.unwrap_or_default().iter().chain(conditions).collect()
+    listed(field, when, keys, false)
+}
+
+/// What a field excepts, and conditions by one of these keys.
+fn excepted<'a>(
+    field: Option<&'a [String]>,
+    when: &'a [Condition],
+    keys: &[&str],
+) -> Vec<&'a String> {
+    listed(field, when, keys, true)
+}
+
+#[inline(never)]
+fn listed<'a>(
+    field: Option<&'a [String]>,
+    when: &'a [Condition],
+    keys: &[&str],
+    is_not: bool,
+) -> Vec<&'a String> {
+    let mut listed: Vec<&String> = field.unwrap_or_default().iter().collect();
+    for one in when.iter().filter(|one| keys.iter().any(|key| one.key.eq_ignore_ascii_case(key))) {
+        listed.extend(if is_not { &one.not_values } else { &one.values });
+    }
+    listed
 }
 
 /// A header that a condition asks for, with a value that fits; what a request has but one of is chosen apart.

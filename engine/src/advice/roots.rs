@@ -19,6 +19,8 @@ const REST: &[&str] = &[
     "/api/v1.0/feedback",
     "/v2/repository/models/{}/unload",
     "/v2/repository/models/{}/load",
+    "/predict",
+    "/openai/v1/chat/completions",
     "/modelgatenobody",
 ];
 
@@ -54,7 +56,7 @@ pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (Strin
         of_family(*family, targets, [namespace, name], &mut roots);
     }
     for fixed in &targets.fixed {
-        for host in &fixed.hosts {
+        for host in or_any(&fixed.hosts) {
             let path = fixed.path_prefix.strip_suffix('/').unwrap_or(&fixed.path_prefix);
             add(&mut roots, path.to_owned(), host, [REST, GRPC]);
         }
@@ -88,10 +90,10 @@ fn of_family(
             roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
         }
         Family::SeldonV2 => {
-            for host in targets.seldon_v2.iter().flat_map(|one| &one.hosts) {
+            for host in targets.seldon_v2.iter().flat_map(|one| or_any(&one.hosts)) {
                 add(roots, String::new(), host, [REST, &[]]);
                 let headers = vec![header("seldon-model", name)];
-                let (path, host) = (String::new(), host.clone());
+                let (path, host) = (String::new(), host.to_owned());
                 roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
             }
         }
@@ -159,6 +161,12 @@ fn of_rewrite(
             }
         }
     }
+}
+
+/// Hosts of a setting, which without any holds at every one.
+fn or_any(hosts: &[String]) -> impl Iterator<Item = &str> {
+    let any = hosts.is_empty().then_some(NOWHERE);
+    hosts.iter().map(String::as_str).chain(any)
 }
 
 /// With how many segments a new path begins before the variable that stands at the old one's end, as `{rest=**}`.

@@ -16,7 +16,8 @@ words! {
         /// A caller without any credential reaches models although tokens, keys or `defaultAction: DENY` are
         /// configured; or a bypass or `exclude` takes everything. Each ALLOW rule and bypass is tried with requests
         /// that fit it, from one without a credential who writes the headers that it asks for. A rule that names
-        /// models or a whole path, and asks nothing of callers, is taken for open on purpose.
+        /// models or a whole path, and asks nothing of callers, is taken for open on purpose. The gateway tries the usual
+        /// addresses of model servers, `modelgate check` all that are known.
         OpenToEverybody = "open-to-everybody",
         /// A condition on a claim compares with `true`, `false` or a number. Claims match as texts and lists of
         /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
@@ -40,10 +41,10 @@ words! {
         /// A host in `exclude.hosts` is also one of `targets.fixed`, of `targets.seldonV2`, of a rewrite or of a policy:
         /// what is not a model's address passes there before any of them is asked.
         ExcludedHost = "excluded-host",
-        /// An ALLOW policy names models by a wildcard (`prod/*`) while `targets.kserve` has a `hostTemplate` and no
-        /// `services`: every host that fits the template counts as a service, also one that has none, and its
-        /// requests go to the routes of `*`. A policy without `models` allows the same, and is for everything
-        /// on purpose.
+        /// An ALLOW policy names models by a wildcard (`prod/*`), or by `operations` and neither models nor hosts, while
+        /// `targets.kserve` has a `hostTemplate` and no `services`: every host that fits the template counts as a
+        /// service, also one that has none, and its requests go to the routes of `*`. A rule without any of these
+        /// allows the same, and is for everything on purpose.
         UnlistedServices = "unlisted-services",
         /// A bypass or an ALLOW rule is for callers of a private address block, in `from` or `when`, and nothing else.
         /// Behind a Service with `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of

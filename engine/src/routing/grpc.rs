@@ -41,7 +41,7 @@ pub(super) fn operation(segments: &[&[u8]]) -> Option<Operation> {
 use Operation::{Admin, Feedback, Metadata, Other, Predict, Status};
 
 /// The steps of an inference graph (transform, route, aggregate) run model code: they are predictions.
-const METHODS: &[(&str, Operation)] = &[
+pub(super) const METHODS: &[(&str, Operation)] = &[
     ("inference.GRPCInferenceService/ModelInfer|ModelStreamInfer", Predict),
     ("seldon.protos.Seldon|seldon.protos.Model/Predict", Predict),
     ("tensorflow.serving.PredictionService/Predict|Classify|Regress|MultiInference", Predict),

@@ -6,6 +6,7 @@
 //! | `rewritten` | the same of requests that a rewrite sent elsewhere |
 //! | `seldon_v1`, `seldon_v2`, `kserve`, `llmisvc`, `fixed` | how a family, or the operator, names a model |
 //! | `operation`, `grpc` | what a model server's own paths and methods do |
+//! | `samples` | those paths and methods, written out |
 //! | `host`, `names`, `location` | spellings: what may be read, and what is refused |
 
 use std::rc::Rc;
@@ -20,6 +21,7 @@ pub(crate) mod names;
 mod operation;
 mod resolve;
 mod rewritten;
+mod samples;
 mod seldon_v1;
 mod seldon_v2;
 mod setting;
@@ -32,6 +34,7 @@ pub use resolve::Targets;
 #[cfg(test)]
 pub(crate) use rewritten::CAPTURED;
 pub use rewritten::{NewAddress, Reaches};
+pub(crate) use samples::{Sample, samples};
 
 use crate::config::declare::words;
 use crate::config::types::Family;

@@ -97,7 +97,7 @@ fn find(paths: Paths, segments: &[&[u8]], method: Methods) -> Option<Operation> 
 }
 
 /// Methods, a bit for each.
-type Methods = u8;
+pub(super) type Methods = u8;
 
 const METHODS: &[(&str, Methods)] = &[
     ("POST", POST),
@@ -107,9 +107,9 @@ const METHODS: &[(&str, Methods)] = &[
     ("OPTIONS", GET | POST | DELETE),
 ];
 
-const GET: Methods = 1;
-const POST: Methods = 1 << 1;
-const DELETE: Methods = 1 << 2;
+pub(super) const GET: Methods = 1;
+pub(super) const POST: Methods = 1 << 1;
+pub(super) const DELETE: Methods = 1 << 2;
 const UNKNOWN: Methods = 1 << 3;
 const ANY: Methods = GET | POST | DELETE | UNKNOWN;
 
@@ -117,9 +117,9 @@ use Operation::{Admin, Docs, Explain, Feedback, Metadata, Other, Predict, Status
 
 /// Paths, as [`fits`] reads them; the first that fits counts. Tables are a tenth of the code that
 /// patterns of the language would become.
-type Paths = &'static [(&'static str, Operation, Methods)];
+pub(super) type Paths = &'static [(&'static str, Operation, Methods)];
 
-const PATHS: Paths = &[
+pub(super) const PATHS: Paths = &[
     ("api/v0.1|v1.0/predictions", Predict, POST),
     ("api/v0.1|v1.0/feedback", Feedback, POST),
     ("api/v0.1|v1.0/explain", Explain, POST),
@@ -180,7 +180,7 @@ const PATHS: Paths = &[
 ];
 
 /// Behind a model or a pipeline of the V2 protocol.
-const OF_V2_MODEL: Paths = &[
+pub(super) const OF_V2_MODEL: Paths = &[
     ("infer|infer_stream|generate|generate_stream", Predict, POST),
     ("infer|infer_stream/chat/completions", Predict, POST),
     ("infer|infer_stream/embeddings", Predict, POST),
@@ -193,7 +193,7 @@ const OF_V2_MODEL: Paths = &[
 ];
 
 /// Behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
-const OF_OPENAI: Paths = &[
+pub(super) const OF_OPENAI: Paths = &[
     ("chat/completions/batch|render", Predict, POST),
     ("completions/render", Predict, POST),
     // An answer that the server keeps.
@@ -209,7 +209,7 @@ const OF_OPENAI: Paths = &[
 ];
 
 /// The same, and at the root of such servers as well.
-const OF_SERVER: Paths = &[
+pub(super) const OF_SERVER: Paths = &[
     ("chat/completions", Predict, POST),
     ("completions|responses|embeddings|rerank|reranking|score", Predict, POST),
     ("classify|pooling|tokenize|detokenize", Predict, POST),
