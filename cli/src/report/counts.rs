@@ -10,7 +10,6 @@ pub use modelgate_engine::telemetry::metric::{
     SHADOW_MILLISECONDS as SHADOW, SHADOW_OUTCOMES as OUTCOMES, SHADOW_SELECTED as SELECTED,
 };
 
-use super::figures::HAIR;
 use super::histogram::Histogram;
 use super::samples::Sample;
 
@@ -93,6 +92,9 @@ pub fn count_since(
     }
     Ok(shadows)
 }
+
+/// By so much sums of a Prometheus server may be off by its arithmetic.
+pub const HAIR: f64 = 1e-6;
 
 /// Refuses a source with more outcomes than requests that were chosen, each of which has one: it holds parts of several, or
 /// not all of one. Not for what was added within a time, in which copies end that were chosen before it.

@@ -3,7 +3,7 @@
 use modelgate_engine::shadow::Outcome;
 use modelgate_engine::shadow::compare::Kind;
 
-use super::counts::Counts;
+use super::counts::{Counts, HAIR};
 use super::histogram::Histogram;
 use super::interval::{Confidence, Estimate, Share};
 
@@ -102,9 +102,6 @@ impl Figures {
 fn quantiles(histogram: &Histogram, confidence: Confidence) -> Quantiles {
     QUANTILES.map(|(_, q)| histogram.quantile(q, confidence))
 }
-
-/// By so much sums of a Prometheus server may be off by its arithmetic.
-pub const HAIR: f64 = 1e-6;
 
 /// How far scores moved. Nothing is known of it where so many mismatches came without scores (other shapes, another
 /// status) that a quantile may lie among them. Pairs that agree have none where models answer with labels only.
