@@ -91,6 +91,7 @@ pub const SEVERAL: &str = "several valid tokens under one rule";
 pub const CHALLENGE: &str = "a token in the query that is refused";
 pub const QUERY: &str = "what is left of a query when a token is taken out";
 pub const NUMBERS: &str = "whole numbers above 2^53 in claim headers";
+pub const BLANKS: &str = "claims with a blank at an end, in a header";
 pub const UNDERSCORE: &str = "a client's header that differs from an output header by `_` for `-`";
 pub const TRIED_AGAIN: &str = "a good token and a bad one, under several rules";
 pub const DOT: &str = "**A host with a dot at its end**";
@@ -109,6 +110,7 @@ const PREDICTIONS: &[(&str, Prediction)] = &[
     (SEVERAL, only_the_identitys_headers),
     (SPELLING, no_space_before_the_token),
     (NUMBERS, exact_numbers),
+    (BLANKS, no_blanks_at_an_end),
     (CHALLENGE, challenge_without_tokens),
     (UNDERSCORE, no_other_spelling),
     (PREFLIGHT, no_credentials_of_a_preflight),
@@ -465,6 +467,26 @@ fn exact_numbers(case: &Case, native: &mut Answer) -> bool {
                 line.clone_from(exact);
                 changed = true;
             }
+        }
+    }
+    changed
+}
+
+fn no_blanks_at_an_end(case: &Case, native: &mut Answer) -> bool {
+    let Some(seen) = &mut native.seen else { return false };
+    let claims = case.ask.tokens.iter().flat_map(|token| &token.claims);
+    let texts = claims.filter_map(|(_, json)| serde_json::from_str::<String>(json).ok());
+    // As they arrive.
+    let blank = texts.filter(|text| text.starts_with(' ') || text.ends_with(' '));
+    let blank: Vec<String> = blank.map(|text| text.trim_matches(' ').to_owned()).collect();
+    let mut changed = false;
+    for name in output_headers(case) {
+        let Some(lines) = seen.headers.get_mut(name) else { continue };
+        let before = lines.len();
+        lines.retain(|line| !blank.contains(line));
+        changed |= lines.len() < before;
+        if lines.is_empty() {
+            seen.headers.remove(name);
         }
     }
     changed

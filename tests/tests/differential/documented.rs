@@ -110,6 +110,9 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     let level = json!({"outputClaimToHeaders": [{"header": "x-level", "claim": "level"}]});
     let large = token(&[("level", "9007199254740993")]);
     cases.push((NUMBERS, set(vec![rule(level)]), bearer(large)));
+    let level = json!({"outputClaimToHeaders": [{"header": "x-level", "claim": "level"}]});
+    let blank = token(&[("level", "\"gold \"")]);
+    cases.push((BLANKS, set(vec![rule(level)]), bearer(blank)));
     cases.push((UNDERSCORE, set(vec![rule(several)]), ask("/", &[("x_sub", "eve")], vec![])));
     let other = json!({"issuer": "https://b.example.com/", "jwks": {"owners": ["b"]}});
     let elsewhere = Token { claims: vec![], ..token(&[]) };
