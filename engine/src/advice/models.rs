@@ -31,12 +31,14 @@ pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<
                 let namespaces = targets.seldon_v2.iter().map(|one| one.namespace.as_str());
                 origin.namespaces = Some(namespaces.collect());
             }
-            Family::KServe | Family::LlmIsvc => {
-                let kserve = &targets.kserve;
-                origin.labels = *family == Family::KServe;
-                let list = if origin.labels { &kserve.namespaces } else { &targets.llmisvc };
-                origin.namespaces = (!origin.labels || limits(kserve))
-                    .then(|| list.iter().map(String::as_str).collect());
+            Family::KServe => {
+                let list = &targets.kserve.namespaces;
+                origin.labels = true;
+                origin.namespaces =
+                    limits(&targets.kserve).then(|| list.iter().map(String::as_str).collect());
+            }
+            Family::LlmIsvc => {
+                origin.namespaces = Some(targets.llmisvc.iter().map(String::as_str).collect());
             }
         }
         origins.push(origin);

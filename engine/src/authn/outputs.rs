@@ -63,8 +63,8 @@ impl Outputs {
             let Some(text) = at(claims, &claim.path).and_then(text) else { continue };
             // A line break would let an issuer's user write headers; Envoy answers with 503. Blanks at an end are lost on
             // the way (RFC 9110 §5.5): two users must not become one.
-            let is_trimmed = text.starts_with(' ') || text.ends_with(' ');
-            if is_trimmed || text.chars().any(char::is_control) {
+            let loses_blanks = text.starts_with(' ') || text.ends_with(' ');
+            if loses_blanks || text.chars().any(char::is_control) {
                 out.unwritable = out.unwritable.saturating_add(1);
             } else {
                 out.lines.push((claim.header.as_slice().into(), text.into_bytes().into()));
