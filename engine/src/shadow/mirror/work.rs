@@ -15,8 +15,16 @@ use crate::words::same;
 /// Steps that may be saved up.
 const MOST: i64 = 1 << 18;
 
-/// Steps of a comparison for which twice its steps are paid. What others wait for it, all together,
-/// grows with the square of its length, and so does the price.
+/// Steps of a comparison for which twice its steps are paid, and for twice as many five times them: 270
+/// microseconds. Others notice what is longer. Of small answers hardly any is.
+const NOTICED: u64 = 1 << 13;
+
+/// How many times its steps are paid at most for the notice that others take of it: a worker then spends one
+/// thousandth of its time in such comparisons, and the slowest of a hundred requests is seldom one that waited.
+const SELDOM: u64 = 40;
+
+/// Steps for which as many times its steps are paid as there are of these in it. What others wait for it,
+/// all together, grows with the square of its length, and so does the price in the end.
 const LONG: u64 = 1 << 15;
 
 /// Nanoseconds after which an account is full, whatever was owed.
@@ -47,6 +55,8 @@ const OWED_BY_ONE: i64 = 1 << 26;
 pub(super) enum Size {
     /// 16 KiB together at most.
     Small,
+    /// 64 KiB together at most.
+    Medium,
     /// 256 KiB together at most.
     Large,
     /// More.
@@ -57,7 +67,8 @@ impl Size {
     fn of(bytes: usize) -> Self {
         match bytes {
             0..=0x4000 => Self::Small,
-            0x4001..=0x4_0000 => Self::Large,
+            0x4001..=0x1_0000 => Self::Medium,
+            0x1_0001..=0x4_0000 => Self::Large,
             _ => Self::Huge,
         }
     }
@@ -67,13 +78,21 @@ impl Size {
     }
 
     /// Steps in a second: a seventh of a worker for small answers, which it leaves most of its time however
-    /// many steps they turn out to take, and three or four hundredths for others, as long as comparisons are
-    /// short.
+    /// many steps they turn out to take, and three or four hundredths for others, as long as nobody notices the
+    /// comparisons.
     fn rate(self) -> u64 {
         match self {
             Self::Small => 1 << 22,
-            Self::Large | Self::Huge => 1 << 20,
+            Self::Medium | Self::Large | Self::Huge => 1 << 20,
         }
+    }
+
+    /// What is paid for a comparison, in steps.
+    fn price(self, steps: u32) -> u64 {
+        let steps = u64::from(steps);
+        let noticed = (steps / NOTICED).saturating_pow(2).min(SELDOM);
+        let noticed = if self == Self::Small { 0 } else { noticed };
+        steps.saturating_add(steps.saturating_mul(noticed.max(steps / LONG)))
     }
 }
 
@@ -81,12 +100,6 @@ impl Size {
 fn unpacked(answer: &Whole<'_>) -> usize {
     let is_plain = [answer.head.encoding, answer.head.message_encoding] == [Encoding::Identity; 2];
     answer.body.len().saturating_mul(if is_plain { 1 } else { PACKED })
-}
-
-/// Steps and their square.
-fn price(steps: u32) -> u64 {
-    let steps = u64::from(steps);
-    steps.saturating_add(steps.saturating_mul(steps) / LONG)
 }
 
 /// What is compared at a steady rate.
@@ -219,16 +232,17 @@ impl Line {
 
     fn pay(&mut self, shadow: ShadowId, steps: u32, now: u64) {
         self.account.fill(now);
-        self.account.pay(price(steps));
+        self.account.pay(self.account.size.price(steps));
         self.pay_alone(shadow, steps, now);
     }
 
     /// Counts against this shadow, and takes nobody else's time.
     fn pay_alone(&mut self, shadow: ShadowId, steps: u32, now: u64) {
         let Some(taken) = self.taken.get_mut(shadow.index()) else { return };
+        let price = taken.account.size.price(steps);
         taken.account.fill(now);
-        taken.account.pay(price(steps));
-        taken.paid = taken.paid.max(self.paid).saturating_add(price(steps));
+        taken.account.pay(price);
+        taken.paid = taken.paid.max(self.paid).saturating_add(price);
     }
 
     fn withdraw(&mut self, id: ExchangeId) {
@@ -245,20 +259,22 @@ pub(super) struct Work {
     /// Of which nobody has looked whether they are the same bytes.
     fresh: VecDeque<ExchangeId>,
     /// In the order of [`Size`].
-    lines: [Line; 3],
+    lines: [Line; 4],
 }
 
 impl Work {
     /// Of so many shadows.
     pub fn new(shadows: usize) -> Self {
-        let lines = [Size::Small, Size::Large, Size::Huge].map(|size| Line::new(size, shadows));
+        let lines = [Size::Small, Size::Medium, Size::Large, Size::Huge]
+            .map(|size| Line::new(size, shadows));
         Self { fresh: VecDeque::new(), lines }
     }
 
     fn line(&mut self, size: Size) -> &mut Line {
-        let [small, large, huge] = &mut self.lines;
+        let [small, medium, large, huge] = &mut self.lines;
         match size {
             Size::Small => small,
+            Size::Medium => medium,
             Size::Large => large,
             Size::Huge => huge,
         }
@@ -389,7 +405,7 @@ mod tests {
         for tick in 0..seconds * ticks {
             account.fill(tick * SECOND / ticks);
             if account.has(tick * SECOND / ticks) {
-                account.pay(price(steps));
+                account.pay(size.price(steps));
                 compared += 1;
             }
         }
@@ -400,16 +416,18 @@ mod tests {
     fn the_longer_comparisons_are_the_less_they_may_take() {
         for (steps, most, least) in [
             (1 << 10, 0.036, 0.03),
-            (1 << 14, 0.03, 0.02),
-            (1 << 16, 0.013, 0.01),
-            (1 << 18, 0.005, 0.003),
+            (1 << 12, 0.036, 0.03),
+            (1 << 14, 0.009, 0.006),
+            (1 << 15, 0.0025, 0.0015),
+            (1 << 16, 0.0015, 0.0008),
+            (1 << 18, 0.0015, 0.0008),
         ] {
-            for size in [Size::Large, Size::Huge] {
+            for size in [Size::Medium, Size::Large, Size::Huge] {
                 let share = share(size, steps, 1000, 60);
                 assert!((least..most).contains(&share), "{share} for {steps} steps, {size:?}");
             }
         }
-        for (steps, most, least) in [(1 << 20, 0.0012, 0.0005), (1 << 21, 0.0015, 0.001)] {
+        for (steps, most, least) in [(1 << 20, 0.0012, 0.0005), (1 << 21, 0.0015, 0.0005)] {
             let share = share(Size::Huge, steps, 10, 1000);
             assert!((least..most).contains(&share), "{share} for {steps} steps");
         }
@@ -424,7 +442,7 @@ mod tests {
             let mut account = Account::new(Size::Huge, most_owed);
             let mut has = |now: u64, steps: u32| {
                 account.fill(now * SECOND);
-                account.pay(price(steps));
+                account.pay(Size::Huge.price(steps));
                 account.has(now * SECOND)
             };
             assert!(has(0, 0));
@@ -440,7 +458,7 @@ mod tests {
 
     #[test]
     fn what_a_larger_one_owes_stops_no_smaller_one() {
-        let sizes = [Size::Small, Size::Large, Size::Huge];
+        let sizes = [Size::Small, Size::Medium, Size::Large, Size::Huge];
         let (one, other) = (ShadowId::new(0), ShadowId::new(1));
         for owes in sizes {
             let mut work = Work::new(2);
@@ -453,8 +471,17 @@ mod tests {
             assert!(work.admits(owes, one, 65 * SECOND), "{owes:?}");
         }
         assert_eq!(
-            [0, 1 << 14, (1 << 14) + 1, 1 << 18, (1 << 18) + 1].map(Size::of),
-            [Size::Small, Size::Small, Size::Large, Size::Large, Size::Huge]
+            [0, 1 << 14, (1 << 14) + 1, 1 << 16, (1 << 16) + 1, 1 << 18, (1 << 18) + 1]
+                .map(Size::of),
+            [
+                Size::Small,
+                Size::Small,
+                Size::Medium,
+                Size::Medium,
+                Size::Large,
+                Size::Large,
+                Size::Huge
+            ]
         );
     }
 }
