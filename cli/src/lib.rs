@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod key;
+pub mod manual;
 mod output;
 pub mod report;
 pub mod resource;

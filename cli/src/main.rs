@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, key, report};
+use modelgate_cli::{check, key, manual, report};
 
 /// Checks and explains modelgate configurations, makes API keys, and reports how shadows do.
 ///
@@ -18,19 +18,40 @@ struct Cli {
 }
 
 const CHECK_HELP: &str = "\
-Exit status: 0 if the filter would take every configuration, 1 if it would refuse one, 2 if a file
-cannot be read.
+Each finding names line and column and shows the place. Colours are for terminals: NO_COLOR and
+CLICOLOR_FORCE decide otherwise. Values that may be secrets are not shown.
+
+Exit status: 0 if the filter would take every configuration, 1 if it would refuse one or a warning is
+denied, 2 if a file cannot be read.
 
 Examples:
   modelgate check wasmplugin/*.yaml
   kubectl kustomize my-overlay | modelgate check -
-  kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -";
+  kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -
+  modelgate check --deny all --allow unlisted-services wasmplugin/gateway.yaml
+  modelgate check --format sarif wasmplugin/gateway.yaml > modelgate.sarif";
 
 const EXPLAIN_HELP: &str = "\
 Examples:
   modelgate explain
   modelgate explain authentication.jwtRules
   modelgate explain --recursive shadows";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  modelgate completions bash > modelgate.bash
+  modelgate completions zsh > _modelgate
+  modelgate completions fish > modelgate.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  modelgate man > modelgate.1
+  modelgate man check > modelgate-check.1
+  modelgate man key new | man -l -";
+
+const KEY_HELP: &str = "\
+Example:
+  modelgate key new nightly-batch";
 
 const SCHEMA_HELP: &str = "\
 Example:
@@ -55,7 +76,7 @@ enum Command {
     #[command(after_help = SCHEMA_HELP)]
     Schema,
     /// API keys of machine clients.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = KEY_HELP)]
     Key(key::Key),
     /// Says whether shadow models agree with the live ones, and how sure that is.
     ///
@@ -63,6 +84,12 @@ enum Command {
     /// failures, and what to do about them. With conditions, the exit status is the verdict.
     #[command(after_help = report::help())]
     Report(report::Command),
+    /// Prints what a shell completes, as a script for it.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(manual::Completions),
+    /// Prints a page for `man`.
+    #[command(after_help = MAN_HELP)]
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +99,8 @@ fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Key(key) => key.run(),
         Command::Report(report) => Ok(report.run()),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("modelgate: {error:#}");

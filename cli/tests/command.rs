@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::{modelgate, root};
@@ -124,12 +125,15 @@ fn every_error_of_every_file_is_told() {
     assert_eq!(checked.status, UNREADABLE);
     assert!(checked.stderr.contains("no-such-file.yaml cannot be read: "), "{}", checked.stderr);
     for line in [
-        "standard input: authorization.defaultAction: is unknown (MAYBE): one of ALLOW, DENY",
-        "standard input: shadow: is not a field here: ",
+        "error: authorization.defaultAction: is unknown (MAYBE)",
+        " --> standard input:1:32",
+        "  = help: one of ALLOW, DENY",
+        "error: shadow: is not a field here",
+        " --> standard input:2:1",
         "standard input: refused, 2 errors",
         "wasmplugin/gateway.yaml (WasmPlugin modelgate): accepted",
     ] {
-        let told = checked.stdout.lines().any(|told| told.starts_with(line));
+        let told = checked.stdout.lines().any(|told| told == line);
         assert!(told, "{line} in\n{}", checked.stdout);
     }
 }
@@ -163,4 +167,105 @@ fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
     assert_eq!(refused.status, 1);
     assert!(refused.stderr.contains("name: "), "{}", refused.stderr);
     assert_eq!(refused.stdout, "", "a key was shown whose entry would be refused");
+}
+
+/// Every verb, with those below it.
+const VERBS: [&[&str]; 8] = [
+    &["check"],
+    &["explain"],
+    &["schema"],
+    &["key"],
+    &["key", "new"],
+    &["report"],
+    &["completions"],
+    &["man"],
+];
+
+/// The examples of a verb's help, continued lines joined.
+fn help_examples(verb: &[&str]) -> Vec<String> {
+    let help = modelgate(&[verb, &["--help"]].concat(), "");
+    assert_eq!(help.status, 0, "{verb:?}: {}", help.stderr);
+    let examples = help.stdout.split("Example").nth(1).unwrap_or_default().replace("\\\n", "");
+    let lines = examples.lines().skip(1).filter_map(|line| line.strip_prefix("  "));
+    lines.filter(|line| line.contains("modelgate ")).map(str::to_owned).collect()
+}
+
+/// An example without what is not at hand: what a cluster sends is read from standard input, a gateway is a page that it
+/// wrote, and nothing is shown by a pager. Nothing remains of one that asks a server, which `report.rs` stands up.
+fn runnable(example: &str) -> Option<String> {
+    let of_modelgate =
+        example.rsplit_once("| modelgate ").map(|(_, rest)| format!("modelgate {rest}"));
+    let line = of_modelgate.unwrap_or_else(|| example.to_owned());
+    let line = line.replace(" | man -l -", "").replace("http://localhost:15000", "now.txt");
+    (line.starts_with("modelgate ") && !line.contains("--prometheus")).then_some(line)
+}
+
+#[test]
+fn the_examples_of_the_help_run() {
+    let folder = std::env::temp_dir().join(format!("modelgate-examples-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("wasmplugin")).expect("a folder");
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("a file");
+    let write = |file: &str, text: String| std::fs::write(folder.join(file), text).expect("a file");
+    let (plugin, page) = (read("wasmplugin/gateway.yaml"), read("docs/report/stats.txt"));
+    write("wasmplugin/gateway.yaml", plugin.clone());
+    write("before.txt", format!("{page}envoy_server_uptime{{}} 100\n"));
+    write("now.txt", format!("{page}envoy_server_uptime{{}} 200\n"));
+    let bin = Path::new(env!("CARGO_BIN_EXE_modelgate")).parent().expect("a folder");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
+    for verb in VERBS {
+        let examples = help_examples(verb);
+        let lines: Vec<String> = examples.iter().filter_map(|line| runnable(line)).collect();
+        assert!(
+            !lines.is_empty() || verb == ["key", "new"],
+            "{verb:?} has no example: {examples:?}"
+        );
+        for line in lines {
+            let mut child = Command::new("sh")
+                .args(["-c", &line])
+                .env("PATH", &path)
+                .current_dir(&folder)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let input = if verb == ["report"] { &page } else { &plugin };
+            // Some read nothing.
+            let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+            let output = child.wait_with_output().expect("it ends");
+            let said = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&said));
+        }
+    }
+    std::fs::remove_dir_all(&folder).expect("the folder");
+}
+
+#[test]
+fn shells_and_man_know_every_verb() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = modelgate(&["completions", shell], "");
+        assert_eq!(script.status, 0, "{shell}: {}", script.stderr);
+        for word in VERBS.iter().flat_map(|verb| verb.iter()).chain(&["sarif", "deny"]) {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    let bash = Command::new("bash").args(["-n"]).stdin(Stdio::piped()).spawn();
+    let mut bash = bash.expect("bash");
+    let script = modelgate(&["completions", "bash"], "").stdout;
+    let mut input = bash.stdin.take().expect("a pipe");
+    input.write_all(script.as_bytes()).expect("a script");
+    drop(input);
+    assert!(bash.wait().expect("bash ends").success(), "the script is not one of bash");
+    for verb in VERBS {
+        let page = modelgate(&[&["man"], verb].concat(), "");
+        assert_eq!(page.status, 0, "{verb:?}: {}", page.stderr);
+        assert!(
+            page.stdout.contains(&format!(".TH modelgate-{}", verb.join("-"))),
+            "{verb:?}: {}",
+            page.stdout
+        );
+    }
+    assert!(modelgate(&["man"], "").stdout.contains("modelgate\\-check"));
+    assert_eq!(modelgate(&["man", "nothing"], "").status, 1);
 }

@@ -11,10 +11,13 @@ const PREAMBLE: &str = "\
 # Warnings
 
 What `modelgate check` says of a configuration that is accepted and may not do what its author means, and what the gateway
-logs when it loads one. A warning never keeps a configuration from loading. Each line names the place, what happens, the value and a
-remedy, and ends with a name from this table:
+logs when it loads one. A warning never keeps a configuration from loading. Each names the place, what happens, the value and a
+remedy, and has a name from this table:
 
-    gateway.yaml (WasmPlugin modelgate): warning: authorization.policies[0].models[0]: never matches ... [never-matches]
+    warning[never-matches]: authorization.policies[0].models[0]: never matches ...
+
+In the gateway's log the name stands at the end of the line. `modelgate check` leaves a warning out with `--allow NAME` and takes it for an error
+with `--deny NAME`: [check.md](check.md).
 
 Warnings from `not-loaded` on are about the resource around `pluginConfig`, which only the command sees.
 

@@ -1,0 +1,144 @@
+//! `modelgate check`: what the filter would say of a configuration.
+
+mod examine;
+mod finding;
+mod github;
+mod hidden;
+mod json;
+mod place;
+mod sarif;
+mod source;
+mod text;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
+use modelgate_engine::config::Warning;
+
+use crate::output;
+use finding::{Checked, File, Finding, Name, Severity, Verdict};
+use source::Source;
+
+/// Exit status where a file cannot be read: nothing was said about the configuration in it.
+const UNREADABLE: u8 = 2;
+
+/// What `--deny` takes for every warning that `--allow` does not name.
+const ALL: &str = "all";
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Files to check; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How findings are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Does not say this warning; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Warning::WORDS), hide_possible_values = true)]
+    allow: Vec<String>,
+    /// Makes this warning an error, `all` every warning that `--allow` does not name; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(deniable()), hide_possible_values = true)]
+    deny: Vec<String>,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with the lines of the file.
+    Text,
+    /// For programs; docs/check.md has its fields.
+    Json,
+    /// SARIF 2.1.0, for code hosts.
+    Sarif,
+    /// Workflow commands of GitHub Actions, which annotate the files.
+    Github,
+}
+
+fn deniable() -> Vec<&'static str> {
+    std::iter::once(ALL).chain(Warning::WORDS.iter().copied()).collect()
+}
+
+impl Check {
+    /// Every file is checked, whatever was found in the ones before.
+    ///
+    /// # Errors
+    ///
+    /// A warning is both allowed and denied, or the findings cannot be written.
+    pub fn run(self) -> Result<ExitCode> {
+        let both = self.deny.iter().find(|name| self.allow.contains(name));
+        anyhow::ensure!(
+            both.is_none(),
+            "{} is both allowed and denied",
+            both.map_or("", |name| name)
+        );
+        let mut files = Vec::new();
+        for file in &self.files {
+            let mut file = look_at(file);
+            file.checked.iter_mut().for_each(|checked| self.weigh(checked));
+            match self.format {
+                Format::Text => output::print(&text::file(&file, output::is_colored()))?,
+                Format::Github => output::print(&github::file(&file))?,
+                Format::Json | Format::Sarif => {}
+            }
+            files.push(file);
+        }
+        match self.format {
+            Format::Json => output::print(&format!("{:#}\n", json::files(&files)))?,
+            Format::Sarif => output::print(&format!("{:#}\n", sarif::files(&files)))?,
+            Format::Text | Format::Github => {}
+        }
+        Ok(status(&files))
+    }
+
+    /// What `--allow` and `--deny` make of what was found.
+    fn weigh(&self, checked: &mut Checked) {
+        let is_in = |names: &[String], finding: &Finding| matches!(finding.name, Name::Warning(name) if names.iter().any(|n| n == name.as_str()));
+        checked.findings.retain(|finding| !is_in(&self.allow, finding));
+        let all = self.deny.iter().any(|name| name == ALL);
+        for finding in &mut checked.findings {
+            if all || is_in(&self.deny, finding) {
+                finding.severity = Severity::Error;
+            }
+        }
+    }
+}
+
+fn status(files: &[File]) -> ExitCode {
+    let mut checked = files.iter().flat_map(|file| &file.checked);
+    let is_wrong = |checked: &Checked| checked.count(Severity::Error) > 0;
+    if checked.clone().any(|checked| checked.verdict == Verdict::Unreadable) {
+        ExitCode::from(UNREADABLE)
+    } else if checked.any(|checked| checked.verdict == Verdict::Refused || is_wrong(checked)) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn look_at(file: &Path) -> File {
+    let is_input = file.as_os_str() == "-";
+    let name = if is_input { "standard input".to_owned() } else { file.display().to_string() };
+    let read = if is_input {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    match read {
+        Ok(text) => {
+            let source = Source::new(name, text);
+            let checked = examine::text(&source);
+            File { source, checked }
+        }
+        Err(error) => {
+            eprintln!("modelgate: {name} cannot be read: {error}");
+            let findings = vec![Finding::unreadable(format!("cannot be read: {error}"), "", None)];
+            let checked = vec![Checked { resource: None, verdict: Verdict::Unreadable, findings }];
+            File { source: Source::new(name, String::new()), checked }
+        }
+    }
+}
