@@ -20,6 +20,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Columns of the terminal that is printed to, if it is one.
+pub fn columns() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(width.0.into())
+}
+
 /// Whether what is printed may have colours.
 pub fn is_colored() -> bool {
     colored(|name| std::env::var_os(name), std::io::stdout().is_terminal())

@@ -304,6 +304,28 @@ fn json_says_everything_that_the_text_says() {
     });
     let found = findings(&twice.stdout);
     assert!(found.iter().any(|one| one["related"] == related), "{found:?}");
+    let aliased = "exclude: {hosts: [&host \"a:1\", *host]}\nmode: REPORT\n";
+    let found = findings(&modelgate(&["check", "--format", "json", "-"], aliased).stdout);
+    let related = serde_json::json!({
+        "message": "used here",
+        "line": 1, "column": 32, "endLine": 1, "endColumn": 37,
+    });
+    assert!(found.iter().any(|one| one["related"] == related), "{found:?}");
+    assert!(modelgate(&["check", "-"], aliased).stdout.contains("----- used here"));
+}
+
+#[test]
+fn what_breaks_the_text_has_a_remedy_where_it_can_be_told() {
+    for (text, remedy) in [
+        ("a:\n\tb: c\n", "spaces"),
+        ("hosts: [*.example.com]\n", "quotes around a text that begins with this"),
+        ("a: b: c\n", "quotes around a text with a colon"),
+        ("a: [b\n", ""),
+    ] {
+        let found = findings(&modelgate(&["check", "--format", "json", "-"], text).stdout);
+        let told = found[0]["remedy"].as_str().expect("a text");
+        assert!(told.starts_with(remedy) && told.is_empty() == remedy.is_empty(), "{text}: {told}");
+    }
 }
 
 #[test]

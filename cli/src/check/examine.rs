@@ -220,8 +220,13 @@ impl Document<'_> {
 
 /// What would be right where the text breaks, as far as its first character tells.
 fn remedy(source: &Source, at: usize) -> &'static str {
-    match source.text.get(at..).and_then(|rest| rest.chars().next()) {
-        Some('\t') => "spaces: YAML is not indented by tabs",
+    let text = |range: Range<usize>| source.text.get(range).unwrap_or_default();
+    let line = source.line_at(at);
+    let indentation = text(line.start..at.saturating_add(1).min(line.end));
+    if indentation.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
+        return "spaces: YAML is not indented by tabs";
+    }
+    match text(at..line.end).chars().next() {
         Some('*' | '&' | '@' | '`' | '%' | '!' | '|' | '>') => {
             "quotes around a text that begins with this: it has a meaning of its own in YAML"
         }

@@ -81,7 +81,10 @@ impl Check {
             let mut file = look_at(file);
             file.checked.iter_mut().for_each(|checked| self.weigh(checked));
             match self.format {
-                Format::Text => output::print(&text::file(&file, output::is_colored()))?,
+                Format::Text => {
+                    let text = text::file(&file, output::is_colored(), output::columns());
+                    output::print(&text)?;
+                }
                 Format::Github => output::print(&github::file(&file))?,
                 Format::Json | Format::Sarif => {}
             }

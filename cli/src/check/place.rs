@@ -174,6 +174,7 @@ empty:
             ("list[0]", ("name: three", None)),
             ("list[0].missing", ("name: three", None)),
             ("list[0].more", ("3", None)),
+            ("list[0].more.deeper", ("more", None)),
             ("list[1].mode[1]", ("y", Some("*base"))),
             ("list[1].missing", ("*base", Some("*base"))),
             ("list[2].own", ("4", None)),

@@ -23,8 +23,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Takes the text.
-    pub fn new(name: String, text: String) -> Self {
+    /// Takes the text. A mark of its encoding is no part of it: editors count without it.
+    pub fn new(name: String, mut text: String) -> Self {
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         let starts = text.match_indices('\n').map(|(i, _)| i.saturating_add(1));
         let lines = std::iter::once(0).chain(starts).collect();
         Self { name, text, lines }
@@ -105,7 +108,8 @@ mod tests {
 
     #[test]
     fn columns_are_characters() {
-        let source = Source::new(String::new(), "a: b\r\n\u{e4}\u{1f511}: [x]\n".to_owned());
+        let source =
+            Source::new(String::new(), "\u{feff}a: b\r\n\u{e4}\u{1f511}: [x]\n".to_owned());
         let at = source.text.find('[').expect("a list");
         assert_eq!(source.position(at), Position { line: 2, column: 5 });
         assert_eq!(source.text.get(source.line_at(at)), Some("\u{e4}\u{1f511}: [x]"));

@@ -11,6 +11,10 @@ use super::source::Source;
 /// Stands for each character of a value that is not shown.
 const HIDDEN: char = '*';
 
+/// Columns elsewhere than on a terminal, and the fewest that a line is cut to.
+const COLUMNS: usize = 140;
+const NARROW: usize = 60;
+
 /// Bytes of a line that is shown as a whole, as far as the terminal goes.
 const LONG: usize = 2000;
 
@@ -18,9 +22,10 @@ const LONG: usize = 2000;
 const BEFORE: usize = 150;
 const BEHIND: usize = 300;
 
-/// Everything that is said of a file.
-pub fn file(file: &File, is_colored: bool) -> String {
+/// Everything that is said of a file, for a terminal of so many columns if it is for one.
+pub fn file(file: &File, is_colored: bool, columns: Option<usize>) -> String {
     let renderer = if is_colored { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(columns.unwrap_or(COLUMNS).max(NARROW));
     let mut out = String::new();
     for checked in &file.checked {
         // A file that cannot be opened has no text, and is told of on standard error.
@@ -161,4 +166,72 @@ fn masked(
         places.get(after).map_or(end, |(_, new)| *new)
     };
     (text, map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::examine;
+
+    fn told(text: String, columns: usize) -> String {
+        let source = Source::new("a.yaml".to_owned(), text);
+        let checked = examine::text(&source);
+        file(&File { source, checked }, false, Some(columns))
+    }
+
+    #[test]
+    fn lines_end_at_the_terminal() {
+        let hosts = "a.example.com, ".repeat(10);
+        let text = format!("exclude: {{hosts: [{hosts}b:1, {hosts}c]}}\nmode: REPORT\n");
+        for (columns, most) in [(10, 60), (80, 80), (140, 140)] {
+            let told = told(text.clone(), columns);
+            let mut lines = told.lines().filter(|line| line.starts_with("1 |"));
+            let line = lines.next().expect("the line");
+            assert!(line.contains("b:1") && line.chars().count() <= most + 6, "{columns}: {line}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_line_only_a_part_is_looked_at() {
+        let text = format!("{}x{}", "\u{e4}".repeat(100_000), "\u{e4}".repeat(100_000));
+        let source = Source::new(String::new(), text);
+        let part = shown(&source, 200_000);
+        assert_eq!(
+            source.text.get(part),
+            Some(&*format!("{}x{}", "\u{e4}".repeat(BEFORE), "\u{e4}".repeat(BEHIND - 1)))
+        );
+    }
+
+    /// Texts as they stand while one types, and what else they can be: each is told, and nothing panics.
+    #[test]
+    fn mangled_texts_are_told() {
+        let settings = include_str!("../../../docs/configuration.yaml");
+        let plugin = include_str!("../../../wasmplugin/gateway.yaml");
+        let mut state = 7_usize;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let pieces = [
+            "\u{65e5}", "\"", "\n---\n", "[", "}", "\t", "*a", "&a ", "<<: ", "- ", "\r", "\u{1b}",
+            "", ": ", "|",
+        ];
+        for round in 0..400 {
+            let text = if round % 4 == 0 { plugin } else { settings };
+            let mut text: Vec<char> = text.chars().collect();
+            for _ in 0..=next(3) {
+                let at = next(text.len() + 1);
+                let piece = pieces.get(next(pieces.len())).copied().unwrap_or_default();
+                let end = (at + next(4)).min(text.len());
+                text.splice(at..end, piece.chars());
+            }
+            if round % 3 == 0 {
+                text.truncate(next(text.len() + 1));
+            }
+            let text: String = text.into_iter().collect();
+            assert!(told(text, 80).contains("a.yaml"));
+        }
+    }
 }
