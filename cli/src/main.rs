@@ -29,6 +29,7 @@ Examples:
   kubectl kustomize my-overlay | modelgate check -
   kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate check -
   modelgate check --deny all --allow unlisted-services wasmplugin/gateway.yaml
+  modelgate check --fix wasmplugin/gateway.yaml
   modelgate check --format sarif wasmplugin/gateway.yaml > modelgate.sarif";
 
 const EXPLAIN_HELP: &str = "\

@@ -424,3 +424,53 @@ fn the_page_shows_what_the_command_says() {
         assert!(page.contains(&format!("`{field}`")), "{field} is not documented");
     }
 }
+
+/// What `--fix` leaves of a file, what it says, and the exit status.
+fn mended(text: &str) -> (String, String, i32) {
+    let file = std::env::temp_dir().join(format!("modelgate-fix-{}.yaml", std::process::id()));
+    std::fs::write(&file, text).expect("a file");
+    let told = modelgate(&["check", "--fix", file.to_str().expect("UTF-8")], "");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    std::fs::remove_file(&file).expect("a file");
+    (text, told.stderr, told.status)
+}
+
+#[test]
+fn spellings_are_mended_and_nothing_else_is() {
+    for (before, after, status) in [
+        // Comments, blanks and quotes stay.
+        (
+            "# mode\nMode:   REPORT # why\n\"authorizations\":  {'default_action': 'deny', policies: [] }\n",
+            "# mode\nmode:   REPORT # why\n\"authorization\":  {'defaultAction': 'DENY', policies: [] }\n",
+            0,
+        ),
+        // By an alias it is found twice, and mended once.
+        (
+            "authorization: {policies: [&p {name: a, model: [prod/iris], rules: [{}]}, {<<: *p, name: b}]}\n",
+            "authorization: {policies: [&p {name: a, models: [prod/iris], rules: [{}]}, {<<: *p, name: b}]}\n",
+            0,
+        ),
+        (
+            "\u{feff}{\r\n\t\"authorization\": {\"defaultaction\": \"dEny\"}\r\n}\r\n",
+            "\u{feff}{\r\n\t\"authorization\": {\"defaultAction\": \"DENY\"}\r\n}\r\n",
+            0,
+        ),
+        // A name that is there already, or that two would have.
+        ("mode: REPORT\nMode: ENFORCE\n", "mode: REPORT\nMode: ENFORCE\n", 1),
+        ("modes: REPORT\nMode: ENFORCE\n", "modes: REPORT\nMode: ENFORCE\n", 1),
+        // Not a matter of spelling, or written otherwise than it reads.
+        ("ratelimit: 5\nmode: STRICT\n", "ratelimit: 5\nmode: STRICT\n", 1),
+        ("mode: \"\\u0072eport\"\n", "mode: \"\\u0072eport\"\n", 1),
+        ("mode: [\n", "mode: [\n", 2),
+    ] {
+        let (text, said, code) = mended(before);
+        assert_eq!((text.as_str(), code), (after, status), "{said}");
+        assert_eq!(said.contains(" is now "), before != after, "{said}");
+    }
+    let refused = modelgate(&["check", "--fix", "-"], "Mode: REPORT\n");
+    assert!(
+        refused.status == 1 && refused.stderr.contains("--fix is for files"),
+        "{}",
+        refused.stderr
+    );
+}

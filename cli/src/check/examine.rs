@@ -10,14 +10,11 @@ use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
 use super::finding::{Checked, Finding, Name, Severity, Verdict};
-use super::hidden;
 use super::place::Place;
 use super::source::Source;
 use super::tree::{Broken, Id, Kind, Tree};
+use super::{fix, hidden};
 use crate::resource;
-
-/// What the reader of settings says of a name that it does not know.
-const UNKNOWN_FIELD: &str = "is not a field here";
 
 /// Everything that the text holds and says, document by document: what is wrong in one keeps none of the others from
 /// being checked.
@@ -169,7 +166,7 @@ impl Document<'_> {
             (prefix, path) => format!("{prefix}.{path}").into(),
         };
         let place = Place::find(&self.tree, at, &path);
-        let is_unknown = error.what == UNKNOWN_FIELD;
+        let is_unknown = error.what == fix::UNKNOWN_FIELD;
         let span = place.span(&self.tree, self.source, is_unknown);
         let mut hidden = self.hidden.clone();
         if let Some(value) = place.value.filter(|_| place.is_whole && is_hidden(error)) {
@@ -190,6 +187,7 @@ impl Document<'_> {
             span,
             other: alias.map(|alias| (alias, "used here")),
             hidden,
+            edit: fix::edit(error, &place, &self.tree, self.source),
         }
     }
 

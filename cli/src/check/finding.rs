@@ -47,6 +47,17 @@ impl Name {
     }
 }
 
+/// A text in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes that it replaces: a name or word without its quotes.
+    pub span: Range<usize>,
+    /// What stands there then.
+    pub text: String,
+    /// Whether it is the name of a field, of which there may not be two.
+    pub is_name: bool,
+}
+
 /// One thing to say.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -66,6 +77,8 @@ pub struct Finding {
     pub other: Option<(Range<usize>, &'static str)>,
     /// Values that are not to be shown: the engine does not show them either.
     pub hidden: Vec<Range<usize>>,
+    /// What mends it, where that is a matter of spelling.
+    pub edit: Option<Edit>,
 }
 
 impl Finding {
@@ -80,6 +93,7 @@ impl Finding {
             span,
             other: None,
             hidden: Vec::new(),
+            edit: None,
         }
     }
 

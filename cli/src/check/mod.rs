@@ -2,6 +2,7 @@
 
 mod examine;
 mod finding;
+mod fix;
 mod github;
 mod hidden;
 mod json;
@@ -26,6 +27,12 @@ use source::Source;
 /// Exit status where a file cannot be read: nothing was said about the configuration in it.
 const UNREADABLE: u8 = 2;
 
+/// Names standard input.
+const INPUT: &str = "-";
+
+/// How often a file is looked at again after it was mended: settings lie no deeper.
+const ROUNDS: u32 = 16;
+
 /// What `--deny` takes for every warning that `--allow` does not name.
 const ALL: &str = "all";
 
@@ -44,6 +51,9 @@ pub struct Check {
     /// Makes this warning an error, `all` every warning that `--allow` does not name; may be given several times.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(deniable()), hide_possible_values = true)]
     deny: Vec<String>,
+    /// Mends spellings in the files: names of fields that are nearly right, and words in other letters' case.
+    #[arg(long)]
+    fix: bool,
 }
 
 /// How findings are written.
@@ -68,7 +78,7 @@ impl Check {
     ///
     /// # Errors
     ///
-    /// A warning is both allowed and denied, or the findings cannot be written.
+    /// A warning is both allowed and denied, or the findings or what mends them cannot be written.
     pub fn run(self) -> Result<ExitCode> {
         let both = self.deny.iter().find(|name| self.allow.contains(name));
         anyhow::ensure!(
@@ -76,9 +86,20 @@ impl Check {
             "{} is both allowed and denied",
             both.map_or("", |name| name)
         );
+        let is_input = |file: &PathBuf| file.as_os_str() == INPUT;
+        anyhow::ensure!(
+            !(self.fix && self.files.iter().any(is_input)),
+            "standard input cannot be mended: --fix is for files"
+        );
         let mut files = Vec::new();
-        for file in &self.files {
-            let mut file = look_at(file);
+        for path in &self.files {
+            let mut file = look_at(path);
+            // Below a name that was not known, others may be found.
+            let mut rounds = 0;
+            while self.fix && rounds < ROUNDS && fix::write(path, &file.source, &file.checked)? {
+                file = look_at(path);
+                rounds += 1;
+            }
             file.checked.iter_mut().for_each(|checked| self.weigh(checked));
             match self.format {
                 Format::Text => {
@@ -124,7 +145,7 @@ fn status(files: &[File]) -> ExitCode {
 }
 
 fn look_at(file: &Path) -> File {
-    let is_input = file.as_os_str() == "-";
+    let is_input = file.as_os_str() == INPUT;
     let name = if is_input { "standard input".to_owned() } else { file.display().to_string() };
     let read = if is_input {
         std::io::read_to_string(std::io::stdin())
