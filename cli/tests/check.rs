@@ -160,6 +160,7 @@ fn secrets_are_not_shown() {
         "rewrites: [{name: 5, setHeaders: {x-plain: hunter2}}]",
         "shadows: [{name: 5, headers: {set: {x-plain: hunter2}}}]",
         "password: hunter2",
+        "authentication: {jwtRules: [{issuer: 5, jwks: {keys: [{kty: oct, k: hunter2}]}}]}",
         "unknown: {in: [some, hunter2]}",
         "authorization: hunter2",
         "mode: STRICT # \nnote: [\"Bearer hunter2\", {a: 1, a: 2}]",

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::tree::{Id, Kind, Tree};
 
-/// Fields whose values are or may be secrets, in lower case without separators.
-const NAMES: &[&str] = &["authorization", "jwks", "sha256"];
+/// Fields whose values are or may be secrets, in lower case without separators; the short ones are a JSON Web Key's own
+/// (RFC 7518, 6).
+const NAMES: &[&str] = &["authorization", "d", "dp", "dq", "jwks", "k", "p", "q", "qi", "sha256"];
 
 /// The same as parts of names: those of other resources in the same text, too.
 const PARTS: &[&str] = &[
@@ -68,7 +69,9 @@ pub fn below(tree: &Tree, id: Id, hidden: &mut Vec<Range<usize>>) {
 /// Where the rest of a line that was not read may hold a secret: behind a name of one.
 pub fn unread(rest: &str) -> Option<usize> {
     let lower = rest.to_ascii_lowercase();
-    let ends = NAMES.iter().chain(PARTS).chain(BEGINNINGS).filter_map(|name| {
+    // A letter alone would be found in every word.
+    let names = NAMES.iter().filter(|name| name.len() > 2);
+    let ends = names.chain(PARTS).chain(BEGINNINGS).filter_map(|name| {
         let found = lower.find(name)?;
         Some(found.saturating_add(name.len()))
     });
@@ -137,6 +140,7 @@ authorization: {defaultAction: DENY}
 rewrites: [{setHeaders: {x-plain: header}}]
 shadows: [{name: s, headers: {set: {x-shadow: value}}}]
 note: "Bearer abc"
+keys: [{kty: oct, k: octets}, {kty: OKP, x: public, d: private}]
 api_key: &key aliased
 tokens: [one, two]
 Password: *key
@@ -154,6 +158,8 @@ Password: *key
             "value",
             r#""Bearer abc""#,
             "aliased",
+            "octets",
+            "private",
             "one",
             "two",
         ];
