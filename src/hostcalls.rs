@@ -6,7 +6,7 @@
 
 use std::ptr::null_mut;
 
-use proxy_wasm::types::{Bytes, MapType};
+use proxy_wasm::types::{BufferType, Bytes, MapType};
 
 use crate::header_map::{Field, serialized};
 
@@ -25,6 +25,7 @@ unsafe extern "C" {
     fn proxy_remove_header_map_value(map: MapType, name: Ptr, _: usize) -> u32;
     fn proxy_get_property(path: Ptr, _: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: Ptr, _: usize, value: Ptr, _: usize) -> u32;
+    fn proxy_set_buffer_bytes(buffer: BufferType, start: usize, length: usize, data: Ptr, _: usize) -> u32;
     fn proxy_send_local_response(
         code: u32, details: Ptr, _: usize, body: Ptr, _: usize, headers: Ptr, _: usize, grpc_status: i32,
     ) -> u32;
@@ -87,6 +88,12 @@ pub fn property(path: &str) -> Result<Bytes, HostCallError> {
 pub fn set_property(path: &str, value: &[u8]) -> Result<(), HostCallError> {
     // SAFETY: the host reads both before it returns.
     check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// Replaces the chunk of a body that is at hand, of this length. The SDK's own call panics at a status that it does not know.
+pub fn replace_chunk(buffer: BufferType, length: usize, data: &[u8]) -> Result<(), HostCallError> {
+    // SAFETY: the host reads the data before it returns.
+    check(unsafe { proxy_set_buffer_bytes(buffer, 0, length, data.as_ptr(), data.len()) })
 }
 
 /// Answers the request, with response code details. Without a gRPC status Envoy maps the code where the

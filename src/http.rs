@@ -4,15 +4,17 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use modelgate_engine::authn::Identity;
-use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
+use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next, refused_body};
+use modelgate_engine::refusal::Refusal;
 use modelgate_engine::request::{Attributes, Request};
 use modelgate_engine::routing::Operation;
 use modelgate_engine::shadow::{ExchangeId, Mirror, ShadowObserver};
 use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, MapType};
+use proxy_wasm::types::{Action, BufferType, Bytes, MapType};
 
+use crate::body::{BodyReader, Waiting};
 use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
@@ -47,8 +49,7 @@ impl HttpContext for HttpFilter {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        self.0.borrow_mut().response_headers(end_of_stream);
-        Action::Continue
+        self.0.borrow_mut().response_headers(end_of_stream)
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -86,6 +87,8 @@ pub struct Stream {
     /// The exchanges that this request feeds.
     exchanges: Vec<ExchangeId>,
     paused: Option<PausedRequest>,
+    /// Of a request whose body names the model.
+    body: Option<BodyReader>,
 }
 
 /// What is known of a request once it is decided, until it is counted.
@@ -95,6 +98,19 @@ struct RequestStats {
     model: Option<Rc<str>>,
     operation: Option<Operation>,
     is_grpc: bool,
+}
+
+/// A request as it came.
+#[derive(Debug)]
+struct Came {
+    head: Bytes,
+    /// The path, where the headers show another one.
+    path: Option<Vec<u8>>,
+    is_grpc: bool,
+    /// Whether the headers are all there is.
+    end_of_stream: bool,
+    /// Whether a part of the body has come, which the proxy will not show again.
+    missed_body: bool,
 }
 
 impl RequestStats {
@@ -114,6 +130,7 @@ impl Stream {
             set_cookie: None,
             exchanges: Vec::new(),
             paused: None,
+            body: None,
         }
     }
 
@@ -162,28 +179,64 @@ impl Stream {
         }
         paused::release(self.id);
         let missed_body = self.paused.take().is_some_and(|paused| paused.missed_body);
+        let is_grpc = request.is_grpc();
+        let decision = Decision { facts, next }.with_path(came_with.as_deref());
+        if decision.edits().is_some_and(|edits| host::apply_edits(edits, &request).is_err()) {
+            let facts = Facts { verdict: Verdict::Error, ..decision.facts };
+            worker.count(&facts);
+            self.request = Some(RequestStats::of(facts, is_grpc));
+            let _ = host::hide_path(worker.plan.shown_path(&request), request.path);
+            return fail_closed("modelgate_unwritable_headers");
+        }
+        let came = Came { head: map, path: came_with, is_grpc, end_of_stream, missed_body };
+        self.proceed(decision, came)
+    }
+
+    /// The headers are written back.
+    fn proceed(&mut self, decision: Decision, came: Came) -> Action {
+        let Decision { facts, next } = decision;
+        let awaited = match next {
+            Next::AwaitModel(awaited) => awaited,
+            next => {
+                let decision = Decision { facts, next };
+                let reply = self.carry_out(decision, came.is_grpc, came.missed_body);
+                if came.end_of_stream && reply.is_none() {
+                    self.request_complete();
+                }
+                return reply.unwrap_or(Action::Continue);
+            }
+        };
+        let Some(worker) = self.worker.as_ref().filter(|_| !came.missed_body) else {
+            return fail_closed("modelgate_missed_body");
+        };
+        // A client that breaks off is counted as what it is so far.
+        let (verdict, model, operation) = (Verdict::Refused, None, facts.operation);
+        self.request = Some(RequestStats { verdict, model, operation, is_grpc: came.is_grpc });
+        let waiting = Waiting::new(worker, *awaited, facts, came.head, came.path);
+        self.body = Some(BodyReader::new(waiting));
+        if came.end_of_stream { self.request_body(0, true) } else { Action::Continue }
+    }
+
+    /// Counts a decision, and answers the request if it says so.
+    fn carry_out(&mut self, decision: Decision, is_grpc: bool, no_copies: bool) -> Option<Action> {
+        let worker = self.worker.as_ref()?;
+        let Decision { facts, next } = decision;
         worker.count(&facts);
         if worker.plan.writes_access_log() {
             write_access_log(worker, &facts, &next);
         }
-        let stats = self.request.insert(RequestStats::of(facts, request.is_grpc()));
-        let Forward { edits, set_cookie, copies } = match next {
-            Next::Forward(forward) => forward.with_path(came_with.as_deref()),
-            Next::Reply(reply) => return host::send_local_reply(&reply),
-        };
-        if host::apply_edits(&edits, &request).is_err() {
-            stats.verdict = Verdict::Error;
-            let _ = host::hide_path(worker.plan.shown_path(&request), request.path);
-            return fail_closed("modelgate_unwritable_headers");
+        self.request = Some(RequestStats::of(facts, is_grpc));
+        match next {
+            Next::Reply(reply) => Some(host::send_local_reply(&reply)),
+            Next::Forward(Forward { set_cookie, copies, .. }) => {
+                self.set_cookie = set_cookie;
+                if !copies.is_empty() && !worker.is_retired() && !no_copies {
+                    self.exchanges = worker.begin_exchanges(copies, now());
+                }
+                None
+            }
+            Next::AwaitModel(_) => None,
         }
-        self.set_cookie = set_cookie;
-        if !copies.is_empty() && !worker.is_retired() && !missed_body {
-            self.exchanges = worker.begin_exchanges(copies, now);
-        }
-        if end_of_stream {
-            self.request_complete();
-        }
-        Action::Continue
     }
 
     /// Decides a paused request again: keys have come, or its time is over. Called with this stream as the
@@ -223,7 +276,14 @@ impl Stream {
             paused.missed_body = true;
             return Action::Pause;
         }
-        if let Some(chunk) = self.chunk(BufferType::HttpRequestBody, size) {
+        let chunk = match self.body.is_some() {
+            true => match self.read_body(size, end_of_stream) {
+                Ok(chunk) => Some(chunk).filter(|_| self.collects()),
+                Err(action) => return action,
+            },
+            false => self.chunk(BufferType::HttpRequestBody, size),
+        };
+        if let Some(chunk) = chunk {
             let now = now();
             self.each_exchange(|mirror, id, observer| {
                 mirror.request_chunk(id, &chunk, now, observer)
@@ -235,7 +295,94 @@ impl Stream {
         Action::Continue
     }
 
-    fn response_headers(&mut self, end_of_stream: bool) {
+    /// Reads a chunk of a body that names the model. What of it goes on now, with what was kept back of those before; or
+    /// the answer.
+    fn read_body(&mut self, size: usize, is_last: bool) -> Result<Vec<u8>, Action> {
+        const BODY: BufferType = BufferType::HttpRequestBody;
+        let (Some(worker), Some(body)) = (&self.worker, &mut self.body) else {
+            return Err(fail_closed("modelgate_no_body"));
+        };
+        let worker = Rc::clone(worker);
+        let chunk = if size == 0 { None } else { sdk::get_buffer(BODY, 0, size).ok().flatten() };
+        let chunk = chunk.unwrap_or_default();
+        if chunk.len() != size {
+            return Err(fail_closed("modelgate_no_body"));
+        }
+        let mut read = body.model.read(&chunk);
+        if is_last {
+            read = read.and_then(|()| body.model.finish().map(drop));
+        }
+        let Some(mut waiting) = body.waiting.take() else {
+            return match read {
+                Err(refusal) if body.is_enforced => Err(self.refuse_rest(refusal)),
+                _ => Ok(chunk),
+            };
+        };
+        let (decision, kept) = match (read, body.model.model()) {
+            (Err(refusal), _) => (worker.plan.refuse_body(waiting.facts, refusal), waiting.body),
+            (Ok(()), Some(model)) => waiting.decide(&worker, model),
+            (Ok(()), None) if !body.is_enforced => {
+                body.waiting = Some(waiting);
+                return Ok(chunk);
+            }
+            (Ok(()), None) if waiting.keep(&chunk) => {
+                body.waiting = Some(waiting);
+                return match hostcalls::replace_chunk(BODY, size, b"") {
+                    Ok(()) => Ok(Vec::new()),
+                    Err(_) => Err(fail_closed("modelgate_unwritable_body")),
+                };
+            }
+            (Ok(()), None) => (worker.plan.refuse_large_body(waiting.facts), waiting.body),
+        };
+        if let Some(action) = self.carry_out(decision, false, false) {
+            return Err(action);
+        }
+        let whole = if kept.is_empty() { chunk } else { [kept, chunk].concat() };
+        if whole.len() != size && hostcalls::replace_chunk(BODY, size, &whole).is_err() {
+            return Err(fail_closed("modelgate_unwritable_body"));
+        }
+        // Last: Envoy shows nothing of the request behind it.
+        self.resume_response();
+        Ok(whole)
+    }
+
+    /// What has come of a body is decided, and what comes now is wrong. The server has no whole body, and gets none.
+    fn refuse_rest(&mut self, refusal: Refusal) -> Action {
+        if let Some(request) = &mut self.request {
+            request.verdict = Verdict::Refused;
+        }
+        if self.worker.as_ref().is_some_and(|worker| worker.plan.writes_access_log()) {
+            let decision = Verdict::Refused.as_str().as_bytes();
+            let _ = hostcalls::set_property("modelgate.decision", decision);
+        }
+        host::send_local_reply(&refused_body(refusal))
+    }
+
+    /// An answer that comes before the body has named the model waits: until then the request may yet be refused.
+    fn response_headers(&mut self, end_of_stream: bool) -> Action {
+        match &mut self.body {
+            Some(body) if body.is_enforced && body.waiting.is_some() => {
+                body.early_response = Some(end_of_stream);
+                Action::Pause
+            }
+            _ => {
+                self.response_begins(end_of_stream);
+                Action::Continue
+            }
+        }
+    }
+
+    /// The same once it is decided that the request goes on.
+    fn resume_response(&mut self) {
+        let early = self.body.as_mut().and_then(|body| body.early_response.take());
+        if let Some(end_of_stream) = early {
+            self.response_begins(end_of_stream);
+            // A stream that is gone has nothing to resume.
+            let _ = sdk::resume_http_response();
+        }
+    }
+
+    fn response_begins(&mut self, end_of_stream: bool) {
         if let Some(cookie) = self.set_cookie.take() {
             // A response that takes no cookie is still an answer.
             let _ = hostcalls::add_header(MapType::HttpResponseHeaders, b"set-cookie", &cookie);
@@ -363,7 +510,7 @@ fn write_access_log(worker: &WorkerState, facts: &Facts, next: &Next) {
     let shadows = worker.plan.shadows();
     let copies = match next {
         Next::Forward(forward) => forward.copies.as_slice(),
-        Next::Reply(_) => &[],
+        Next::Reply(_) | Next::AwaitModel(_) => &[],
     };
     let names: Vec<&str> = copies
         .iter()

@@ -5,6 +5,7 @@
 //! | `root` | the root context: configuration, ticks, answers to callouts |
 //! | `worker` | what the streams of one worker share under one configuration, and what is due at a tick |
 //! | `http` | the HTTP context: one request and its response |
+//! | `body` | a request whose body names the model |
 //! | `paused` | requests that are paused until their issuer's keys come |
 //! | `jwks` | JWKS fetches |
 //! | `shadows` | copies, sent as callouts, and their answers |
@@ -16,6 +17,7 @@
 #![cfg(target_arch = "wasm32")]
 #![deny(clippy::too_many_lines)]
 
+mod body;
 mod header_map;
 mod host;
 mod hostcalls;

@@ -26,6 +26,8 @@ pub struct WorkerState {
     /// The exchanges with shadows.
     pub mirror: RefCell<Mirror>,
     pub jwks: JwksFetcher,
+    /// Bytes of requests that are kept back until their body has named the model.
+    pub kept: Cell<usize>,
     ticks: TickSchedule,
     /// The configuration was replaced: nobody ticks any more.
     retired: Cell<bool>,
@@ -41,6 +43,7 @@ impl WorkerState {
             token_cache: RefCell::new(plan.token_cache()),
             metrics: RefCell::new(Metrics::new(&plan, now)),
             mirror: RefCell::new(Mirror::new(plan.shadows().clone())),
+            kept: Cell::new(0),
             ticks: TickSchedule::default(),
             retired: Cell::new(false),
             plan,

@@ -42,6 +42,7 @@
 //! | [`sanitize`] | which of the client's headers only the gateway may set |
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
+//! | [`body`] | which model a request's body names |
 //! | [`split`] | which variant of a model answers |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
 //! | [`place`] | where a key falls: what samples and variants are chosen by |
@@ -56,6 +57,7 @@
 mod advice;
 pub mod authn;
 pub mod authz;
+pub mod body;
 mod cluster;
 pub mod config;
 mod encoding;
@@ -69,7 +71,7 @@ pub mod path;
 pub mod pipeline;
 pub mod place;
 mod reasons;
-mod refusal;
+pub mod refusal;
 pub mod request;
 pub mod rewrite;
 pub mod routing;

@@ -6,14 +6,15 @@ use std::rc::Rc;
 
 use crate::authn::remote::{KeyStore, Remotes};
 use crate::authn::{self, Authenticator, TokenCache, TokenResults};
-use crate::authz::{Authorizer, Conditions, PolicyId, Subject};
+use crate::authz::{Authorization, Authorizer, Conditions, Models, PolicyId, Subject};
+use crate::body;
 use crate::config::types::{self, Mode};
 use crate::header::{Classes, folded};
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
-use crate::rewrite::Rewrites;
-use crate::routing::Targets;
+use crate::rewrite::{Rewrites, Rewritten};
 use crate::routing::host::Hosts;
+use crate::routing::{Address, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Outcome, ShadowId, Shadows};
 use crate::split::Splits;
@@ -22,12 +23,14 @@ use crate::telemetry::{ModelLabels, Verdict};
 mod compile;
 mod copies;
 mod decision;
+mod in_body;
 mod names;
 mod route;
 mod upstream;
 
 use copies::Admits;
-pub use decision::{Decision, Facts, Forward, LocalReply, Next};
+pub use decision::{AwaitedModel, Decision, Facts, Forward, LocalReply, Next};
+pub use in_body::refused_body;
 use route::{Route, Routes};
 use upstream::{apply, identify};
 
@@ -52,6 +55,9 @@ pub struct Plan {
     shadows: Rc<Shadows>,
     /// The conditions of each shadow.
     when: Vec<Conditions>,
+    /// Models of which the body names an adapter.
+    body_models: Models,
+    body: types::Body,
     token_cache: types::TokenCache,
     telemetry: types::Telemetry,
     /// Models that the configuration names literally: they have labels from the start.
@@ -172,22 +178,15 @@ impl Plan {
             unwritable_claims: 0,
         };
         let next = match self.run(request, cache, &admits, &mut facts) {
-            Ok(forward) => Next::Forward(forward),
+            Ok(next) => next,
             Err(Stop::Reply(reply)) => Next::Reply(reply),
             Err(Stop::Refused(refusal)) => {
                 facts.verdict = Verdict::Refused;
-                Next::Reply(LocalReply {
-                    code: 400,
-                    body: refusal.reason,
-                    www_authenticate: None,
-                    details: "modelgate_refused_address".into(),
-                    grpc_status: Some(INVALID_ARGUMENT),
-                    path: self.shown_path(request),
-                })
+                let path = self.shown_path(request);
+                Next::Reply(refused(refusal, 400, "modelgate_refused_address", path))
             }
         };
-        let decision = Decision { facts, next };
-        if self.mode == Mode::Report { decision.report_only() } else { decision }
+        self.carried_out(Decision { facts, next })
     }
 
     fn run(
@@ -196,46 +195,46 @@ impl Plan {
         cache: &mut TokenCache,
         admits: Admits<'_>,
         facts: &mut Facts,
-    ) -> Result<Forward, Stop> {
+    ) -> Result<Next, Stop> {
         let route = self.route(request)?;
         if route.excluded {
             facts.verdict = Verdict::Excluded;
-            return Ok(Forward { edits: self.sanitized(request, &route), ..Forward::default() });
+            let edits = self.sanitized(request, &route);
+            return Ok(Next::Forward(Forward { edits, ..Forward::default() }));
         }
         let address = route.address.as_ref();
+        let in_body = address.filter(|address| address.in_body.is_some());
+        let unknown = in_body.map(|address| Address { model: None, ..address.clone() });
+        let address = unknown.as_ref().or(address);
         facts.operation = address.map(|address| address.operation);
-        let model = address.and_then(|address| address.model.as_ref());
-        facts.model = model.map(|model| Rc::clone(&model.id));
+        facts.model = address.and_then(|address| Some(Rc::clone(&address.model.as_ref()?.id)));
 
         let mut edits = self.sanitized(request, &route);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let bypass = self.authorizer.bypass(&subject);
-        let bypassed = bypass.is_some();
-        let credentials = if bypassed {
-            let path = self.authenticator.strip_bypassed(request, &mut edits);
-            Credentials { path, accepted: None }
-        } else if request.is_preflight() {
-            Credentials::default()
-        } else {
-            self.authenticate(request, cache, facts, &mut edits).map_err(Stop::Reply)?
-        };
+        let credentials = self.credentials(request, cache, bypass, facts, &mut edits)?;
         // Policies see the request as authentication leaves it, a condition on `:path` too.
         if let Some(path) = &credentials.path {
             edits.set(b":path", path.clone());
         }
         let identity = facts.identity.clone();
         let subject = Subject { request, edits: &edits, address, identity: identity.as_deref() };
+        let rewritten = route.rewritten.as_ref();
+        if let Some(address) = in_body {
+            self.authorize_any_model(&subject, facts).map_err(Stop::Reply)?;
+            body::check_head(request)?;
+            let (seen, address) = (edits.clone(), address.clone());
+            self.clean(request, bypass, credentials, rewritten, &mut edits);
+            identify(request, &mut edits);
+            let forwarded = edits.clone();
+            let awaited =
+                AwaitedModel { edits, keeps_body: true, seen, forwarded, address, bypass };
+            return Ok(Next::AwaitModel(Box::new(awaited)));
+        }
         self.authorize(&subject, bypass, facts).map_err(Stop::Reply)?;
         let shadows = self.select(&subject);
         let choice = self.splits.choose(&subject);
-        // Policies have seen what nobody read, as in Istio: a preflight's credentials, and those beside the
-        // ones that were accepted. The model does not.
-        let Credentials { path, accepted } = credentials;
-        let path = match bypassed {
-            true => path,
-            false => self.authenticator.strip(request, path, accepted, &mut edits),
-        };
-        apply(request, route.rewritten.as_ref(), path, &mut edits);
+        self.clean(request, bypass, credentials, rewritten, &mut edits);
         if facts.model.is_some() {
             identify(request, &mut edits);
         }
@@ -245,13 +244,45 @@ impl Plan {
             edits.set(choice.header, choice.variant);
             set_cookie = choice.set_cookie;
         }
-        let copies = match address {
-            Some(address) if !shadows.is_empty() => {
-                self.copies(request, address, &shadows, admits, &edits)
-            }
-            _ => Vec::new(),
+        let subject = Subject { request, edits: &edits, address, identity: None };
+        let copies = self.copies(&subject, &shadows, admits);
+        Ok(Next::Forward(Forward { edits, set_cookie, copies }))
+    }
+
+    /// What authentication makes of the request, if it is asked.
+    fn credentials(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        bypass: Option<usize>,
+        facts: &mut Facts,
+        edits: &mut Edits,
+    ) -> Result<Credentials, Stop> {
+        if bypass.is_some() {
+            let path = self.authenticator.strip_bypassed(request, edits);
+            Ok(Credentials { path, accepted: None })
+        } else if request.is_preflight() {
+            Ok(Credentials::default())
+        } else {
+            self.authenticate(request, cache, facts, edits).map_err(Stop::Reply)
+        }
+    }
+
+    /// Policies have seen what nobody read, as in Istio: a preflight's credentials, and those beside the
+    /// ones that were accepted. The model does not. And the rewrite is carried out.
+    fn clean(
+        &self,
+        request: &Request<'_>,
+        bypass: Option<usize>,
+        Credentials { path, accepted }: Credentials,
+        rewritten: Option<&Rewritten>,
+        edits: &mut Edits,
+    ) {
+        let path = match bypass {
+            Some(_) => path,
+            None => self.authenticator.strip(request, path, accepted, edits),
         };
-        Ok(Forward { edits, set_cookie, copies })
+        apply(request, rewritten, path, edits);
     }
 
     /// Who is calling. Takes what was accepted off the request.
@@ -293,26 +324,38 @@ impl Plan {
     ) -> Result<(), LocalReply> {
         let bypassed = bypass.is_some();
         let authorization = self.authorizer.decide(subject, bypassed);
+        if !authorization.allowed {
+            return Err(self.denied(subject.request, authorization, facts));
+        }
         facts.policy = authorization.policy;
         facts.rule = authorization.rule.or(bypass);
-        if !authorization.allowed {
-            facts.verdict = Verdict::Denied;
-            let details = self.authorizer.details(&authorization);
-            facts.effects = authorization.effects;
-            return Err(LocalReply {
-                code: 403,
-                body: "RBAC: access denied",
-                www_authenticate: None,
-                details,
-                grpc_status: None,
-                path: self.shown_path(subject.request),
-            });
-        }
         facts.effects = authorization.effects;
         if bypassed {
             facts.verdict = Verdict::Bypassed;
         }
         Ok(())
+    }
+
+    /// The answer to a request that is not authorized.
+    fn denied(
+        &self,
+        request: &Request<'_>,
+        authorization: Authorization,
+        facts: &mut Facts,
+    ) -> LocalReply {
+        facts.verdict = Verdict::Denied;
+        facts.policy = authorization.policy;
+        facts.rule = authorization.rule;
+        let details = self.authorizer.details(&authorization);
+        facts.effects = authorization.effects;
+        LocalReply {
+            code: 403,
+            body: "RBAC: access denied",
+            www_authenticate: None,
+            details,
+            grpc_status: None,
+            path: self.shown_path(request),
+        }
     }
 
     /// Without client copies of headers that only the gateway may set, unless the peer is a gateway.
@@ -358,6 +401,18 @@ impl Plan {
             && request.attributes().peer().and_then(|peer| peer.uri_sans.first()).is_some_and(
                 |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
             )
+    }
+}
+
+/// The answer to a request that no server may see.
+fn refused(refusal: Refusal, code: u32, details: &str, path: Option<Vec<u8>>) -> LocalReply {
+    LocalReply {
+        code,
+        body: refusal.reason,
+        www_authenticate: None,
+        details: details.to_owned(),
+        grpc_status: Some(INVALID_ARGUMENT),
+        path,
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<
             Family::LlmIsvc => {
                 origin.namespaces = Some(targets.llmisvc.iter().map(String::as_str).collect());
             }
+            Family::OpenAi => {
+                let namespaces = targets.openai.iter().map(|one| one.namespace.as_str());
+                origin.namespaces = Some(namespaces.collect());
+            }
         }
         origins.push(origin);
     }

@@ -7,7 +7,7 @@ use super::roots::{Root, literal, put, roots, without};
 use super::{Advisor, TRIES_ALL};
 use crate::config::types::{self, Condition};
 use crate::matcher::StringMatch;
-use crate::pipeline::Facts;
+use crate::pipeline::{Decision, Facts, Next};
 use crate::request::{Attributes, Host, Request};
 use crate::routing::{Operation, Sample};
 
@@ -239,7 +239,14 @@ impl Advisor<'_, '_> {
         }
         let attributes = Attributes::new(&caller.nobody);
         let request = Request::new(&lines, &attributes);
-        let facts = self.plan.decide(&request, &mut self.cache, |_| Ok(())).facts;
+        let Decision { facts, next } = self.plan.decide(&request, &mut self.cache, |_| Ok(()));
+        let facts = match next {
+            Next::AwaitModel(awaited) => {
+                let named = &root.in_body;
+                self.plan.decide_model(&request, &awaited, named, facts, |_| Ok(())).facts
+            }
+            _ => facts,
+        };
         let matters = match facts.operation {
             Some(
                 Operation::Predict | Operation::Explain | Operation::Feedback | Operation::Admin,

@@ -1,6 +1,6 @@
 //! Where models may be: what paths begin with, hosts and headers, of every family, route and rewrite.
 
-use crate::config::types::{Family, PluginConfig, Rewrite, Targets};
+use crate::config::types::{Family, OpenAi, PluginConfig, Rewrite, Targets};
 use crate::order;
 
 /// A name that nobody gives a model or a namespace.
@@ -43,6 +43,8 @@ pub(super) struct Root {
     pub(super) skipped: usize,
     /// The headers that lead there.
     pub(super) headers: Vec<(String, String)>,
+    /// What the body names, where it has a say.
+    pub(super) in_body: String,
 }
 
 /// A model's name, and where it may be: at so many places and no more.
@@ -50,7 +52,9 @@ pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (Strin
     let targets = &settings.targets;
     let service = targets.kserve.services.first().filter(|_| model == "*");
     let model = literal(service.map_or(model, |service| service));
-    let (namespace, name) = model.split_once('/').unwrap_or((&model, UNNAMED));
+    let (namespace, named) = model.split_once('/').unwrap_or((&model, UNNAMED));
+    // What is behind an object's name is an adapter of it.
+    let (name, adapter) = named.split_once('/').unwrap_or((named, named));
     let mut roots = Vec::new();
     for family in &targets.families {
         of_family(*family, targets, [namespace, name], &mut roots);
@@ -66,6 +70,10 @@ pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (Strin
     for rewrite in &settings.rewrites {
         of_rewrite(rewrite, [namespace, name], own, most, &mut roots);
     }
+    for root in &mut roots {
+        root.in_body = adapter.to_owned();
+    }
+    of_openai(targets, [namespace, named], &mut roots);
     roots.truncate(most);
     (name.to_owned(), roots)
 }
@@ -87,14 +95,28 @@ fn of_family(
             add(roots, path, NOWHERE, [REST, &[]]);
             let headers = vec![header("seldon", name), header("namespace", namespace)];
             let (path, host) = (String::new(), NOWHERE.to_owned());
-            roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
+            roots.push(Root {
+                path,
+                host,
+                tails: [&[], GRPC],
+                skipped: 0,
+                headers,
+                in_body: String::new(),
+            });
         }
         Family::SeldonV2 => {
             for host in targets.seldon_v2.iter().flat_map(|one| or_any(&one.hosts)) {
                 add(roots, String::new(), host, [REST, &[]]);
                 let headers = vec![header("seldon-model", name)];
                 let (path, host) = (String::new(), host.to_owned());
-                roots.push(Root { path, host, tails: [&[], GRPC], skipped: 0, headers });
+                roots.push(Root {
+                    path,
+                    host,
+                    tails: [&[], GRPC],
+                    skipped: 0,
+                    headers,
+                    in_body: String::new(),
+                });
             }
         }
         Family::KServe => {
@@ -110,6 +132,21 @@ fn of_family(
         // Its path stands for its header, which no rule may select a model by alone.
         Family::LlmIsvc => {
             add(roots, ["/", known, "/", name].concat(), NOWHERE, [REST, &[]]);
+        }
+        // Each of its routes chooses a namespace, and the body the model.
+        Family::OpenAi => {}
+    }
+}
+
+/// The places of servers whose requests name the model in their body.
+fn of_openai(targets: &Targets, [namespace, named]: [&str; 2], roots: &mut Vec<Root>) {
+    let is_there = |one: &&OpenAi| [&*one.namespace, UNNAMED].contains(&namespace);
+    for one in targets.openai.iter().filter(is_there) {
+        for host in &one.hosts {
+            add(roots, one.path_prefix.clone(), host, [REST, &[]]);
+            if let Some(root) = roots.last_mut() {
+                named.clone_into(&mut root.in_body);
+            }
         }
     }
 }
@@ -157,7 +194,7 @@ fn of_rewrite(
                 let path = [&*start, path].concat();
                 let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
                 let headers = from.headers.iter().map(header).collect();
-                roots.push(Root { path, host, tails, skipped, headers });
+                roots.push(Root { path, host, tails, skipped, headers, in_body: String::new() });
             }
         }
     }
@@ -186,7 +223,14 @@ pub(super) fn without(path: &str, segments: usize) -> (&str, usize) {
 
 #[inline(never)]
 fn add(roots: &mut Vec<Root>, path: String, host: &str, tails: [&'static [&'static str]; 2]) {
-    roots.push(Root { path, host: host.to_owned(), tails, skipped: 0, headers: Vec::new() });
+    roots.push(Root {
+        path,
+        host: host.to_owned(),
+        tails,
+        skipped: 0,
+        headers: Vec::new(),
+        in_body: String::new(),
+    });
 }
 
 /// In one place for all of them: a call is little code.

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use crate::path::uri_template::Template;
+use crate::routing::Address;
 
 use super::Subject;
 use super::claim::{ClaimPath, claim_matches};
@@ -54,10 +55,12 @@ impl Test {
         let request = subject.request;
         Some(match self {
             Self::Operations(set) => subject.address.is_some_and(|a| set.contains(a.operation)),
-            Self::Models(models) => subject
-                .address
-                .and_then(|a| a.model.as_ref())
-                .is_some_and(|model| models.matches(&model.id)),
+            Self::Models(models) => match subject.address {
+                Some(Address { model: Some(model), .. }) => models.matches(&model.id),
+                // The body has not named it yet.
+                Some(Address { in_body: Some(_), .. }) => return None,
+                _ => false,
+            },
             Self::Methods(values) => values.match_header(request.method),
             Self::Paths(values, templates) => {
                 let path = request.path_only();

@@ -2,6 +2,7 @@
 
 use super::clause::{Clause, Test, in_order};
 use super::ip::{Whose, block, port};
+use super::models::ModelNames;
 use super::peer::PeerMatch;
 use super::principal::RequestPrincipal;
 use super::values::Values;
@@ -49,6 +50,7 @@ pub(super) struct Compiler<'c, 'e> {
     pub(super) namespace: &'c str,
     pub(super) purpose: Purpose,
     pub(super) source_address: SourceAddress,
+    pub(super) names: ModelNames,
     pub(super) errors: &'e mut Errors,
     warned_of_names: bool,
     warned_of_source: bool,
@@ -63,6 +65,7 @@ impl<'e> Compiler<'_, 'e> {
             namespace: "",
             purpose: Purpose::Select,
             source_address,
+            names: ModelNames::Objects,
             errors,
             warned_of_names: false,
             warned_of_source: false,

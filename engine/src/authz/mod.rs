@@ -37,7 +37,7 @@ use policy::Policy;
 
 pub use condition::Conditions;
 pub use index::ModelMap;
-pub use models::Models;
+pub use models::{ModelNames, Models};
 pub(crate) use principal::RequestPrincipal;
 
 /// What is decided about.
@@ -106,7 +106,7 @@ impl Effect {
 
 /// The answer, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub struct Authorization {
     /// Whether the request may go on.
     pub allowed: bool,
     /// The policy that decided; absent where none did.
@@ -148,9 +148,11 @@ impl Authorizer {
         settings: &types::Authorization,
         bypass: &[types::Bypass],
         source_address: SourceAddress,
+        names: ModelNames,
         errors: &mut Errors,
     ) -> Option<Self> {
         let mut compiler = Compiler::new(source_address, errors);
+        compiler.names = names;
         let policies = compile_policies(&settings.policies, &mut compiler);
         let bypass = bypass::compile(bypass, &mut compiler);
         let (policies, bypass) = (policies?, bypass?);
@@ -176,7 +178,7 @@ impl Authorizer {
     }
 
     /// Decides. A bypassed request needs no ALLOW and is anonymous, whoever sent it.
-    pub fn decide(&self, subject: &Subject<'_>, bypassed: bool) -> Decision {
+    pub fn decide(&self, subject: &Subject<'_>, bypassed: bool) -> Authorization {
         let subject = Subject { identity: subject.identity.filter(|_| !bypassed), ..*subject };
         let address = subject.address;
         let model = address.and_then(|a| a.model.as_ref());
@@ -200,11 +202,30 @@ impl Authorizer {
             if matches!(effect, Effect::Allowed | Effect::Denied) {
                 let allowed = effect == Effect::Allowed;
                 let (policy, rule) = (Some(id), Some(rule));
-                return Decision { allowed, policy, rule, effects };
+                return Authorization { allowed, policy, rule, effects };
             }
         }
         let open = !closed && !needs_allow && self.default_action == DefaultAction::Allow;
-        Decision { allowed: bypassed || open, policy: None, rule: None, effects }
+        Authorization { allowed: bypassed || open, policy: None, rule: None, effects }
+    }
+
+    /// The DENY policy that refuses a request whatever its model is, which is not known yet.
+    pub fn refuses_any_model(&self, subject: &Subject<'_>) -> Option<Authorization> {
+        self.index.candidates(None).find_map(|position| {
+            let policy = self.policies.get(position)?;
+            if policy.effect() != Effect::Denied || policy.asks_for_model {
+                return None;
+            }
+            let rule = policy.matching_rule(subject, false)?;
+            let id = PolicyId(position);
+            let (policy, rule) = (Some(id), Some(rule));
+            Some(Authorization {
+                allowed: false,
+                policy,
+                rule,
+                effects: vec![(id, Effect::Denied)],
+            })
+        })
     }
 
     /// The most policies that may concern one request, or more.
@@ -218,7 +239,7 @@ impl Authorizer {
     }
 
     /// The response code details of a refusal, as Envoy's RBAC filter writes them for Istio.
-    pub fn details(&self, decision: &Decision) -> String {
+    pub fn details(&self, decision: &Authorization) -> String {
         let Some((id, rule)) = decision.policy.zip(decision.rule) else {
             return "rbac_access_denied_matched_policy[none]".to_owned();
         };

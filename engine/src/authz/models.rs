@@ -4,19 +4,34 @@ use super::values::Values;
 use crate::config::{Errors, Path};
 use crate::matcher::StringMatch;
 use crate::routing::Operation;
+use crate::routing::names::is_name;
 
 /// A `models` list: values of `namespace/name`, either end of it with a `*`, or `*` for any model. What it fits is any
 /// of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Models(Values);
 
+/// What names models may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelNames {
+    /// Those of Kubernetes' objects.
+    Objects,
+    /// Any text, because bodies name models: `meta-llama/Llama-3.1-8B-Instruct`, `gpt-oss:20b`.
+    Texts,
+}
+
 impl Models {
     /// Reads the list at `path`; `None` after at least one error was recorded. A value that could match nothing is
     /// one: a DENY must not be void.
-    pub fn compile(values: &[String], path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    pub fn compile(
+        values: &[String],
+        names: ModelNames,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         errors.scope(|errors| {
             for (i, value) in values.iter().enumerate() {
-                if let Some(what) = mistake(value) {
+                if let Some(what) = mistake(value, names) {
                     let fix = "namespace/name, namespace/*, */name, or * for any model";
                     errors.add_value(&path.index(i), what, value, fix);
                 }
@@ -26,12 +41,17 @@ impl Models {
     }
 
     /// The same where it has to name a model.
-    pub fn compile_some(values: &[String], path: &Path<'_>, errors: &mut Errors) -> Option<Self> {
+    pub fn compile_some(
+        values: &[String],
+        names: ModelNames,
+        path: &Path<'_>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         if values.is_empty() {
             errors.add(path, "is empty", "namespace/name of the models, or \"*\" for all of them");
             return None;
         }
-        Self::compile(values, path, errors)
+        Self::compile(values, names, path, errors)
     }
 
     /// Whether a model, written `namespace/name`, fits.
@@ -55,7 +75,7 @@ impl Models {
     }
 }
 
-fn mistake(value: &str) -> Option<&'static str> {
+fn mistake(value: &str, names: ModelNames) -> Option<&'static str> {
     if value == "*" {
         return None;
     }
@@ -70,6 +90,8 @@ fn mistake(value: &str) -> Option<&'static str> {
         Some("has * elsewhere than at one end")
     } else if (namespace.is_empty() && !open_start) || (name.is_empty() && !open_end) {
         Some("has an empty namespace or name")
+    } else if names == ModelNames::Texts && (open_start || is_name(namespace.as_bytes())) {
+        name.contains(char::is_control).then_some("has a character that no model's name has")
     } else if name.contains('/') {
         Some("has more than one /")
     } else if !literal
@@ -147,7 +169,8 @@ mod tests {
         ] {
             let mut errors = Errors::default();
             let path = Path::ROOT.field("models");
-            let read = Models::compile(&[value.to_owned()], &path, &mut errors);
+            let read =
+                Models::compile(&[value.to_owned()], ModelNames::Objects, &path, &mut errors);
             assert_eq!(read.is_some(), right, "{value} {errors}");
             assert_eq!(errors.is_empty(), right, "{value} {errors}");
         }
@@ -165,7 +188,9 @@ mod tests {
             ("*/iris", "prod/x-iris", false),
         ] {
             let values = [value.to_owned()];
-            let read = Models::compile(&values, &Path::ROOT, &mut Errors::default()).unwrap();
+            let read =
+                Models::compile(&values, ModelNames::Objects, &Path::ROOT, &mut Errors::default())
+                    .unwrap();
             assert_eq!(read.matches(id), fits, "{value} {id}");
         }
     }
@@ -173,12 +198,20 @@ mod tests {
     #[test]
     fn a_list_that_has_to_name_a_model_is_not_empty() {
         let mut errors = Errors::default();
-        assert!(Models::compile_some(&[], &Path::ROOT.field("models"), &mut errors).is_none());
+        assert!(
+            Models::compile_some(
+                &[],
+                ModelNames::Objects,
+                &Path::ROOT.field("models"),
+                &mut errors
+            )
+            .is_none()
+        );
         assert_eq!(
             errors.to_string(),
             "models: is empty: namespace/name of the models, or \"*\" for all of them"
         );
-        assert!(Models::compile(&[], &Path::ROOT, &mut errors).is_some());
+        assert!(Models::compile(&[], ModelNames::Objects, &Path::ROOT, &mut errors).is_some());
     }
 
     #[test]

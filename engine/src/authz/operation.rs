@@ -65,5 +65,5 @@ fn operations(
 }
 
 fn models(c: &mut Compiler<'_, '_>, values: &[String], path: &Path<'_>) -> Option<Test> {
-    Models::compile(values, path, c.errors).map(Test::Models)
+    Models::compile(values, c.names, path, c.errors).map(Test::Models)
 }

@@ -17,6 +17,8 @@ pub(super) struct Policy {
     pub(super) dry_run: bool,
     /// The models for which the policy exists; absent: it exists for every request.
     pub(super) scope: Option<Models>,
+    /// Whether it depends on the model what the policy does.
+    pub(super) asks_for_model: bool,
     pub(super) rules: Box<[Rule]>,
 }
 
@@ -72,13 +74,14 @@ pub(super) fn compile<'c>(
         c.errors.add(&path.field("dryRun"), "has no meaning with AUDIT", fix);
         right = false;
     }
-    let scope = Models::compile(&policy.models, &path.field("models"), c.errors);
+    let scope = Models::compile(&policy.models, c.names, &path.field("models"), c.errors);
     let rules = list(&policy.rules, &path.field("rules"), c, rule);
     let (purpose, scope, rules) = (purpose?, scope?, rules?);
     right.then(|| Policy {
         id: id(policy).into(),
         purpose,
         dry_run: policy.dry_run,
+        asks_for_model: !policy.models.is_empty() || rules.iter().any(Rule::asks_for_model),
         scope: (!policy.models.is_empty()).then_some(scope),
         rules,
     })
@@ -161,6 +164,10 @@ impl Rule {
             any(&self.to, subject, undecided)
         };
         to && any(&self.from, subject, undecided) && clause::all(&self.when, subject, undecided)
+    }
+
+    fn asks_for_model(&self) -> bool {
+        self.to.iter().any(|to| to.iter().any(|clause| matches!(clause.test, Test::Models(_))))
     }
 
     /// Adds the models of every `to`; `None` if the rule may match without one of them.

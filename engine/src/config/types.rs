@@ -306,6 +306,13 @@ settings! {
         llmisvc: Vec<String>,
         /// Routes that choose the model themselves.
         fixed: Vec<Fixed>,
+        /// Servers of OpenAI's kind, whose requests name the model in their body: docs/bodies.md.
+        openai: Vec<OpenAi>,
+        /// Models that hold adapters, as `prod/llama` or `prod/*`. Their predictions name one in the body's `model`: the
+        /// model's own name is the model itself, any other `prod/llama/<that>`. Empty: the body is not read there.
+        body_models: Vec<String>,
+        /// What is kept back of bodies until their `model` is known.
+        body: Body,
         /// Suffixes of paths that are metrics, with any method.
         metrics_paths: Vec<String> = vec!["/prometheus".to_owned(), "/metrics".to_owned()],
         /// Paths of servers of your own that are predictions with POST, as the server sees them:
@@ -335,6 +342,24 @@ settings! {
         /// paths below `/v2` are refused on the hosts of the template: without a service of that name
         /// the routes of every host would take them.
         services: Vec<String>,
+    }
+
+    /// Hosts of a server of OpenAI's kind, or of a gateway before several.
+    pub struct OpenAi {
+        /// The namespace that the model's name gets: `llm` makes `llm/meta-llama/Llama-3.1-8B-Instruct` of it.
+        namespace: String,
+        /// Host matches. At least one.
+        hosts: Vec<String>,
+        /// What paths begin with before `/v1`; empty: nothing. Every path below it is the server's.
+        path_prefix: String = String::new(),
+    }
+
+    /// Bodies that are kept back. Beyond either the answer is 413.
+    pub struct Body {
+        /// Bytes of one request.
+        max_kept: Size = Size::mib(1),
+        /// Bytes of all requests together, for each worker.
+        total: Size = Size::mib(32),
     }
 
     /// A route that chooses the model itself. It takes precedence over headers and paths. Of several that
@@ -636,6 +661,8 @@ words! {
         KServe = "kserve",
         /// KServe's LLMInferenceServices.
         LlmIsvc = "llmisvc",
+        /// Servers of OpenAI's kind.
+        OpenAi = "openai",
     }
 
     /// What a request is sampled by.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::Plan;
 use super::route::Routes;
 use crate::authn::Authenticator;
-use crate::authz::{Authorizer, Conditions};
+use crate::authz::{Authorizer, Conditions, ModelNames, Models};
 use crate::config::types::{self, PluginConfig};
 use crate::config::{Errors, Path};
 use crate::header::{Classes, folded};
@@ -31,7 +31,9 @@ impl Plan {
     /// errors are reported.
     pub(crate) fn compile(settings: &PluginConfig, errors: &mut Errors) -> Option<Self> {
         let root = Path::ROOT;
+        let names = names(&settings.targets);
         let targets = Targets::compile(&settings.targets, &root.field("targets"), errors);
+        let body_models = body_models(&settings.targets, &root.field("targets"), errors);
         let rewrites = root.field("rewrites");
         let rewrites = Rewrites::compile(&settings.rewrites, targets.as_ref(), &rewrites, errors);
         let authentication = root.field("authentication");
@@ -39,10 +41,10 @@ impl Plan {
             Authenticator::compile(&settings.authentication, &authentication, errors);
         let source = settings.source_address;
         let authorizer =
-            Authorizer::compile(&settings.authorization, &settings.bypass, source, errors);
+            Authorizer::compile(&settings.authorization, &settings.bypass, source, names, errors);
         let credentials = credentials(&settings.authentication, authenticator.as_ref());
         let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
-        let compiled = Shadows::compile(shadows, limits, &credentials, &root, errors);
+        let compiled = Shadows::compile(shadows, limits, &credentials, names, &root, errors);
         let when = conditions(shadows, source, &root.field("shadows"), errors);
         let exclude = root.field("exclude");
         let excluded = match settings.exclude.hosts.as_slice() {
@@ -53,6 +55,7 @@ impl Plan {
         let rules = settings.authentication.jwt_rules.iter();
         let context = split::Context {
             source_address: source,
+            names,
             credentials: &credentials,
             cookies: rules.flat_map(|rule| &rule.from_cookies).map(String::as_str).collect(),
         };
@@ -79,6 +82,8 @@ impl Plan {
             splits,
             shadows: Rc::new(compiled?),
             when: when?,
+            body_models: body_models?,
+            body: settings.targets.body.clone(),
             token_cache: settings.authentication.token_cache.clone(),
             telemetry: settings.telemetry.clone(),
             named_models: named_models(settings),
@@ -86,18 +91,12 @@ impl Plan {
     }
 }
 
-/// Headers that rewrites set, and no client may.
-fn set_by_rewrites<'s>(
-    settings: &'s PluginConfig,
-    credentials: &Credentials,
-) -> impl Iterator<Item = &'s [u8]> {
-    let set = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
-    set.map(|(name, _)| name.as_bytes()).filter(|name| {
-        let plain = folded(name);
-        let is_same = |other: &String| folded(other.as_bytes()) == plain;
-        let stays = Classes::of(&plain).any(Classes::RESERVED.or(Classes::CLIENT));
-        !stays && !credentials.headers.iter().any(is_same)
-    })
+/// What models may be called.
+fn names(targets: &types::Targets) -> ModelNames {
+    match targets.openai.is_empty() && targets.body_models.is_empty() {
+        true => ModelNames::Objects,
+        false => ModelNames::Texts,
+    }
 }
 
 /// The conditions of each shadow.
@@ -116,6 +115,35 @@ fn conditions(
         })
         .collect();
     read.into_iter().collect()
+}
+
+/// The models of which bodies name adapters, and what may be kept back of bodies.
+fn body_models(targets: &types::Targets, path: &Path<'_>, errors: &mut Errors) -> Option<Models> {
+    let limits = path.field("body");
+    if targets.body.max_kept.0 == 0 {
+        errors.add(&limits.field("maxKept"), "is 0", "a size, as 1MiB");
+    }
+    if targets.body.total.0 < targets.body.max_kept.0 {
+        let fix = "at least targets.body.maxKept, which holds for one request";
+        errors.add(&limits.field("total"), "is less than one request may take", fix);
+    }
+    // These are models of addresses: their names are those of objects.
+    let path = path.field("bodyModels");
+    Models::compile(&targets.body_models, ModelNames::Objects, &path, errors)
+}
+
+/// Headers that rewrites set, and no client may.
+fn set_by_rewrites<'s>(
+    settings: &'s PluginConfig,
+    credentials: &Credentials,
+) -> impl Iterator<Item = &'s [u8]> {
+    let set = settings.rewrites.iter().flat_map(|rewrite| &rewrite.set_headers.0);
+    set.map(|(name, _)| name.as_bytes()).filter(|name| {
+        let plain = folded(name);
+        let is_same = |other: &String| folded(other.as_bytes()) == plain;
+        let stays = Classes::of(&plain).any(Classes::RESERVED.or(Classes::CLIENT));
+        !stays && !credentials.headers.iter().any(is_same)
+    })
 }
 
 /// Routing headers that rewrites set.

@@ -4,9 +4,12 @@ use super::Plan;
 use crate::authn::Identity;
 use crate::authz::Subject;
 use crate::path::{without_fragment, without_query};
-use crate::request::{Edits, Request};
-use crate::routing::{Address, is_stream};
+use crate::routing::is_stream;
 use crate::shadow::{self, CopyHead, Outcome, ShadowId};
+
+/// The shadows that a request was selected for, as they stand in [`Plan::shadows`], and the heads of the copies, or the
+/// outcome that they have already. A baseline follows its shadow.
+pub(super) type Copies = Vec<(ShadowId, Result<CopyHead, Outcome>)>;
 
 /// Whether a shadow could get a copy now. By reference: the way of a request is in the module once.
 pub(super) type Admits<'a> = &'a dyn Fn(ShadowId) -> Result<(), Outcome>;
@@ -27,16 +30,16 @@ impl Plan {
         )
     }
 
-    /// Prepares the copies, from what goes upstream.
+    /// Prepares the copies, from what goes upstream: the subject's edits are those that the model sees.
     pub(super) fn copies(
         &self,
-        request: &Request<'_>,
-        address: &Address,
+        subject: &Subject<'_>,
         shadows: &[ShadowId],
         admits: Admits<'_>,
-        edits: &Edits,
-    ) -> Vec<(ShadowId, Result<CopyHead, Outcome>)> {
+    ) -> Copies {
         let mut copies = Vec::new();
+        let (request, edits) = (subject.request, subject.edits);
+        let Some(address) = subject.address.filter(|_| !shadows.is_empty()) else { return copies };
         let Some(model) = &address.model else { return copies };
         let lines = shadow::upstream(request, edits, address.routed);
         // Where a rewrite leads to one, too.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::authn::{Identity, MissingKeys, TokenResults};
 use crate::authz::{Effect, PolicyId};
 use crate::request::Edits;
-use crate::routing::Operation;
+use crate::routing::{Address, Operation};
 use crate::shadow::{CopyHead, Outcome, ShadowId};
 use crate::telemetry::Verdict;
 
@@ -44,13 +44,31 @@ pub struct Facts {
     pub missing_keys: Option<MissingKeys>,
 }
 
-/// Either the one or the other: nothing that is answered is changed or copied.
+/// One of them: nothing that is answered is changed or copied.
 #[derive(Debug)]
 pub enum Next {
     /// The request goes on.
     Forward(Forward),
     /// The filter answers it.
     Reply(LocalReply),
+    /// Its headers go on, and the body says which model it is. Until that is decided, nothing of the body does.
+    AwaitModel(Box<AwaitedModel>),
+}
+
+/// What is decided of a request before its model is known.
+#[derive(Debug)]
+pub struct AwaitedModel {
+    /// What changes of its headers, `:path` and `:authority` included.
+    pub edits: Edits,
+    /// Whether its body is kept back meanwhile; else it is only looked at.
+    pub keeps_body: bool,
+    /// The edits that policies see.
+    pub(super) seen: Edits,
+    /// Those that the model will, also where they are only reported.
+    pub(super) forwarded: Edits,
+    pub(super) address: Address,
+    /// The bypass that fits.
+    pub(super) bypass: Option<usize>,
 }
 
 /// A request that goes on.
@@ -63,19 +81,6 @@ pub struct Forward {
     /// The shadows that it was selected for, as they stand in [`Plan::shadows`](super::Plan::shadows), and the heads of the
     /// copies, or the outcome that they have already. A baseline follows its shadow.
     pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
-}
-
-impl Forward {
-    /// The same for a proxy that shows another path meanwhile than this one, which the request came with.
-    #[must_use]
-    pub fn with_path(mut self, path: Option<&[u8]>) -> Self {
-        if let Some(path) = path
-            && !self.edits.added().any(|(name, _)| name == b":path")
-        {
-            self.edits.set(b":path", path);
-        }
-        self
-    }
 }
 
 /// A local reply: an answer that the filter gives itself.
@@ -99,8 +104,17 @@ impl Decision {
     /// The answer that the filter gives itself, if it gives one.
     pub fn reply(&self) -> Option<&LocalReply> {
         match &self.next {
-            Next::Forward(_) => None,
+            Next::Forward(_) | Next::AwaitModel(_) => None,
             Next::Reply(reply) => Some(reply),
+        }
+    }
+
+    /// What changes of the request's headers, if it goes on.
+    pub fn edits(&self) -> Option<&Edits> {
+        match &self.next {
+            Next::Forward(forward) => Some(&forward.edits),
+            Next::AwaitModel(awaited) => Some(&awaited.edits),
+            Next::Reply(_) => None,
         }
     }
 
@@ -108,17 +122,38 @@ impl Decision {
     pub fn forward(&self) -> Option<&Forward> {
         match &self.next {
             Next::Forward(forward) => Some(forward),
-            Next::Reply(_) => None,
+            Next::Reply(_) | Next::AwaitModel(_) => None,
         }
+    }
+
+    /// The same for a proxy that shows another path meanwhile than this one, which the request came with.
+    #[must_use]
+    pub fn with_path(mut self, path: Option<&[u8]>) -> Self {
+        let edits = match &mut self.next {
+            Next::Forward(forward) => Some(&mut forward.edits),
+            Next::AwaitModel(awaited) => Some(&mut awaited.edits),
+            Next::Reply(_) => None,
+        };
+        if let Some((edits, path)) = edits.zip(path)
+            && !edits.added().any(|(name, _)| name == b":path")
+        {
+            edits.set(b":path", path);
+        }
+        self
     }
 
     /// Says what would have been, and changes nothing. To be held is a change, too.
     pub(super) fn report_only(self) -> Self {
         let missing_keys =
             self.facts.missing_keys.map(|missing_keys| MissingKeys { wait: None, ..missing_keys });
-        Self {
-            facts: Facts { missing_keys, ..self.facts },
-            next: Next::Forward(Forward::default()),
-        }
+        let next = match self.next {
+            Next::AwaitModel(awaited) => Next::AwaitModel(Box::new(AwaitedModel {
+                edits: Edits::default(),
+                keeps_body: false,
+                ..*awaited
+            })),
+            Next::Forward(_) | Next::Reply(_) => Next::Forward(Forward::default()),
+        };
+        Self { facts: Facts { missing_keys, ..self.facts }, next }
     }
 }

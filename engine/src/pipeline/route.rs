@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
-use crate::routing::{Address, Location, ROUTING};
+use crate::routing::{Address, InBody, Location, Model, Operation, ROUTING};
 use crate::words::{hash, same};
 
 /// Where a request goes.
@@ -118,7 +118,20 @@ impl Plan {
             }
             None => self.targets.resolve(&Location::of(request, &host))?,
         };
+        let address = address.map(|address| self.with_adapter(request, address));
         Ok(Route { excluded: false, rewritten, address })
+    }
+
+    /// Whether the body of a prediction names an adapter.
+    fn with_adapter(&self, request: &Request<'_>, address: Address) -> Address {
+        let holds = |model: &Model| self.body_models.matches(&model.id);
+        let has_body = address.operation == Operation::Predict && request.method != b"OPTIONS";
+        match &address.model {
+            Some(model) if has_body && holds(model) => {
+                Address { in_body: Some(InBody::Adapter), ..address }
+            }
+            _ => address,
+        }
     }
 
     /// A host of another application, as long as the address is no model's: the configuration

@@ -1,5 +1,6 @@
 //! The order of things: what is decided before what, and what each way through leaves of a request.
 
+mod bodies;
 mod copies;
 mod rewrites;
 mod splits;

@@ -1,4 +1,5 @@
-//! Routes that choose the model themselves: the operator says which.
+//! Routes that choose the model themselves, of which the operator says which it is; and hosts of servers whose requests
+//! name it in their body.
 
 use std::rc::Rc;
 
@@ -9,10 +10,10 @@ use crate::order;
 use crate::refusal::Refusal;
 
 use super::host::{Host, HostMatch, Hosts};
-use super::names::{Named, is_model};
+use super::names::{Named, is_model, is_name};
 use super::operation::Operations;
 use super::setting::check_path;
-use super::{Model, Operation};
+use super::{InBody, Model, Operation};
 use crate::path::plain::Plain;
 use crate::path::segments::{after, cut, is_under, slashes};
 
@@ -32,34 +33,44 @@ pub(super) struct Fixed {
     host: HostMatch,
     /// As it was written: a `/` at its end tells how Envoy's textual prefix reads it.
     prefix: Vec<u8>,
-    model: Rc<str>,
+    to: To,
+}
+
+/// What a route reaches.
+#[derive(Debug)]
+enum To {
+    Model(Rc<str>),
+    /// A model of this namespace.
+    Namespace(Rc<str>),
 }
 
 impl FixedRoutes {
-    /// Compiles the list at `path`.
-    pub(super) fn compile(settings: &[types::Fixed], path: &Path<'_>, errors: &mut Errors) -> Self {
+    /// Compiles the lists of the settings at `path`.
+    pub(super) fn compile(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) -> Self {
         let mut routes: Vec<Fixed> = Vec::new();
-        for (i, one) in settings.iter().enumerate() {
-            let path = path.index(i);
-            let prefix = &one.path_prefix;
-            check_path(prefix, &path.field("pathPrefix"), errors);
+        let list = path.field("fixed");
+        for (i, one) in settings.fixed.iter().enumerate() {
+            let path = list.index(i);
             if !is_model(&one.model) {
                 let fix = "namespace/name, as prod/chat";
                 errors.add_value(&path.field("model"), "is not a model", &one.model, fix);
             }
-            let hosts = Hosts::compile(&one.hosts, &path.field("hosts"), errors).into_matches();
-            for host in hosts {
-                let route = Fixed {
-                    host,
-                    prefix: prefix.as_bytes().to_vec(),
-                    model: one.model.as_str().into(),
-                };
-                if routes.iter().any(|other| other.is_same(&route)) {
-                    let what = "is never reached: an entry before it has the same host and prefix";
-                    errors.add_value(&path.field("pathPrefix"), what, prefix, "one of the two");
-                }
-                routes.push(route);
+            let to = || To::Model(one.model.as_str().into());
+            add(&mut routes, &one.hosts, &one.path_prefix, &to, &path, errors);
+        }
+        let list = path.field("openai");
+        for (i, one) in settings.openai.iter().enumerate() {
+            let path = list.index(i);
+            if !is_name(one.namespace.as_bytes()) {
+                let fix = "a DNS-1123 name, as llm";
+                errors.add_value(&path.field("namespace"), "is not a name", &one.namespace, fix);
             }
+            if one.hosts.is_empty() {
+                errors.add(&path.field("hosts"), "is empty", "the hosts of the server");
+            }
+            let prefix = if one.path_prefix.is_empty() { "/" } else { &one.path_prefix };
+            let to = || To::Namespace(one.namespace.as_str().into());
+            add(&mut routes, &one.hosts, prefix, &to, &path, errors);
         }
         let routes = order::stable_by(routes, |a, b| {
             let (a_len, b_len) = (a.bare().len(), b.bare().len());
@@ -90,14 +101,15 @@ impl FixedRoutes {
     }
 
     /// The model of a path without its leading `/`, in two parts, and how many segments the route's prefix has.
-    pub(super) fn model<'a>(
+    pub(super) fn published<'a>(
         &'a self,
         host: &Host<'_>,
         path: &[u8],
     ) -> Result<Option<Named<'a>>, Refusal> {
         let found = self.find(host, &[b"/", path].concat())?;
         Ok(found.and_then(|index| self.routes.get(index)).and_then(|fixed| {
-            let (namespace, name) = cut(fixed.model.as_bytes());
+            let To::Model(id) = &fixed.to else { return None };
+            let (namespace, name) = cut(id.as_bytes());
             Some((namespace, name?, fixed.segments()))
         }))
     }
@@ -128,9 +140,22 @@ impl Fixed {
         matches!(&self.host, HostMatch::Text(StringMatch::Exact(_)))
     }
 
-    /// The model.
-    pub(super) fn model(&self) -> Model {
-        Model { id: Rc::clone(&self.model), predictor: None }
+    /// The model, unless the body names it.
+    pub(super) fn model(&self) -> Option<Model> {
+        match &self.to {
+            To::Model(id) => Some(Model { id: Rc::clone(id), predictor: None }),
+            To::Namespace(_) => None,
+        }
+    }
+
+    /// How the body names the model of a prediction with this method, if it does.
+    pub(super) fn in_body(&self, operation: Operation, method: &[u8]) -> Option<InBody> {
+        match &self.to {
+            To::Namespace(namespace) if operation == Operation::Predict && method != b"OPTIONS" => {
+                Some(InBody::Model(Rc::clone(namespace)))
+            }
+            _ => None,
+        }
     }
 
     /// The operation. Whether the route rewrites its prefix away is not known: the path is read with
@@ -148,5 +173,25 @@ impl Fixed {
         } else {
             whole
         }
+    }
+}
+
+/// Adds a route for each host.
+fn add(
+    routes: &mut Vec<Fixed>,
+    hosts: &[String],
+    prefix: &str,
+    to: &dyn Fn() -> To,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) {
+    check_path(prefix, &path.field("pathPrefix"), errors);
+    for host in Hosts::compile(hosts, &path.field("hosts"), errors).into_matches() {
+        let route = Fixed { host, prefix: prefix.as_bytes().to_vec(), to: to() };
+        if routes.iter().any(|other| other.is_same(&route)) {
+            let what = "is never reached: an entry before it has the same host and prefix";
+            errors.add_value(&path.field("pathPrefix"), what, prefix, "one of the two");
+        }
+        routes.push(route);
     }
 }

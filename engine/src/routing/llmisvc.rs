@@ -36,7 +36,7 @@ impl Targets {
                     continue;
                 }
             }
-            let fixed = self.fixed.model(&at.host, text)?;
+            let fixed = self.fixed.published(&at.host, text)?;
             let (namespace, name, segments) = match fixed.or_else(|| named(namespaces, text)) {
                 Some(one) if i == 0 || one.2 == slashes(text).saturating_add(1) => one,
                 None if i == 0 => continue,

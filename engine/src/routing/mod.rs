@@ -83,6 +83,37 @@ pub struct Address {
     /// How many segments of the path the family's own route takes off before the model sees it: 3 of
     /// `/seldon/prod/iris/api/v1.0/predictions`.
     pub routed: usize,
+    /// Whether the body has a say in which model it is.
+    pub in_body: Option<InBody>,
+}
+
+/// What a body's `model` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InBody {
+    /// A model of this namespace.
+    Model(Rc<str>),
+    /// An adapter of the model that the address names, or that one by its own name.
+    Adapter,
+}
+
+impl Address {
+    /// An address that names its model itself, or that is a server's own.
+    pub fn new(family: Family, operation: Operation, model: Option<Model>, routed: usize) -> Self {
+        Self { family, operation, model, routed, in_body: None }
+    }
+
+    /// The same where the body names this model.
+    #[must_use]
+    pub fn with_model(&self, named: &str) -> Self {
+        let id = match (&self.in_body, &self.model) {
+            (Some(InBody::Model(namespace)), _) => Some([namespace, "/", named].concat().into()),
+            (_, Some(model)) if model.name() == named => Some(Rc::clone(&model.id)),
+            (_, Some(model)) => Some([&*model.id, "/", named].concat().into()),
+            (_, None) => None,
+        };
+        let model = id.map(|id| Model { id, predictor: None });
+        Self { model, ..self.clone() }
+    }
 }
 
 /// Whether a path, without its query, is one of which no copy is made: that of a stream of gRPC messages or of

@@ -67,7 +67,8 @@ impl Targets {
             let path = path.field("metricsPaths");
             check_path(metrics, &path.index(i), errors);
         }
-        let fixed = FixedRoutes::compile(&settings.fixed, &path.field("fixed"), errors);
+        check_openai(settings, path, errors);
+        let fixed = FixedRoutes::compile(settings, path, errors);
         check_predict_paths(settings, path, errors);
         Self {
             fixed,
@@ -137,23 +138,23 @@ impl Targets {
                 _ => operation(reached.segments),
             };
             let (family, routed) = (Family::SeldonV1, reached.segments);
-            return Ok(Some(Address { family, operation, model: reached.model, routed }));
+            return Ok(Some(Address::new(family, operation, reached.model, routed)));
         }
         if v1_headers {
             let model = seldon_v1::by_headers(&at.routing, path)?;
             let family = Family::SeldonV1;
-            return Ok(Some(Address { family, operation: operation(0), model, routed: 0 }));
+            return Ok(Some(Address::new(family, operation(0), model, 0)));
         }
         let open_inference = service != Some(grpc::Service::SeldonV1);
         match &self.seldon_v2 {
             Some(v2) if v2_header || v2_path || open_inference => {
                 let model = v2.model(&plain, &at.host, &at.routing)?;
                 let family = Family::SeldonV2;
-                Ok(Some(Address { family, operation: operation(0), model, routed: 0 }))
+                Ok(Some(Address::new(family, operation(0), model, 0)))
             }
             _ => {
                 let family = self.family();
-                Ok(Some(Address { family, operation: operation(0), model: None, routed: 0 }))
+                Ok(Some(Address::new(family, operation(0), None, 0)))
             }
         }
     }
@@ -173,7 +174,7 @@ impl Targets {
             _ => self.operations.of(tail, method),
         };
         let model = Some(Model { id: service.id, predictor: None });
-        Address { family: Family::KServe, operation, model, routed: service.segments }
+        Address::new(Family::KServe, operation, model, service.segments)
     }
 
     /// The fixed route that takes an address, and what it reaches.
@@ -188,17 +189,19 @@ impl Targets {
         }
         // The virtual host of an inference service has no routes for every host.
         let service = || self.kserve.as_ref()?.service(&at.host, b"").ok()?;
-        if !fixed.has_exact_host() && service().is_some_and(|one| one.id != fixed.model().id) {
+        let model = fixed.model();
+        let is_other = |id: &str| model.as_ref().is_none_or(|model| *model.id != *id);
+        if !fixed.has_exact_host() && service().is_some_and(|one| is_other(&one.id)) {
             return Some(Err(CONTRADICTION));
         }
-        if let Err(refusal) = self.check_seldon_v1(at, Some(&fixed.model())) {
+        if let Err(refusal) = self.check_seldon_v1(at, model.as_ref()) {
             return Some(Err(refusal));
         }
-        Some(Plain::new(at.path()).map(|plain| Address {
-            family: self.family(),
-            operation: fixed.operation(&self.operations, &plain, at.method),
-            model: Some(fixed.model()),
-            routed: 0,
+        Some(Plain::new(at.path()).map(|plain| {
+            let operation = fixed.operation(&self.operations, &plain, at.method);
+            let in_body = fixed.in_body(operation, at.method);
+            let family = if model.is_none() { Family::OpenAi } else { self.family() };
+            Address { family, operation, model, routed: 0, in_body }
         }))
     }
 
@@ -307,6 +310,21 @@ fn check_prefix(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors)
     }
     if settings.families.contains(&Family::SeldonV2) && is_under(prefix.as_bytes(), b"/v2") {
         errors.add_value(&path, "is under /v2, which is Seldon v2's", prefix, "another path");
+    }
+}
+
+fn check_openai(settings: &types::Targets, path: &Path<'_>, errors: &mut Errors) {
+    let path = path.field("openai");
+    match (settings.families.contains(&Family::OpenAi), settings.openai.as_slice()) {
+        (true, []) => {
+            let fix = "a namespace with its hosts, or leave openai out of families";
+            errors.add(&path, "is empty", fix);
+        }
+        (false, [_, ..]) => {
+            let fix = "add openai to targets.families, or leave this out";
+            errors.add(&path, "is set without its family", fix);
+        }
+        _ => {}
     }
 }
 

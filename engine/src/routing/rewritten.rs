@@ -84,12 +84,10 @@ impl Targets {
         }
         let address = match new.reaches {
             Reaches::NewAddress => return self.resolve(at),
-            Reaches::Named { id } => Address {
-                family: self.family(),
-                operation: Operation::Other,
-                model: Some(Model { id: Rc::clone(id), predictor: None }),
-                routed: 0,
-            },
+            Reaches::Named { id } => {
+                let model = Model { id: Rc::clone(id), predictor: None };
+                Address::new(self.family(), Operation::Other, Some(model), 0)
+            }
             Reaches::Incoming => match self.resolve(&Location::of(request, host))? {
                 Some(address) => address,
                 None => {

@@ -89,7 +89,7 @@ mod tests {
         let attributes = Attributes::new(&NoHost);
         let request = Request::new(&headers, &attributes);
         let model = model.map(|id| Model { id: id.into(), predictor: None });
-        let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
+        let address = Address::new(Family::SeldonV1, operation, model, 0);
         let selected = shadows.select(&request, &address, principal, || false, |_| true);
         selected.into_iter().map(ShadowId::index).collect()
     }
@@ -171,12 +171,7 @@ mod tests {
                 [(name.as_bytes(), mark), (b":method", b"POST"), (b":path", b"/predict")];
             let attributes = Attributes::new(&NoHost);
             let request = Request::new(&headers, &attributes);
-            let address = Address {
-                family: Family::SeldonV1,
-                operation: Operation::Predict,
-                model: model(),
-                routed: 0,
-            };
+            let address = Address::new(Family::SeldonV1, Operation::Predict, model(), 0);
             let selected = shadows.select(&request, &address, None, || trusted, |_| true);
             assert_eq!(selected.len(), copies, "{name}: {mark:?}, {trusted}");
         }
@@ -197,7 +192,7 @@ mod tests {
                 let request = Request::new(&headers, &attributes);
                 let model = Some(Model { id: "p/m".into(), predictor: None });
                 let operation = Operation::Predict;
-                let address = Address { family: Family::SeldonV1, operation, model, routed: 0 };
+                let address = Address::new(Family::SeldonV1, operation, model, 0);
                 shadows.select(&request, &address, principal, || false, |_| true).len()
             });
             chosen.collect::<Vec<_>>()

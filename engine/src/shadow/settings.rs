@@ -11,7 +11,7 @@ use super::id::ShadowId;
 use super::names::Line;
 use super::path::{PAYLOAD, template};
 use super::seal::Seal;
-use crate::authz::{ModelMap, Models};
+use crate::authz::{ModelMap, ModelNames, Models};
 use crate::cluster;
 use crate::config::types::{self, SampleBy};
 use crate::config::{Errors, Path, Warning};
@@ -98,6 +98,7 @@ impl Shadows {
         settings: &[types::Shadow],
         limits: &types::ShadowLimits,
         credentials: &Credentials,
+        names: ModelNames,
         root: &Path<'_>,
         errors: &mut Errors,
     ) -> Option<Self> {
@@ -108,9 +109,9 @@ impl Shadows {
                 errors.add(&path.field("bufferedBytes"), "is 0", "at least 1B, as 32MiB");
             }
             let path = root.field("shadows");
-            let names = settings.iter().map(|setting| setting.name.as_str());
+            let shadow_names = settings.iter().map(|setting| setting.name.as_str());
             let fix = "a name of its own for each shadow";
-            errors.duplicate(&path, Some("name"), names, fix);
+            errors.duplicate(&path, Some("name"), shadow_names, fix);
             for (i, setting) in settings.iter().enumerate() {
                 let path = path.index(i);
                 if setting.limits.buffered_bytes > limits.buffered_bytes {
@@ -118,12 +119,12 @@ impl Shadows {
                     let fix = "at most shadowLimits.bufferedBytes, which holds for all together";
                     errors.add(&path.field("bufferedBytes"), "is more than all may hold", fix);
                 }
-                let shadow = Shadow::compile(setting, credentials, &path, errors);
+                let shadow = Shadow::compile(setting, credentials, names, &path, errors);
                 shadows.by_model.add(i, Some([&shadow.models]));
                 shadows.list.push(shadow);
             }
             for (i, setting) in settings.iter().enumerate() {
-                shadows.add_baseline(i, setting, credentials);
+                shadows.add_baseline(i, setting, credentials, names);
             }
             shadows
         })
@@ -131,7 +132,13 @@ impl Shadows {
 
     /// Adds the copies to the live model that measure the noise of shadow `i`. They are counted
     /// under a name that no shadow can have.
-    fn add_baseline(&mut self, i: usize, setting: &types::Shadow, credentials: &Credentials) {
+    fn add_baseline(
+        &mut self,
+        i: usize,
+        setting: &types::Shadow,
+        credentials: &Credentials,
+        names: ModelNames,
+    ) {
         let cluster = &setting.compare.baseline_cluster;
         let (index, Some(shadow)) = (self.list.len(), self.list.get_mut(i)) else { return };
         if cluster.is_empty() {
@@ -148,7 +155,8 @@ impl Shadows {
         // The shadow's own credentials are nothing to the live model, and a header may choose the shadow's model.
         setting.headers.set.0.clear();
         // What is wrong with the setting was told of the shadow itself.
-        let baseline = Shadow::compile(&setting, credentials, &Path::ROOT, &mut Errors::default());
+        let mut errors = Errors::default();
+        let baseline = Shadow::compile(&setting, credentials, names, &Path::ROOT, &mut errors);
         self.list.push(Shadow { baseline_of: Some(ShadowId::new(i)), ..baseline });
     }
 
@@ -199,11 +207,12 @@ impl Shadow {
     fn compile(
         setting: &types::Shadow,
         credentials: &Credentials,
+        names: ModelNames,
         path: &Path<'_>,
         errors: &mut Errors,
     ) -> Self {
         check_name(&setting.name, &path.field("name"), errors);
-        let models = Models::compile_some(&setting.models, &path.field("models"), errors);
+        let models = Models::compile_some(&setting.models, names, &path.field("models"), errors);
         let authority = authority(setting, path, errors);
         if setting.percent > 100.0 {
             let fix = "a number from 0 to 100";

@@ -1,7 +1,7 @@
 //! From what an operator writes to splits, with every error at its path.
 
 use super::{Cookie, Split, Splits, StickyBy, Variant};
-use crate::authz::{Conditions, Models};
+use crate::authz::{Conditions, ModelNames, Models};
 use crate::config::read::Read as _;
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
@@ -17,6 +17,8 @@ const NOT_FOR_VARIANTS: Classes = Classes::RESERVED.or(Classes::NOT_COPIED).or(C
 pub struct Context<'a> {
     /// Where `source.ip` comes from.
     pub source_address: SourceAddress,
+    /// What names models may have.
+    pub names: ModelNames,
     /// Headers that authentication reads and writes.
     pub credentials: &'a Credentials,
     /// Cookies that carry tokens.
@@ -57,7 +59,8 @@ fn compile(
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<Split> {
-    let models = Models::compile_some(&settings.models, &path.field("models"), errors);
+    let models =
+        Models::compile_some(&settings.models, context.names, &path.field("models"), errors);
     let header = header(&settings.header, context, &path.field("header"), errors);
     let when = path.field("when");
     let when = Conditions::compile(&settings.when, &when, context.source_address, errors);

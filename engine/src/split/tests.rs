@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::authz::ModelNames;
 use crate::config::read::Read;
 use crate::config::types::{self, Family, SourceAddress};
 use crate::config::{Errors, Path};
@@ -23,6 +24,7 @@ fn compile(settings: &Value) -> Result<Splits, String> {
     };
     let context = Context {
         source_address: SourceAddress::Auto,
+        names: ModelNames::Objects,
         credentials: &credentials,
         cookies: ["session"].into(),
     };
@@ -65,12 +67,7 @@ fn choose(
         }
     });
     let model = Model { id: model.into(), predictor: None };
-    let address = Address {
-        family: Family::SeldonV1,
-        operation: Operation::Predict,
-        model: Some(model),
-        routed: 3,
-    };
+    let address = Address::new(Family::SeldonV1, Operation::Predict, Some(model), 3);
     let subject = Subject {
         request: &request,
         edits: &Edits::default(),

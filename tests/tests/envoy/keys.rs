@@ -12,7 +12,7 @@ use testbed::upstream::{Answer, Fault, Received, Upstream};
 use testbed::wait::until;
 use tokio::task::JoinSet;
 
-use crate::site::{Site, flower, open, predict};
+use crate::site::{DENIED, Site, flower, open, predict};
 
 const FETCHES: &str = "modelgate_jwks_fetches_total";
 const NO_KEYS: &str = "Jwks remote fetch is failed";
@@ -293,6 +293,41 @@ async fn tokens_wait_for_a_slow_issuer_and_go_on_whole() -> Result<()> {
     assert_eq!(site.idp.received().len(), THREADS);
     site.counted("modelgate_requests_total", &[("decision", "allowed")], 9.0).await?;
     site.counted("modelgate_tokens_total", &[], 8.0).await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn bodies_that_name_models_are_read_after_a_wait_too() -> Result<()> {
+    let (idp, _) = idp(good()?).await?;
+    idp.hold();
+    let mut config = remote("60s", "5m")?;
+    let server = json!({"namespace": "llm", "hosts": ["models.example.com"]});
+    config["targets"] = json!({"families": ["openai"], "openai": [server]});
+    config["authorization"] = json!({"defaultAction": "DENY", "policies": [
+        {"name": "one", "models": ["llm/gpt-oss:20b"], "rules": [{}]},
+    ]});
+    let site = Site::with_idp(config, idp).await?;
+    let token = Issuer::shared()?.token("alice", &[])?;
+    let chat = |model: &str| {
+        let prompt = "x".repeat(300_000);
+        Request::post_json("/v1/chat/completions", &json!({"a": prompt, "model": model}))
+            .authority(Some("models.example.com"))
+            .bearer(&token)
+    };
+    let (known, other) = (chat("gpt-oss:20b"), chat("gpt-oss:120b"));
+    let waiting = async { tokio::join!(site.send(known.clone()), site.send(other)) };
+    let released = async {
+        site.expect(Request::new("GET", "/"), 403, DENIED).await?;
+        assert!(site.website.received().is_empty(), "a token was not held");
+        site.idp.release();
+        anyhow::Ok(())
+    };
+    let ((known, other), released) = tokio::join!(waiting, released);
+    released?;
+    assert_eq!((known?.status, other?.status), (200, 403));
+    let bodies: Vec<usize> = site.website.received().iter().map(|r| r.body.len()).collect();
+    assert!(bodies.iter().max().is_some_and(|most| *most > 300_000), "{bodies:?}");
+    assert_eq!(bodies.iter().filter(|length| **length > 0).count(), 1, "{bodies:?}");
     site.check_healthy().await
 }
 

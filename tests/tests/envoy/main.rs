@@ -11,6 +11,7 @@ mod credentials;
 mod deputy;
 mod forged;
 mod hostile;
+mod in_body;
 mod keys;
 mod puid;
 mod report;

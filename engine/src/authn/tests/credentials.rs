@@ -242,6 +242,7 @@ fn upstream(
             let path = edits.lines(&request, b":path").map(shown);
             lines_after(edits, &request).into_iter().chain(path).collect()
         }
+        Next::AwaitModel(_) => panic!("no body names a model here"),
         Next::Reply(reply) => vec![shown(reply.path.as_deref().unwrap_or(path.as_bytes()))],
     };
     (decision, after)

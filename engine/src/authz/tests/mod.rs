@@ -86,7 +86,7 @@ impl Scene {
 
     pub(super) fn address(mut self, model: Option<&str>, operation: Operation) -> Self {
         let model = model.map(|id| Model { id: id.into(), predictor: None });
-        self.address = Some(Address { family: Family::SeldonV1, operation, model, routed: 0 });
+        self.address = Some(Address::new(Family::SeldonV1, operation, model, 0));
         self
     }
 
@@ -115,7 +115,7 @@ impl Scene {
         })
     }
 
-    pub(super) fn decide(&self, authorizer: &Authorizer) -> Decision {
+    pub(super) fn decide(&self, authorizer: &Authorizer) -> Authorization {
         self.ask(|subject| authorizer.decide(subject, false))
     }
 }
@@ -126,7 +126,13 @@ pub(super) fn compile(config: Value) -> (Option<Authorizer>, Errors) {
     let read = PluginConfig::read(&config.into(), &Path::ROOT, &mut errors);
     errors.end_reading();
     let authorizer = read.and_then(|c| {
-        Authorizer::compile(&c.authorization, &c.bypass, c.source_address, &mut errors)
+        Authorizer::compile(
+            &c.authorization,
+            &c.bypass,
+            c.source_address,
+            ModelNames::Objects,
+            &mut errors,
+        )
     });
     assert!(authorizer.is_some() || !errors.is_empty());
     (authorizer.filter(|_| errors.is_empty()), errors)
@@ -144,7 +150,7 @@ pub(super) fn policies(mut policies: Value) -> Authorizer {
 }
 
 /// What was counted, as `policy effect`.
-pub(super) fn effects(authorizer: &Authorizer, decision: &Decision) -> Vec<String> {
+pub(super) fn effects(authorizer: &Authorizer, decision: &Authorization) -> Vec<String> {
     let name = |(id, effect): &(PolicyId, Effect)| {
         format!("{} {}", authorizer.policy_name(*id), effect.as_str())
     };

@@ -220,7 +220,7 @@ proptest! {
         let settings = json!({"defaultAction": default_action, "policies": policies});
         let mut errors = Errors::default();
         let settings = Authorization::read(&settings.into(), &Path::ROOT, &mut errors).unwrap();
-        let authorizer = Authorizer::compile(&settings, &[], SourceAddress::Auto, &mut errors);
+        let authorizer = Authorizer::compile(&settings, &[], SourceAddress::Auto, ModelNames::Objects, &mut errors);
         let authorizer = authorizer.ok_or_else(|| TestCaseError::fail(errors.to_string()))?;
         for scene in &scenes {
             let decision = scene.ask(|subject| authorizer.decide(subject, bypassed));

@@ -9,8 +9,9 @@ pub fn compile(settings: &str, credentials: &Credentials) -> Result<Shadows, Str
     let mut errors = Errors::default();
     let list = Vec::<types::Shadow>::read(&json, &Path::ROOT.field("shadows"), &mut errors);
     let limits = types::ShadowLimits::absent().unwrap();
-    let compiled =
-        list.and_then(|l| Shadows::compile(&l, &limits, credentials, &Path::ROOT, &mut errors));
+    let compiled = list.and_then(|l| {
+        Shadows::compile(&l, &limits, credentials, ModelNames::Objects, &Path::ROOT, &mut errors)
+    });
     assert_eq!(compiled.is_none(), !errors.is_empty());
     compiled.ok_or_else(|| errors.to_string())
 }
@@ -45,7 +46,14 @@ fn secrets_in_plain_text_and_wide_names_are_warned_of() {
         let limits = types::ShadowLimits::absent().unwrap();
         let credentials =
             Credentials { headers: vec!["X-Machine".into()], ..Credentials::default() };
-        let compiled = Shadows::compile(&list, &limits, &credentials, &Path::ROOT, &mut errors);
+        let compiled = Shadows::compile(
+            &list,
+            &limits,
+            &credentials,
+            ModelNames::Objects,
+            &Path::ROOT,
+            &mut errors,
+        );
         assert!(compiled.is_some() && errors.is_empty(), "{headers}: {errors}");
         let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), usize::from(warning.is_some()), "{headers}: {warnings:?}");
@@ -140,7 +148,8 @@ fn ignoring_everything_is_refused_and_all_predictions_warned_of() {
         let list = Vec::<types::Shadow>::read(&json, &Path::ROOT, &mut errors).unwrap();
         let limits = types::ShadowLimits::absent().unwrap();
         let none = Credentials::default();
-        let compiled = Shadows::compile(&list, &limits, &none, &Path::ROOT, &mut errors);
+        let compiled =
+            Shadows::compile(&list, &limits, &none, ModelNames::Objects, &Path::ROOT, &mut errors);
         assert_eq!(compiled.is_none(), is_refused, "{pointer}: {errors}");
         assert_eq!(
             errors.warnings().len(),

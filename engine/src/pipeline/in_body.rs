@@ -1,0 +1,92 @@
+//! The second half of a decision, where the body names the model: what the headers alone decide comes first, and what the
+//! model decides when it is known.
+
+use super::{Admits, AwaitedModel, Decision, Facts, Forward, LocalReply, Next, Plan};
+use crate::authz::Subject;
+use crate::config::types::Mode;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::shadow::{Outcome, ShadowId};
+use crate::telemetry::Verdict;
+
+/// What is answered where more of a body would have to be kept back than may be.
+const TOO_LARGE: Refusal = Refusal::new("the body does not name its model soon enough");
+
+impl Plan {
+    /// Refuses what no model could let through.
+    pub(super) fn authorize_any_model(
+        &self,
+        subject: &Subject<'_>,
+        facts: &mut Facts,
+    ) -> Result<(), LocalReply> {
+        match self.authorizer.refuses_any_model(subject) {
+            Some(authorization) => Err(self.denied(subject.request, authorization, facts)),
+            None => Ok(()),
+        }
+    }
+
+    /// Decides a request of which the headers have gone on, and the body names this model. The facts are those that
+    /// came with `awaited`. What goes on has no edits: no header can be changed any more, so no split applies.
+    pub fn decide_model(
+        &self,
+        request: &Request<'_>,
+        awaited: &AwaitedModel,
+        model: &str,
+        mut facts: Facts,
+        admits: impl Fn(ShadowId) -> Result<(), Outcome>,
+    ) -> Decision {
+        let next = match self.run_model(request, awaited, model, &mut facts, &admits) {
+            Ok(copies) => Next::Forward(Forward { copies, ..Forward::default() }),
+            Err(reply) => Next::Reply(reply),
+        };
+        self.carried_out(Decision { facts, next })
+    }
+
+    fn run_model(
+        &self,
+        request: &Request<'_>,
+        awaited: &AwaitedModel,
+        model: &str,
+        facts: &mut Facts,
+        admits: Admits<'_>,
+    ) -> Result<super::copies::Copies, LocalReply> {
+        let address = awaited.address.with_model(model);
+        facts.model = address.model.as_ref().map(|model| model.id.clone());
+        let identity = facts.identity.clone();
+        let (edits, address) = (&awaited.seen, Some(&address));
+        let subject = Subject { request, edits, address, identity: identity.as_deref() };
+        self.authorize(&subject, awaited.bypass, facts)?;
+        let shadows = self.select(&subject);
+        let subject = Subject { edits: &awaited.forwarded, ..subject };
+        Ok(self.copies(&subject, &shadows, admits))
+    }
+
+    /// A request whose body names no model, or more than one, or nothing that can be read.
+    pub fn refuse_body(&self, mut facts: Facts, refusal: Refusal) -> Decision {
+        facts.verdict = Verdict::Refused;
+        let next = Next::Reply(refused_body(refusal));
+        self.carried_out(Decision { facts, next })
+    }
+
+    /// A request of which too much would have to be kept back.
+    pub fn refuse_large_body(&self, mut facts: Facts) -> Decision {
+        facts.verdict = Verdict::Refused;
+        let next = Next::Reply(super::refused(TOO_LARGE, 413, "modelgate_large_body", None));
+        self.carried_out(Decision { facts, next })
+    }
+
+    /// Bytes of bodies that may be kept back: of one request, and of all.
+    pub fn kept_bytes(&self) -> (usize, usize) {
+        (self.body.max_kept.0, self.body.total.0)
+    }
+
+    /// In REPORT mode only what would have been.
+    pub(super) fn carried_out(&self, decision: Decision) -> Decision {
+        if self.mode == Mode::Report { decision.report_only() } else { decision }
+    }
+}
+
+/// The answer to a request whose body no server may see, or not to its end.
+pub fn refused_body(refusal: Refusal) -> LocalReply {
+    super::refused(refusal, 400, "modelgate_refused_body", None)
+}
