@@ -94,6 +94,7 @@ mod tests {
             "x-llm-d-model-name-rewrite",
             "X-LLM-D-Model-Name-Rewrite",
             "x-prefiller-host-port",
+            "x-prefiller-url",
             "x-encoder-hosts-ports",
             "x-data-parallel-host-port",
             "x-kv-cache-source-host-port",

@@ -120,6 +120,8 @@ const TABLE: &[(&str, Classes)] = &[
     ("x-kv-cache-source-host-port", PICKED),
     ("x-llm-d-model-name-rewrite", PICKED),
     ("x-prefiller-host-port", PICKED),
+    // Before 0.4 of the sidecar, as KServe 0.16 has it.
+    ("x-prefiller-url", PICKED),
     // A claim may be written to these: who calls, and what servers log.
     ("seldon-core-user", GATEWAY),
     ("seldon-logging", GATEWAY),

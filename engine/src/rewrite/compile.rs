@@ -184,9 +184,13 @@ fn names_address(
         let (literal, complete) = path.literal_start();
         targets.begins_address(literal, complete)
     });
-    // seldon-model outranks the path, wherever it goes.
-    let by_header =
-        targets.has(types::Family::SeldonV2) && set.iter().any(|(name, _)| name == b"seldon-model");
+    // These name the model whatever the path is.
+    let by_header = [
+        (types::Family::SeldonV2, &b"seldon-model"[..]),
+        (types::Family::LlmIsvc, b"x-gateway-model-name"),
+    ]
+    .into_iter()
+    .any(|(family, header)| targets.has(family) && set.iter().any(|(name, _)| name == header));
     let by_host = authority.is_some_and(|authority| {
         targets.is_kserve_host(|namespace| {
             authority.expand(|name| Some(if name == "namespace" { namespace } else { b"x" }))

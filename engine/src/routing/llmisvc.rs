@@ -10,7 +10,7 @@ use super::kserve::Service;
 use super::location::Location;
 use super::names::{Named, id, named};
 use super::resolve::CONTRADICTION;
-use super::{Address, Targets};
+use super::{Address, Operation, Targets};
 
 const NOT_PUBLISHED: Refusal = Refusal::new(
     "x-gateway-model-name or x-gateway-base-model-name names no model that a service publishes",
@@ -42,7 +42,8 @@ impl Targets {
                 None if i == 0 => continue,
                 _ => return Err(NOT_PUBLISHED),
             };
-            let routed = if i == 0 { segments } else { 0 };
+            // A fixed route has read the path with and without its prefix.
+            let routed = if i == 0 && fixed.is_none() { segments } else { 0 };
             let (first, second, _) = *found.get_or_insert((namespace, name, routed));
             if (first, second) != (namespace, name) {
                 return Err(CONTRADICTION);
@@ -51,13 +52,18 @@ impl Targets {
         let Some((namespace, name, segments)) = found else { return Ok(address) };
         let id = id(namespace, name)?;
         match address {
-            Some(one) if one.model.as_ref().is_some_and(|model| model.id == id) => Ok(Some(one)),
-            Some(_) => Err(CONTRADICTION),
-            None => {
+            Some(one) if one.model.as_ref().is_none_or(|model| model.id != id) => {
+                Err(CONTRADICTION)
+            }
+            Some(one) if segments == 0 => Ok(Some(one)),
+            other => {
                 at.routing.check()?;
                 let service = Service { id, segments };
-                let address = self.of_service(service, &Plain::new(at.path())?, at.method);
-                Ok(Some(Address { family: Family::LlmIsvc, ..address }))
+                let own = self.of_service(service, &Plain::new(at.path())?, at.method);
+                let own = Address { family: Family::LlmIsvc, ..own };
+                // Which of two routes takes it is not known: a closed operation counts.
+                let is_closed = own.operation.is_closed() && own.operation != Operation::Other;
+                Ok(Some(other.filter(|_| !is_closed).unwrap_or(own)))
             }
         }
     }

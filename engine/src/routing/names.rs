@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::order;
 use crate::path::segments::cut;
 use crate::refusal::Refusal;
 
@@ -45,7 +46,7 @@ pub(super) fn id(namespace: &[u8], service: &[u8]) -> Result<Rc<str>, Refusal> {
 /// Namespace and name, and how many segments of a path they are.
 pub(super) type Named<'a> = (&'a [u8], &'a [u8], usize);
 
-/// The service that a path without its leading `/` names, of one of the namespaces.
+/// The service that a path without its leading `/` names, of one of the namespaces, which are in order.
 pub(super) fn named<'a>(namespaces: &[String], path: &'a [u8]) -> Option<Named<'a>> {
     let (mut namespace, mut rest) = cut(path);
     let mut segments = 2;
@@ -56,7 +57,7 @@ pub(super) fn named<'a>(namespaces: &[String], path: &'a [u8]) -> Option<Named<'
         (namespace, rest, segments) = (publisher, Some(model), 4);
     }
     let name = cut(rest.filter(|rest| !rest.is_empty())?).0;
-    let is_listed = namespaces.iter().any(|one| one.as_bytes() == namespace);
+    let is_listed = std::str::from_utf8(namespace).is_ok_and(|one| order::holds(namespaces, one));
     is_listed.then_some((namespace, name, segments))
 }
 

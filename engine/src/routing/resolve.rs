@@ -15,6 +15,7 @@ use super::seldon_v1::{self, SeldonV1};
 use super::seldon_v2::SeldonV2;
 use super::setting::check_path;
 use super::{Address, Model, Operation, grpc};
+use crate::order;
 use crate::path::plain::{Plain, other_readings};
 use crate::path::segments::{after, is_under};
 
@@ -77,7 +78,7 @@ impl Targets {
             seldon_v2: has(Family::SeldonV2)
                 .then(|| SeldonV2::compile(&settings.seldon_v2, &path.field("seldonV2"), errors)),
             kserve: has(Family::KServe).then(|| KServe::compile(&settings.kserve, &kserve, errors)),
-            llmisvc: has(Family::LlmIsvc).then(|| namespaces.clone()),
+            llmisvc: has(Family::LlmIsvc).then(|| order::distinct(namespaces.iter().cloned())),
             operations: Operations::new(&settings.metrics_paths, &settings.predict_paths),
         }
     }

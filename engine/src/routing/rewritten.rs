@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::host::Host;
 use super::location::Location;
+use super::names::named;
 use super::resolve::CONTRADICTION;
 use super::seldon_v2::SeldonV2;
 use super::{Address, Model, Operation, Targets, grpc};
@@ -181,6 +182,12 @@ impl Targets {
         self.seldon_v1.as_ref().is_some_and(|v1| below(v1.prefix()))
             || (self.seldon_v2.is_some() && below(b"/v2"))
             || self.kserve.as_ref().is_some_and(|kserve| kserve.begins_path(text))
+            || self.llmisvc.as_ref().is_some_and(|namespaces| {
+                // Where anything follows, a name does.
+                let whole = if complete { literal.to_owned() } else { [literal, "x"].concat() };
+                let path = whole.strip_prefix('/').unwrap_or_default();
+                named(namespaces, path.as_bytes()).is_some()
+            })
             || (!self.families.is_empty()
                 && (service.is_some() || complete)
                 && grpc::service(text).is_some())

@@ -183,3 +183,71 @@ fn no_rewrite_writes_who_calls_or_what_only_the_proxy_says() {
         assert!(read.is_some(), "{name}");
     }
 }
+
+/// A service's metrics and administration are what they are by every way to it, and its predictions too.
+#[test]
+fn an_llm_services_operations_are_read_behind_its_address() {
+    for (path, target, headers) in [
+        ("/prod/llama/{rest}", false, json!({})),
+        ("/publishers/prod/models/llama/{rest}", false, json!({})),
+        ("/{rest}", false, json!({"x-gateway-model-name": "publishers/prod/models/llama"})),
+        ("/{rest}", true, json!({"x-gateway-model-name": "publishers/prod/models/llama"})),
+    ] {
+        let mut rewrite = json!({
+            "name": "chat", "match": {"path": "/chat/{rest=**}"}, "path": path, "setHeaders": headers,
+        });
+        if target {
+            rewrite["target"] = json!({"namespace": "prod", "model": "llama"});
+        }
+        let plan = plan(json!({
+            "targets": {"families": ["llmisvc"], "llmisvc": ["team", "prod"]},
+            "rewrites": [rewrite],
+            "authorization": {"policies": [
+                {"name": "a", "models": ["prod/llama"], "rules": [{"to": [{"operation": {"operations": ["predict", "other"]}}]}]},
+            ]},
+        }));
+        for (request, operation, status) in [
+            ("POST /chat/v1/chat/completions", Operation::Predict, None),
+            ("GET /chat/metrics", Operation::Metrics, Some(403)),
+            ("POST /chat/v1/load_lora_adapter", Operation::Admin, Some(403)),
+            ("POST /chat/sleep", Operation::Admin, Some(403)),
+            ("GET /chat/unheard/of", Operation::Other, None),
+        ] {
+            let decision = decide(&plan, request, &[]);
+            assert_eq!(
+                (decision.facts.operation, code(&decision)),
+                (Some(operation), status),
+                "{request} by {path} {decision:?}"
+            );
+        }
+    }
+}
+
+/// What a client's own address captures may be such an address as well.
+#[test]
+fn an_llm_services_metrics_are_no_other_address_by_what_is_captured() {
+    let plan = plan(json!({
+        "targets": {
+            "families": ["seldon-v1", "kserve", "llmisvc"], "llmisvc": ["prod"],
+            "kserve": {"hostTemplate": "{name}-{namespace}.k.com", "namespaces": ["prod"]},
+        },
+        "rewrites": [{"name": "strip", "match": {"path": "/seldon/{namespace}/{model}/{rest=**}"}, "path": "/{rest}"}],
+        "authorization": {"policies": [
+            {"name": "a", "models": ["prod/llama"], "rules": [{"to": [{"operation": {"operations": ["predict", "other"]}}]}]},
+        ]},
+    }));
+    for (request, host, status) in [
+        ("GET /seldon/prod/llama/prod/llama/metrics", "a.example.com", Some(403)),
+        ("POST /seldon/prod/llama/publishers/prod/models/llama/sleep", "a.example.com", Some(403)),
+        ("GET /prod/llama/metrics", "llama-prod.k.com", Some(403)),
+        ("POST /prod/llama/v1/chat/completions", "llama-prod.k.com", None),
+        ("POST /seldon/prod/llama/prod/llama/v1/chat/completions", "a.example.com", None),
+        ("POST /seldon/prod/llama/prod/other/v1/chat/completions", "a.example.com", Some(400)),
+    ] {
+        assert_eq!(
+            code(&decide(&plan, request, &[(":authority", host)])),
+            status,
+            "{request} {host}"
+        );
+    }
+}
