@@ -1,6 +1,7 @@
 //! Models that bodies name: what is decided of a request before the server has a byte of its body.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,6 +12,8 @@ use testbed::upstream::Upstream;
 use testbed::wasmplugin::WasmPlugin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 
 const SETTINGS: &str = include_str!("../../../engine/src/pipeline/tests/bodies.json");
 const ROWS: &str = include_str!("../../../engine/src/pipeline/tests/bodies.txt");
@@ -283,6 +286,83 @@ async fn the_rows_of_the_engine_hold_in_envoy() -> Result<()> {
     let let_in = expected.iter().filter(|(.., status)| *status == 200).count();
     let whole = server.received().iter().filter(|request| request.body.is_empty()).count();
     assert!(whole < let_in, "{whole} of {let_in} bodies are empty");
+    Ok(())
+}
+
+/// Clients whose bodies have come up to the model, which comes last.
+struct Waiting {
+    go: Notify,
+    /// A permit for each that is answered before.
+    refused: Semaphore,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { go: Notify::new(), refused: Semaphore::new(0) }
+    }
+}
+
+/// The status of the answer to one of them.
+async fn send_model_last(to: SocketAddr, before: Arc<str>, waiting: Arc<Waiting>) -> Result<u16> {
+    let rest = r#""model": "meta-llama/x"}"#;
+    let (head, length) = (post(CHAT, ""), before.len() + rest.len());
+    let head = format!("{head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{before}");
+    let going = waiting.go.notified();
+    let mut stream = TcpStream::connect(to).await?;
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = vec![0; 64];
+    let mut length = tokio::select! {
+        () = going => {
+            stream.write_all(rest.as_bytes()).await?;
+            0
+        }
+        read = stream.read(&mut answer) => {
+            waiting.refused.add_permits(1);
+            read?
+        }
+    };
+    while length < 12 {
+        match stream.read(answer.get_mut(length..).unwrap_or_default()).await? {
+            0 => bail!("no answer"),
+            more => length += more,
+        }
+    }
+    let status = answer.get(9..12).and_then(|status| std::str::from_utf8(status).ok());
+    status.context("no status")?.parse().context("no status")
+}
+
+/// However many there are, a worker keeps no more bytes of bodies back than it may, and gives them back.
+#[tokio::test]
+async fn a_worker_keeps_no_more_than_it_may() -> Result<()> {
+    const CLIENTS: usize = 1000;
+    const TOTAL: usize = 4 << 20;
+    let mut targets = settings(&json!({}))["targets"].take();
+    targets["body"] = json!({"maxKept": "64KiB", "total": "4MiB"});
+    let site = Site::start(json!({"targets": targets})).await?;
+    let before: Arc<str> = format!(r#"{{"prompt": "{}", "#, "x".repeat(50_000)).into();
+    let most = TOTAL / before.len();
+    for _ in 0..2 {
+        let waiting = Arc::new(Waiting::default());
+        let mut clients = JoinSet::new();
+        for _ in 0..CLIENTS {
+            let (before, waiting) = (Arc::clone(&before), Arc::clone(&waiting));
+            clients.spawn(send_model_last(site.gateway.address, before, waiting));
+        }
+        // Whoever is not refused by now is kept.
+        let refused = u32::try_from(CLIENTS - most)?;
+        let waited = waiting.refused.acquire_many(refused);
+        let _ =
+            tokio::time::timeout(Duration::from_secs(60), waited).await.context("too few")??;
+        waiting.go.notify_waiters();
+        let mut statuses = Vec::new();
+        while let Some(status) = clients.join_next().await {
+            statuses.push(status??);
+        }
+        let count = |status: u16| statuses.iter().filter(|s| **s == status).count();
+        let (whole, large) = (count(200), count(413));
+        assert_eq!(whole + large, CLIENTS, "{statuses:?}");
+        assert!((most - 3..=most + 3).contains(&whole), "{whole} of at most {most}");
+    }
     Ok(())
 }
 
