@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Advisor;
+use super::order::covers;
 use crate::authz::RequestPrincipal;
 use crate::config::{Path, Warning};
 use crate::path::segments::has_dot_segment;
@@ -27,6 +28,17 @@ impl Advisor<'_, '_> {
     fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: &str) {
         let what = format!("never matches: {what}");
         self.errors.warn_value(Warning::NeverMatches, path, &what, value, fix);
+    }
+
+    /// Values of which each is excepted in the field beside them.
+    pub(super) fn excepted(&mut self, values: &[String], excepted: &[String], path: &Path<'_>) {
+        // What loads must not take a time that is quadratic in its size.
+        let are_few = values.len().saturating_mul(excepted.len()) < 1 << 16;
+        let is = |value: &String| excepted.iter().any(|wide| covers(wide, value));
+        if let Some(value) = values.first().filter(|_| are_few && values.iter().all(is)) {
+            let what = "it excepts all that stands beside it";
+            self.never(path, what, value, "what shall match, without it here");
+        }
     }
 
     pub(super) fn methods(&mut self, values: &[String], path: &Path<'_>) {
