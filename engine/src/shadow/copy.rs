@@ -6,10 +6,11 @@ use super::compare::{Message, escaped};
 use super::id::ShadowId;
 use super::names::{MARK, is_carried, never_copied};
 use super::path;
-use super::settings::{Shadow, Shadows};
+use super::settings::{Shadow, Shadows, host_of};
 use crate::header::folded;
 use crate::order;
 use crate::path::segments::behind_route;
+use crate::path::without_query;
 use crate::request::{Edits, Header, Request};
 use crate::routing::Model;
 
@@ -23,6 +24,9 @@ pub struct CopyHead {
     pub(super) length: Option<usize>,
     /// What a gRPC answer holds.
     pub(super) message: Option<Message>,
+    /// Whether nothing of it chooses another model than the request does: neither path, nor authority, nor a
+    /// header. In the live model's cluster it finds the live model.
+    pub(super) is_same: bool,
     /// Names the request in the log: model and `x-request-id`, escaped.
     pub(super) about: String,
 }
@@ -110,10 +114,15 @@ impl Shadow {
                 && !order::holds(&hops, &*folded)
                 && !order::holds(&self.strip, &*folded)
         });
+        let authority = self.authority.as_bytes();
+        let is_same = (template.is_none() || path == without_query(upstream) || path == upstream)
+            && (host_of(&self.cluster) == Some(&*self.authority)
+                || first(b":authority") == Some(authority))
+            && self.set.is_empty();
         let mut copied: Vec<Header<'_>> = vec![
             (b":method", first(b":method")?),
             (b":path", &path),
-            (b":authority", self.authority.as_bytes()),
+            (b":authority", authority),
             (b":scheme", first(b":scheme").unwrap_or(b"http")),
         ];
         copied.extend(carried);
@@ -125,6 +134,7 @@ impl Shadow {
             ends: Vec::with_capacity(copied.len()),
             length: length.and_then(|v| std::str::from_utf8(v).ok()?.trim().parse().ok()),
             message: Message::of_path(upstream).filter(|_| grpc),
+            is_same,
             about: format!("model {}, request \"{request}\"", escaped(model.id.as_bytes())),
         };
         copied.into_iter().for_each(|line| copy.push(line));

@@ -100,6 +100,7 @@ struct Warned {
     unreachable: bool,
     stream: bool,
     elsewhere: bool,
+    itself: bool,
 }
 
 /// A copy, as it is to be sent.

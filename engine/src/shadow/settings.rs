@@ -274,7 +274,7 @@ fn visible(text: &str) -> bool {
 
 /// The host in the name of a cluster, `outbound|port|subset|host` where Istio named it; `None` for
 /// what names none.
-fn host_of(cluster: &str) -> Option<&str> {
+pub(super) fn host_of(cluster: &str) -> Option<&str> {
     let host = match cluster::parts(cluster) {
         None => Some(cluster).filter(|name| !name.starts_with("outbound|")),
         Some((_, _, host)) => Some(host),

@@ -13,7 +13,7 @@ use testbed::wait::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::site::{FRIENDLY, Site, flower, open, predict, shadow};
+use crate::site::{FRIENDLY, PREDICTIONS, Site, flower, open, predict, shadow};
 
 pub(crate) const OUTCOMES: &str = "modelgate_shadow_outcomes_total";
 const DIFFERENCES: &str = "modelgate_shadow_differences_total";
@@ -207,10 +207,11 @@ async fn a_baseline_tells_noise_from_change() -> Result<()> {
 async fn the_live_model_is_not_asked_again_before_it_has_answered() -> Result<()> {
     let live = "outbound|8000||iris-default.prod.svc.cluster.local";
     let question = || Request::post_json("/seldon/prod/iris/api/v1.0/predictions", &flower());
-    // Its second copy, and a shadow in the same server.
-    for (settings, copies) in
-        [(json!({"compare": {"baselineCluster": live}}), 2.0), (json!({"cluster": live}), 1.0)]
-    {
+    // Its second copy, and a shadow in the same server, which a host of its own may choose there.
+    for (settings, copies) in [
+        (json!({"compare": {"baselineCluster": live}}), 2.0),
+        (json!({"cluster": live, "authority": "iris-v2.example.com"}), 1.0),
+    ] {
         let site = Site::with_same_shadow(open(shadow(settings))?).await?;
         site.live.hold();
         let waiting = async {
@@ -233,6 +234,29 @@ async fn the_live_model_is_not_asked_again_before_it_has_answered() -> Result<()
         site.check_healthy().await?;
     }
     Ok(())
+}
+
+/// A live model that a shadow's settings name: it would agree with itself in all that it does.
+#[tokio::test]
+async fn the_live_model_is_not_its_own_shadow() -> Result<()> {
+    let live = json!({"cluster": "outbound|8000|default|iris-default.prod.svc.cluster.local"});
+    let site = Site::with_same_shadow(open(shadow(live))?).await?;
+    // By Seldon's address, whose prefix the route takes off: the copy has the path that the live model gets.
+    let question = || Request::post_json(PREDICTIONS, &flower());
+    for n in 1..=3 {
+        site.expect(question(), 200, "ndarray").await?;
+        let stats = site.settled(f64::from(n)).await?;
+        assert_eq!(outcomes(&stats, "uncomparable"), f64::from(n));
+    }
+    assert_eq!(site.live.received().len(), 3, "it is asked once");
+    let log = site.gateway.envoy.logged("the live model itself").await?;
+    assert_eq!(log.matches("the live model itself").count(), 1, "{log}");
+    // With pods of its own it is another one.
+    assert_eq!(site.update(open(shadow(json!({})))?).await?, Taken::Yes);
+    site.expect(question(), 200, "ndarray").await?;
+    let stats = site.settled(4.0).await?;
+    assert_eq!(outcomes(&stats, "matched"), 1.0);
+    site.check_healthy().await
 }
 
 /// A client that takes its time to send a request does not make the live model slow, and so the shadow

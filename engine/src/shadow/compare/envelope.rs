@@ -24,6 +24,8 @@ enum Envelope {
     /// SGLang's own API, and a list of its answers.
     Sglang,
     Sglangs,
+    /// llama.cpp's own API.
+    Llama,
     /// KServe's forecasts of time series.
     Forecast,
     /// What TensorFlow Serving answers by gRPC.
@@ -35,7 +37,7 @@ enum Envelope {
 }
 
 impl Envelope {
-    const ALL: [(Self, &[&str]); 12] = [
+    const ALL: [(Self, &[&str]); 13] = [
         // The id of the request, and the name under which the model was asked.
         (Self::Inference, &["/id", "/model_name", "/model_version"]),
         // Tags, metrics and the images on the way.
@@ -45,6 +47,7 @@ impl Envelope {
             Self::OpenAi,
             &[
                 "/id",
+                "/request_id",
                 "/created",
                 "/created_at",
                 "/completed_at",
@@ -52,6 +55,10 @@ impl Envelope {
                 "/model",
                 "/usage",
                 "/timings",
+                // vLLM: where the work of a request is handed over, and how long it took.
+                "/kv_transfer_params",
+                "/ec_transfer_params",
+                "/metrics",
                 "/choices/*/message/tool_calls/*/id",
                 "/output/*/id",
                 "/output/*/call_id",
@@ -63,6 +70,8 @@ impl Envelope {
         (Self::Cohere, &["/id", "/meta"]),
         (Self::Sglang, SGLANG),
         (Self::Sglangs, SGLANG),
+        // Which of its places the server used, the name of the model, and times.
+        (Self::Llama, &["/id_slot", "/model", "/timings"]),
         (Self::Forecast, &["/id", "/created_at", "/model", "/usage", "/outputs/*/id"]),
         (Self::TensorFlow, &["/modelSpec/name", "/modelSpec/version", "/modelSpec/versionLabel"]),
         (Self::CloudEvent, &["/id", "/source", "/time"]),
@@ -175,6 +184,9 @@ fn form(answer: &Json<'_>, refused: bool, steps: &mut Steps) -> Option<Envelope>
     }
     if openai::is_of_sglang(answer) {
         return Some(Envelope::Sglang);
+    }
+    if openai::is_of_llama(answer) {
+        return Some(Envelope::Llama);
     }
     if openai::is_message(answer) {
         return Some(Envelope::Anthropic);

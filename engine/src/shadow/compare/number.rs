@@ -56,12 +56,14 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// The digits of a whole number that is written without an exponent, and with no fraction but 0.
+    /// The digits of a whole number that is written with no fraction but 0, and with no exponent but 0.
     pub fn digits(self) -> Option<&'a str> {
         let Self::Text { text, .. } = self else { return None };
+        let (text, exponent) = text.split_once(['e', 'E']).unwrap_or((text, ""));
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let is_whole = whole.bytes().all(|c| c.is_ascii_digit() || c == b'-');
-        (is_whole && fraction.bytes().all(|c| c == b'0')).then_some(whole)
+        let is_nothing = |text: &str| text.bytes().all(|c| matches!(c, b'0' | b'+' | b'-'));
+        (is_whole && is_nothing(fraction) && is_nothing(exponent)).then_some(whole)
     }
 
     /// Whether it is written without a fraction and without an exponent.

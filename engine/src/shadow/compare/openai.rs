@@ -22,6 +22,16 @@ pub fn is_answer(answer: &Json<'_>, steps: &mut Steps) -> bool {
         Some(b"list") => {}
         Some(_) => return false,
         None if answer.has_list_of(b"choices", is_choice, steps) => return true,
+        // vLLM's answer to tokens.
+        None if answer.text(b"request_id").is_some()
+            && answer.has_list_of(
+                b"choices",
+                |choice| choice.member(b"token_ids").is_some(),
+                steps,
+            ) =>
+        {
+            return true;
+        }
         None if matches!(answer.member(b"created"), Some(Json::Number(_)))
             && answer.has_list_of(b"data", is_image, steps) =>
         {
@@ -42,6 +52,13 @@ pub fn is_of_sglang(answer: &Json<'_>) -> bool {
     let has = |name| info.is_some_and(|info| info.member(name).is_some());
     let content: [&[u8]; 3] = [b"text", b"output_ids", b"embedding"];
     has(b"id") && has(b"finish_reason") && content.iter().any(|name| answer.member(name).is_some())
+}
+
+/// Whether this is a completion of llama.cpp's own API.
+pub fn is_of_llama(answer: &Json<'_>) -> bool {
+    let has = |name: &&[u8]| answer.member(name).is_some();
+    let names: [&[u8]; 4] = [b"id_slot", b"stop", b"tokens_predicted", b"tokens_evaluated"];
+    answer.text(b"content").is_some() && names.iter().all(has)
 }
 
 /// Whether this is a message of Anthropic's API.

@@ -53,7 +53,7 @@ pub enum Labels {
     All,
     /// Only text is: the type of numbers has fractions.
     Text,
-    /// No type is told. Whole numbers are, where one of the two is written as such: servers write a float as
+    /// No type is told, or none that is known. Whole numbers are, where one of the two is written as such: servers write a float as
     /// `1.0`.
     /// Text is, unless it is a number with a fraction.
     Written,
@@ -128,12 +128,8 @@ impl Place {
 
     /// The place of one of the `outputs`, or of a tensor of TensorFlow; both say their type.
     pub fn output(output: &Json<'_>) -> Self {
-        let labels = match output.text(b"datatype").or(output.text(b"dtype")) {
-            Some(t) if has_labels(t.strip_prefix(b"DT_").unwrap_or(t)) => Labels::All,
-            Some(_) => Labels::Text,
-            None => Labels::Written,
-        };
-        Self::Output { columns: columns(output), labels }
+        let datatype = output.text(b"datatype").or(output.text(b"dtype"));
+        Self::Output { columns: columns(output), labels: labels(datatype.unwrap_or_default()) }
     }
 
     /// What a difference of two numbers is here, and what counts as one.
@@ -218,10 +214,10 @@ impl Numbers {
         Self { named: labels != Labels::All && is_named, ..self }
     }
 
-    /// In a list. One in which some are written as whole numbers and others are not (`is_mixed`) holds labels
-    /// beside coordinates.
-    pub fn list(self, is_mixed: bool) -> Self {
-        Self { named: self.named && !is_mixed, ..self }
+    /// In a list or an object of such a name. One that `decides` holds labels, or scores of labels, beside
+    /// coordinates or instead of them.
+    pub fn within(self, decides: bool) -> Self {
+        Self { named: self.named && !decides, ..self }
     }
 }
 
@@ -242,7 +238,7 @@ fn names_values(name: &[u8]) -> bool {
 }
 
 /// Whether a member of a box is called so.
-fn is_coordinate(name: &[u8]) -> bool {
+pub fn is_coordinate(name: &[u8]) -> bool {
     const NAMES: &[&[u8]] = &[
         b"x", b"y", b"w", b"h", b"x1", b"y1", b"x2", b"y2", b"cx", b"cy", b"xmin", b"ymin",
         b"xmax", b"ymax", b"left", b"top", b"right", b"bottom", b"width", b"height",
@@ -250,9 +246,27 @@ fn is_coordinate(name: &[u8]) -> bool {
     NAMES.contains(&name)
 }
 
-/// Whether the numbers of this type are labels.
-fn has_labels(datatype: &[u8]) -> bool {
-    datatype == b"BOOL" || datatype.starts_with(b"INT") || datatype.starts_with(b"UINT")
+/// What is a label in a tensor of this type, as the protocol, TensorFlow (`DT_INT64`), Triton's configuration
+/// (`TYPE_INT64`) or numpy write it: by the beginning of one of its words, whatever their case.
+fn labels(datatype: &[u8]) -> Labels {
+    const KNOWN: [(&[u8], Labels); 10] = [
+        (b"bool", Labels::All),
+        (b"int", Labels::All),
+        (b"uint", Labels::All),
+        (b"fp", Labels::Text),
+        (b"bf", Labels::Text),
+        (b"float", Labels::Text),
+        (b"half", Labels::Text),
+        (b"double", Labels::Text),
+        (b"bytes", Labels::Text),
+        (b"str", Labels::Text),
+    ];
+    let begins = |word: &[u8], with: &[u8]| {
+        word.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    let mut words = datatype.split(|c| !c.is_ascii_alphanumeric());
+    let known = words.find_map(|word| KNOWN.iter().find(|(with, _)| begins(word, with)));
+    known.map_or(Labels::Written, |(_, labels)| *labels)
 }
 
 /// How long the rows of a tensor are: the last dimension of its `shape`; 0 where it has no rows.

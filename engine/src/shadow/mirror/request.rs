@@ -78,6 +78,7 @@ impl Mirror {
         if is_stream {
             return self.leave_stream(id, observer);
         }
+        let is_same = exchange.receiving().is_some_and(|copy| copy.head.is_same);
         let (Some(state), Some(rules), Some(open)) = (
             self.states.get_mut(exchange.shadow.index()),
             self.shadows.get(exchange.shadow),
@@ -92,6 +93,9 @@ impl Mirror {
         let is_baseline = rules.baseline_of.is_some();
         if is_baseline && live.is_some_and(|live| are_other_pods(live, &rules.cluster)) {
             return self.leave_other_pods(id, observer);
+        }
+        if !is_baseline && is_same && live == Some(&*rules.cluster) {
+            return self.leave_itself(id, observer);
         }
         let is_live = is_baseline || live.is_some_and(|live| share_pods(live, &rules.cluster));
         if !is_live || open.live_took.is_some() {
@@ -126,6 +130,15 @@ impl Mirror {
         let text = "is not asked: compare.baselineCluster names another subset than the live model's, \
                     which takes some requests or all";
         self.warn_once(Some(shadow), |warned| &mut warned.elsewhere, self.clock, observer, text);
+    }
+
+    /// The live model always agrees with itself: it would make its shadow better than it is.
+    fn leave_itself(&mut self, id: ExchangeId, observer: &mut dyn ShadowObserver) {
+        let Some(shadow) = self.exchanges.get(id).map(|exchange| exchange.shadow) else { return };
+        self.settle(id, Outcome::Uncomparable, observer);
+        let text = "is not asked where it is the live model itself: the live request's cluster, and no path, authority or \
+                    header of its own";
+        self.warn_once(Some(shadow), |warned| &mut warned.itself, self.clock, observer, text);
     }
 
     /// A stream of events has no answer that could be compared, and is not asked for twice.

@@ -297,6 +297,64 @@ fn values_are_no_decisions() {
     );
 }
 
+/// The name of a list says that it holds values, that of an object or of labels with their scores does not.
+#[test]
+fn decisions_show_below_names_of_values() {
+    let tf = |s: &str| format!(r#"{{"predictions":[{{{s}}}]}}"#);
+    let ps = |first: &str, second: &str| {
+        format!(r#"[{{"label":"P","score":{first}}},{{"label":"N","score":{second}}}]"#)
+    };
+    let class = "class at /predictions/0/";
+    for (live, shadow, expected) in [
+        (
+            r#""forecast":{"rain":0.51,"sun":0.49}"#.to_owned(),
+            r#""forecast":{"rain":0.49,"sun":0.51}"#.to_owned(),
+            format!("{class}forecast/rain by 0.02"),
+        ),
+        (
+            r#""embedding":{"a":0.51,"b":0.49}"#.into(),
+            r#""embedding":{"a":0.49,"b":0.51}"#.into(),
+            format!("{class}embedding/a by 0.02"),
+        ),
+        (
+            r#""boxes":[{"cat":0.51,"dog":0.49}]"#.into(),
+            r#""boxes":[{"cat":0.49,"dog":0.51}]"#.into(),
+            format!("{class}boxes/0/cat by 0.02"),
+        ),
+        (
+            format!(r#""forecast":{}"#, ps("0.51", "0.49")),
+            format!(r#""forecast":{}"#, ps("0.49", "0.51")),
+            format!("{class}forecast/0 by 0.02"),
+        ),
+        (
+            r#""forecast":[["P",0.51],["N",0.49]]"#.into(),
+            r#""forecast":[["P",0.49],["N",0.51]]"#.into(),
+            format!("{class}forecast/0 by 0.02"),
+        ),
+        // Coordinates, one for each box or for each axis, and steps of a forecast.
+        (
+            r#""box":{"x":0.51,"y":0.49}"#.into(),
+            r#""box":{"x":0.49,"y":0.51}"#.into(),
+            String::new(),
+        ),
+        (
+            r#""boxes":[{"label":"a","x":10},{"label":"b","x":20}]"#.into(),
+            r#""boxes":[{"label":"a","x":10.01},{"label":"b","x":20}]"#.into(),
+            String::new(),
+        ),
+        (r#""forecast":[0.51,0.49]"#.into(), r#""forecast":[0.49,0.51]"#.into(), String::new()),
+        (r#""forecast":[[0.51,0.49]]"#.into(), r#""forecast":[[0.49,0.51]]"#.into(), String::new()),
+    ] {
+        assert_eq!(line(&within(0.05), &tf(&live), &tf(&shadow)), expected, "{live}");
+        // The settings may say it of all of them.
+        let said = Rules { values: values(&["/predictions"]), ..within(0.05) };
+        assert_eq!(line(&said, &tf(&live), &tf(&shadow)), "", "{live}");
+    }
+    let hair = tf(r#""forecast":{"rain":0.5000001,"sun":0.4999999}"#);
+    let other = tf(r#""forecast":{"rain":0.4999999,"sun":0.5000001}"#);
+    assert_eq!(line(&plain(), &hair, &other), "class at /predictions/0/forecast/rain by 2e-7");
+}
+
 /// What is neither of a known form nor a list at the top is compared, and decides nothing.
 #[test]
 fn forms_that_nobody_knows_have_values_and_no_decisions() {

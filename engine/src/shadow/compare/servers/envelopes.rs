@@ -14,6 +14,11 @@ fn what_differs_by_nature_does_not_count() {
             r#"{{"id":"{id}","object":"chat.completion","created":{created},"model":"{id}.gguf","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}}}}],"usage":{{"total_tokens":{created}}}}}"#
         )
     };
+    let completion = |text: &str, slot: u32, predicted: u32, took: f64| {
+        format!(
+            r#"{{"index":0,"content":"{text}","tokens":[],"id_slot":{slot},"stop":true,"model":"{slot}.gguf","tokens_predicted":{predicted},"tokens_evaluated":5,"generation_settings":{{"seed":4294967295}},"prompt":"x","timings":{{"prompt_n":5,"prompt_ms":{took}}}}}"#
+        )
+    };
     let compare = Rules { volatile: None, ..plain() };
     for (live, shadow, expected, all) in [
         (mlserver("feefa652", "iris"), mlserver("833fa7e0", "iris-v2"), "", "value at /id; value at /model_name"),
@@ -153,6 +158,50 @@ fn what_differs_by_nature_does_not_count() {
             r#"{"meta":{"puid":"b","tags":{"class":"dog"}}}"#.into(),
             "value at /meta/tags/class",
             "value at /meta/puid; value at /meta/tags/class",
+        ),
+        // vLLM's answer to tokens, and what it says where the work of a request is handed over.
+        (
+            r#"{"request_id":"gen-1","model":"a","created":1,"choices":[{"index":0,"finish_reason":"stop","token_ids":[1,2]}],"kv_transfer_params":{"remote_block_ids":[1]}}"#.into(),
+            r#"{"request_id":"gen-2","model":"b","created":2,"choices":[{"index":0,"finish_reason":"stop","token_ids":[1,2]}],"kv_transfer_params":{"remote_block_ids":[2]}}"#.into(),
+            "",
+            "value at /created by 1; value at /kv_transfer_params/remote_block_ids/0 by 1; value at /model; value at /request_id",
+        ),
+        (
+            r#"{"request_id":"gen-1","choices":[{"index":0,"finish_reason":"stop","token_ids":[1,2]}]}"#.into(),
+            r#"{"request_id":"gen-2","choices":[{"index":0,"finish_reason":"stop","token_ids":[1,3]}]}"#.into(),
+            "value at /choices/0/token_ids/1 by 1",
+            "value at /choices/0/token_ids/1 by 1; value at /request_id",
+        ),
+        (
+            r#"{"request_id":"cat","choices":[{"p":0.9}]}"#.into(),
+            r#"{"request_id":"dog","choices":[{"p":0.9}]}"#.into(),
+            "value at /request_id",
+            "value at /request_id",
+        ),
+        (
+            r#"{"object":"chat.completion","choices":[{"message":{"content":"a"}}],"kv_transfer_params":{"remote_engine_id":"a"},"ec_transfer_params":{"a":1},"metrics":{"queue_time_ms":1.5}}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"message":{"content":"a"}}],"kv_transfer_params":{"remote_engine_id":"b"},"ec_transfer_params":{"a":2},"metrics":{"queue_time_ms":2.5}}"#.into(),
+            "",
+            "value at /ec_transfer_params/a by 1; value at /kv_transfer_params/remote_engine_id; value at /metrics/queue_time_ms by 1",
+        ),
+        // llama.cpp's completions.
+        (
+            completion("hello", 0, 3, 12.5),
+            completion("hello", 1, 3, 13.5),
+            "",
+            "value at /id_slot by 1; value at /model; value at /timings/prompt_ms by 1",
+        ),
+        (
+            completion("hello", 0, 3, 12.5),
+            completion("bye", 1, 4, 13.5),
+            "value at /content; value at /tokens_predicted by 1",
+            "value at /content; value at /id_slot by 1; value at /model; value at /timings/prompt_ms by 1; value at /tokens_predicted by 1",
+        ),
+        (
+            r#"{"content":"a","id_slot":0,"timings":{"a":1}}"#.into(),
+            r#"{"content":"a","id_slot":1,"timings":{"a":2}}"#.into(),
+            "value at /id_slot by 1; value at /timings/a by 1",
+            "value at /id_slot by 1; value at /timings/a by 1",
         ),
         // No answer of these protocols.
         (r#"{"id":"cat","outputs":[1]}"#.into(), r#"{"id":"dog","outputs":[1]}"#.into(), "value at /id", "value at /id"),

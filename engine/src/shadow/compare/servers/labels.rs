@@ -243,6 +243,18 @@ fn labels_are_whole_however_they_are_written() {
         ("[1234567.0]", "[1234568.0]", ""),
         ("[1234567]", "[1234567.5]", ""),
         ("[[0.0,1.0]]", "[[0,1]]", ""),
+        // To the last digit, with an exponent and without one.
+        ("[9007199254740993e0]", "[9007199254740992]", "class at /predictions/0 by 1"),
+        ("[9007199254740992]", "[9007199254740993.0E+00]", "class at /predictions/0 by 1"),
+        (
+            "[200000000000000000000000000000000000000001e0]",
+            "[200000000000000000000000000000000000000002]",
+            "class at /predictions/0 by 0",
+        ),
+        ("[9007199254740993e-0]", "[9007199254740993]", ""),
+        ("[-1.5e1]", "[-15]", ""),
+        // As a double is written, shorter than its digits.
+        ("[1.2345678901234568e+20]", "[123456789012345683968]", ""),
     ] {
         let answer = |list: &str| format!(r#"{{"predictions":{list}}}"#);
         assert_eq!(line(&plain(), &answer(live), &answer(shadow)), expected, "{live} {shadow}");
@@ -252,4 +264,56 @@ fn labels_are_whole_however_they_are_written() {
     let own = |n: &str| format!(r#"{{"item":{n}}}"#);
     assert_eq!(line(&plain(), &own("1234567"), &own("1234568.0")), "value at /item by 1");
     assert_eq!(line(&within(1.0), &own("1234567"), &own("1234568.0")), "");
+}
+
+/// Types are written in many ways, and where nobody knows one it is as if none were told.
+#[test]
+fn types_are_known_however_they_are_written() {
+    let class = "class at /outputs/0/data/0 by 1";
+    let score = "score at /outputs/0/data/0 by 1";
+    for (datatype, of_one, of_many) in [
+        ("INT64", class, class),
+        ("int64", class, class),
+        ("Int64", class, class),
+        ("TYPE_INT64", class, class),
+        ("DT_UINT8", class, class),
+        ("numpy.uint32", class, class),
+        ("integer", class, class),
+        ("", class, class),
+        ("object", class, class),
+        ("long", class, class),
+        ("\u{e9}", class, class),
+        ("FP32", score, ""),
+        ("fp64", score, ""),
+        ("TYPE_BF16", score, ""),
+        ("DT_DOUBLE", score, ""),
+        ("DT_FLOAT8_E5M2", score, ""),
+        ("DT_HALF", score, ""),
+        ("float64", score, ""),
+        ("bfloat16", score, ""),
+    ] {
+        let of = |data: &str| oip(datatype, "[1]", data);
+        assert_eq!(line(&plain(), &of("[1]"), &of("[2]")), of_one, "{datatype}");
+        assert_eq!(line(&plain(), &of("[5000000]"), &of("[5000001]")), of_many, "{datatype}");
+    }
+    // A text with a fraction is a name where the type says that it is text.
+    for (datatype, expected) in [
+        ("BYTES", "class at /outputs/0/data/0"),
+        ("bytes", "class at /outputs/0/data/0"),
+        ("str", "class at /outputs/0/data/0"),
+        ("TYPE_STRING", "class at /outputs/0/data/0"),
+        ("object", ""),
+        ("", ""),
+    ] {
+        let of = |data: &str| oip(datatype, "[1]", data);
+        assert_eq!(line(&plain(), &of(r#"["1.10"]"#), &of(r#"["1.1"]"#)), expected, "{datatype}");
+    }
+    // Rows of an unknown type have labels in them, or scores.
+    let of = |data: &str| oip("object", "[1,2]", data);
+    assert_eq!(
+        line(&within(5.0), &of(r#"["a",1]"#), &of(r#"["a",2]"#)),
+        "class at /outputs/0/data/1 by 1"
+    );
+    let swapped = line(&within(0.1), &of("[0.51,0.49]"), &of("[0.49,0.51]"));
+    assert_eq!(swapped, "class at /outputs/0/data/0 by 0.02");
 }

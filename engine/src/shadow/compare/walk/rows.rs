@@ -12,7 +12,7 @@ use crate::shadow::compare::json::{Json, Members};
 use crate::shadow::compare::kind::Kind;
 use crate::shadow::compare::noise::Seen;
 use crate::shadow::compare::number::{Number, are_probabilities};
-use crate::shadow::compare::place::{Labels, Place};
+use crate::shadow::compare::place::{Labels, Place, is_coordinate};
 use crate::shadow::compare::pointer::Step;
 
 impl<'a> Walk<'_, 'a> {
@@ -33,6 +33,9 @@ impl<'a> Walk<'_, 'a> {
         }
         let left_out = self.left_out(at, live.len(), &pair);
         let pair: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
+        // A forecast of classes by their names is a decision, a box by its coordinates is not.
+        let mut at = at;
+        at.numbers = at.numbers.within(!live.iter().all(|(name, _)| is_coordinate(name)));
         let written = place.labels() == Some(Labels::Written);
         let fits = self.is_row(at, written, live.len(), pair) && probabilities(live.len(), pair);
         if fits {
@@ -67,14 +70,18 @@ impl<'a> Walk<'_, 'a> {
         let all_labels = place.labels() == Some(Labels::All);
         let written = place.labels() == Some(Labels::Written);
         let mut at = at;
-        at.numbers = at.numbers.list(written && self.is_mixed(live, pair));
+        at.numbers = at.numbers.within(written && self.is_mixed(live, pair));
         let left_out = self.left_out(at, live, pair);
         let rest: Pairs<'_, 'a> = &|i| masked(&left_out, i, pair(i)?);
+        // Of scores beside their labels, the name of the list says nothing.
+        let labelled = are_labelled(live, rest);
+        let mut of_row = at;
+        of_row.numbers = at.numbers.within(labelled);
         let rows = columns > 1
             && !all_labels
             && live.is_multiple_of(columns)
-            && self.is_row(at, written, live, rest)
-            && (!(unsure || are_labelled(live, rest)) || probabilities(live, rest));
+            && self.is_row(of_row, written, live, rest)
+            && (!(unsure || labelled) || probabilities(live, rest));
         let columns = if rows { columns } else { live };
         let mut first = 0;
         while first < live {

@@ -115,8 +115,10 @@ fn what_another_subset_answers_is_no_noise() {
 
 #[test]
 fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
+    // Another model in the same server.
+    const OTHER: &str = r#"[{"name": "a", "models": ["*"], "cluster": "ca", "path": "/other"}]"#;
     for (live, waits) in [(Some(&b"ca"[..]), true), (Some(b"cb"), false), (None, false)] {
-        let mut bench = Bench::new();
+        let mut bench = Bench::with(OTHER);
         let id = bench.begin(0, &[]).unwrap();
         bench.mirror.request_complete(&[id], live, bench.now, &mut bench.seen);
         assert_eq!(bench.mirror.needs_tick(), !waits, "{live:?}");
@@ -127,7 +129,7 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
         assert!(bench.is_at_rest());
     }
     // Withdrawn with the live answer, and never sent for a client that went away.
-    let mut bench = Bench::new();
+    let mut bench = Bench::with(OTHER);
     for outcome in [Outcome::LiveFailed, Outcome::Orphaned] {
         let id = bench.begin(0, &[]).unwrap();
         bench.mirror.request_complete(&[id], Some(b"ca"), bench.now, &mut bench.seen);
@@ -139,4 +141,49 @@ fn a_copy_for_the_cluster_of_the_live_model_waits_for_its_answer() {
         assert_eq!(bench.seen.outcomes.last(), Some(&outcome));
     }
     assert!(bench.is_at_rest());
+}
+
+/// Where a split, say, sends some requests to the shadow's own pods.
+#[test]
+fn the_live_model_is_not_its_own_shadow() {
+    const V2: &str = "outbound|80|v2|iris";
+    let no_more = "{}";
+    for (more, cluster, live, is_itself) in [
+        (no_more, V2, Some(V2), true),
+        (no_more, "iris", Some("iris"), true),
+        (no_more, V2, Some("outbound|80|v1|iris"), false),
+        (no_more, V2, Some("outbound|80||iris"), false),
+        (no_more, V2, Some("outbound|8080|v2|iris"), false),
+        (no_more, V2, None, false),
+        (r#"{"path": "/p"}"#, V2, Some(V2), true),
+        (r#"{"path": "/p?model=v2"}"#, V2, Some(V2), false),
+        (r#"{"path": "/{model}"}"#, V2, Some(V2), false),
+        (r#"{"authority": "iris"}"#, V2, Some(V2), true),
+        (r#"{"authority": "models.example.com"}"#, V2, Some(V2), true),
+        (r#"{"authority": "iris-v2.example.com"}"#, V2, Some(V2), false),
+        (r#"{"headers": {"set": {"seldon-model": "iris-v2"}}}"#, V2, Some(V2), false),
+    ] {
+        let mut setting: serde_json::Value = serde_json::from_str(more).unwrap();
+        for (name, value) in
+            [("name", "a".into()), ("models", vec!["*"].into()), ("cluster", cluster.into())]
+        {
+            setting[name] = value;
+        }
+        let mut bench = Bench::with(&serde_json::json!([setting]).to_string());
+        for _ in 0..2 {
+            let id = bench.begin(0, &[(b":authority", b"models.example.com")]).unwrap();
+            let live = live.map(str::as_bytes);
+            bench.mirror.request_complete(&[id], live, bench.now, &mut bench.seen);
+            bench.live(id, "200", b"[1]");
+            if let Some(copy) = bench.mirror.next(bench.now, &mut bench.seen) {
+                bench.mirror.dispatched(copy, 7);
+                bench.answer(7, &status("200"), b"[1]");
+            }
+        }
+        let outcome = if is_itself { Outcome::Uncomparable } else { Outcome::Matched };
+        assert_eq!(bench.seen.outcomes, [outcome; 2], "{more} {cluster} {live:?}");
+        let said = bench.seen.lines.iter().filter(|line| line.contains("the live model itself"));
+        assert_eq!(said.count(), usize::from(is_itself), "{more} {cluster} {live:?}");
+        assert!(bench.is_at_rest());
+    }
 }

@@ -13,7 +13,8 @@ fn at(state: &str) -> (Bench, ExchangeId) {
     if state == "Receiving" {
         return (bench, id);
     }
-    let live = (state == "Held").then_some(&b"ca"[..]);
+    // The same pods by another name.
+    let live = (state == "Held").then_some(&b"outbound|80||ca"[..]);
     bench.mirror.request_complete(&[id], live, bench.now, &mut bench.seen);
     match state {
         "HandedOut" => {
