@@ -228,6 +228,19 @@ impl<'a> Advisor<'a, '_> {
         for (i, types::From { source }) in from.iter().enumerate() {
             let path = path.index(i);
             let path = path.field("source");
+            for (field, values, excepted) in [
+                ("notPrincipals", &source.principals, &source.not_principals),
+                (
+                    "notRequestPrincipals",
+                    &source.request_principals,
+                    &source.not_request_principals,
+                ),
+                ("notNamespaces", &source.namespaces, &source.not_namespaces),
+                ("notIpBlocks", &source.ip_blocks, &source.not_ip_blocks),
+                ("notRemoteIpBlocks", &source.remote_ip_blocks, &source.not_remote_ip_blocks),
+            ] {
+                self.excepted(values, excepted, &path.field(field));
+            }
             for (field, values) in [
                 ("requestPrincipals", &source.request_principals),
                 ("notRequestPrincipals", &source.not_request_principals),
@@ -255,6 +268,16 @@ impl<'a> Advisor<'a, '_> {
             }
             for (field, values) in [("hosts", &o.hosts), ("notHosts", &o.not_hosts)] {
                 self.hosts(values, &path.field(field));
+            }
+            for (field, values, excepted) in [
+                ("notMethods", &o.methods, &o.not_methods),
+                ("notPaths", &o.paths, &o.not_paths),
+                ("notHosts", &o.hosts, &o.not_hosts),
+                ("notPorts", &o.ports, &o.not_ports),
+                ("notModels", &o.models, &o.not_models),
+                ("notOperations", &o.operations, &o.not_operations),
+            ] {
+                self.excepted(values, excepted, &path.field(field));
             }
             self.models(&o.models, &path.field("models"), Some(&o.paths));
             self.models(&o.not_models, &path.field("notModels"), None);
@@ -292,6 +315,7 @@ impl<'a> Advisor<'a, '_> {
     fn when(&mut self, conditions: &[Condition], path: &Path<'_>) {
         for (i, condition) in conditions.iter().enumerate() {
             let path = path.index(i);
+            self.excepted(&condition.values, &condition.not_values, &path.field("notValues"));
             for (field, values) in
                 [("values", &condition.values), ("notValues", &condition.not_values)]
             {

@@ -1,5 +1,7 @@
 //! What is open to everybody: the compiled plan is asked as a caller without a credential would ask it.
 
+use std::net::IpAddr;
+
 use super::order::{LOOK_BACK, covers};
 use super::probe::Asked;
 use super::{Advisor, COMPARED};
@@ -393,11 +395,29 @@ fn names_callers(rule: &Rule) -> bool {
         || rule.when.iter().any(|one| is_of_tokens(one) && !one.values.is_empty())
 }
 
-/// Whether a block is of private addresses, which nodes have, or of all.
+/// Blocks from which nodes have their addresses (RFC 1918 §3, RFC 6598 §7, RFC 4193 §3), and how long their prefixes are.
+const PRIVATE: [(&str, u32); 5] =
+    [("10.0.0.0", 8), ("172.16.0.0", 12), ("192.168.0.0", 16), ("100.64.0.0", 10), ("fc00::", 7)];
+
+/// Whether a block is within private addresses, which nodes have, or holds some of them.
 fn is_nodes(block: &str) -> bool {
     let Some((address, bits)) = block.split_once('/') else { return false };
-    let second = address.strip_prefix("172.").and_then(|rest| rest.split('.').next());
-    let private = ["10.", "192.168.", "100.64.", "fc", "fd"].iter().any(|p| address.starts_with(p))
-        || second.and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| (16..32).contains(&n));
-    bits == "0" || (private && !matches!(bits, "32" | "128"))
+    let (Some((address, long)), Ok(bits)) = (number(address), bits.parse::<u32>()) else {
+        return false;
+    };
+    bits < long
+        && PRIVATE.iter().any(|(private, most)| {
+            let beyond = u128::BITS.saturating_sub(bits.min(*most));
+            number(private).is_some_and(|(private, of)| {
+                of == long && (address ^ private).checked_shr(beyond).unwrap_or(0) == 0
+            })
+        })
+}
+
+/// An address with its first bit foremost, and how many bits it has.
+fn number(address: &str) -> Option<(u128, u32)> {
+    Some(match address.parse().ok()? {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    })
 }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::Advisor;
+use super::order::covers;
+use super::{Advisor, TRIES_ALL};
+use crate::authn::algorithm::Hash;
 use crate::authz::RequestPrincipal;
 use crate::config::{Path, Warning};
 use crate::path::segments::has_dot_segment;
@@ -27,6 +29,17 @@ impl Advisor<'_, '_> {
     fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: &str) {
         let what = format!("never matches: {what}");
         self.errors.warn_value(Warning::NeverMatches, path, &what, value, fix);
+    }
+
+    /// Values of which each is excepted in the field beside them.
+    pub(super) fn excepted(&mut self, values: &[String], excepted: &[String], path: &Path<'_>) {
+        // What loads must not take a time that is quadratic in its size.
+        let are_few = values.len().saturating_mul(excepted.len()) < 1 << 16;
+        let is = |value: &String| excepted.iter().any(|wide| covers(wide, value));
+        if let Some(value) = values.first().filter(|_| are_few && values.iter().all(is)) {
+            let what = "it excepts all that stands beside it";
+            self.never(path, what, value, "what shall match, without it here");
+        }
     }
 
     pub(super) fn methods(&mut self, values: &[String], path: &Path<'_>) {
@@ -251,8 +264,28 @@ impl Advisor<'_, '_> {
                 let path = list.index(i);
                 self.warn(Warning::ClaimNotText, &path.field("claims"), what, fix);
             }
+            // Only the command has the room for this.
+            if TRIES_ALL && is_guessable(&key.sha256) {
+                let what = "is that of a text that everybody tries first";
+                let fix = "a key of its own, as `modelgate key new` makes one";
+                let path = list.index(i);
+                self.warn(Warning::GuessableKey, &path.field("sha256"), what, fix);
+            }
         }
     }
+}
+
+/// Whether a hash is that of a key that is tried first: a word of an example or a test.
+fn is_guessable(sha256: &str) -> bool {
+    const WORDS: &str = "a abc abc123 abcdef admin apikey api-key api_key batch changeit changeme change-me demo dev example \
+        foo bar foobar hello iris key letmein model models modelgate my-key my-api-key mykey mysecret my-secret nightly none null \
+        pass passw0rd password password1 prod qwerty s3cr3t secret secret-key sk-test sk-xxx staging test test123 test-key testing \
+        token x xxx your-api-key 0 1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 00000000";
+    WORDS.split(' ').any(|word| {
+        let hash = Hash::Sha256.of(word.as_bytes());
+        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.eq_ignore_ascii_case(sha256)
+    })
 }
 
 /// Why no request has a host that fits.

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::config::{Errors, Path, Warning};
 use crate::header::{Classes, folded, is_name};
 
-mod algorithm;
+pub(crate) mod algorithm;
 mod api_key;
 pub mod authenticator;
 pub mod cache;

@@ -89,6 +89,9 @@ words! {
         PrivateKey = "private-key",
         /// A key set in the configuration holds a shared secret: whoever may read the resource can sign tokens.
         SharedSecret = "shared-secret",
+        /// The `sha256` of an API key is that of a text that everybody tries first, or of an example's: whoever sends it is let in.
+        /// Make keys with `modelgate key new`. Only the command tells.
+        GuessableKey = "guessable-key",
         /// A claim that `outputClaimToHeaders` cannot name.
         ClaimOutOfReach = "claim-out-of-reach",
         /// A header that copies for a shadow get may hold a credential, which then stands in plain text: whoever
