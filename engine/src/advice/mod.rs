@@ -146,6 +146,9 @@ impl<'a> Advisor<'a, '_> {
                 }
                 self.to(&rule.to, scope, &path.field("to"));
                 self.when(&rule.when, &path.field("when"));
+                if TRIES_ALL {
+                    self.named(policy.action, &rule.when, &path.field("when"));
+                }
                 if !policy.dry_run {
                     self.respelled(policy.action, rule, &path);
                 }
@@ -309,6 +312,18 @@ impl<'a> Advisor<'a, '_> {
             let what = "does not open metrics, admin and other";
             let fix = "name those that are meant beside it: they are opened by their names only";
             self.warn(Warning::ClosedOperations, &path.index(star), what, fix);
+        }
+    }
+
+    /// Headers by which a DENY means a model, or an ALLOW excepts it.
+    fn named(&mut self, action: Action, conditions: &[Condition], path: &Path<'_>) {
+        for (i, one) in conditions.iter().enumerate() {
+            let path = path.index(i);
+            match action {
+                Action::Deny => self.names(&one.key, &one.values, &path.field("values")),
+                Action::Allow => self.names(&one.key, &one.not_values, &path.field("notValues")),
+                _ => {}
+            }
         }
     }
 

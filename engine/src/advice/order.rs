@@ -72,11 +72,16 @@ impl Advisor<'_, '_> {
                 && template.len() > 1
                 && literal.starts_with(template)
                 && (targets.kserve.host_template.is_some() || leads.is_some());
-            if v1 || v2 || kserve {
+            let llmisvc = targets.llmisvc.iter().any(|namespace| {
+                below(&["/", namespace].concat())
+                    || below(&["/publishers/", namespace, "/models"].concat())
+            });
+            if v1 || v2 || kserve || llmisvc {
                 let what = "is not the only way to the model: ";
                 let ways = match leads {
                     Some(rewrite) => format!("{what}the rewrite {} leads to it", rewrite.name),
                     None if kserve => format!("{what}its host leads to it"),
+                    None if llmisvc => format!("{what}it has two paths, and a header names it"),
                     None => format!("{what}gRPC names it in headers"),
                 };
                 let fix = "models, which hold for every address; operations for a part of it";
@@ -84,7 +89,29 @@ impl Advisor<'_, '_> {
             }
         }
     }
+
+    /// The same by a header.
+    pub(super) fn names(&mut self, key: &str, values: &[String], path: &Path<'_>) {
+        let known = NAMES.iter().find(|(name, _)| key.eq_ignore_ascii_case(name));
+        let has = |(_, family): &&(&str, Family)| self.settings.targets.families.contains(family);
+        if known.filter(has).is_none() {
+            return;
+        }
+        for (i, value) in values.iter().enumerate().filter(|(_, value)| *value != "*") {
+            let what = "is not the only way to the model: its paths lead to it without the header";
+            let fix = "models, which hold for every address";
+            self.errors.warn_value(Warning::OtherAddress, &path.index(i), what, value, fix);
+        }
+    }
 }
+
+/// Headers that name a model, and the family of which it is.
+const NAMES: [(&str, Family); 4] = [
+    ("request.headers[x-gateway-model-name]", Family::LlmIsvc),
+    ("request.headers[x-gateway-base-model-name]", Family::LlmIsvc),
+    ("request.headers[seldon-model]", Family::SeldonV2),
+    ("request.headers[seldon]", Family::SeldonV1),
+];
 
 /// Whether every model that `narrow` fits fits `wide` as well.
 pub(super) fn covers(wide: &str, narrow: &str) -> bool {

@@ -53,6 +53,7 @@ struct Caller {
     nobody: Nobody,
     /// Those of a model server's methods that the rule takes.
     methods: Vec<&'static str>,
+    /// With the values that the rule asks for, which may be patterns.
     headers: Vec<(String, String)>,
     /// Whether the rule names what is unknown.
     names_other: bool,
@@ -123,6 +124,11 @@ impl Caller {
             names_other: to.is_some_and(|to| to.operations.iter().any(|word| word == "other")),
         }
     }
+
+    /// The method that is tried first.
+    fn method(&self) -> &'static str {
+        self.methods.first().copied().unwrap_or("POST")
+    }
 }
 
 impl Advisor<'_, '_> {
@@ -135,9 +141,14 @@ impl Advisor<'_, '_> {
             _ if !asked.limited => return false,
             ([], models) | (models, _) => models,
         };
-        let paths = values(asked.to.map(|to| &*to.paths), asked.when, &PATH);
-        let is_on_purpose = |path: &&String| !asked.limited && !path.contains('*');
-        if !paths.is_empty() && paths.iter().all(is_on_purpose) {
+        let mut paths = values(asked.to.map(|to| &*to.paths), asked.when, &PATH);
+        let is_free = paths.is_empty();
+        let is_whole = |path: &&String| !asked.limited && !path.contains('*');
+        let is_tried = |path: &&String| TRIES_ALL && is_whole(path);
+        let whole: Vec<&String> = paths.iter().copied().filter(is_tried).collect();
+        paths.retain(|path| !is_whole(path));
+        let others = is_free || !paths.is_empty();
+        if !others && whole.is_empty() {
             return false;
         }
         let mut probe = Probe::new(asked, paths, here);
@@ -149,8 +160,9 @@ impl Advisor<'_, '_> {
             let most = (probe.left / self.each).min(MOST_ROOTS);
             let (name, roots) = roots(self.settings, model, most);
             self.left_out |= roots.len() == most;
-            if self.usual(&mut probe, &roots, &name)
-                || (TRIES_ALL && self.unusual(&mut probe, &roots, &name))
+            if others && self.usual(&mut probe, &roots, &name)
+                || others && TRIES_ALL && self.unusual(&mut probe, &roots, &name)
+                || TRIES_ALL && self.whole(&mut probe, &roots, &whole)
             {
                 return true;
             }
@@ -158,15 +170,29 @@ impl Advisor<'_, '_> {
         false
     }
 
+    /// Whole paths where they do not name the model.
+    fn whole(&mut self, probe: &mut Probe<'_>, roots: &[Root], paths: &[&String]) -> bool {
+        let method = probe.caller.method();
+        for root in roots {
+            let is_named = root.is_named_elsewhere(&probe.hosts);
+            for path in paths {
+                if is_named && self.sends(probe, root, [method, path]) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// What servers of every kind have, at each of these places.
     fn usual(&mut self, probe: &mut Probe<'_>, roots: &[Root], name: &str) -> bool {
-        let method = probe.caller.methods.first().copied().unwrap_or("POST");
+        let method = probe.caller.method();
         for root in roots {
             for tail in root.tails.into_iter().flatten() {
                 let tail = put(tail, "{}", name);
                 for p in 0..probe.paths.len().max(1) {
                     let path = probe.path(p, root, &tail);
-                    if path.is_some_and(|path| self.sends(probe, root, [method, &path])) {
+                    if self.sends(probe, root, [method, &path]) {
                         return true;
                     }
                 }
@@ -198,8 +224,8 @@ impl Advisor<'_, '_> {
                     let tail = put(&sample.path, "{}", name);
                     let end = without(&tail, root.skipped).0;
                     let path = probe.path(p, root, &tail);
-                    let path = path.filter(|path| pattern.is_none() || path.ends_with(end));
-                    if path.is_some_and(|path| self.sends(probe, root, [sample.method, &path])) {
+                    let is_its = pattern.is_none() || path.ends_with(end);
+                    if is_its && self.sends(probe, root, [sample.method, &path]) {
                         return true;
                     }
                 }
@@ -219,7 +245,8 @@ impl Advisor<'_, '_> {
     /// Whether a request reaches a model, by one host or another.
     fn sends(&mut self, probe: &mut Probe<'_>, root: &Root, [method, path]: [&str; 2]) -> bool {
         (0..=probe.hosts.len()).any(|h| {
-            let host = literal(probe.hosts.get(h).map_or(&root.host, |host| *host));
+            let host = probe.hosts.get(h).map_or(&root.host, |host| *host);
+            let host = fitting(host, Some(&root.host), '.');
             self.spends(probe, self.each) && self.lets(probe, root, [method, path, &host])
         })
     }
@@ -231,7 +258,13 @@ impl Advisor<'_, '_> {
         for (name, value) in [(":method", method), (":path", path), (":authority", host)] {
             lines.push((name.as_bytes(), value.as_bytes()));
         }
-        for (name, value) in caller.headers.iter().chain(&root.headers) {
+        let headers = caller.headers.iter().map(|(name, pattern)| {
+            let own = root.headers.iter().find(|(known, _)| TRIES_ALL && known == name);
+            (name, fitting(pattern, own.map(|(_, own)| own), '/'))
+        });
+        let headers: Vec<(&String, String)> = headers.collect();
+        let of_root = root.headers.iter().map(|(name, value)| (name, value));
+        for (name, value) in headers.iter().map(|(name, value)| (*name, value)).chain(of_root) {
             // What the rule asks for comes before what leads to the model.
             if !lines.iter().any(|(known, _)| *known == name.as_bytes()) {
                 lines.push((name.as_bytes(), value.as_bytes()));
@@ -270,15 +303,12 @@ impl<'a> Probe<'a> {
         Self { asked, here, caller, hosts, paths, is_narrow, left: 0 }
     }
 
-    /// The path of a request that the rule's path of this number fits; `None` where that is open on purpose.
-    fn path(&self, p: usize, root: &Root, tail: &str) -> Option<String> {
+    /// The path of a request that the rule's path of this number fits.
+    fn path(&self, p: usize, root: &Root, tail: &str) -> String {
         let (tail, _) = without(tail, root.skipped);
         match self.paths.get(p) {
-            None => Some([&*root.path, tail].concat()),
-            Some(path) if self.asked.limited || path.contains('*') => {
-                Some(over(path, &root.path, tail))
-            }
-            Some(_) => None,
+            None => [&*root.path, tail].concat(),
+            Some(path) => over(path, &root.path, tail),
         }
     }
 
@@ -333,12 +363,12 @@ fn listed<'a>(
     listed
 }
 
-/// A header that a condition asks for, with a value that fits; what a request has but one of is chosen apart.
+/// A header that a condition asks for, with the first of its values; what a request has but one of is chosen apart.
 fn header(condition: &Condition) -> Option<(String, String)> {
     let name = condition.key.strip_prefix("request.headers[")?.strip_suffix(']')?;
     let name = name.to_ascii_lowercase();
     let value = condition.values.first().filter(|_| name != "host")?;
-    Some((name, literal(value)))
+    Some((name, value.clone()))
 }
 
 /// A path that is like a pattern as far as it says, and like a model's address where it leaves that open.
@@ -350,30 +380,61 @@ fn over(pattern: &str, root: &str, tail: &str) -> String {
             (true, false) => "",
             (false, _) => "/",
         };
-        return if base.ends_with(end) { base } else { [root, between, end].concat() };
+        if base.ends_with(end) {
+            return base;
+        }
+        let named = if TRIES_ALL { in_place(&base, end) } else { None };
+        return named.unwrap_or_else(|| [root, between, end].concat());
     }
+    along(pattern, &base, '/')
+}
+
+/// A path with its last segments replaced by these, where both do the same: their last segments are one, or their
+/// verbs are.
+fn in_place(base: &str, end: &str) -> Option<String> {
+    if base.get(base.rfind([':', '/'])?..) != end.get(end.rfind([':', '/'])?..) {
+        return None;
+    }
+    let slash = if end.starts_with('/') { "" } else { "/" };
+    let end = [slash, end].concat();
+    let kept = base.matches('/').count().checked_sub(end.matches('/').count())?;
+    let start = base.strip_suffix(without(base, kept).0)?;
+    Some([start, &end].concat())
+}
+
+/// A value that fits a pattern, and is like `own` where that leaves it open. Without the room for this, any that fits.
+fn fitting(pattern: &str, own: Option<&String>, between: char) -> String {
+    match own.filter(|_| TRIES_ALL) {
+        Some(own) => along(&put(pattern, ":*", ":443"), own, between),
+        None => literal(pattern),
+    }
+}
+
+/// A text that is like a pattern as far as it says, part by part, and like `base` where it leaves that open.
+fn along(pattern: &str, base: &str, between: char) -> String {
     let mut path = String::new();
-    let (mut pattern, mut base) = (pattern, &*base);
+    let (mut pattern, mut base) = (pattern, base);
     loop {
-        let (segment, behind) = cut(pattern);
-        let (here, rest) = cut(base);
+        let (segment, behind) = cut(pattern, between);
+        let (here, rest) = cut(base, between);
         if let Some(start) = segment.strip_suffix("{**}").or_else(|| segment.strip_suffix('*')) {
             if !here.starts_with(start) {
                 path.push_str(start);
             }
             path.push_str(base);
-            return path;
+            break;
         }
         path.push_str(if segment == "{*}" { here } else { segment });
         if behind.is_empty() {
-            return path;
+            break;
         }
-        path.push('/');
+        path.push(between);
         (pattern, base) = (behind, rest);
     }
+    literal(&path)
 }
 
-/// A path's first segment, and what is behind it.
-fn cut(path: &str) -> (&str, &str) {
-    path.split_once('/').unwrap_or((path, ""))
+/// A text's first part, and what is behind it.
+fn cut(text: &str, between: char) -> (&str, &str) {
+    text.split_once(between).unwrap_or((text, ""))
 }

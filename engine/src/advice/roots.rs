@@ -45,6 +45,28 @@ pub(super) struct Root {
     pub(super) headers: Vec<(String, String)>,
     /// What the body names, where it has a say.
     pub(super) in_body: String,
+    /// Whether nothing but the body names the model.
+    pub(super) by_body: bool,
+}
+
+impl Root {
+    /// A place of which no more is known.
+    #[inline(never)]
+    fn new(path: String, host: &str, tails: [&'static [&'static str]; 2]) -> Self {
+        let host = host.to_owned();
+        let (headers, in_body) = (Vec::new(), String::new());
+        Self { path, host, tails, skipped: 0, headers, in_body, by_body: false }
+    }
+
+    /// Whether the path does not say which model it is, but another part of the request does.
+    pub(super) fn is_named_elsewhere(&self, hosts: &[&String]) -> bool {
+        let by_host = self.host != NOWHERE;
+        let is_free = |host: &&String| host.strip_suffix(":*").unwrap_or(host).contains('*');
+        let chooses = self.by_body || !self.headers.is_empty();
+        (self.by_body || self.path.is_empty())
+            && (by_host || hosts.is_empty())
+            && (chooses || by_host && (hosts.is_empty() || hosts.iter().any(is_free)))
+    }
 }
 
 /// A model's name, and where it may be: at so many places and no more.
@@ -94,29 +116,14 @@ fn of_family(
             let path = [&targets.seldon_prefix, "/", namespace, "/", name].concat();
             add(roots, path, NOWHERE, [REST, &[]]);
             let headers = vec![header("seldon", name), header("namespace", namespace)];
-            let (path, host) = (String::new(), NOWHERE.to_owned());
-            roots.push(Root {
-                path,
-                host,
-                tails: [&[], GRPC],
-                skipped: 0,
-                headers,
-                in_body: String::new(),
-            });
+            roots.push(Root { headers, ..Root::new(String::new(), NOWHERE, [&[], GRPC]) });
         }
         Family::SeldonV2 => {
             for host in targets.seldon_v2.iter().flat_map(|one| or_any(&one.hosts)) {
                 add(roots, String::new(), host, [REST, &[]]);
+                // Paths that name no model, as those of its repository, are its by the header.
                 let headers = vec![header("seldon-model", name)];
-                let (path, host) = (String::new(), host.to_owned());
-                roots.push(Root {
-                    path,
-                    host,
-                    tails: [&[], GRPC],
-                    skipped: 0,
-                    headers,
-                    in_body: String::new(),
-                });
+                roots.push(Root { headers, ..Root::new(String::new(), host, [REST, GRPC]) });
             }
         }
         Family::KServe => {
@@ -129,9 +136,12 @@ fn of_family(
                 add(roots, String::new(), &fill(host), [REST, GRPC]);
             }
         }
-        // Its path stands for its header, which no rule may select a model by alone.
         Family::LlmIsvc => {
             add(roots, ["/", known, "/", name].concat(), NOWHERE, [REST, &[]]);
+            let published = ["publishers/", known, "/models/", name].concat();
+            add(roots, ["/", &published].concat(), NOWHERE, [REST, &[]]);
+            let headers = vec![header("x-gateway-model-name", &published)];
+            roots.push(Root { headers, ..Root::new(String::new(), NOWHERE, [REST, &[]]) });
         }
         // Each of its routes chooses a namespace, and the body the model.
         Family::OpenAi => {}
@@ -146,6 +156,7 @@ fn of_openai(targets: &Targets, [namespace, named]: [&str; 2], roots: &mut Vec<R
             add(roots, one.path_prefix.clone(), host, [REST, &[]]);
             if let Some(root) = roots.last_mut() {
                 named.clone_into(&mut root.in_body);
+                root.by_body = true;
             }
         }
     }
@@ -192,9 +203,9 @@ fn of_rewrite(
                 }
                 let (path, skipped) = without(&path, skipped);
                 let path = [&*start, path].concat();
-                let host = from.hosts.get(h).map_or(NOWHERE, String::as_str).to_owned();
+                let host = from.hosts.get(h).map_or(NOWHERE, String::as_str);
                 let headers = from.headers.iter().map(header).collect();
-                roots.push(Root { path, host, tails, skipped, headers, in_body: String::new() });
+                roots.push(Root { skipped, headers, ..Root::new(path, host, tails) });
             }
         }
     }
@@ -221,16 +232,8 @@ pub(super) fn without(path: &str, segments: usize) -> (&str, usize) {
     (path.get(starts.nth(have).unwrap_or_default()..).unwrap_or_default(), segments - have)
 }
 
-#[inline(never)]
 fn add(roots: &mut Vec<Root>, path: String, host: &str, tails: [&'static [&'static str]; 2]) {
-    roots.push(Root {
-        path,
-        host: host.to_owned(),
-        tails,
-        skipped: 0,
-        headers: Vec::new(),
-        in_body: String::new(),
-    });
+    roots.push(Root::new(path, host, tails));
 }
 
 /// In one place for all of them: a call is little code.
