@@ -16,16 +16,20 @@ words! {
         /// A caller without any credential reaches models although tokens, keys or `defaultAction: DENY` are
         /// configured; or a bypass or `exclude` takes everything. Each ALLOW rule and bypass is tried with requests
         /// that fit it, from one without a credential who writes the headers that it asks for. A rule that names
-        /// models or a whole path, and asks nothing of callers, is taken for open on purpose. The gateway tries the usual
-        /// addresses of model servers, `modelgate check` all that are known.
+        /// models, or a whole path that says which model it is, and asks nothing of callers, is taken for open on purpose.
+        /// At `/`, `/predict` or `/v1/chat/completions` the host, a header or the body may say it: such a path is open at
+        /// every service (`POST /` asks an inference graph), unless the rule has whole hosts of services or hosts of its own
+        /// site beside it, or `methods: [GET]` beside `/`. The gateway tries the usual addresses of model servers,
+        /// `modelgate check` all that are known, whole paths, and wildcards of a model's own name.
         OpenToEverybody = "open-to-everybody",
         /// A condition on a claim compares with `true`, `false` or a number. Claims match as texts and lists of
         /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
         /// write a text (a role, a group, `"true"`), and compare with that.
         ClaimNotText = "claim-not-text",
-        /// A DENY by `paths`, or an ALLOW with `notPaths`, means a model by one of its addresses. The same model
-        /// has others: a rewrite's, and gRPC, which names models in headers. Write `models`, which hold for
-        /// all of them.
+        /// A DENY by `paths` or by a header that names a model (`seldon-model`, `x-gateway-model-name`), or an ALLOW that
+        /// excepts them, means a model by one of its addresses. The same model has others: a rewrite's, gRPC, which names
+        /// models in headers, and an LLMInferenceService's two paths and headers. Of headers `modelgate check` tells alone.
+        /// Write `models`, which hold for all of them.
         OtherAddress = "other-address",
         /// A DENY, or a `not...` form of an ALLOW, names a host or a path in one spelling, and the client may write
         /// another that goes the same way: a host with or without a port, or in a condition with other letters'
