@@ -19,8 +19,6 @@ pub struct BodyReader {
     pub waiting: Option<Box<Waiting>>,
     /// Whether it is answered if more of the body turns out to be wrong.
     pub is_enforced: bool,
-    /// Whether the headers were all of an answer that has come meanwhile.
-    pub early_response: Option<bool>,
 }
 
 /// A request whose headers have gone on, and whose model is not known yet.
@@ -52,37 +50,40 @@ impl BodyReader {
     /// Nothing of the body is there yet.
     pub fn new(waiting: Waiting) -> Self {
         let is_enforced = waiting.awaited.keeps_body;
-        Self {
-            model: ModelReader::default(),
-            waiting: Some(Box::new(waiting)),
-            is_enforced,
-            early_response: None,
-        }
+        Self { model: ModelReader::default(), waiting: Some(Box::new(waiting)), is_enforced }
     }
 }
 
 impl Waiting {
-    /// A request with these headers.
+    /// A request with these headers, which are kept as well; the facts are left if that were too much.
     pub fn new(
         worker: &Rc<WorkerState>,
         awaited: AwaitedModel,
         facts: Facts,
         head: Bytes,
         path: Option<Vec<u8>>,
-    ) -> Self {
-        let account = Account { worker: Rc::clone(worker), bytes: 0 };
-        Self { awaited, facts, head, path, body: Vec::new(), account }
+    ) -> Result<Self, Facts> {
+        let mut account = Account { worker: Rc::clone(worker), bytes: 0 };
+        match account.take(head.len()) {
+            true => Ok(Self { awaited, facts, head, path, body: Vec::new(), account }),
+            false => Err(facts),
+        }
     }
 
     /// Keeps a chunk back; `false` if that were too much.
     pub fn keep(&mut self, chunk: &[u8]) -> bool {
-        // The headers are kept as well.
-        let first = if self.account.bytes == 0 { self.head.len() } else { 0 };
-        let fits = self.account.take(chunk.len().saturating_add(first));
-        if fits {
-            self.body.extend_from_slice(chunk);
+        let needed = self.body.len().saturating_add(chunk.len());
+        if let Some(least) = needed.checked_sub(self.body.capacity()).filter(|least| *least > 0) {
+            // As much again, so that the whole is not moved for each chunk. What is counted is what is had.
+            let most = least.max(self.body.capacity());
+            let Some(more) = [most, least].into_iter().find(|more| self.account.take(*more)) else {
+                return false;
+            };
+            let room = self.body.capacity().saturating_sub(self.body.len());
+            self.body.reserve_exact(room.saturating_add(more));
         }
-        fits
+        self.body.extend_from_slice(chunk);
+        true
     }
 
     /// Decides about the request, whose body names this model. What was kept back is left.

@@ -49,7 +49,8 @@ impl HttpContext for HttpFilter {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        self.0.borrow_mut().response_headers(end_of_stream)
+        self.0.borrow_mut().response_headers(end_of_stream);
+        Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -212,8 +213,13 @@ impl Stream {
         // A client that breaks off is counted as what it is so far.
         let (verdict, model, operation) = (Verdict::Refused, None, facts.operation);
         self.request = Some(RequestStats { verdict, model, operation, is_grpc: came.is_grpc });
-        let waiting = Waiting::new(worker, *awaited, facts, came.head, came.path);
-        self.body = Some(BodyReader::new(waiting));
+        match Waiting::new(worker, *awaited, facts, came.head, came.path) {
+            Ok(waiting) => self.body = Some(BodyReader::new(waiting)),
+            Err(facts) => {
+                let decision = worker.plan.refuse_large_body(facts);
+                return self.carry_out(decision, came.is_grpc, true).unwrap_or(Action::Continue);
+            }
+        }
         if came.end_of_stream { self.request_body(0, true) } else { Action::Continue }
     }
 
@@ -341,8 +347,6 @@ impl Stream {
         if whole.len() != size && hostcalls::replace_chunk(BODY, size, &whole).is_err() {
             return Err(fail_closed("modelgate_unwritable_body"));
         }
-        // Last: Envoy shows nothing of the request behind it.
-        self.resume_response();
         Ok(whole)
     }
 
@@ -358,31 +362,7 @@ impl Stream {
         host::send_local_reply(&refused_body(refusal))
     }
 
-    /// An answer that comes before the body has named the model waits: until then the request may yet be refused.
-    fn response_headers(&mut self, end_of_stream: bool) -> Action {
-        match &mut self.body {
-            Some(body) if body.is_enforced && body.waiting.is_some() => {
-                body.early_response = Some(end_of_stream);
-                Action::Pause
-            }
-            _ => {
-                self.response_begins(end_of_stream);
-                Action::Continue
-            }
-        }
-    }
-
-    /// The same once it is decided that the request goes on.
-    fn resume_response(&mut self) {
-        let early = self.body.as_mut().and_then(|body| body.early_response.take());
-        if let Some(end_of_stream) = early {
-            self.response_begins(end_of_stream);
-            // A stream that is gone has nothing to resume.
-            let _ = sdk::resume_http_response();
-        }
-    }
-
-    fn response_begins(&mut self, end_of_stream: bool) {
+    fn response_headers(&mut self, end_of_stream: bool) {
         if let Some(cookie) = self.set_cookie.take() {
             // A response that takes no cookie is still an answer.
             let _ = hostcalls::add_header(MapType::HttpResponseHeaders, b"set-cookie", &cookie);

@@ -223,13 +223,22 @@ impl Plan {
         if let Some(address) = in_body {
             self.authorize_any_model(&subject, facts).map_err(Stop::Reply)?;
             body::check_head(request)?;
+            // Headers can say the variant of the deployment, not of what the body names.
+            let choice = self.splits.choose(&Subject { address: Some(address), ..subject });
             let (seen, address) = (edits.clone(), address.clone());
             self.clean(request, bypass, credentials, rewritten, &mut edits);
             identify(request, &mut edits);
+            let set_cookie = choice.and_then(|choice| choice.write(&mut edits));
             let forwarded = edits.clone();
-            let awaited =
-                AwaitedModel { edits, keeps_body: true, seen, forwarded, address, bypass };
-            return Ok(Next::AwaitModel(Box::new(awaited)));
+            return Ok(Next::AwaitModel(Box::new(AwaitedModel {
+                edits,
+                keeps_body: true,
+                seen,
+                forwarded,
+                address,
+                bypass,
+                set_cookie,
+            })));
         }
         self.authorize(&subject, bypass, facts).map_err(Stop::Reply)?;
         let shadows = self.select(&subject);
@@ -238,12 +247,8 @@ impl Plan {
         if facts.model.is_some() {
             identify(request, &mut edits);
         }
-        let mut set_cookie = None;
-        if let Some(choice) = choice {
-            // Last: no rewrite may say another variant.
-            edits.set(choice.header, choice.variant);
-            set_cookie = choice.set_cookie;
-        }
+        // Last: no rewrite may say another variant.
+        let set_cookie = choice.and_then(|choice| choice.write(&mut edits));
         let subject = Subject { request, edits: &edits, address, identity: None };
         let copies = self.copies(&subject, &shadows, admits);
         Ok(Next::Forward(Forward { edits, set_cookie, copies }))

@@ -184,7 +184,9 @@ impl Authorizer {
         let model = address.and_then(|a| a.model.as_ref());
         let closed = !bypassed && address.is_some_and(|a| a.operation.is_closed());
         let mut effects = Vec::new();
-        let mut needs_allow = self.allow_everywhere;
+        // Bodies name whatever their senders like, also a known model by another name.
+        let is_in_body = address.is_some_and(|address| address.in_body.is_some());
+        let mut needs_allow = self.allow_everywhere || (is_in_body && !self.policies.is_empty());
         for position in self.index.candidates(model.map(|model| &*model.id)) {
             let Some(policy) = self.policies.get(position) else { continue };
             let allows = policy.purpose == Purpose::Allow;

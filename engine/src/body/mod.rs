@@ -32,7 +32,17 @@ fn is_json(kind: &[u8]) -> bool {
     let essence = kind.split(|c| *c == b';').next().unwrap_or_default().trim_ascii();
     let (application, json) = (b"application/", b"json");
     let behind = essence.split_at_checked(application.len());
+    let is_utf8 = |parameter: &[u8]| {
+        let mut parts = parameter.splitn(2, |c| *c == b'=');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let value = value.trim_ascii();
+        let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        !name.trim_ascii().eq_ignore_ascii_case(b"charset")
+            || value.eq_ignore_ascii_case(b"utf-8")
+            || value.eq_ignore_ascii_case(b"us-ascii")
+    };
     !kind.contains(&b',')
+        && kind.split(|c| *c == b';').skip(1).all(is_utf8)
         && behind.is_some_and(|(start, kind)| {
             start.eq_ignore_ascii_case(application) && kind.eq_ignore_ascii_case(json)
         })

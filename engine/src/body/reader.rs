@@ -19,7 +19,10 @@ const ENDS_EARLY: Refusal = Refusal::new("the body ends before its JSON does");
 const NO_MODEL: Refusal = Refusal::new("the body names no model");
 const SECOND: Refusal = Refusal::new("the body names a model twice");
 const ALIKE: Refusal = Refusal::new("the body has a member that servers may take for model");
-const NO_NAME: Refusal = Refusal::new("the body's model is not text of 1 to 256 bytes");
+const NO_NAME: Refusal = Refusal::new(
+    "the body's model is not a name: text of 1 to 256 bytes, with no empty or dot segment",
+);
+const ADAPTER: Refusal = Refusal::new("the body names an adapter by another member than model");
 
 /// The longest name of a model, in bytes.
 const NAME_MAX: usize = 256;
@@ -28,6 +31,12 @@ const NAME_MAX: usize = 256;
 const DEPTH_MAX: u32 = 128;
 
 const MEMBER: &[u8] = b"model";
+
+/// Members by which servers take an adapter besides (llama.cpp, SGLang, LoRAX).
+const ADAPTERS: [&[u8]; 4] = [b"lora", b"lora_path", b"lora_request", b"adapter_id"];
+
+/// Bytes of a member's name that are kept: as long as the longest of these, and one more.
+const KEPT: usize = 13;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +120,9 @@ impl ModelReader {
             rest = match self.text {
                 Some(Text::Plain) => {
                     let (plain, behind) = rest.split_at(plain_length(rest));
+                    if !plain.is_empty() {
+                        self.check_pair(None)?;
+                    }
                     self.keep(plain);
                     match behind.split_first() {
                         None => behind,
@@ -223,7 +235,7 @@ impl ModelReader {
 
     fn keep(&mut self, text: &[u8]) {
         let most = match self.next {
-            Next::Colon => MEMBER.len() + 1,
+            Next::Colon => KEPT,
             Next::Comma if self.is_model => NAME_MAX + 1,
             _ => return,
         };
@@ -251,12 +263,19 @@ impl ModelReader {
             if self.is_model && self.model.is_some() {
                 return Err(SECOND);
             }
-            if !self.is_model && self.kept.eq_ignore_ascii_case(MEMBER) {
+            let is = |name: &[u8]| self.kept.eq_ignore_ascii_case(name);
+            if !self.is_model && is(MEMBER) {
                 return Err(ALIKE);
+            }
+            if ADAPTERS.into_iter().any(is) {
+                return Err(ADAPTER);
             }
         } else if self.is_model && self.next == Next::Comma {
             let name = std::str::from_utf8(&self.kept).map_err(|_| NO_NAME)?;
-            if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
+            // Some servers make a path of it.
+            let is_part = |part: &str| !matches!(part, "" | "." | "..");
+            let is_name = name.split('/').all(is_part) && !name.contains('\\');
+            if !is_name || name.len() > NAME_MAX || name.chars().any(char::is_control) {
                 return Err(NO_NAME);
             }
             self.model = Some(name.to_owned());

@@ -69,6 +69,8 @@ pub struct AwaitedModel {
     pub(super) address: Address,
     /// The bypass that fits.
     pub(super) bypass: Option<usize>,
+    /// Of a split for the model that the address names.
+    pub(super) set_cookie: Option<Vec<u8>>,
 }
 
 /// A request that goes on.
@@ -150,6 +152,7 @@ impl Decision {
             Next::AwaitModel(awaited) => Next::AwaitModel(Box::new(AwaitedModel {
                 edits: Edits::default(),
                 keeps_body: false,
+                set_cookie: None,
                 ..*awaited
             })),
             Next::Forward(_) | Next::Reply(_) => Next::Forward(Forward::default()),

@@ -9,6 +9,8 @@ use crate::request::Request;
 use crate::shadow::{Outcome, ShadowId};
 use crate::telemetry::Verdict;
 
+const OTHER_HEADER: Refusal = Refusal::new("a routing header names another model than the body");
+
 /// What is answered where more of a body would have to be kept back than may be.
 const TOO_LARGE: Refusal = Refusal::new("the body does not name its model soon enough");
 
@@ -36,7 +38,10 @@ impl Plan {
         admits: impl Fn(ShadowId) -> Result<(), Outcome>,
     ) -> Decision {
         let next = match self.run_model(request, awaited, model, &mut facts, &admits) {
-            Ok(copies) => Next::Forward(Forward { copies, ..Forward::default() }),
+            Ok(copies) => {
+                let set_cookie = awaited.set_cookie.clone();
+                Next::Forward(Forward { copies, set_cookie, ..Forward::default() })
+            }
             Err(reply) => Next::Reply(reply),
         };
         self.carried_out(Decision { facts, next })
@@ -50,6 +55,13 @@ impl Plan {
         facts: &mut Facts,
         admits: Admits<'_>,
     ) -> Result<super::copies::Copies, LocalReply> {
+        // By these a gateway behind this one may choose another pool than the body's.
+        let names = [&b"x-gateway-model-name"[..], b"x-gateway-base-model-name"];
+        let mut named = names.iter().flat_map(|name| awaited.forwarded.lines(request, name));
+        if named.any(|line| line != model.as_bytes()) {
+            facts.verdict = Verdict::Refused;
+            return Err(refused_body(OTHER_HEADER));
+        }
         let address = awaited.address.with_model(model);
         facts.model = address.model.as_ref().map(|model| model.id.clone());
         let identity = facts.identity.clone();

@@ -5,12 +5,16 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Plan;
+use crate::path::plain::Plain;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
-use crate::routing::{Address, InBody, Location, Model, Operation, ROUTING};
+use crate::routing::{Address, InBody, Location, Model, Operation, ROUTING, is_named_in_body};
 use crate::words::{hash, same};
+
+const NOT_IN_BODY: Refusal =
+    Refusal::new("models that bodies name are asked at the paths of OpenAI's API alone");
 
 /// Where a request goes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -118,20 +122,28 @@ impl Plan {
             }
             None => self.targets.resolve(&Location::of(request, &host))?,
         };
-        let address = address.map(|address| self.with_adapter(request, address));
+        let path = rewritten.as_ref().and_then(|rewritten| rewritten.path.as_deref());
+        let path = path.unwrap_or_else(|| request.path_only());
+        let address = match address {
+            Some(address) => Some(self.with_body(request.method, path, address)?),
+            None => None,
+        };
         Ok(Route { excluded: false, rewritten, address })
     }
 
-    /// Whether the body of a prediction names an adapter.
-    fn with_adapter(&self, request: &Request<'_>, address: Address) -> Address {
+    /// Whether the body of a prediction names its model, or an adapter of it. At a path that says otherwise which one it
+    /// is, what the body says would decide about another.
+    fn with_body(&self, method: &[u8], path: &[u8], address: Address) -> Result<Address, Refusal> {
         let holds = |model: &Model| self.body_models.matches(&model.id);
-        let has_body = address.operation == Operation::Predict && request.method != b"OPTIONS";
-        match &address.model {
-            Some(model) if has_body && holds(model) => {
-                Address { in_body: Some(InBody::Adapter), ..address }
-            }
-            _ => address,
+        let has_body = address.operation == Operation::Predict && method != b"OPTIONS";
+        let in_body = match &address.model {
+            Some(model) if has_body && holds(model) => Some(InBody::Adapter),
+            _ => address.in_body.clone(),
+        };
+        if in_body.is_some() && !is_named_in_body(Plain::new(path)?.decoded()) {
+            return Err(NOT_IN_BODY);
         }
+        Ok(Address { in_body, ..address })
     }
 
     /// A host of another application, as long as the address is no model's: the configuration

@@ -30,6 +30,7 @@ mod tests;
 
 pub use location::Location;
 pub(crate) use location::{ROUTING, ROUTING_HEADERS};
+pub(crate) use operation::is_named_in_body;
 pub use resolve::Targets;
 #[cfg(test)]
 pub(crate) use rewritten::CAPTURED;

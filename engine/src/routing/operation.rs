@@ -3,7 +3,7 @@
 //! others. `docs/addresses.md` lists them by server.
 
 use super::{Operation, grpc};
-use crate::path::segments::{Segments, fits};
+use crate::path::segments::{Segments, each, fits};
 
 /// Reads operations, with the operator's own metrics paths.
 #[derive(Debug)]
@@ -191,6 +191,28 @@ pub(super) const OF_V2_MODEL: Paths = &[
     ("explain", Explain, POST),
     ("config|stats|trace/**", Admin, ANY),
 ];
+
+/// What paths end with whose predictions name their model in the body, and nowhere else.
+const NAMED_IN_BODY: &[&str] = &[
+    "completions|responses|embeddings|rerank|reranking|score|messages",
+    "classify|pooling|tokenize|detokenize|embed",
+    "completions|messages/render|count_tokens",
+    "chat/completions/batch|render",
+    "audio/*",
+];
+
+/// Whether the model of a prediction at this decoded path is the one of its body. Others name it themselves, or
+/// choose an adapter by another member.
+pub(crate) fn is_named_in_body(path: &[u8]) -> bool {
+    let segments: Vec<&[u8]> = each(path).filter(|segment| !segment.is_empty()).collect();
+    let ends = |pattern: &str| {
+        let most = each(pattern.as_bytes()).count();
+        let start = segments.len().checked_sub(most);
+        start.and_then(|start| segments.get(start..)).is_some_and(|end| fits(pattern, end))
+    };
+    // `/v1/engines/{model}/chat/completions`.
+    !segments.contains(&&b"engines"[..]) && NAMED_IN_BODY.iter().any(|pattern| ends(pattern))
+}
 
 /// Behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
 pub(super) const OF_OPENAI: Paths = &[

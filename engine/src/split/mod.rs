@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use crate::authn::Identity;
 use crate::authz::{Conditions, ModelMap, Models, Subject};
 use crate::place::Scale;
-use crate::request::Request;
+use crate::request::{Edits, Request};
 
 mod compile;
 #[cfg(test)]
@@ -70,6 +70,14 @@ pub struct Choice<'s> {
     pub variant: &'s [u8],
     /// A `Set-Cookie` for the response, where the client has none yet.
     pub set_cookie: Option<Vec<u8>>,
+}
+
+impl Choice<'_> {
+    /// Says the variant in the request's headers. What the response has to carry is left.
+    pub fn write(self, edits: &mut Edits) -> Option<Vec<u8>> {
+        edits.set(self.header, self.variant);
+        self.set_cookie
+    }
 }
 
 impl Splits {

@@ -82,3 +82,44 @@ fn a_body_names_the_model_however_it_is_cut() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(checked >= 400, "{checked}");
 }
+
+/// Whoever wrote policies for models has not opened the names that they do not have.
+#[test]
+fn other_names_need_an_allow_whatever_the_default_is() {
+    for (policies, status) in [
+        (json!([]), "200"),
+        (json!([{"name": "a", "models": ["prod/llama"], "rules": [{}]}]), "403"),
+        (
+            json!([{"name": "d", "action": "DENY", "models": ["prod/llama", "llm/known"], "rules": [{}]}]),
+            "403",
+        ),
+        (json!([{"name": "a", "rules": [{}]}]), "200"),
+    ] {
+        let plan = plan(json!({
+            "targets": {
+                "families": ["seldon-v1", "openai"], "bodyModels": ["prod/llama"],
+                "openai": [{"namespace": "llm", "hosts": ["models.example.com"]}],
+            },
+            "authorization": {"defaultAction": "ALLOW", "policies": policies},
+        }));
+        for address in
+            ["gateway/seldon/prod/llama/v1/completions", "models.example.com/v1/completions"]
+        {
+            let request = format!("POST {address}");
+            let [.., code] = outcome(&plan, [&request, "", r#"{"model":"alias"}"#], 7);
+            assert_eq!(code, status, "{request} {policies}");
+        }
+    }
+}
+
+/// The deployment's split holds for its adapters.
+#[test]
+fn a_split_by_address_says_the_variant_before_the_body_comes() {
+    let plan = plan(json!({
+        "targets": {"families": ["seldon-v1"], "bodyModels": ["prod/llama"]},
+        "splits": [{"name": "s", "models": ["prod/llama"], "header": "x-variant", "variants": [{"name": "a", "weight": 1}]}],
+    }));
+    let decision = decide(&plan, "POST /seldon/prod/llama/v1/completions", &[]);
+    let edits = decision.edits().unwrap();
+    assert!(edits.added().any(|(name, value)| name == b"x-variant" && value == b"a"), "{edits:?}");
+}
