@@ -100,7 +100,11 @@ async fn send(to: SocketAddr, head: &str, pieces: &[&[u8]]) -> Result<(u16, Vec<
             let _ = writer.write_all(b"0\r\n\r\n").await;
         };
         let mut answer = Vec::new();
-        let read = reader.read_to_end(&mut answer);
+        let read = async {
+            // A proxy that has not read the whole request waits before it closes.
+            while !is_whole(&answer) && reader.read_buf(&mut answer).await? > 0 {}
+            anyhow::Ok(())
+        };
         let (_, read) = tokio::join!(write, read);
         // An answer to a request that was not read to its end may end with a reset.
         ensure!(read.is_ok() || !answer.is_empty(), "no answer");
@@ -115,6 +119,14 @@ async fn send(to: SocketAddr, head: &str, pieces: &[&[u8]]) -> Result<(u16, Vec<
     let status = head.split(' ').nth(1).context("no status")?.parse()?;
     let body = if head.contains("chunked") { unchunked(body) } else { body.to_vec() };
     Ok((status, body))
+}
+
+/// Whether an answer has as many bytes as it says.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.is_some_and(|length| length.parse().is_ok_and(|length: usize| body.len() >= length))
 }
 
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
