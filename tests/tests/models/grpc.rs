@@ -126,11 +126,14 @@ fn flower(id: &str) -> ModelInferRequest {
 #[tokio::test]
 async fn mlserver_answers_through_the_gateway() -> Result<()> {
     const CLUSTER: &str = "outbound|80||seldon-mesh.seldon-mesh.svc.cluster.local";
+    // The same server by another name: one that is the live model by its name is not asked.
+    const SHADOW: &str = "outbound|80||seldon-mesh-shadow.seldon-mesh.svc.cluster.local";
     let model = ModelServer::mlserver(Weights::Main).await?;
-    let config = config("seldon-mesh/iris", "seldon-v2", CLUSTER, &[])?;
+    let config = config("seldon-mesh/iris", "seldon-v2", SHADOW, &[])?;
     let gateway = Gateway::new()
         .extension(&WasmPlugin::with_config(config)?.under_test()?)
         .cluster(Cluster::http2(CLUSTER, model.grpc))
+        .cluster(Cluster::http2(SHADOW, model.grpc))
         .prefix("/inference.GRPCInferenceService", CLUSTER)
         .start()
         .await?;
