@@ -1,5 +1,7 @@
 //! What a WasmPlugin or TrafficExtension says around its `pluginConfig`, and what Istio makes of it.
 
+mod addresses;
+
 use modelgate_engine::config::{Errors, Path, Warning};
 use serde_json::Value;
 
@@ -70,12 +72,11 @@ pub fn warnings(resource: &Value) -> Errors {
         let fix = "the image with its digest, as cargo xtask image --push prints it; or sha256";
         errors.warn_value(Warning::UnpinnedImage, &place.field("url"), what, &url, fix);
     }
-    if inbound {
-        let config = wasm.get("pluginConfig").unwrap_or(&Value::Null);
-        let source = text(config, "sourceAddress");
-        if matches!(source.as_str(), "" | "AUTO") {
-            source_addresses(config, &Path::ROOT, &mut errors);
-        }
+    // Without `match`, or with another mode than CLIENT, a workload's inbound listener has the plugin as well.
+    let is_sidecars = selected && !is_gateways(fields);
+    let at_inbound = modes.is_empty() || modes.iter().any(|mode| mode != "CLIENT");
+    if inbound || is_sidecars && at_inbound {
+        addresses::warnings(wasm.get("pluginConfig").unwrap_or(&Value::Null), &mut errors);
     }
     errors
 }
@@ -116,7 +117,8 @@ fn is_gateways(fields: &Value) -> bool {
             let value = value.as_str().unwrap_or_default();
             match name.as_str() {
                 "gateway.networking.k8s.io/gateway-name" => true,
-                "istio" => ["ingress", "egress", "gateway"].iter().any(|word| value.contains(word)),
+                // The charts of gateways give their pods this label, and no other pods but istiod's have it.
+                "istio" => value != "pilot",
                 "app" => value.contains("gateway"),
                 _ => false,
             }
@@ -133,32 +135,6 @@ fn is_pinned(url: &str) -> bool {
     };
     let last = image.rsplit('/').next().unwrap_or_default();
     image.contains("@sha256:") || last.split_once(':').is_some_and(|(_, tag)| tag != "latest")
-}
-
-/// Every field that asks for the peer's address, which an inbound listener does not tell.
-fn source_addresses(value: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let what = "asks for the peer's address, which a sidecar's inbound listener does not tell: it always \
-                matches in DENY and AUDIT, and never elsewhere";
-    let fix = "principals, or sourceAddress LAST_FORWARDED_FOR where all that call are gateways";
-    match value {
-        Value::Array(items) => {
-            for (i, item) in items.iter().enumerate() {
-                source_addresses(item, &path.index(i), errors);
-            }
-        }
-        Value::Object(members) => {
-            for (name, member) in members {
-                let path = path.field(name);
-                let asked = matches!(name.as_str(), "ipBlocks" | "notIpBlocks")
-                    || (name == "key" && member == "source.ip");
-                if asked {
-                    errors.warn(Warning::SourceAddress, &path, what, fix);
-                }
-                source_addresses(member, &path, errors);
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]
@@ -234,12 +210,72 @@ mod tests {
                     "source-address shadows[0].when[0].key",
                 ],
             ),
+            (json!({"pluginConfig": by_address}), &[]),
         ] {
             let mut resource = plugin();
             for (name, value) in changes.as_object().expect("fields") {
                 resource["spec"][name] = value.clone();
             }
             assert_eq!(told(&resource), wanted, "{changes}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_callers_of_a_sidecar_write_are_told() {
+        const GATEWAY: &str = "cluster.local/ns/istio-system/sa/istio-ingressgateway";
+        let workload = json!({"matchLabels": {"app": "iris"}});
+        let from = |source: Value| json!([{"source": source}]);
+        let allow = |rule: Value| json!({"policies": [{"name": "a", "rules": [rule]}]});
+        let by_peer = allow(json!({"from": from(json!({"ipBlocks": ["192.0.2.1"]}))}));
+        let by_client = allow(json!({"from": from(json!({"notRemoteIpBlocks": ["192.0.2.1"]}))}));
+        let by_condition = allow(json!({"when": [{"key": "remote.ip", "values": ["192.0.2.1"]}]}));
+        let from_gateway = allow(
+            json!({"from": from(json!({"principals": [GATEWAY], "ipBlocks": ["192.0.2.1"]}))}),
+        );
+        let from_peers =
+            allow(json!({"from": from(json!({"principals": ["*"], "ipBlocks": ["192.0.2.1"]}))}));
+        let in_condition = allow(json!({"from": from(json!({"principals": [GATEWAY]})),
+            "when": [{"key": "remote.ip", "values": ["192.0.2.1"]}]}));
+        let deny = |rule: Value| {
+            let mut policies = by_client.clone();
+            let deny = json!({"name": "d", "action": "DENY", "rules": [rule]});
+            policies["policies"].as_array_mut().expect("a list").push(deny);
+            policies
+        };
+        let others = deny(json!({"from": from(json!({"notPrincipals": [GATEWAY]}))}));
+        let some = deny(json!({"from": from(json!({"notPrincipals": [GATEWAY]})),
+            "to": [{"operation": {"paths": ["/x"]}}]}));
+        let peer = "source-address authorization.policies[0].rules[0].from[0].source.ipBlocks";
+        let client =
+            "source-address authorization.policies[0].rules[0].from[0].source.notRemoteIpBlocks";
+        let condition = "source-address authorization.policies[0].rules[0].when[0].key";
+        let server = json!([{"mode": "SERVER"}]);
+        for (modes, source, authorization, wanted) in [
+            (&server, "LAST_FORWARDED_FOR", &by_peer, &[peer][..]),
+            (&Value::Null, "LAST_FORWARDED_FOR", &by_peer, &[peer]),
+            (&json!([{"mode": "CLIENT_AND_SERVER"}]), "LAST_FORWARDED_FOR", &by_peer, &[peer]),
+            (&json!([{"mode": "CLIENT"}]), "LAST_FORWARDED_FOR", &by_peer, &[]),
+            (&server, "AUTO", &by_peer, &[peer]),
+            (&server, "UNAVAILABLE", &by_peer, &[]),
+            (&server, "AUTO", &by_client, &[client]),
+            (&server, "UNAVAILABLE", &by_client, &[client]),
+            (&server, "AUTO", &by_condition, &[condition]),
+            (&server, "LAST_FORWARDED_FOR", &from_peers, &[peer]),
+            (&server, "LAST_FORWARDED_FOR", &from_gateway, &[]),
+            (&server, "AUTO", &in_condition, &[]),
+            (&server, "AUTO", &others, &[]),
+            (&server, "AUTO", &some, &[client]),
+        ] {
+            let mut resource = plugin();
+            resource["spec"]["selector"] = workload.clone();
+            resource["spec"]["match"] = modes.clone();
+            resource["spec"]["pluginConfig"] =
+                json!({"sourceAddress": source, "authorization": authorization});
+            assert_eq!(told(&resource), wanted, "{modes} {source} {authorization}");
+            // A gateway appends its peer itself.
+            resource["spec"]["selector"] = plugin()["spec"]["selector"].clone();
+            resource["spec"]["match"] = Value::Null;
+            assert!(told(&resource).is_empty(), "{:?}", told(&resource));
         }
     }
 
