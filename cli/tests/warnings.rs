@@ -1,6 +1,5 @@
 //! Every kind of setting that is weaker than it looks has a warning by its name, and settings that mean what they say
-//! have none: tables in `warnings.yaml`, `warnings-addresses.yaml` and `warnings-models.yaml`, the project's own manifests
-//! and pages.
+//! have none: the tables `warnings.yaml` and `warnings-*.yaml`, the project's own manifests and pages.
 #![cfg(test)]
 
 mod support;
@@ -16,7 +15,12 @@ use support::{modelgate, root};
 /// The cases of one kind, of all tables.
 fn table(kind: &str) -> Vec<Value> {
     let mut cases = Vec::new();
-    for file in ["warnings.yaml", "warnings-addresses.yaml", "warnings-models.yaml"] {
+    for file in [
+        "warnings.yaml",
+        "warnings-addresses.yaml",
+        "warnings-callers.yaml",
+        "warnings-models.yaml",
+    ] {
         let text = std::fs::read_to_string(root().join("cli/tests").join(file)).expect("a table");
         let mut table: Value = serde_saphyr::from_str(&text).expect("YAML");
         cases.append(table[kind].as_array_mut().expect("a list"));

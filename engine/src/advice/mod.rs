@@ -5,23 +5,32 @@
 //! |---|---|
 //! | `values` | which single values no request can have |
 //! | `models` | which models this configuration can yield, and by which paths |
+//! | `issuers` | whose tokens are taken, and made for whom |
 //! | `open` | what is open to everybody |
 //! | `probe` | what such a caller would ask for |
 //! | `roots` | where that may be |
 //! | `respelled` | what a client may write otherwise |
+//! | `protocols` | which addresses of one model do the same |
 //! | `order` | which entries another takes the place of |
+//! | `headers` | which headers make up who calls, or hand on who called |
+//! | `blocks` | which addresses no caller has, and which every node |
 
+mod blocks;
+mod headers;
+mod issuers;
 mod models;
 mod open;
 mod order;
 mod probe;
+mod protocols;
 mod respelled;
 mod roots;
 mod values;
 
 use crate::authn::TokenCache;
-use crate::config::types::{self, Action, Condition, PluginConfig};
+use crate::config::types::{self, Action, Condition, Family, PluginConfig};
 use crate::config::{Errors, Path, Warning};
+use crate::path::segments::is_below;
 use crate::pipeline::Plan;
 use crate::routing::{Operation, Sample, samples};
 
@@ -93,6 +102,8 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     advisor.selectors();
     advisor.hosts_of_routes();
     advisor.keys();
+    advisor.issuers();
+    advisor.headers();
     advisor.open();
     advisor.order();
     if advisor.left_out {
@@ -239,10 +250,20 @@ impl<'a> Advisor<'a, '_> {
                     &source.not_request_principals,
                 ),
                 ("notNamespaces", &source.namespaces, &source.not_namespaces),
+                ("notServiceAccounts", &source.service_accounts, &source.not_service_accounts),
+                ("notTrustDomains", &source.trust_domains, &source.not_trust_domains),
                 ("notIpBlocks", &source.ip_blocks, &source.not_ip_blocks),
                 ("notRemoteIpBlocks", &source.remote_ip_blocks, &source.not_remote_ip_blocks),
             ] {
                 self.excepted(values, excepted, &path.field(field));
+            }
+            for (field, values, is_remote) in [
+                ("ipBlocks", &source.ip_blocks, false),
+                ("notIpBlocks", &source.not_ip_blocks, false),
+                ("remoteIpBlocks", &source.remote_ip_blocks, true),
+                ("notRemoteIpBlocks", &source.not_remote_ip_blocks, true),
+            ] {
+                self.mapped(values, is_remote, &path.field(field));
             }
             for (field, values) in [
                 ("requestPrincipals", &source.request_principals),
@@ -294,10 +315,13 @@ impl<'a> Advisor<'a, '_> {
                 self.warn(Warning::NeverMatches, &operations, what, fix);
             }
             match scope.action {
-                Action::Deny => self.addresses(&o.paths, &path.field("paths")),
+                Action::Deny => self.addresses(&o.paths, &o.hosts, &path.field("paths")),
                 Action::Allow => {
-                    self.addresses(&o.not_paths, &path.field("notPaths"));
+                    self.addresses(&o.not_paths, &o.hosts, &path.field("notPaths"));
                     self.closed(&o.operations, &operations);
+                    if TRIES_ALL && o.operations.is_empty() {
+                        self.closed_paths(&o.paths, &path.field("paths"));
+                    }
                 }
                 _ => {}
             }
@@ -315,14 +339,40 @@ impl<'a> Advisor<'a, '_> {
         }
     }
 
+    /// Paths in an ALLOW that are nothing but closed operations, which they do not open.
+    fn closed_paths(&mut self, paths: &[String], path: &Path<'_>) {
+        let targets = &self.settings.targets;
+        let has = |family| targets.families.contains(&family);
+        let of_metrics = |value: &str| {
+            let metrics = targets.metrics_paths.iter();
+            metrics.map(String::as_str).any(|metrics| value.ends_with(metrics))
+        };
+        for (i, value) in paths.iter().enumerate() {
+            let below = |root: &str| is_below(value.as_bytes(), root.as_bytes());
+            let is_admin = has(Family::SeldonV2) && below("/v2/repository");
+            let is_metrics =
+                has(Family::SeldonV1) && below(&targets.seldon_prefix) && of_metrics(value);
+            if is_admin || is_metrics {
+                let what = "opens nothing: metrics and admin are opened by their names only";
+                let fix = "operations beside it, as operations: [admin]";
+                self.errors.warn_value(Warning::ClosedOperations, &path.index(i), what, value, fix);
+            }
+        }
+    }
+
     /// Headers by which a DENY means a model, or an ALLOW excepts it.
     fn named(&mut self, action: Action, conditions: &[Condition], path: &Path<'_>) {
         for (i, one) in conditions.iter().enumerate() {
             let path = path.index(i);
-            match action {
-                Action::Deny => self.names(&one.key, &one.values, &path.field("values")),
-                Action::Allow => self.names(&one.key, &one.not_values, &path.field("notValues")),
-                _ => {}
+            let (field, values) = match action {
+                Action::Deny => ("values", &one.values),
+                Action::Allow => ("notValues", &one.not_values),
+                _ => return,
+            };
+            let path = path.field(field);
+            self.names(&one.key, values, &path);
+            if one.key.eq_ignore_ascii_case("request.headers[:path]") {
+                self.addresses(values, &[], &path);
             }
         }
     }

@@ -1,11 +1,8 @@
 //! What is open to everybody: the compiled plan is asked as a caller without a credential would ask it.
 
-use std::net::IpAddr;
-
 use super::order::{LOOK_BACK, covers};
 use super::probe::Asked;
 use super::{Advisor, COMPARED};
-use crate::authz::RequestPrincipal;
 use crate::config::types::{self, Action, Bypass, DefaultAction, Policy, Rule};
 use crate::config::{Path, Warning};
 use crate::pipeline::Facts;
@@ -180,47 +177,6 @@ impl Advisor<'_, '_> {
         }
     }
 
-    /// Issuers of which any token is let in, where no audience says for whom it was made.
-    fn audiences(&mut self) {
-        let list = Path::ROOT.field("authentication");
-        let list = list.field("jwtRules");
-        let settings = self.settings;
-        let authorization = &settings.authorization;
-        let enforced = || authorization.policies.iter().filter(|policy| !policy.dry_run);
-        let of = |action| enforced().filter(move |policy| policy.action == action);
-        let allows = || of(Action::Allow).flat_map(|policy| &policy.rules);
-        let denies = || of(Action::Deny).flat_map(|policy| &policy.rules);
-        // A DENY that asks all tokens for more than that they are there.
-        let narrows = |one: &types::Condition| !asks_for_any(one) && !one.not_values.is_empty();
-        let mut narrow = of(Action::Deny).filter(|policy| policy.models.is_empty());
-        if narrow.any(|one| one.rules.iter().any(|rule| rule.when.iter().any(narrows))) {
-            return;
-        }
-        let unlimited = authorization.default_action == DefaultAction::Allow
-            && of(Action::Allow).all(|policy| !policy.models.is_empty());
-        let bare = |rule: &Rule| is_bare(rule) || is_what(rule);
-        let open = unlimited || allows().any(bare);
-        for (i, jwt) in settings.authentication.jwt_rules.iter().enumerate() {
-            let any = |values: &[String]| fit_any(values, jwt.issuer.as_deref());
-            let takes = |rule: &Rule| {
-                let mut of_tokens = rule.when.iter().filter(|one| is_of_tokens(one));
-                let by_source = || rule.from.iter().any(|one| any(&one.source.request_principals));
-                of_tokens.clone().all(|one| asks_for_any(one) && any(&one.values))
-                    && (of_tokens.next().is_some() || by_source())
-            };
-            let lacks = |rule: &Rule| {
-                rule.from.iter().any(|one| any(&one.source.not_request_principals))
-                    || rule.when.iter().any(|one| asks_for_any(one) && any(&one.not_values))
-            };
-            if jwt.audiences.is_empty() && (allows().any(takes) || open && denies().any(lacks)) {
-                let what =
-                    "has no audiences, and policies let in whoever has a token of its issuer";
-                let fix = "the audience of the models' tokens, as audiences: [models]";
-                self.warn(Warning::AnyAudience, &list.index(i), what, fix);
-            }
-        }
-    }
-
     /// Who may use a bypass.
     pub(super) fn bypass_from(&mut self, bypass: &Bypass, at: usize, path: &Path<'_>) {
         self.nodes(&bypass.from, &[], path);
@@ -278,15 +234,6 @@ impl Advisor<'_, '_> {
             self.blocks(&one.values, &path.field("values"));
         }
     }
-
-    fn blocks(&mut self, blocks: &[String], path: &Path<'_>) {
-        for (i, block) in blocks.iter().enumerate().filter(|(_, block)| is_nodes(block)) {
-            let what = "fits every client where a node's address stands for theirs, and at a sidecar \
-                        a peer's address fits nobody";
-            let fix = "principals of those who call, or the address of each";
-            self.errors.warn_value(Warning::NodeAddress, &path.index(i), what, block, fix);
-        }
-    }
 }
 
 /// Whether a source names peers or tokens.
@@ -329,15 +276,6 @@ impl OwnHosts {
     }
 }
 
-/// Whether one of the values fits whoever has a token of the issuer.
-#[inline(never)]
-fn fit_any(values: &[String], issuer: Option<&str>) -> bool {
-    values.iter().any(|value| {
-        let principal = RequestPrincipal::new(value);
-        principal.is_any_subject() && issuer.is_none_or(|issuer| principal.may_be_of(issuer))
-    })
-}
-
 /// Whether a condition is about the host.
 pub(super) fn is_of_host(condition: &types::Condition) -> bool {
     ["request.headers[:authority]", "request.headers[host]"]
@@ -346,14 +284,8 @@ pub(super) fn is_of_host(condition: &types::Condition) -> bool {
 }
 
 /// Whether a condition is about tokens.
-fn is_of_tokens(condition: &types::Condition) -> bool {
+pub(super) fn is_of_tokens(condition: &types::Condition) -> bool {
     condition.key.starts_with("request.auth.")
-}
-
-/// Whether a condition may be one that any token fits: on what each has.
-fn asks_for_any(condition: &types::Condition) -> bool {
-    let key = condition.key.strip_prefix("request.auth.").unwrap_or_default();
-    matches!(key, "principal" | "claims[iss]" | "claims[sub]")
 }
 
 /// Whether a condition asks who calls.
@@ -362,7 +294,7 @@ fn is_of_callers(condition: &types::Condition) -> bool {
 }
 
 /// Whether a rule asks nothing.
-fn is_bare(rule: &Rule) -> bool {
+pub(super) fn is_bare(rule: &Rule) -> bool {
     rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
 }
 
@@ -372,7 +304,7 @@ fn is_who(rule: &Rule) -> bool {
 }
 
 /// Whether a rule says what anybody may, and is no list of open addresses.
-fn is_what(rule: &Rule) -> bool {
+pub(super) fn is_what(rule: &Rule) -> bool {
     let narrow = |to: &types::To| {
         let o = &to.operation;
         let calls = |operation: &String| {
@@ -387,37 +319,10 @@ fn is_what(rule: &Rule) -> bool {
 }
 
 /// Whether only callers with a token, a key or a certificate can fit.
-fn names_callers(rule: &Rule) -> bool {
+pub(super) fn names_callers(rule: &Rule) -> bool {
     let named = |from: &types::From| {
         !from.source.request_principals.is_empty() || !from.source.principals.is_empty()
     };
     !rule.from.is_empty() && rule.from.iter().all(named)
         || rule.when.iter().any(|one| is_of_tokens(one) && !one.values.is_empty())
-}
-
-/// Blocks from which nodes have their addresses (RFC 1918 §3, RFC 6598 §7, RFC 4193 §3), and how long their prefixes are.
-const PRIVATE: [(&str, u32); 5] =
-    [("10.0.0.0", 8), ("172.16.0.0", 12), ("192.168.0.0", 16), ("100.64.0.0", 10), ("fc00::", 7)];
-
-/// Whether a block is within private addresses, which nodes have, or holds some of them.
-fn is_nodes(block: &str) -> bool {
-    let Some((address, bits)) = block.split_once('/') else { return false };
-    let (Some((address, long)), Ok(bits)) = (number(address), bits.parse::<u32>()) else {
-        return false;
-    };
-    bits < long
-        && PRIVATE.iter().any(|(private, most)| {
-            let beyond = u128::BITS.saturating_sub(bits.min(*most));
-            number(private).is_some_and(|(private, of)| {
-                of == long && (address ^ private).checked_shr(beyond).unwrap_or(0) == 0
-            })
-        })
-}
-
-/// An address with its first bit foremost, and how many bits it has.
-fn number(address: &str) -> Option<(u128, u32)> {
-    Some(match address.parse().ok()? {
-        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
-        IpAddr::V6(address) => (u128::from(address), 128),
-    })
 }

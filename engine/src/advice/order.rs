@@ -1,6 +1,6 @@
 //! Entries that another takes the place of, and addresses that are not a model's only ones.
 
-use super::Advisor;
+use super::{Advisor, TRIES_ALL};
 use crate::config::types::{Family, Policy};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
@@ -53,7 +53,7 @@ impl Advisor<'_, '_> {
     }
 
     /// Paths that mean a model by one of its addresses, where a DENY has them or an ALLOW excepts them.
-    pub(super) fn addresses(&mut self, values: &[String], path: &Path<'_>) {
+    pub(super) fn addresses(&mut self, values: &[String], hosts: &[String], path: &Path<'_>) {
         let targets = &self.settings.targets;
         let has = |family| targets.families.contains(&family);
         for (i, value) in values.iter().enumerate() {
@@ -62,7 +62,8 @@ impl Advisor<'_, '_> {
             let template = targets.kserve.path_template.as_deref().unwrap_or_default();
             let template = template.split('{').next().unwrap_or_default();
             let v1 = has(Family::SeldonV1) && below(&targets.seldon_prefix);
-            let v2 = has(Family::SeldonV2) && (below("/v2/models") || below("/v2/pipelines"));
+            let v2 = has(Family::SeldonV2)
+                && ["/v2/models", "/v2/pipelines", "/v2/repository/models"].into_iter().any(below);
             let leads = self.settings.rewrites.iter().find(|rewrite| {
                 let new = rewrite.path.as_deref().unwrap_or_default();
                 let start = new.split('{').next().unwrap_or_default();
@@ -86,6 +87,8 @@ impl Advisor<'_, '_> {
                 };
                 let fix = "models, which hold for every address; operations for a part of it";
                 self.errors.warn_value(Warning::OtherAddress, &path.index(i), &ways, value, fix);
+            } else if TRIES_ALL {
+                self.protocols(value, values, hosts, &path.index(i));
             }
         }
     }
@@ -133,7 +136,7 @@ fn says_the_same(a: &Policy, b: &Policy) -> bool {
 }
 
 /// The places of what was said shortly before.
-fn repeated<T>(list: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
+pub(super) fn repeated<T>(list: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
     let mut repeated = Vec::new();
     for (i, one) in list.iter().enumerate() {
         if list.iter().take(i).rev().take(LOOK_BACK).any(|other| same(one, other)) {

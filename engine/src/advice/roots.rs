@@ -4,7 +4,7 @@ use crate::config::types::{Family, OpenAi, PluginConfig, Rewrite, Targets};
 use crate::order;
 
 /// A name that nobody gives a model or a namespace.
-const UNNAMED: &str = "modelgatenobody";
+pub(super) const UNNAMED: &str = "modelgatenobody";
 
 /// A host that no setting has.
 const NOWHERE: &str = "models.invalid";

@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
+use super::blocks::holds;
 use super::order::covers;
 use super::{Advisor, TRIES_ALL};
 use crate::authn::algorithm::Hash;
 use crate::authz::RequestPrincipal;
 use crate::config::{Path, Warning};
+use crate::matcher::StringMatch;
 use crate::path::segments::has_dot_segment;
+use crate::path::uri_template::Template;
 
 /// What is said of a `*` that is none of Istio's wildcards.
 const LITERAL_STAR: &str = "a * that is not the only one, at an end, is compared as it is written";
@@ -26,7 +29,7 @@ pub(super) fn has_literal_star(value: &str) -> bool {
 
 impl Advisor<'_, '_> {
     #[inline(never)]
-    fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: &str) {
+    pub(super) fn never(&mut self, path: &Path<'_>, what: &str, value: &str, fix: &str) {
         let what = format!("never matches: {what}");
         self.errors.warn_value(Warning::NeverMatches, path, &what, value, fix);
     }
@@ -35,6 +38,9 @@ impl Advisor<'_, '_> {
     pub(super) fn excepted(&mut self, values: &[String], excepted: &[String], path: &Path<'_>) {
         // What loads must not take a time that is quadratic in its size.
         let are_few = values.len().saturating_mul(excepted.len()) < 1 << 16;
+        let covers = |wide: &str, value: &str| {
+            covers(wide, value) || TRIES_ALL && (holds(wide, value) || fits(wide, value))
+        };
         let is = |value: &String| excepted.iter().any(|wide| covers(wide, value));
         if let Some(value) = values.first().filter(|_| are_few && values.iter().all(is)) {
             let what = "it excepts all that stands beside it";
@@ -181,6 +187,8 @@ impl Advisor<'_, '_> {
             "request.auth.principal" => self.request_principals(values, path),
             "source.principal" => self.peers(values, path),
             "connection.sni" => self.literal_stars(values, false, path),
+            "source.ip" | "destination.ip" => self.mapped(values, false, path),
+            "remote.ip" => self.mapped(values, true, path),
             _ if key.starts_with("request.auth.") => self.claim(key, values, path),
             _ => self.header(key, values, path),
         }
@@ -326,6 +334,20 @@ fn merged(path: &str) -> String {
         }
     }
     merged
+}
+
+/// Whether a template of paths fits a whole path.
+fn fits(template: &str, path: &str) -> bool {
+    let is_whole = !path.contains(['*', '{']);
+    is_whole && Template::is_template(template) && matches(template, path)
+}
+
+/// Whether a value of `paths` fits a path.
+pub(super) fn matches(value: &str, path: &str) -> bool {
+    match Template::parse(value) {
+        Ok(template) if Template::is_template(value) => template.matches(path.as_bytes()),
+        _ => StringMatch::new(value).matches(path.as_bytes()),
+    }
 }
 
 /// Whether a boolean or a number stands in it.

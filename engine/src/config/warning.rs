@@ -28,8 +28,10 @@ words! {
         ClaimNotText = "claim-not-text",
         /// A DENY by `paths` or by a header that names a model (`seldon-model`, `x-gateway-model-name`), or an ALLOW that
         /// excepts them, means a model by one of its addresses. The same model has others: a rewrite's, gRPC, which names
-        /// models in headers, and an LLMInferenceService's two paths and headers. Of headers `modelgate check` tells alone.
-        /// Write `models`, which hold for all of them.
+        /// models in headers, an LLMInferenceService's two paths and headers, the other protocols of an inference service
+        /// (`/v1/models/m:predict`, `/v2/models/m/infer`, `ModelInfer`, `/openai/v1/...`), and versions
+        /// (`/v2/models/m/versions/1/infer`; in Seldon's repository `/v2/repository/models/iris_1/unload`). Of headers,
+        /// protocols and versions `modelgate check` tells alone. Write `models`, which hold for all of them.
         OtherAddress = "other-address",
         /// A DENY, or a `not...` form of an ALLOW, names a host or a path in one spelling, and the client may write
         /// another that goes the same way: a host with or without a port, or in a condition with other letters'
@@ -37,7 +39,7 @@ words! {
         /// hosts that may are better named than those that may not.
         Respelled = "respelled",
         /// `operations: ["*"]` in an ALLOW does not open `metrics`, `admin` and `other`: closed operations are
-        /// opened by their names.
+        /// opened by their names. Nor do `paths` alone, as `/v2/repository/*`, of which the command tells.
         ClosedOperations = "closed-operations",
         /// A wildcard in `exclude.hosts`: every host that fits passes undecided, also one that has no virtual host of
         /// its own on the listener and so goes to the routes of `*`.
@@ -50,14 +52,16 @@ words! {
         /// service, also one that has none, and its requests go to the routes of `*`. A rule without any of these
         /// allows the same, and is for everything on purpose.
         UnlistedServices = "unlisted-services",
-        /// A bypass or an ALLOW rule is for callers of a private address block, in `from` or `when`, and nothing else.
+        /// A bypass or an ALLOW rule asks for nothing of callers, in `from` or `when`, but an address in a block that lies within
+        /// private ones or holds some: `10.0.0.0/8`, `10.1.0.0/16`, `0.0.0.0/0`. A single address is none.
         /// Behind a Service with `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of
         /// them; at a sidecar's inbound listener a peer's address cannot be had and it never applies. Name peers by
         /// `principals`.
         NodeAddress = "node-address",
         /// Whoever has any token of an issuer whose `jwtRules` entry has no `audiences` is let in, also with one that
         /// was made for another application: by `requestPrincipals`, by a condition on `request.auth.principal`, or
-        /// because a DENY refuses no others than those without a token.
+        /// because a DENY refuses no others than those without a token. Or an entry without `audiences` stands beside one of
+        /// the same issuer that has them: a token needs to satisfy one of the two, and policies cannot tell by which it came.
         AnyAudience = "any-audience",
         /// `jwksUri` is https, and by its name `jwksCluster` is that of another host or port. The cluster decides where
         /// keys come from, and whether by TLS: whoever can answer there can sign tokens.
@@ -84,8 +88,11 @@ words! {
         /// Not every rule was tried as a caller without a credential: there are too many rules, models and addresses for the
         /// time that the gateway takes when it loads a configuration. `modelgate check` takes more.
         NotTried = "not-tried",
-        /// A condition on the peer's address, where that cannot be had: it always holds in DENY and AUDIT, and
-        /// never elsewhere.
+        /// A condition on an address that a sidecar's inbound listener cannot vouch for. The peer's cannot be had there: it
+        /// always holds in DENY and AUDIT, and never elsewhere. With `sourceAddress: LAST_FORWARDED_FOR`, and of
+        /// `remoteIpBlocks` and `remote.ip` always, it is read from `x-forwarded-for`, which whoever calls the sidecar
+        /// writes: it is good for what comes from a gateway, so name that in `principals` beside it, or refuse all others
+        /// by a DENY with `notPrincipals`.
         SourceAddress = "source-address",
         /// A request principal is not split at the place that its author probably thinks of.
         PrincipalSplit = "principal-split",
@@ -101,8 +108,12 @@ words! {
         /// A header that copies for a shadow get may hold a credential, which then stands in plain text: whoever
         /// reads the WasmPlugin or the proxy's configuration has it. Give the shadow one that opens nothing else.
         PlainSecret = "plain-secret",
-        /// `headers.keep` of a shadow names so many headers that credentials such as `x-api-key` are among them.
+        /// `headers.keep` of a shadow names so many headers that credentials such as `x-api-key` are among them, or one of them,
+        /// or `query.keep` names a parameter such as `access_token`. Of others than `x-api-key` the command tells alone.
         CopiedCredentials = "copied-credentials",
+        /// A shadow sets or removes a header that says what the body is, as `content-encoding`. The body of a copy is the
+        /// client's, whatever the header says, so that the shadow reads it wrong. Only the command tells.
+        BodyHeader = "body-header",
         /// `compare.ignore` of a shadow names what holds all predictions, as `/predictions`: answers with other ones
         /// are `matched`.
         IgnoredPredictions = "ignored-predictions",
@@ -116,6 +127,10 @@ words! {
         CapturedPath = "captured-path",
         /// A rewrite's new authority ends with text of the client's.
         CapturedHost = "captured-host",
+        /// A rewrite sets a header by which servers know who calls (`remote-user`, `x-auth-request-email`, `kubeflow-userid`,
+        /// `x-user`) to text of the client's: whoever writes another name into the path is another caller to them. Only the
+        /// command tells.
+        CapturedIdentity = "captured-identity",
         /// The resource's `match` leaves no listener, so the plugin is not loaded: a gateway's listeners count as
         /// CLIENT.
         NotLoaded = "not-loaded",
