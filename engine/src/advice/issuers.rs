@@ -1,6 +1,6 @@
 //! Who is taken for a caller: entries of `jwtRules`, and tokens that were made for others.
 
-use super::open::{is_bare, is_of_tokens, is_what, names_callers};
+use super::open::{is_bare, is_of_tokens, is_what, names, names_callers};
 use super::order::repeated;
 use super::values::has_literal_star;
 use super::{Advisor, TRIES_ALL};
@@ -29,6 +29,58 @@ impl Advisor<'_, '_> {
                     let what = "audiences have no wildcard, and are compared as they are written";
                     self.never(&path.index(j), what, value, "each audience in full");
                 }
+            }
+        }
+    }
+
+    /// Callers of an enforced rule, who are others than they look, or say themselves who they are.
+    pub(super) fn callers(&mut self, action: Action, rule: &Rule, path: &Path<'_>) {
+        if !TRIES_ALL {
+            return;
+        }
+        let is_allow = action == Action::Allow;
+        let list = path.field("from");
+        for (i, types::From { source }) in rule.from.iter().enumerate().filter(|_| is_allow) {
+            let path = list.index(i);
+            let path = path.field("source");
+            for (field, values) in [
+                ("principals", &source.principals),
+                ("requestPrincipals", &source.request_principals),
+            ] {
+                self.open_ends(values, false, &path.field(field));
+            }
+        }
+        let are_named = !rule.from.is_empty() && rule.from.iter().all(names);
+        let list = path.field("when");
+        for (i, one) in rule.when.iter().enumerate() {
+            let path = list.index(i);
+            let key = one.key.to_ascii_lowercase();
+            if is_allow && (key.starts_with("request.auth.") || key == "source.principal") {
+                let are_claims = key.starts_with("request.auth.claims[");
+                self.open_ends(&one.values, are_claims, &path.field("values"));
+            }
+            let asks = one.values.iter().chain(&one.not_values).any(|value| value != "*");
+            if asks && !are_named && OF_ADDRESSES.contains(&&*key) {
+                let what = "is a header that clients write, and of which proxies add to the end";
+                let fix = "remote.ip, or remoteIpBlocks in from";
+                self.errors.warn_value(
+                    Warning::SourceAddress,
+                    &path.field("key"),
+                    what,
+                    &one.key,
+                    fix,
+                );
+            }
+        }
+    }
+
+    /// Values that end, or begin, within a name.
+    fn open_ends(&mut self, values: &[String], are_claims: bool, path: &Path<'_>) {
+        for (i, value) in values.iter().enumerate() {
+            if is_open_end(value) || are_claims && is_open_domain(value) {
+                let what = "ends within a name, and fits longer ones as well";
+                let fix = "what parts names beside the *, as ns/prod/* or *@example.com";
+                self.errors.warn_value(Warning::OpenEnd, &path.index(i), what, value, fix);
             }
         }
     }
@@ -91,6 +143,34 @@ impl Advisor<'_, '_> {
         let are_asked = names.clone().next().is_some() && names.all(asks_for_audience);
         self.settings.authentication.jwt_rules.iter().any(is_other) && !are_asked
     }
+}
+
+/// Conditions on headers that say an address.
+const OF_ADDRESSES: [&str; 5] = [
+    "request.headers[x-forwarded-for]",
+    "request.headers[x-real-ip]",
+    "request.headers[x-client-ip]",
+    "request.headers[true-client-ip]",
+    "request.headers[forwarded]",
+];
+
+/// Whether a value ends within a namespace, of a peer or of a service account's token, or within a trust domain.
+fn is_open_end(value: &str) -> bool {
+    let Some(start) = value.strip_suffix('*') else { return false };
+    let is_begun = |mark: &str, end: char| {
+        let namespace = start.split_once(mark).map(|(_, namespace)| namespace);
+        namespace.is_some_and(|namespace| !namespace.is_empty() && !namespace.contains(end))
+    };
+    is_begun("/ns/", '/') || is_begun("system:serviceaccount:", ':')
+}
+
+/// Whether a value is the end of an address without what parts it from the name: `*example.com`.
+fn is_open_domain(value: &str) -> bool {
+    value.strip_prefix('*').is_some_and(|end| {
+        end.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && end.contains('.')
+            && !end.contains(['@', '/', ':'])
+    })
 }
 
 /// Whether one of the values fits whoever has a token of the issuer.

@@ -103,6 +103,7 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     advisor.hosts_of_routes();
     advisor.keys();
     advisor.issuers();
+    advisor.metrics();
     advisor.headers();
     advisor.open();
     advisor.order();
@@ -161,6 +162,7 @@ impl<'a> Advisor<'a, '_> {
                     self.named(policy.action, &rule.when, &path.field("when"));
                 }
                 if !policy.dry_run {
+                    self.callers(policy.action, rule, &path);
                     self.respelled(policy.action, rule, &path);
                 }
             }
@@ -263,7 +265,9 @@ impl<'a> Advisor<'a, '_> {
                 ("remoteIpBlocks", &source.remote_ip_blocks, true),
                 ("notRemoteIpBlocks", &source.not_remote_ip_blocks, true),
             ] {
-                self.mapped(values, is_remote, &path.field(field));
+                if TRIES_ALL {
+                    self.mapped(values, is_remote, &path.field(field));
+                }
             }
             for (field, values) in [
                 ("requestPrincipals", &source.request_principals),

@@ -2,10 +2,12 @@
 
 use super::order::{LOOK_BACK, covers};
 use super::probe::Asked;
-use super::{Advisor, COMPARED};
+use super::{Advisor, COMPARED, TRIES_ALL};
+use crate::config::read::Read;
 use crate::config::types::{self, Action, Bypass, DefaultAction, Policy, Rule};
 use crate::config::{Path, Warning};
 use crate::pipeline::Facts;
+use crate::routing::Sample;
 use crate::telemetry::Verdict;
 
 impl Advisor<'_, '_> {
@@ -36,9 +38,68 @@ impl Advisor<'_, '_> {
         }
         let asked = Asked { to: None, models: &[], when: &[], limited: false };
         let here = |facts: &Facts| facts.verdict == Verdict::Allowed && facts.policy.is_none();
+        let place = root.field("defaultAction");
         if open && self.reaches(&asked, &here) {
             let what = "ALLOW lets everybody reach the models for which no ALLOW policy applies";
-            self.warn(Warning::OpenToEverybody, &root.field("defaultAction"), what, "DENY");
+            return self.warn(Warning::OpenToEverybody, &place, what, "DENY");
+        }
+        if !open || !TRIES_ALL {
+            return;
+        }
+        for (to, when) in self.exceptions() {
+            let asked = Asked { to: Some(&to), models: &[], when: &when, limited: true };
+            if self.reaches(&asked, &here) {
+                let what = "ALLOW lets everybody reach models by a header or host that a DENY excepts, \
+                            and clients write";
+                return self.warn(Warning::OpenToEverybody, &place, what, "DENY");
+            }
+        }
+    }
+
+    /// What DENY rules leave out of requests, as a client would write it.
+    fn exceptions(&self) -> Vec<(types::Operation, Vec<types::Condition>)> {
+        let mut exceptions = Vec::new();
+        let policies = self.settings.authorization.policies.iter();
+        let denies = policies.filter(|policy| policy.action == Action::Deny && !policy.dry_run);
+        for rule in denies.flat_map(|policy| &policy.rules).take(LOOK_BACK) {
+            let is_written = |one: &&types::Condition| {
+                one.key.starts_with("request.headers[")
+                    && !one.key.contains("[:")
+                    && !is_of_host(one)
+                    && !one.not_values.is_empty()
+            };
+            let written = |one: &types::Condition| types::Condition {
+                key: one.key.clone(),
+                values: one.not_values.clone(),
+                not_values: Vec::new(),
+            };
+            let when: Vec<_> = rule.when.iter().filter(is_written).map(written).collect();
+            let hosts = rule.to.iter().map(|to| &to.operation.not_hosts);
+            let hosts: Vec<String> = hosts.flatten().cloned().collect();
+            if let Some(nothing) = types::Operation::absent()
+                && !(hosts.is_empty() && when.is_empty())
+            {
+                exceptions.push((types::Operation { hosts, ..nothing }, when));
+            }
+        }
+        exceptions
+    }
+
+    /// Paths that count as metrics, and are calls: whoever may scrape may make them.
+    pub(super) fn metrics(&mut self) {
+        let list = Path::ROOT.field("targets");
+        let list = list.field("metricsPaths");
+        for (i, value) in self.settings.targets.metrics_paths.iter().enumerate() {
+            let is_it = |sample: &&Sample| match sample.path.split_once("{}") {
+                Some((start, end)) => value.starts_with(start) && value.ends_with(end),
+                None => *value == sample.path,
+            };
+            if let Some(sample) = self.samples.iter().find(is_it) {
+                let what = ["counts as metrics, and is ", sample.operation.as_str(), " to servers"];
+                let fix = "a path of metrics alone, as /metrics";
+                let what = what.concat();
+                self.errors.warn_value(Warning::MetricsPath, &list.index(i), &what, value, fix);
+            }
         }
     }
 
@@ -237,7 +298,7 @@ impl Advisor<'_, '_> {
 }
 
 /// Whether a source names peers or tokens.
-fn names(types::From { source }: &types::From) -> bool {
+pub(super) fn names(types::From { source }: &types::From) -> bool {
     let named = [
         &source.principals,
         &source.namespaces,

@@ -92,7 +92,8 @@ words! {
         /// always holds in DENY and AUDIT, and never elsewhere. With `sourceAddress: LAST_FORWARDED_FOR`, and of
         /// `remoteIpBlocks` and `remote.ip` always, it is read from `x-forwarded-for`, which whoever calls the sidecar
         /// writes: it is good for what comes from a gateway, so name that in `principals` beside it, or refuse all others
-        /// by a DENY with `notPrincipals`.
+        /// by a DENY with `notPrincipals`. And a condition on a header that says an address (`x-forwarded-for`, `x-real-ip`),
+        /// which clients write on any listener.
         SourceAddress = "source-address",
         /// A request principal is not split at the place that its author probably thinks of.
         PrincipalSplit = "principal-split",
@@ -131,6 +132,13 @@ words! {
         /// `x-user`) to text of the client's: whoever writes another name into the path is another caller to them. Only the
         /// command tells.
         CapturedIdentity = "captured-identity",
+        /// An ALLOW names callers by a `*` within a name: `cluster.local/ns/prod*` and `system:serviceaccount:prod*` fit the
+        /// namespace `production` as well, and `*example.com` of a claim `eve@evilexample.com`. Write what parts the names:
+        /// `cluster.local/ns/prod/*`, `*@example.com`. Only the command tells.
+        OpenEnd = "open-end",
+        /// A path of `targets.metricsPaths` is one by which servers predict, explain or are administered: whoever may ask for
+        /// metrics may make such calls. Only the command tells.
+        MetricsPath = "metrics-path",
         /// The resource's `match` leaves no listener, so the plugin is not loaded: a gateway's listeners count as
         /// CLIENT.
         NotLoaded = "not-loaded",
