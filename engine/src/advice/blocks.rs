@@ -62,7 +62,7 @@ impl Advisor<'_, '_> {
     pub(super) fn blocks(&mut self, blocks: &[String], path: &Path<'_>) {
         for (i, block) in blocks.iter().enumerate().filter(|(_, block)| is_nodes(block)) {
             let what = "fits every client where a node's address stands for theirs, and at a sidecar \
-                        a peer's address fits nobody";
+                        a peer's address cannot be had";
             let fix = "principals of those who call, or the address of each";
             self.errors.warn_value(Warning::NodeAddress, &path.index(i), what, block, fix);
         }

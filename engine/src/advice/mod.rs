@@ -156,6 +156,9 @@ impl<'a> Advisor<'a, '_> {
                 if policy.action == Action::Allow && !policy.dry_run {
                     self.nodes(&rule.from, &rule.when, &path);
                 }
+                if TRIES_ALL && policy.action == Action::Deny && !policy.dry_run {
+                    self.excepted_nodes(rule, &path);
+                }
                 self.to(&rule.to, scope, &path.field("to"));
                 self.when(&rule.when, &path.field("when"));
                 if TRIES_ALL {

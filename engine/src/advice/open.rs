@@ -63,9 +63,8 @@ impl Advisor<'_, '_> {
         let denies = policies.filter(|policy| policy.action == Action::Deny && !policy.dry_run);
         for rule in denies.flat_map(|policy| &policy.rules).take(LOOK_BACK) {
             let is_written = |one: &&types::Condition| {
-                one.key.starts_with("request.headers[")
-                    && !one.key.contains("[:")
-                    && !is_of_host(one)
+                let is_header = one.key.starts_with("request.headers[") && !one.key.contains("[:");
+                (is_header && !is_of_host(one) || one.key == "connection.sni")
                     && !one.not_values.is_empty()
             };
             let written = |one: &types::Condition| types::Condition {
@@ -75,6 +74,8 @@ impl Advisor<'_, '_> {
             };
             let when: Vec<_> = rule.when.iter().filter(is_written).map(written).collect();
             let hosts = rule.to.iter().map(|to| &to.operation.not_hosts);
+            let of_host = rule.when.iter().filter(|one| is_of_host(one));
+            let hosts = hosts.chain(of_host.map(|one| &one.not_values));
             let hosts: Vec<String> = hosts.flatten().cloned().collect();
             if let Some(nothing) = types::Operation::absent()
                 && !(hosts.is_empty() && when.is_empty())
@@ -264,6 +265,29 @@ impl Advisor<'_, '_> {
             if self.reaches(&asked, &here) {
                 let what = "lets callers without a token or key reach models";
                 return self.warn(Warning::OpenToEverybody, &path, what, fix);
+            }
+        }
+    }
+
+    /// Callers that a DENY leaves out by an address of such a block.
+    pub(super) fn excepted_nodes(&mut self, rule: &Rule, path: &Path<'_>) {
+        let list = path.field("from");
+        // An exception from a block beside it is meant as it is written.
+        let is_free = |from: &types::From| {
+            from.source.ip_blocks.is_empty() && from.source.remote_ip_blocks.is_empty()
+        };
+        let sources = rule.from.iter().enumerate();
+        for (i, types::From { source }) in sources.filter(|(_, one)| is_free(one) && !names(one)) {
+            let path = list.index(i);
+            let path = path.field("source");
+            self.blocks(&source.not_ip_blocks, &path.field("notIpBlocks"));
+            self.blocks(&source.not_remote_ip_blocks, &path.field("notRemoteIpBlocks"));
+        }
+        let list = path.field("when");
+        for (i, one) in rule.when.iter().enumerate() {
+            if one.values.is_empty() && matches!(&*one.key, "source.ip" | "remote.ip") {
+                let path = list.index(i);
+                self.blocks(&one.not_values, &path.field("notValues"));
             }
         }
     }

@@ -9,8 +9,6 @@ use crate::path::segments::is_below;
 
 /// Paths below a model's address that are one call, `{}` for its name. The first word says who has them all.
 const SAME: &[(bool, &[&str])] = &[
-    (ANY, &["/v1/models/{}:predict", "/v1/models/{}/versions/1:predict"]),
-    (ANY, &["/v2/models/{}/infer", "/v2/models/{}/versions/1/infer"]),
     (KSERVE, &["/v1/models/{}:predict", "/v2/models/{}/infer", INFER]),
     (KSERVE, &["/v1/models/{}:explain", "/v2/models/{}/explain"]),
     (KSERVE, &["/v2/repository/models/{}/load", LOAD]),
@@ -19,6 +17,8 @@ const SAME: &[(bool, &[&str])] = &[
     (KSERVE, &["/v1/completions", "/openai/v1/completions"]),
     (KSERVE, &["/v1/embeddings", "/openai/v1/embeddings"]),
     (KSERVE, &["/v1/rerank", "/openai/v1/rerank"]),
+    (ANY, &["/v1/models/{}:predict", "/v1/models/{}/versions/1:predict"]),
+    (ANY, &["/v2/models/{}/infer", "/v2/models/{}/versions/1/infer"]),
 ];
 
 /// Every server of the protocol.

@@ -53,7 +53,8 @@ words! {
         /// allows the same, and is for everything on purpose.
         UnlistedServices = "unlisted-services",
         /// A bypass or an ALLOW rule asks for nothing of callers, in `from` or `when`, but an address in a block that lies within
-        /// private ones or holds some: `10.0.0.0/8`, `10.1.0.0/16`, `0.0.0.0/0`. A single address is none.
+        /// private ones or holds some: `10.0.0.0/8`, `10.1.0.0/16`, `0.0.0.0/0`; or a DENY excepts whoever has one, of
+        /// which the command tells. A single address is none.
         /// Behind a Service with `externalTrafficPolicy: Cluster` every client has a node's address, so it is open to all of
         /// them; at a sidecar's inbound listener a peer's address cannot be had and it never applies. Name peers by
         /// `principals`.
