@@ -97,7 +97,8 @@ pub fn before_of(variant: &str) -> String {
     format!("{variant}-before")
 }
 
-fn chosen(only: &[String]) -> Result<Vec<&'static Variant>> {
+/// The variants of these names; of none, the usual ones.
+pub fn chosen(only: &[String]) -> Result<Vec<&'static Variant>> {
     if only.is_empty() {
         return Ok(VARIANTS.iter().filter(|variant| variant.usual).collect());
     }

@@ -66,6 +66,16 @@ impl Load {
         Ok(Sent { requests, elapsed: start.elapsed() })
     }
 
+    /// Sends so many requests over the first connection, one after the other.
+    pub fn send(&mut self, requests: u64) -> Result<()> {
+        let connection = self.connections.first_mut().context("no connection is open")?;
+        for _ in 0..requests {
+            connection.send()?;
+            connection.receive()?;
+        }
+        Ok(())
+    }
+
     /// Sends so many requests a second for `duration`, and returns how many seconds each took from
     /// the time at which it was due. One that cannot leave because all connections wait for answers
     /// has waited all the same: latencies that leave that out are too good. The same `seed` gives the

@@ -16,6 +16,7 @@ mod engine;
 mod figures;
 mod gateway;
 mod goals;
+mod instructions;
 mod load;
 mod module;
 mod native;
@@ -42,6 +43,8 @@ enum Command {
     Gateway,
     /// The engine alone: instructions and allocations
     Engine,
+    /// Instructions of a request, of the whole Envoy, under callgrind; minutes for each variant
+    Instructions,
     /// The module: its size, and what a large configuration takes
     Module,
     /// What shadows do to the latency of the live path; fails if a goal is not met
@@ -100,6 +103,11 @@ fn main() -> Result<ExitCode> {
         only: options.only,
         before: options.before.map(std::path::absolute).transpose()?,
     };
+    if matches!(command, Some(Command::Instructions)) {
+        let counted = instructions::run(&runtime, &extent)?;
+        let values = counted.iter().map(instructions::Counted::json).collect();
+        report.add("instructions", values, &instructions::table(&counted));
+    }
     let mut met = true;
     let load = match &command {
         Some(Command::Shadow(load)) => Some(*load),
