@@ -19,8 +19,13 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 9] = [
+const TIERS: [Tier; 10] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
+    Tier {
+        name: "readers",
+        about: "what JSON readers make of bodies that are let through",
+        run: readers,
+    },
     Tier { name: "wasm", about: "the engine as WebAssembly in Node", run: wasm },
     Tier {
         name: "module",
@@ -108,6 +113,18 @@ fn unit(run: &mut Run<'_>) -> Result<()> {
     let everything = run.cargo_test(&["--workspace", "--exclude=modelgate-tests"], &[]);
     let shared = run.cargo_test(&["--package=modelgate-tests", "--lib"], &[]);
     everything.and(shared)
+}
+
+fn readers(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-tests", "--test=readers"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let environment = [
+        ("READERS_VENV", tools::readers(run.project)?.into()),
+        ("GOJSON", tools::gojson(run.project)?.into()),
+    ];
+    run.cargo_test(&tests, &environment)
 }
 
 fn wasm(run: &mut Run<'_>) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools; providers of
-//! identity, from those in tests/providers.
+//! identity, from those in tests/providers; a reader of JSON, from tests/readers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ struct Module {
 
 const ISTIO_TESTS: &str = "tests/istio/tools";
 const PROVIDERS: &str = "tests/providers";
+const READERS: &str = "tests/readers";
 
 const ISTIO: Module = Module {
     name: "istio",
@@ -99,6 +100,17 @@ const MOCKOIDC: Module = Module {
     files: None,
 };
 
+const GOJSON: Module = Module {
+    name: "gojson",
+    below: READERS,
+    about: "a program with Go's encoding/json (seconds, once)",
+    packages: &["."],
+    renames: &[],
+    tags: "",
+    ldflags: "-s -w",
+    files: None,
+};
+
 const SPIRE: Module = Module {
     name: "spire",
     below: PROVIDERS,
@@ -140,6 +152,11 @@ pub fn registry(project: &Project) -> Result<PathBuf> {
 /// The folder of `mockoidc`.
 pub fn mockoidc(project: &Project) -> Result<PathBuf> {
     install(project, &MOCKOIDC)
+}
+
+/// The folder of `gojson`.
+pub fn gojson(project: &Project) -> Result<PathBuf> {
+    install(project, &GOJSON)
 }
 
 /// The folder of `spire-server`.

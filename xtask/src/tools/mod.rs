@@ -20,10 +20,10 @@ use crate::project::Project;
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
 pub use envoy::envoy;
-pub use go::{hydra, istio, kubernetes, mockoidc, registry, spire};
+pub use go::{gojson, hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
-pub use venv::{kserve, litserve, mlflow, mlserver, seldon};
+pub use venv::{kserve, litserve, mlflow, mlserver, readers, seldon};
 pub use wasm_opt::optimize;
 
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
@@ -32,7 +32,7 @@ const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 19] = [
+    let tools: [(&str, Tool); 21] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-opt", wasm_opt::wasm_opt),
@@ -42,6 +42,8 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("kserve", kserve),
         ("mlflow", mlflow),
         ("litserve", litserve),
+        ("readers", readers),
+        ("gojson", gojson),
         ("chromium", chromium),
         ("cargo-deny", cargo_deny),
         ("istio", istio),

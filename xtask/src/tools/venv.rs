@@ -50,6 +50,13 @@ pub fn litserve(project: &Project) -> Result<PathBuf> {
     recent(project, "litserve", "LitServe (120 MB)")
 }
 
+/// The environment of JSON readers.
+pub fn readers(project: &Project) -> Result<PathBuf> {
+    let requirements = requirements(project, "tests/readers/requirements.txt")?;
+    let about = "Python's JSON readers (6 MB)";
+    install_with(&python_from(RECENT)?, project, "readers", about, &requirements, &[], |_| Ok(()))
+}
+
 fn recent(project: &Project, name: &str, about: &str) -> Result<PathBuf> {
     let requirements = requirements(project, &format!("tests/models/{name}-requirements.txt"))?;
     install_with(&python_from(RECENT)?, project, name, about, &requirements, &[], |_| Ok(()))

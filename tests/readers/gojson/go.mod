@@ -1,0 +1,3 @@
+module modelgate.test/gojson
+
+go 1.26.0
