@@ -46,6 +46,19 @@ impl StringMatch {
     }
 }
 
+impl std::fmt::Display for StringMatch {
+    /// As Istio writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = String::from_utf8_lossy;
+        match self {
+            Self::Exact(v) => write!(f, "{}", text(v)),
+            Self::Prefix(v) => write!(f, "{}*", text(v)),
+            Self::Suffix(v) => write!(f, "*{}", text(v)),
+            Self::Present => f.write_str("*"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

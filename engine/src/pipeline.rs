@@ -17,22 +17,26 @@ use crate::routing::host::Hosts;
 use crate::routing::{Address, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Outcome, ShadowId, Shadows};
-use crate::split::Splits;
+use crate::split::{Choice, Splits};
 use crate::telemetry::{ModelLabels, Verdict};
 
 mod compile;
 mod copies;
 mod decision;
+mod explain;
 mod in_body;
 mod names;
 mod route;
 mod upstream;
+mod watch;
 
-use copies::Admits;
 pub use decision::{AwaitedModel, Decision, Facts, Forward, LocalReply, Next};
+pub use explain::{EditView, Explanation, Removed, RouteView};
 pub use in_body::refused_body;
 use route::{Route, Routes};
 use upstream::{apply, identify};
+pub use watch::Stage;
+use watch::{Unwatched, Watch};
 
 /// gRPC's INVALID_ARGUMENT: Envoy's own mapping of 400 is INTERNAL, which clients take for a fault
 /// of the server.
@@ -165,6 +169,16 @@ impl Plan {
         cache: &mut TokenCache,
         admits: impl Fn(ShadowId) -> Result<(), Outcome>,
     ) -> Decision {
+        self.decide_before(request, cache, &mut Unwatched(&admits))
+    }
+
+    /// The same before somebody who looks on.
+    fn decide_before(
+        &self,
+        request: &Request<'_>,
+        cache: &mut TokenCache,
+        watch: &mut impl Watch,
+    ) -> Decision {
         let mut facts = Facts {
             verdict: Verdict::Allowed,
             model: None,
@@ -177,7 +191,7 @@ impl Plan {
             missing_keys: None,
             unwritable_claims: 0,
         };
-        let next = match self.run(request, cache, &admits, &mut facts) {
+        let next = match self.run(request, cache, &mut facts, watch) {
             Ok(next) => next,
             Err(Stop::Reply(reply)) => Next::Reply(reply),
             Err(Stop::Refused(refusal)) => {
@@ -193,13 +207,15 @@ impl Plan {
         &self,
         request: &Request<'_>,
         cache: &mut TokenCache,
-        admits: Admits<'_>,
         facts: &mut Facts,
+        watch: &mut impl Watch,
     ) -> Result<Next, Stop> {
         let route = self.route(request)?;
+        watch.routed(&route);
         if route.excluded {
             facts.verdict = Verdict::Excluded;
             let edits = self.sanitized(request, &route);
+            watch.edited(Stage::Sanitized, &edits);
             return Ok(Next::Forward(Forward { edits, ..Forward::default() }));
         }
         let address = route.address.as_ref();
@@ -210,13 +226,16 @@ impl Plan {
         facts.model = address.and_then(|address| Some(Rc::clone(&address.model.as_ref()?.id)));
 
         let mut edits = self.sanitized(request, &route);
+        watch.edited(Stage::Sanitized, &edits);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let bypass = self.authorizer.bypass(&subject);
+        watch.bypasses(&subject, bypass);
         let credentials = self.credentials(request, cache, bypass, facts, &mut edits)?;
         // Policies see the request as authentication leaves it, a condition on `:path` too.
         if let Some(path) = &credentials.path {
             edits.set(b":path", path.clone());
         }
+        watch.edited(Stage::Authenticated, &edits);
         let identity = facts.identity.clone();
         let subject = Subject { request, edits: &edits, address, identity: identity.as_deref() };
         let rewritten = route.rewritten.as_ref();
@@ -224,11 +243,12 @@ impl Plan {
             self.authorize_any_model(&subject, facts).map_err(Stop::Reply)?;
             body::check_head(request)?;
             // Headers can say the variant of the deployment, not of what the body names.
-            let choice = self.splits.choose(&Subject { address: Some(address), ..subject });
+            let of_deployment = Subject { address: Some(address), ..subject };
+            watch.splits(&of_deployment);
+            let choice = self.splits.choose(&of_deployment);
             let (seen, address) = (edits.clone(), address.clone());
             self.clean(request, bypass, credentials, rewritten, &mut edits);
-            identify(request, &mut edits);
-            let set_cookie = choice.and_then(|choice| choice.write(&mut edits));
+            let set_cookie = name(request, true, choice, &mut edits, watch);
             let forwarded = edits.clone();
             return Ok(Next::AwaitModel(Box::new(AwaitedModel {
                 edits,
@@ -240,17 +260,16 @@ impl Plan {
                 set_cookie,
             })));
         }
+        watch.authorizes(&subject, bypass.is_some());
         self.authorize(&subject, bypass, facts).map_err(Stop::Reply)?;
+        watch.selects(&subject);
         let shadows = self.select(&subject);
+        watch.splits(&subject);
         let choice = self.splits.choose(&subject);
         self.clean(request, bypass, credentials, rewritten, &mut edits);
-        if facts.model.is_some() {
-            identify(request, &mut edits);
-        }
-        // Last: no rewrite may say another variant.
-        let set_cookie = choice.and_then(|choice| choice.write(&mut edits));
+        let set_cookie = name(request, facts.model.is_some(), choice, &mut edits, watch);
         let subject = Subject { request, edits: &edits, address, identity: None };
-        let copies = self.copies(&subject, &shadows, admits);
+        let copies = self.copies(&subject, &shadows, watch.admits());
         Ok(Next::Forward(Forward { edits, set_cookie, copies }))
     }
 
@@ -407,6 +426,25 @@ impl Plan {
                 |id| self.trusted_peers.iter().any(|trusted| trusted.as_bytes() == *id),
             )
     }
+}
+
+/// Gives a request for a model its identifier and its variant, after all else: no rewrite may say another. What the
+/// response has to carry is left.
+fn name(
+    request: &Request<'_>,
+    has_model: bool,
+    choice: Option<Choice<'_>>,
+    edits: &mut Edits,
+    watch: &mut impl Watch,
+) -> Option<Vec<u8>> {
+    watch.edited(Stage::Rewritten, edits);
+    if has_model {
+        identify(request, edits);
+    }
+    watch.edited(Stage::Identified, edits);
+    let set_cookie = choice.and_then(|choice| choice.write(edits));
+    watch.edited(Stage::Varied, edits);
+    set_cookie
 }
 
 /// The answer to a request that no server may see.

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+mod explain;
+
 use super::Identity;
 use super::api_key::ApiKeys;
 use super::cache::{Key, SMALLEST, TokenCache, Verified};
@@ -19,6 +21,8 @@ use crate::header::folded;
 use crate::order;
 use crate::request::{Edits, Request};
 use crate::time::SECOND;
+
+pub use explain::{CredentialsView, TokenView};
 
 /// Authentication, compiled.
 #[derive(Debug)]

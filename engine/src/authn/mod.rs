@@ -47,7 +47,10 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{Authentication, Authenticator, Identification, MissingKeys, TokenResults};
+pub use authenticator::{
+    Authentication, Authenticator, CredentialsView, Identification, MissingKeys, TokenResults,
+    TokenView,
+};
 pub use cache::TokenCache;
 pub use certificate::{Names as CertificateNames, names_in_certificate};
 pub use failure::{Failure, TokenResult};

@@ -11,8 +11,8 @@ use crate::routing::names::is_name;
 #[derive(Debug)]
 pub(super) struct Bypass {
     pub(super) name: Box<str>,
-    from: Box<[Box<[Clause]>]>,
-    to: Box<[Box<[Clause]>]>,
+    pub(super) from: Box<[Box<[Clause]>]>,
+    pub(super) to: Box<[Box<[Clause]>]>,
 }
 
 impl Bypass {

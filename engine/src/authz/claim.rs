@@ -25,21 +25,26 @@ pub(super) fn claim_matches(
     values: &Values,
     star: Star,
 ) -> bool {
-    let Some((last, outer)) = path.split_last() else { return false };
-    let mut object = claims;
-    for name in outer {
-        match object.get(&**name) {
-            Some(Value::Object(inner)) => object = inner,
-            _ => return false,
-        }
-    }
     let text =
         |value: &Value| value.as_str().is_some_and(|s| values.match_text(s.as_bytes(), star));
-    match object.get(&**last) {
+    match value_at(claims, path) {
         Some(Value::Array(list)) => list.iter().any(text),
         Some(value) => text(value),
         None => false,
     }
+}
+
+/// The claim that a path leads to.
+pub(super) fn value_at<'c>(claims: &'c Map<String, Value>, path: &[Box<str>]) -> Option<&'c Value> {
+    let (last, outer) = path.split_last()?;
+    let mut object = claims;
+    for name in outer {
+        match object.get(&**name) {
+            Some(Value::Object(inner)) => object = inner,
+            _ => return None,
+        }
+    }
+    object.get(&**last)
 }
 
 #[cfg(test)]

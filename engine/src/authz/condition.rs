@@ -11,7 +11,7 @@ use crate::header::is_name;
 
 /// A compiled `when` list. All of it must hold; an empty one always does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conditions(Box<[Clause]>);
+pub struct Conditions(pub(super) Box<[Clause]>);
 
 impl Conditions {
     /// Compiles the list at `path`; `None` after at least one error was recorded.

@@ -12,6 +12,7 @@ mod claim;
 mod clause;
 mod compile;
 mod condition;
+mod explain;
 mod index;
 mod ip;
 mod models;
@@ -36,6 +37,10 @@ use compile::{Compiler, Purpose};
 use policy::Policy;
 
 pub use condition::Conditions;
+pub use explain::{
+    BypassView, ClauseView, Had, IsSecret, ListView, NoPolicy, PoliciesView, PolicyOutline,
+    PolicyView, RuleView,
+};
 pub use index::ModelMap;
 pub use models::{ModelNames, Models};
 pub(crate) use principal::RequestPrincipal;

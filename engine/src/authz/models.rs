@@ -59,6 +59,11 @@ impl Models {
         self.0.match_header(id.as_bytes())
     }
 
+    /// The values.
+    pub(super) fn values(&self) -> &Values {
+        &self.0
+    }
+
     /// The keys under which a [`ModelMap`] finds all models that fit: `namespace/name`, and `namespace/` for those of a
     /// namespace. `None` if they may be in any.
     pub(super) fn keys<'m>(&'m self, found: &mut Vec<&'m [u8]>) -> Option<()> {

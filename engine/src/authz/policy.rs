@@ -25,9 +25,9 @@ pub(super) struct Policy {
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    from: Box<[Box<[Clause]>]>,
-    to: Box<[Box<[Clause]>]>,
-    when: Box<[Clause]>,
+    pub(super) from: Box<[Box<[Clause]>]>,
+    pub(super) to: Box<[Box<[Clause]>]>,
+    pub(super) when: Box<[Clause]>,
 }
 
 /// Compiles the policy at `path`; `None` after at least one error was recorded.
@@ -157,7 +157,7 @@ impl Policy {
 }
 
 impl Rule {
-    fn matches(&self, subject: &Subject<'_>, undecided: bool, naming: bool) -> bool {
+    pub(super) fn matches(&self, subject: &Subject<'_>, undecided: bool, naming: bool) -> bool {
         let to = if naming {
             self.to.iter().any(|to| names_operations(to) && clause::all(to, subject, undecided))
         } else {

@@ -79,6 +79,16 @@ impl RequestPrincipal {
     }
 }
 
+impl std::fmt::Display for RequestPrincipal {
+    /// As it is read: `*` for whatever is there.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.issuer, &self.subject) {
+            (StringMatch::Present, StringMatch::Present) => f.write_str("*"),
+            (issuer, subject) => write!(f, "{issuer}/{subject}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -89,6 +89,22 @@ impl Template {
     }
 }
 
+impl std::fmt::Display for Template {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for segment in &self.head {
+            match segment {
+                Segment::Literal(literal) => write!(f, "/{}", String::from_utf8_lossy(literal))?,
+                Segment::One => f.write_str("/{*}")?,
+            }
+        }
+        match &self.tail {
+            Some(tail) => write!(f, "/{{**}}{}", String::from_utf8_lossy(tail)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The characters that an operator takes: RFC 3986 `pchar`, and `*`.
 fn is_segment(c: u8) -> bool {
     c.is_ascii_alphanumeric() || b"-._~%!$&'()+,;:@=*".contains(&c)

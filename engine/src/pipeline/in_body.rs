@@ -1,7 +1,8 @@
 //! The second half of a decision, where the body names the model: what the headers alone decide comes first, and what the
 //! model decides when it is known.
 
-use super::{Admits, AwaitedModel, Decision, Facts, Forward, LocalReply, Next, Plan};
+use super::watch::{Unwatched, Watch};
+use super::{AwaitedModel, Decision, Facts, Forward, LocalReply, Next, Plan};
 use crate::authz::Subject;
 use crate::config::types::Mode;
 use crate::refusal::Refusal;
@@ -34,10 +35,22 @@ impl Plan {
         request: &Request<'_>,
         awaited: &AwaitedModel,
         model: &str,
-        mut facts: Facts,
+        facts: Facts,
         admits: impl Fn(ShadowId) -> Result<(), Outcome>,
     ) -> Decision {
-        let next = match self.run_model(request, awaited, model, &mut facts, &admits) {
+        self.decide_model_before(request, awaited, model, facts, &mut Unwatched(&admits))
+    }
+
+    /// The same before somebody who looks on.
+    pub(super) fn decide_model_before(
+        &self,
+        request: &Request<'_>,
+        awaited: &AwaitedModel,
+        model: &str,
+        mut facts: Facts,
+        watch: &mut impl Watch,
+    ) -> Decision {
+        let next = match self.run_model(request, awaited, model, &mut facts, watch) {
             Ok(copies) => {
                 let set_cookie = awaited.set_cookie.clone();
                 Next::Forward(Forward { copies, set_cookie, ..Forward::default() })
@@ -53,7 +66,7 @@ impl Plan {
         awaited: &AwaitedModel,
         model: &str,
         facts: &mut Facts,
-        admits: Admits<'_>,
+        watch: &mut impl Watch,
     ) -> Result<super::copies::Copies, LocalReply> {
         // By these a gateway behind this one may choose another pool than the body's.
         let names = [&b"x-gateway-model-name"[..], b"x-gateway-base-model-name"];
@@ -67,10 +80,12 @@ impl Plan {
         let identity = facts.identity.clone();
         let (edits, address) = (&awaited.seen, Some(&address));
         let subject = Subject { request, edits, address, identity: identity.as_deref() };
+        watch.authorizes(&subject, awaited.bypass.is_some());
         self.authorize(&subject, awaited.bypass, facts)?;
+        watch.selects(&subject);
         let shadows = self.select(&subject);
         let subject = Subject { edits: &awaited.forwarded, ..subject };
-        Ok(self.copies(&subject, &shadows, admits))
+        Ok(self.copies(&subject, &shadows, watch.admits()))
     }
 
     /// A request whose body names no model, or more than one, or nothing that can be read.

@@ -107,7 +107,7 @@ impl Plan {
         Ok(route)
     }
 
-    fn find_route(&self, request: &Request<'_>) -> Result<Route, Refusal> {
+    pub(super) fn find_route(&self, request: &Request<'_>) -> Result<Route, Refusal> {
         // Before anything may let the request pass: what decides by the host must mean the host by which
         // Envoy routes.
         let host = Host::new(request.authority)?;

@@ -17,8 +17,11 @@ use crate::routing::host::{Host, Hosts};
 use crate::routing::{Location, NewAddress, Reaches, Targets, names};
 
 mod compile;
+mod explain;
 #[cfg(test)]
 mod tests;
+
+pub use explain::RewriteView;
 
 const AUTHORITY: Refusal = Refusal::new("the rewritten authority is not a host");
 
@@ -140,8 +143,12 @@ impl Rule {
             && self.pattern.covers(&other.pattern)
     }
 
+    fn has_method(&self, request: &Request<'_>) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|m| m.matches(request.method))
+    }
+
     fn matches(&self, request: &Request<'_>) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|m| m.matches(request.method)))
+        self.has_method(request)
             && self.headers.iter().all(|(name, value)| {
                 request
                     .lines(name)

@@ -11,6 +11,7 @@
 
 use std::rc::Rc;
 
+mod explain;
 mod fixed;
 mod grpc;
 pub mod host;
@@ -28,6 +29,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
+pub use explain::NamedBy;
 pub use location::Location;
 pub(crate) use location::{ROUTING, ROUTING_HEADERS};
 pub(crate) use operation::is_named_in_body;

@@ -49,4 +49,5 @@ pub use event::{Outcome, ShadowObserver};
 pub use head::Head;
 pub use id::{ExchangeId, ShadowId};
 pub use mirror::{Answer, Call, Gauges, Mirror};
+pub use select::{ShadowView, Unselected};
 pub use settings::{Credentials, Shadow, Shadows};

@@ -1,14 +1,18 @@
 //! Which shadows a request gets.
 
+mod explain;
+
 use super::id::ShadowId;
 use super::names::MARK;
 use super::path::needs_predictor;
 use super::sample::chosen;
-use super::settings::Shadows;
+use super::settings::{Shadow, Shadows};
 use crate::config::types::SampleBy;
 use crate::header::folded;
 use crate::request::Request;
 use crate::routing::{Address, is_stream};
+
+pub use explain::{ShadowView, Unselected};
 
 impl Shadows {
     /// The shadows of a request, in the order of the configuration.
@@ -37,20 +41,29 @@ impl Shadows {
         let id = request.header(b"x-request-id").filter(|id| !id.is_empty());
         found.retain(|i| {
             self.get(*i).is_some_and(|shadow| {
-                let needs_predictor = self.needs_predictor(*i)
-                    || shadow.baseline.is_some_and(|baseline| self.needs_predictor(baseline));
-                let (scale, key) = match shadow.sample_by {
-                    SampleBy::Principal if principal.is_some() => (shadow.scale, principal),
-                    // Clients may choose it.
-                    _ => (self.seal.salt(shadow.scale), id),
-                };
                 shadow.operations.contains(&address.operation)
-                    && (!needs_predictor || model.predictor.is_some())
-                    && chosen(shadow.percent, scale, key)
+                    && (!self.asks_for_predictor(*i, shadow) || model.predictor.is_some())
+                    && self.samples(shadow, principal, id)
                     && when(*i)
             })
         });
         found
+    }
+
+    /// Whether the copy, or the second one, needs the predictor that the address names.
+    fn asks_for_predictor(&self, id: ShadowId, shadow: &Shadow) -> bool {
+        self.needs_predictor(id)
+            || shadow.baseline.is_some_and(|baseline| self.needs_predictor(baseline))
+    }
+
+    /// Whether the caller or the request is of the share that is copied.
+    fn samples(&self, shadow: &Shadow, principal: Option<&[u8]>, id: Option<&[u8]>) -> bool {
+        let (scale, key) = match shadow.sample_by {
+            SampleBy::Principal if principal.is_some() => (shadow.scale, principal),
+            // Clients may choose it.
+            _ => (self.seal.salt(shadow.scale), id),
+        };
+        chosen(shadow.percent, scale, key)
     }
 
     fn needs_predictor(&self, shadow: ShadowId) -> bool {

@@ -14,10 +14,12 @@ use crate::place::Scale;
 use crate::request::{Edits, Request};
 
 mod compile;
+mod explain;
 #[cfg(test)]
 mod tests;
 
 pub use compile::Context;
+pub use explain::{ChoiceView, Key, SplitView};
 
 /// Every split, and which models have which.
 #[derive(Debug, Default)]
