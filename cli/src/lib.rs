@@ -1,6 +1,8 @@
 //! What the `modelgate` command does, for the command and for whoever shows the same things.
 
+pub mod ask;
 pub mod check;
+pub mod decide;
 pub mod key;
 pub mod manual;
 mod output;

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, key, manual, report};
+use modelgate_cli::{check, decide, key, manual, report};
 
-/// Checks and explains modelgate configurations, makes API keys, and reports how shadows do.
+/// Checks and explains modelgate configurations and what they decide, makes API keys, and reports how shadows do.
 ///
 /// The same engine that decides in the gateway reads the files here: what `check` accepts, the
 /// filter accepts.
@@ -31,6 +31,25 @@ Examples:
   modelgate check --deny all --allow unlisted-services wasmplugin/gateway.yaml
   modelgate check --fix wasmplugin/gateway.yaml
   modelgate check --format sarif wasmplugin/gateway.yaml > modelgate.sarif";
+
+const DECIDE_HELP: &str = "\
+Nothing is sent anywhere, unless --gateway says where. Signatures are checked with the keys of the
+configuration and of --jwks. What is not given cannot be had: conditions on it hold in DENY and AUDIT
+policies, and nowhere else. Credentials are not shown. Which requests a shadow's percentage takes is a
+matter of the gateway's configuration to the letter, and may differ from what is said here.
+
+Exit status: 0 if the request goes on, 1 if it is refused or the gateway answers otherwise, 2 if the
+configuration or the request cannot be read. With mode REPORT it says what would be.
+
+Examples:
+  modelgate decide wasmplugin/gateway.yaml --method POST --path /models/prod/iris:predict \\
+    --claims '{\"sub\": \"alice\", \"groups\": [\"data-science\"]}'
+  modelgate decide wasmplugin/gateway.yaml --assume-verified --token @token.jwt \\
+    --method POST --path https://models.example.com/seldon/prod/iris/api/v1.0/predictions
+  modelgate decide wasmplugin/gateway.yaml --jwks https://idp.example.com=jwks.json --at 2026-11-28T20:00:00Z \\
+    --curl \"curl -X POST https://models.example.com/models/prod/iris:predict -H 'authorization: Bearer $(cat token.jwt)'\"
+  kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate decide - --format json \\
+    --claims '{\"sub\": \"app\", \"groups\": [\"applications\"]}' --method POST --path /models/prod/iris:predict";
 
 const EXPLAIN_HELP: &str = "\
 Examples:
@@ -68,6 +87,13 @@ enum Command {
     /// or a bare pluginConfig. Resources of other kinds are passed over.
     #[command(after_help = CHECK_HELP)]
     Check(check::Check),
+    /// Says what becomes of one request, stage by stage, and why.
+    ///
+    /// The engine of the filter decides, and each of its parts gives the reason: exclusion, rewrite, the
+    /// model and operation of the address, credentials, policies and the clauses that failed, variant,
+    /// shadows, changes of headers, the answer.
+    #[command(after_help = DECIDE_HELP)]
+    Decide(Box<decide::Decide>),
     /// Says what a setting means, which values it takes, and what its absence means.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Explain),
@@ -96,6 +122,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(check) => check.run(),
+        Command::Decide(decide) => Ok(decide.run()),
         Command::Explain(explain) => explain.run(),
         Command::Schema => schema::run(),
         Command::Key(key) => key.run(),

@@ -81,6 +81,12 @@ pub fn warnings(resource: &Value) -> Errors {
     errors
 }
 
+/// Whether a resource is for what comes to workloads, and nothing else.
+pub fn is_inbound(resource: &Value) -> bool {
+    let modes = resource.get("spec").map(modes).unwrap_or_default();
+    !modes.is_empty() && modes.iter().all(|mode| mode == "SERVER")
+}
+
 fn is_given(fields: &Value, name: &str) -> bool {
     match fields.get(name) {
         None | Some(Value::Null) => false,

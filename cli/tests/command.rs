@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod support;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -170,8 +172,9 @@ fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
 }
 
 /// Every verb, with those below it.
-const VERBS: [&[&str]; 8] = [
+const VERBS: [&[&str]; 9] = [
     &["check"],
+    &["decide"],
     &["explain"],
     &["schema"],
     &["key"],
@@ -209,6 +212,11 @@ fn the_examples_of_the_help_run() {
     let write = |file: &str, text: String| std::fs::write(folder.join(file), text).expect("a file");
     let (plugin, page) = (read("wasmplugin/gateway.yaml"), read("docs/report/stats.txt"));
     write("wasmplugin/gateway.yaml", plugin.clone());
+    let claims = serde_json::json!({
+        "iss": "https://idp.example.com", "aud": "models", "sub": "app", "groups": ["applications"],
+    });
+    write("token.jwt", tokens::token(&claims));
+    write("jwks.json", tokens::jwks());
     write("before.txt", format!("{page}envoy_server_uptime{{}} 100\n"));
     write("now.txt", format!("{page}envoy_server_uptime{{}} 200\n"));
     let bin = Path::new(env!("CARGO_BIN_EXE_modelgate")).parent().expect("a folder");

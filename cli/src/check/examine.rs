@@ -9,6 +9,7 @@ use modelgate_engine::pipeline::Plan;
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
+use super::Accepted;
 use super::finding::{Checked, Finding, Name, Severity, Verdict};
 use super::place::Place;
 use super::source::Source;
@@ -129,13 +130,7 @@ impl Document<'_> {
     /// What the filter says of one configuration, if this holds one.
     fn configuration(&self, value: &Value, at: Id) -> Option<Checked> {
         let kind = value.get("kind").and_then(Value::as_str);
-        let (prefix, pointer) = match kind {
-            _ if value.is_null() => return None,
-            None => ("", ""),
-            Some("WasmPlugin") => ("spec.pluginConfig", "/spec/pluginConfig"),
-            Some("TrafficExtension") => ("spec.wasm.pluginConfig", "/spec/wasm/pluginConfig"),
-            Some(_) => return None,
-        };
+        let (prefix, pointer) = place(value)?;
         // The JSON that Envoy hands to the filter; nothing for a resource without one, as for Istio.
         let text = value.pointer(pointer).map(Value::to_string).unwrap_or_default();
         let around = kind.map(|_| resource::warnings(value)).unwrap_or_default();
@@ -214,6 +209,42 @@ impl Document<'_> {
         }
         findings
     }
+}
+
+/// Where a document has its configuration, as a path and as a pointer, if it holds one.
+fn place(value: &Value) -> Option<(&'static str, &'static str)> {
+    match value.get("kind").and_then(Value::as_str) {
+        _ if value.is_null() => None,
+        None => Some(("", "")),
+        Some("WasmPlugin") => Some(("spec.pluginConfig", "/spec/pluginConfig")),
+        Some("TrafficExtension") => Some(("spec.wasm.pluginConfig", "/spec/wasm/pluginConfig")),
+        Some(_) => None,
+    }
+}
+
+/// The configurations of a text in which nothing is wrong.
+pub fn accepted(source: &Source) -> Vec<Accepted> {
+    let mut found = Vec::new();
+    for span in source.documents() {
+        let (tree, _) = Tree::read(&source.text, span.clone());
+        let document = Document { source, hidden: Vec::new(), tree };
+        let Ok(value) = document.value(span) else { continue };
+        let is_list = value.get("kind").and_then(Value::as_str) == Some("List");
+        let items = value.get("items").and_then(Value::as_array).filter(|_| is_list);
+        let resources = items.map_or(vec![&value], |items| items.iter().collect());
+        for resource in resources {
+            let settings = place(resource).and_then(|(_, pointer)| resource.pointer(pointer));
+            let text = |pointer| resource.pointer(pointer).and_then(Value::as_str);
+            let kind = text("/kind").map(str::to_owned);
+            let name = text("/metadata/name").unwrap_or("?").to_owned();
+            found.extend(settings.map(|settings| Accepted {
+                resource: kind.map(|kind| (kind, name)),
+                settings: settings.clone(),
+                inbound: resource::is_inbound(resource),
+            }));
+        }
+    }
+    found
 }
 
 /// What would be right where the text breaks, as far as its first character tells.

@@ -19,6 +19,7 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use modelgate_engine::config::Warning;
+use serde_json::Value;
 
 use crate::output;
 use finding::{Checked, File, Finding, Name, Severity, Verdict};
@@ -130,6 +131,36 @@ impl Check {
             }
         }
     }
+}
+
+/// A configuration that the filter takes.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Kind and name of its resource; absent for a bare pluginConfig.
+    pub resource: Option<(String, String)>,
+    /// The `pluginConfig`.
+    pub settings: Value,
+    /// Whether it is for what comes to a workload's sidecar.
+    pub inbound: bool,
+}
+
+/// Every configuration of a text that comes from there.
+///
+/// # Errors
+///
+/// One of them would be refused, or cannot be read: everything that is wrong, as `check` shows it.
+pub fn configurations(name: &str, text: String) -> Result<Vec<Accepted>> {
+    let source = Source::new(name.to_owned(), text);
+    let mut checked = examine::text(&source);
+    let is_accepted = |checked: &Checked| checked.verdict == Verdict::Accepted;
+    if !checked.iter().all(is_accepted) {
+        for one in &mut checked {
+            one.findings.retain(|finding| finding.severity == Severity::Error);
+        }
+        let told = text::file(&File { source, checked }, false, None);
+        anyhow::bail!("{}", told.trim_end());
+    }
+    Ok(examine::accepted(&source))
 }
 
 fn status(files: &[File]) -> ExitCode {
