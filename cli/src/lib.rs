@@ -9,3 +9,4 @@ mod output;
 pub mod report;
 pub mod resource;
 pub mod settings;
+pub mod test;

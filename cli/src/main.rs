@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, decide, key, manual, report};
+use modelgate_cli::{check, decide, key, manual, report, test};
 
 /// Checks and explains modelgate configurations and what they decide, makes API keys, and reports how shadows do.
 ///
@@ -51,6 +51,18 @@ Examples:
   kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate decide - --format json \\
     --claims '{\"sub\": \"app\", \"groups\": [\"applications\"]}' --method POST --path /models/prod/iris:predict";
 
+const TEST_HELP: &str = "\
+What is not as expected is shown with the reasons that `decide` gives. docs/expectations.md has the fields.
+
+Exit status: 0 if everything is as expected, 1 if something is not, 2 if something cannot be read.
+
+Examples:
+  modelgate test docs/expectations.yaml
+  modelgate test --coverage --config wasmplugin/gateway.yaml docs/expectations.yaml
+  modelgate test --format junit docs/expectations.yaml > junit.xml
+  modelgate test --write access.log --config wasmplugin/gateway.yaml > expectations.yaml
+  modelgate test --schema > expectations.schema.json";
+
 const EXPLAIN_HELP: &str = "\
 Examples:
   modelgate explain
@@ -94,6 +106,12 @@ enum Command {
     /// shadows, changes of headers, the answer.
     #[command(after_help = DECIDE_HELP)]
     Decide(Box<decide::Decide>),
+    /// Runs expectations: requests, and what the configuration is expected to decide about them.
+    ///
+    /// They are kept in files beside the configuration, decided by the filter's own engine without a gateway, and their
+    /// results are written for people, JUnit or TAP. With an access log it makes them.
+    #[command(after_help = TEST_HELP)]
+    Test(test::Test),
     /// Says what a setting means, which values it takes, and what its absence means.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Explain),
@@ -123,6 +141,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(check) => check.run(),
         Command::Decide(decide) => Ok(decide.run()),
+        Command::Test(test) => Ok(test.run()),
         Command::Explain(explain) => explain.run(),
         Command::Schema => schema::run(),
         Command::Key(key) => key.run(),

@@ -172,9 +172,10 @@ fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
 }
 
 /// Every verb, with those below it.
-const VERBS: [&[&str]; 9] = [
+const VERBS: [&[&str]; 10] = [
     &["check"],
     &["decide"],
+    &["test"],
     &["explain"],
     &["schema"],
     &["key"],
@@ -215,6 +216,12 @@ fn the_examples_of_the_help_run() {
     let claims = serde_json::json!({
         "iss": "https://idp.example.com", "aud": "models", "sub": "app", "groups": ["applications"],
     });
+    std::fs::create_dir_all(folder.join("docs")).expect("a folder");
+    write("docs/expectations.yaml", read("docs/expectations.yaml"));
+    write(
+        "access.log",
+        "{\"method\": \"GET\", \"path\": \"/x\", \"authority\": \"m\"}\n".to_owned(),
+    );
     write("token.jwt", tokens::token(&claims));
     write("jwks.json", tokens::jwks());
     write("before.txt", format!("{page}envoy_server_uptime{{}} 100\n"));

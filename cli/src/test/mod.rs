@@ -1,0 +1,151 @@
+//! `modelgate test`: expectations of what a configuration decides, kept as files and run in pipelines.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`file`], [`fields`] | reads a file of expectations |
+//! | [`run`] | what of an expectation is not met |
+//! | [`coverage`] | which policies, rules and clauses none has met |
+//! | [`text`], [`junit`], [`tap`] | how it is shown |
+//! | [`write`] | makes expectations of an access log |
+
+mod coverage;
+mod fields;
+mod file;
+mod junit;
+mod run;
+mod schema;
+mod tap;
+mod text;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::ask::configuration::Configuration;
+use crate::ask::decided::Bench;
+use crate::ask::keys::Keys;
+use crate::ask::time;
+use crate::output;
+use coverage::Coverage;
+use file::File;
+use run::{Benches, Outcome};
+
+/// Exit status where something cannot be read.
+const UNREADABLE: u8 = 2;
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Files of expectations.
+    #[arg(value_name = "FILE", required_unless_present_any = ["write", "schema"])]
+    files: Vec<PathBuf>,
+    /// The configuration, in the place of those that the files name.
+    #[arg(long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    /// How results are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Says besides which policies, rules and clauses no expectation has met.
+    #[arg(long)]
+    coverage: bool,
+    /// Makes expectations of an access log, JSON lines or Istio's default text, and prints them; `-` is standard input.
+    #[arg(long, value_name = "ACCESS_LOG", conflicts_with_all = ["files", "format", "coverage", "schema"])]
+    write: Option<PathBuf>,
+    /// Prints a JSON Schema of files of expectations, for editors.
+    #[arg(long, conflicts_with_all = ["files", "format", "coverage", "config"])]
+    schema: bool,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people: what failed, with the reasons that `decide` gives.
+    Text,
+    /// JUnit's XML, as pipelines read it.
+    Junit,
+    /// TAP version 14.
+    Tap,
+}
+
+/// What came of one file.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its name.
+    pub name: String,
+    /// What came of each expectation.
+    pub outcomes: Vec<Outcome>,
+    /// What they met of the configuration.
+    pub coverage: Coverage,
+}
+
+impl Test {
+    /// Runs the expectations; the exit status is 0 if all are met.
+    pub fn run(self) -> ExitCode {
+        self.test().unwrap_or_else(|error| {
+            eprintln!("modelgate: {error:#}");
+            ExitCode::from(UNREADABLE)
+        })
+    }
+
+    fn test(&self) -> Result<ExitCode> {
+        if self.schema {
+            output::print(&format!("{:#}\n", schema::document()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(log) = &self.write {
+            output::print(&write::expectations(log, self.config.as_deref())?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let now = time::now()?;
+        let mut ran = Vec::new();
+        for path in &self.files {
+            ran.push(self.file(path, now).with_context(|| path.display().to_string())?);
+        }
+        let is_colored = output::is_colored();
+        let page = match self.format {
+            Format::Text => text::page(&ran, self.coverage, is_colored),
+            Format::Junit => junit::page(&ran, self.coverage),
+            Format::Tap => tap::page(&ran, self.coverage),
+        };
+        output::print(&page)?;
+        let is_met = ran.iter().flat_map(|ran| &ran.outcomes).all(Outcome::is_met);
+        Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn file(&self, path: &Path, now: u64) -> Result<Ran> {
+        let text = std::fs::read_to_string(path).context("it cannot be read")?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let file = File::read(&text)?;
+        let config = match (&self.config, &file.config) {
+            (Some(config), _) => config.clone(),
+            (None, Some(config)) => folder.join(config),
+            (None, None) => {
+                anyhow::bail!("it names no configuration: give config: in it, or --config")
+            }
+        };
+        let configuration = Configuration::read(&config, file.resource.as_deref())?;
+        let files = file.jwks.iter().map(|(issuer, set)| (issuer.clone(), folder.join(set)));
+        let keys = Keys { files: files.collect(), assume: file.assume_verified };
+        let benches = Benches {
+            own: Bench::new(configuration.clone(), keys.clone(), false)?,
+            claims: Bench::new(configuration, keys, true)?,
+        };
+        ensure!(!file.expectations.is_empty(), "it holds no expectation");
+        let mut coverage = Coverage::new(&benches.own.plan);
+        let mut outcomes = Vec::new();
+        for expectation in &file.expectations {
+            let outcome = run::expectation(
+                &benches,
+                expectation,
+                folder,
+                file.at.unwrap_or(now),
+                &mut coverage,
+            );
+            outcomes.push(outcome.with_context(|| format!("expectation {}", expectation.name))?);
+        }
+        Ok(Ran { name: path.display().to_string(), outcomes, coverage })
+    }
+}
