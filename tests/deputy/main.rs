@@ -1,6 +1,7 @@
 //! A caller who may use one model never reaches another's backend, however the request is spelled.
 #![cfg(test)]
 
+mod body;
 mod models;
 mod raw;
 mod rewrites;
@@ -113,6 +114,16 @@ fn what_the_fuzzer_found_reaches_no_other_model() {
     }
 }
 
+/// What led the fuzzer of bodies to code of its own, likewise.
+const BODIES: &str = include_str!("../../fuzz/bodies.txt");
+
+#[test]
+fn bodies_that_the_fuzzer_found_name_one_model() {
+    for line in BODIES.lines() {
+        body::send(&unescaped(line)).unwrap_or_else(|wrong| panic!("{wrong}\n{line}"));
+    }
+}
+
 /// Bytes from what [`u8::escape_ascii`] makes of them, but for quotes, which stay as they are.
 fn unescaped(line: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(line.len());
@@ -150,7 +161,8 @@ fn seeds_for_the_fuzzer() {
         let headers = headers.map(|(name, value)| [name.as_slice(), b":", value].concat());
         values.map(<[u8]>::to_vec).into_iter().chain(headers).collect::<Vec<_>>().join(&b'\n')
     });
-    for (i, data) in CORPUS.lines().map(unescaped).chain(spellings).enumerate() {
+    let known = CORPUS.lines().chain(BODIES.lines()).map(unescaped);
+    for (i, data) in known.chain(spellings).enumerate() {
         std::fs::write(folder.join(i.to_string()), data).unwrap();
     }
 }
