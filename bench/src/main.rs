@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 mod answers;
+mod bodies;
 mod comparison;
 mod cores;
 mod decide;
@@ -45,6 +46,8 @@ enum Command {
     Engine,
     /// Instructions of a request, of the whole Envoy, under callgrind; minutes for each variant
     Instructions,
+    /// A chat request whose body names the model, beside one whose path does; fails if the goal is not met
+    Bodies,
     /// The module: its size, and what a large configuration takes
     Module,
     /// What shadows do to the latency of the live path; fails if a goal is not met
@@ -128,6 +131,11 @@ fn main() -> Result<ExitCode> {
         let run = answers::run(&runtime, &extent, load)?;
         met &= run.met();
         report.add("answers", run.json(), &run.text());
+    }
+    if matches!(command, Some(Command::Bodies)) || (command.is_none() && extent.only.is_empty()) {
+        let measured = bodies::run(&runtime, &extent)?;
+        met &= bodies::met(&measured);
+        report.add("bodies", bodies::json(&measured), &bodies::table(&measured));
     }
     if matches!(command, None | Some(Command::Gateway)) {
         let measured = comparison::run(&runtime, &extent)?;
