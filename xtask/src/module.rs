@@ -90,19 +90,26 @@ pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
     Ok((path, checks))
 }
 
-/// The same module, smaller. What was optimized before is not optimized again.
+/// The same module, smaller. What was optimized before, by the same optimizer in the same way, is not optimized again.
 fn optimized(project: &Project, trimmed: &[u8], log: &mut Log) -> Result<Vec<u8>> {
     let folder = project.target.join(WASM).join("module");
     let (before, after) = (folder.join("trimmed.wasm"), folder.join("optimized.wasm"));
-    let known = std::fs::read(&before).is_ok_and(|known| known == trimmed);
+    let new = after.with_extension("new");
+    let (mut command, by) = (tools::optimize(project, &before, &new)?, after.with_extension("by"));
+    let how = format!("{command:?}\n{}", tools::optimizer(project)?);
+    let known = std::fs::read(&before).is_ok_and(|known| known == trimmed)
+        && std::fs::read(&by).is_ok_and(|known| known == how.as_bytes());
     if let Some(module) = std::fs::read(&after).ok().filter(|_| known) {
         return Ok(module);
     }
     // What an end in between leaves is taken for no module of this one.
     let _ = std::fs::remove_file(&after);
-    std::fs::write(&before, trimmed).with_context(|| format!("writing {}", before.display()))?;
-    let new = after.with_extension("new");
-    sh::quietly(&mut tools::optimize(project, &before, &new)?, log)?;
+    for (path, bytes) in [(&before, trimmed), (&by, how.as_bytes())] {
+        // A copy of the folder may share its files.
+        let _ = std::fs::remove_file(path);
+        std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    sh::quietly(&mut command, log)?;
     std::fs::rename(&new, &after).with_context(|| format!("writing {}", after.display()))?;
     std::fs::read(&after).with_context(|| format!("reading {}", after.display()))
 }

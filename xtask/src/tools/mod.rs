@@ -24,7 +24,7 @@ pub use go::{gojson, hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, mlflow, mlserver, readers, seldon};
-pub use wasm_opt::optimize;
+pub use wasm_opt::{optimize, optimizer};
 
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
 const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];

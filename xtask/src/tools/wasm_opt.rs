@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::node::{node, npm_packages};
 use crate::project::Project;
@@ -24,6 +24,12 @@ pub fn wasm_opt(project: &Project) -> Result<PathBuf> {
     let about = "Binaryen 132 from npm (23 MB), which makes the module smaller";
     let folder = npm_packages(project, "wasm-opt", about, "xtask/wasm-opt")?;
     Ok(folder.join("node_modules/binaryen/bin/wasm-opt"))
+}
+
+/// Which one it is: the packages with their hashes.
+pub fn optimizer(project: &Project) -> Result<String> {
+    let lock = project.root.join("xtask/wasm-opt/package-lock.json");
+    std::fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))
 }
 
 /// Optimizes a module.
