@@ -8,9 +8,6 @@ use sha2::Sha256;
 
 use super::dice::Dice;
 
-/// Seconds since the Unix epoch.
-pub const NOW: u64 = 1_795_896_000;
-
 const SECRET: &[u8] = b"nobody else's secret, of 32 bytes or more";
 
 const MODELS: &[&str] = &[
@@ -31,18 +28,18 @@ const OPERATIONS: &[&str] = &[
     "*",
 ];
 
-/// A token that is good, or nearly.
-pub fn token(dice: &mut Dice) -> String {
+/// A token that is good at a time, in seconds since the Unix epoch, or nearly.
+pub fn token(dice: &mut Dice, now: u64) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let mut claims = json!({
         "iss": dice.pick(&["a", "a", "a", "b", "stranger"]),
         "sub": dice.pick(&["alice", "bob", "team/carol"]),
         "groups": dice.pick(&[&["ds"][..], &["ops", "ds"], &[]]),
         "scope": dice.pick(&["read", "read write"]),
-        "exp": NOW + 60,
+        "exp": now + 3600,
     });
     if dice.once_in(8) {
-        claims["exp"] = (NOW - 3600).into();
+        claims["exp"] = (now - 3600).into();
     }
     if dice.once_in(12) {
         claims["sub"] = 7.into();

@@ -16,9 +16,12 @@ use modelgate_engine::request::{Attributes, Edits, Header, Host, Request};
 use modelgate_engine::telemetry::Verdict;
 use std::net::IpAddr;
 
-use configurations::{NOW, configuration, token};
+use configurations::{configuration, token};
 use dice::Dice;
 use spellings::Spellings;
+
+/// When all requests come, in seconds since the Unix epoch.
+const NOW: u64 = 1_795_896_000;
 
 /// Configurations, and requests under each.
 const CONFIGURATIONS: u64 = 100;
@@ -79,7 +82,7 @@ fn lines(dice: &mut Dice, spellings: &mut Spellings) -> Vec<(Vec<u8>, Vec<u8>)> 
     }
     let mut add = |name: &str, value: &str| lines.push((name.into(), value.into()));
     if dice.once_in(2) {
-        add("authorization", &format!("Bearer {}", token(dice)));
+        add("authorization", &format!("Bearer {}", token(dice, NOW)));
     }
     if dice.once_in(12) {
         add("x-api-key", dice.pick(&["abc", "abcd"]));

@@ -68,13 +68,13 @@ enum Command {
     ///   wasm          the engine compiled to WebAssembly, in Node
     ///   module        the built module: imports, exports, size, memory and work
     ///   envoy         the module in a real Envoy
-    ///   differential  the module and Envoy's own filters, with the same policies and requests
+    ///   differential  the module and Envoy's own filters, and `modelgate decide`, with the same requests
     ///   browser       the report's page in a real Chromium
     ///   models        real model servers behind the module
     ///   providers     tokens of real identity providers before the module and Envoy's own filters
     ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
-    /// MODELGATE_PAIRS=500000 makes the comparison of the tier differential a long one;
+    /// MODELGATE_PAIRS=500000 makes the comparisons of the tier differential long ones;
     /// MODELGATE_PROVIDERS=all has ORY Hydra and Keycloak (with Java and Maven) take part in the tier providers.
     /// The output of each tier is kept in target/test-logs.
     #[command(verbatim_doc_comment)]

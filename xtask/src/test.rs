@@ -201,7 +201,7 @@ fn browser(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn differential(run: &mut Run<'_>) -> Result<()> {
-    let tests = ["--package=modelgate-tests", "--test=differential"];
+    let tests = ["--package=modelgate-tests", "--test=differential", "--test=decided"];
     if !run.wanted(&tests)? {
         return Ok(());
     }

@@ -6,6 +6,32 @@ use std::rc::Rc;
 use anyhow::{Result, ensure};
 use modelgate_engine::request::{Header, Host, Peer};
 
+/// Headers of which Envoy makes one line, with a comma between the values, before a filter sees them.
+pub const JOINED: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "expect",
+    "grpc-accept-encoding",
+    "grpc-timeout",
+    "if-match",
+    "if-none-match",
+    "origin",
+    "pragma",
+    "referer",
+    "user-agent",
+    "via",
+    "x-client-trace-id",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-request-id",
+];
+
 /// A request, before it has the form that a proxy gives it.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -71,7 +97,14 @@ impl Asked {
                 _ => {}
             }
             let name = if name == "host" { ":authority".to_owned() } else { name };
-            lines.push((name, value));
+            let before = lines.iter_mut().find(|(n, _)| *n == name);
+            match before.filter(|_| JOINED.contains(&name.as_str())) {
+                // An empty one adds nothing.
+                Some((_, before)) if before.is_empty() => *before = value,
+                Some((_, before)) if !value.is_empty() => *before = format!("{before},{value}"),
+                Some(_) => {}
+                None => lines.push((name, value)),
+            }
         }
         for (name, value) in &lines {
             let is_control = |c: char| c.is_control() && c != '\t';

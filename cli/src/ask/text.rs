@@ -1,16 +1,18 @@
 //! A decision for people: stage by stage, what was found and why.
 
+mod policies;
+
 use std::fmt::Write as _;
 
-use modelgate_engine::authz::{ClauseView, Had, ListView, PoliciesView, PolicyView, RuleView};
 use modelgate_engine::pipeline::Explanation;
 use modelgate_engine::rewrite::RewriteView;
 use modelgate_engine::shadow::Unselected;
 use serde_json::Value;
 
 use super::decided::{Bench, Decided};
-use super::json::{by, path, shown, stage, text, without};
+use super::json::{by, path, shown, stage, text};
 use super::request::Asked;
+use policies::{any_of, failed};
 
 /// Columns of the names of stages.
 const NAMES: usize = 13;
@@ -104,7 +106,7 @@ pub fn reasons(page: &mut Page, bench: &Bench, explanation: &Explanation, has_id
     bypasses(page, explanation);
     credentials(page, bench, explanation);
     if let Some(policies) = &explanation.policies {
-        self::policies(page, bench, policies);
+        policies::policies(page, bench, policies);
     }
     splits(page, bench, explanation);
     shadows(page, bench, explanation, has_id);
@@ -181,8 +183,8 @@ fn bypasses(page: &mut Page, explanation: &Explanation) {
         let mark = page.mark(view.matches);
         page.line(if i == 0 { "bypass" } else { "" }, &format!("{mark} {}", view.name));
         if !view.matches {
-            any_of(page, 2, "from", &view.from);
-            any_of(page, 2, "to", &view.to);
+            any_of(page, 2, &view.from);
+            any_of(page, 2, &view.to);
         }
     }
 }
@@ -232,106 +234,6 @@ fn credentials(page: &mut Page, bench: &Bench, explanation: &Explanation) {
             page.more(2, &said);
         }
     }
-}
-
-fn policies(page: &mut Page, bench: &Bench, view: &PoliciesView) {
-    let mut first = true;
-    for policy in view.list.iter().filter(|policy| policy.applies) {
-        self::policy(page, bench, policy, &mut first);
-    }
-    let name = |first: bool| if first { "policies" } else { "" };
-    let others = view.others + view.list.iter().filter(|policy| !policy.applies).count();
-    let is_decided = view.list.iter().any(|policy| {
-        use modelgate_engine::authz::Effect::{Allowed, Denied};
-        policy.matched.is_some() && matches!(policy.effect, Allowed | Denied)
-    });
-    if !is_decided {
-        page.line(name(first), without(view.without));
-        first = false;
-    }
-    if others > 0 {
-        let said = page.paint(FAINT, &format!("({others} more for other models)"));
-        page.line(name(first), &said);
-    }
-}
-
-fn policy(page: &mut Page, bench: &Bench, policy: &PolicyView, first: &mut bool) {
-    let name = if std::mem::take(first) { "policies" } else { "" };
-    let dry_run = if policy.dry_run { " (dry run)" } else { "" };
-    let id = page.paint(BOLD, bench.plan.policy_name(policy.id));
-    let title = format!("{} {id}{dry_run}", policy.action);
-    if !policy.asked {
-        let said = page.paint(FAINT, "not asked any more");
-        page.line(name, &format!("  {title}: {said}"));
-        return;
-    }
-    let is_bad = policy.action == "DENY";
-    match policy.matched {
-        Some(rule) => {
-            let code = if is_bad { BAD } else { GOOD };
-            let said =
-                page.paint(code, &format!("rule {rule} matches: {}", policy.effect.as_str()));
-            let mark = page.mark(!is_bad);
-            page.line(name, &format!("{mark} {title}: {said}"));
-        }
-        None => {
-            page.line(name, &format!("\u{b7} {title}: no rule matches"));
-            for (i, rule) in policy.rules.iter().enumerate() {
-                self::rule(page, i, rule);
-            }
-        }
-    }
-}
-
-/// Why a rule does not match.
-fn rule(page: &mut Page, index: usize, rule: &RuleView) {
-    page.more(2, &format!("rule {index}:"));
-    any_of(page, 4, "from", &rule.from);
-    any_of(page, 4, "to", &rule.to);
-    let opened = rule.to.iter().any(|list| list.matches);
-    if rule.naming && (rule.to.is_empty() || opened) && !rule.matches {
-        let mark = page.mark(false);
-        page.more(
-            4,
-            &format!(
-                "{mark} to: this operation is opened by an entry with `operations` that names it"
-            ),
-        );
-    }
-    failed(page, 4, &rule.when);
-}
-
-/// Of lists of which one has to hold, why none does.
-fn any_of(page: &mut Page, indent: usize, _name: &str, lists: &[ListView]) {
-    if lists.iter().any(|list| list.matches) {
-        return;
-    }
-    lists.iter().for_each(|list| failed(page, indent, list));
-}
-
-fn failed(page: &mut Page, indent: usize, list: &ListView) {
-    for clause in list.clauses.iter().filter(|clause| !clause.holds) {
-        let mark = page.mark(false);
-        let said = page.paint("0", &self::clause(clause));
-        page.more(indent, &format!("{mark} {said}"));
-    }
-}
-
-/// A clause in one line: field, wanted, had.
-pub fn clause(view: &ClauseView) -> String {
-    let wanted = match view.wanted.as_slice() {
-        [] => "values that are not shown".to_owned(),
-        values => cut(&values.join(", ")),
-    };
-    let had = match &view.had {
-        Had::Values(values) if values.is_empty() => "nothing".to_owned(),
-        Had::Values(values) => cut(&values.join(", ")),
-        Had::Unknown => "it cannot be had: not given".to_owned(),
-        Had::Hidden(0) => "nothing".to_owned(),
-        Had::Hidden(_) => "something that is not shown".to_owned(),
-    };
-    let none = if view.negated { "none of " } else { "" };
-    format!("{}: wants {none}{wanted}; had {had}", view.path)
 }
 
 fn splits(page: &mut Page, bench: &Bench, explanation: &Explanation) {

@@ -118,7 +118,7 @@ fn send(url: &str, asked: &Asked) -> Result<Answer> {
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let challenge = header("www-authenticate").unwrap_or_default();
-    let details = header("x-envoy-response-code-details").or_else(|| header("x-details"));
+    let details = header("x-envoy-response-code-details");
     let upstream_time = header("x-envoy-upstream-service-time");
     let sets_cookie = answer.headers().contains_key("set-cookie");
     let status = answer.status().as_u16();

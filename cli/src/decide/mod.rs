@@ -1,7 +1,7 @@
 //! `modelgate decide`: what becomes of one request, and why.
 
 mod arguments;
-mod gateway;
+pub mod gateway;
 
 use std::process::ExitCode;
 
