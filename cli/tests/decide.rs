@@ -206,7 +206,10 @@ fn every_stage_is_told_with_its_reason() {
 #[test]
 fn bad_input_is_told_precisely() {
     for (arguments, told) in [
-        (&["--path", "/x", "--header", "x-team"][..], "--header: x-team is no header: NAME: VALUE"),
+        (
+            &["--path", "/x", "--header", "x-team"][..],
+            "--header: there is no name, or no colon behind it: NAME: VALUE",
+        ),
         (&["--path", "/x", "--token", "abc"], "--token: it is no JSON Web Token"),
         (&["--path", "/x", "--token", "@no/such/file"], "no/such/file"),
         (&["--path", "/x", "--claims", "[]"], "--claims: they are no JSON object"),

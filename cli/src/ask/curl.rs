@@ -98,9 +98,8 @@ pub fn read(line: &str) -> Result<Asked> {
             known if WITHOUT.contains(&known) => {}
             known if WITH.contains(&known) => drop(value()?),
             option if option.starts_with('-') && option.len() > 1 => {
-                bail!(
-                    "{option} is not read: leave it out, or give the request by --path and --header"
-                )
+                let name = option.split('=').next().unwrap_or_default();
+                bail!("{name} is not read: leave it out, or give the request by --path")
             }
             address => {
                 ensure!(url.is_none(), "there are two addresses: one request is decided at a time");
@@ -120,7 +119,8 @@ pub fn read(line: &str) -> Result<Asked> {
 fn header(line: &str, asked: &mut Asked) -> Result<()> {
     let (name, value) = match line.split_once(':') {
         Some(parts) => parts,
-        None => (line.strip_suffix(';').with_context(|| format!("{line} is no header"))?, ""),
+        // Not shown: it may be a token.
+        None => (line.strip_suffix(';').context("a header has no colon behind its name")?, ""),
     };
     asked.headers.push((name.to_owned(), value.trim().to_owned()));
     Ok(())

@@ -112,7 +112,7 @@ impl Decide {
             let (name, value) = line
                 .split_once(':')
                 .filter(|(name, _)| !name.trim().is_empty())
-                .with_context(|| format!("--header: {line} is no header: NAME: VALUE"))?;
+                .context("--header: there is no name, or no colon behind it: NAME: VALUE")?;
             asked.headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
         if let Some(token) = &self.token {

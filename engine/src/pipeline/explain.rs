@@ -125,14 +125,16 @@ impl Plan {
         self.authorizer.outline()
     }
 
-    /// Whether a header's values are credentials.
+    /// Whether a header's values are credentials, or may be by its name.
     pub fn is_secret(&self, name: &[u8]) -> bool {
         let plain = folded(name);
-        let known = [&b"authorization"[..], b"proxy-authorization", b"cookie", b"set-cookie"];
+        let known = [&b"cookie"[..], b"set-cookie"];
         let credentials = self.authenticator.credential_headers();
-        let ends = [&b"token"[..], b"key", b"secret", b"password", b"authorization"];
+        let parts =
+            ["token", "secret", "passw", "credential", "session", "authorization", "api-key"];
+        let holds = |part: &str| plain.windows(part.len()).any(|text| text == part.as_bytes());
         known.contains(&&*plain)
-            || ends.iter().any(|end| plain.ends_with(end))
+            || parts.into_iter().any(holds)
             || credentials.iter().any(|name| folded(name) == plain)
     }
 
