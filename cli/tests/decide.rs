@@ -203,6 +203,59 @@ fn every_stage_is_told_with_its_reason() {
     }
 }
 
+/// Names of fields, but for those of claims, at any depth.
+fn fields(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                found.push(name.clone());
+                if name != "claims" {
+                    fields(member, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_names_every_field() {
+    let page = std::fs::read_to_string(root().join("docs/decide.md")).expect("a page");
+    let page = page.split_once("## JSON").expect("a section").1;
+    let mut found = Vec::new();
+    for arguments in [
+        &[
+            "--path",
+            "/models/prod/iris:predict",
+            "--method",
+            "POST",
+            "--claims",
+            ALICE,
+            "--header",
+            "x-team: red",
+            "--header",
+            "x-user: eve",
+        ][..],
+        &["--path", PREDICT, "--key", "nobodys"],
+        &["--path", "https://llm.example.com/v1/chat/completions", "--body", "{}"],
+        &["--path", "/seldon/prod/secret/predict"],
+    ] {
+        let told = decide(&[arguments, &["--format", "json"]].concat()).stdout;
+        fields(&serde_json::from_str(&told).expect("JSON"), &mut found);
+    }
+    found.sort_unstable();
+    found.dedup();
+    assert!(found.len() > 60, "{found:?}");
+    let is_named = |name: &String| {
+        page.contains(&format!("`{name}`"))
+            || page.contains(&format!(".{name}`"))
+            || page.contains(&format!("\"{name}\""))
+    };
+    let missing: Vec<&String> = found.iter().filter(|name| !is_named(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn bad_input_is_told_precisely() {
     for (arguments, told) in [

@@ -242,7 +242,7 @@ fn pipelines_read_the_results() {
         "name=\"good &amp; &lt;well&gt;\"/>",
         "<failure message=\"decision: expected allowed, and it is denied\">",
         "from[0].source.requestPrincipals: wants *; had nothing",
-        "<system-out>met 1 of 2 policies",
+        ": met 1 of 2 policies",
         "</testsuites>",
     ] {
         assert!(junit.stdout.contains(part), "{part} in\n{}", junit.stdout);
@@ -277,6 +277,12 @@ fn coverage_tells_what_no_expectation_has_met() {
     ] {
         assert!(once.stdout.contains(line), "{line} in\n{}", once.stdout);
     }
+    // Files of one configuration count together.
+    let other =
+        folder.write("other.yaml", &format!("config: config.json\nexpectations:\n{anonymous}"));
+    let two = test(&folder, &predict, &["--coverage", &other]);
+    assert_eq!(two.stdout.matches(": met ").count(), 1, "{}", two.stdout);
+    assert!(two.stdout.contains("1 of 5 clauses"), "{}", two.stdout);
     let both = test(&folder, &format!("{predict}{anonymous}"), &["--coverage"]);
     assert!(both.stdout.contains("1 of 5 clauses"), "{}", both.stdout);
     assert!(!both.stdout.contains("requestPrincipals: never failed"), "{}", both.stdout);

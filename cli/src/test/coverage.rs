@@ -90,25 +90,33 @@ impl Coverage {
         }
     }
 
-    /// What was met, and what was not.
-    pub fn summary(&self) -> Summary {
+    /// What was met, and what was not, of one configuration by several files.
+    pub fn summary<'c>(mut all: impl Iterator<Item = &'c Self>) -> Summary {
         let mut summary = Summary::default();
-        for policy in &self.policies {
-            let is_met = (0..policy.rules.len()).any(|i| self.matched.contains(&(policy.id, i)));
+        let Some(first) = all.next() else { return summary };
+        let mut met = (first.matched.clone(), first.held.clone(), first.failed.clone());
+        for other in all {
+            met.0.extend(&other.matched);
+            met.1.extend(&other.held);
+            met.2.extend(&other.failed);
+        }
+        let (all_matched, all_held, all_failed) = met;
+        for policy in &first.policies {
+            let is_met = (0..policy.rules.len()).any(|i| all_matched.contains(&(policy.id, i)));
             summary.policies.add(is_met);
             let name = format!("{} {}", policy.action, policy.name);
             if !is_met {
                 summary.missing.push(format!("{name}: never matched"));
             }
             for (i, clauses) in policy.rules.iter().enumerate() {
-                let rule = self.matched.contains(&(policy.id, i));
+                let rule = all_matched.contains(&(policy.id, i));
                 summary.rules.add(rule);
                 if !rule && is_met {
                     summary.missing.push(format!("{name}, rule {i}: never matched"));
                 }
                 for (j, clause) in clauses.iter().enumerate() {
                     let at = (policy.id, i, j);
-                    let (held, failed) = (self.held.contains(&at), self.failed.contains(&at));
+                    let (held, failed) = (all_held.contains(&at), all_failed.contains(&at));
                     summary.clauses.add(held && failed);
                     if rule && !held {
                         summary.missing.push(format!("{name}, rule {i}, {clause}: never held"));

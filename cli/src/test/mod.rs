@@ -29,7 +29,7 @@ use crate::ask::decided::Bench;
 use crate::ask::keys::Keys;
 use crate::ask::time;
 use crate::output;
-use coverage::Coverage;
+use coverage::{Coverage, Summary};
 use file::File;
 use run::{Benches, Outcome};
 
@@ -75,10 +75,35 @@ enum Format {
 pub struct Ran {
     /// Its name.
     pub name: String,
+    /// The configuration's.
+    pub configuration: String,
     /// What came of each expectation.
     pub outcomes: Vec<Outcome>,
     /// What they met of the configuration.
     pub coverage: Coverage,
+}
+
+/// A path without `..`, as seen from here: files name one configuration in several ways. A link keeps its name.
+fn plain(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+    let Some(whole) = folder.zip(path.file_name()).map(|(folder, name)| folder.join(name)) else {
+        return path.to_owned();
+    };
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let rest = here.ok().and_then(|here| whole.strip_prefix(here).map(Path::to_owned).ok());
+    rest.unwrap_or(whole)
+}
+
+/// What was met of each configuration by all files together.
+fn summaries(all: &[Ran]) -> Vec<(&str, Summary)> {
+    let mut names: Vec<&str> = all.iter().map(|ran| ran.configuration.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &&str| {
+        let files = all.iter().filter(|ran| ran.configuration == *name);
+        Coverage::summary(files.map(|ran| &ran.coverage))
+    };
+    names.into_iter().map(|name| (name, of(&name))).collect()
 }
 
 impl Test {
@@ -105,10 +130,11 @@ impl Test {
             ran.push(self.file(path, now).with_context(|| path.display().to_string())?);
         }
         let is_colored = output::is_colored();
+        let coverage = if self.coverage { summaries(&ran) } else { Vec::new() };
         let page = match self.format {
-            Format::Text => text::page(&ran, self.coverage, is_colored),
-            Format::Junit => junit::page(&ran, self.coverage),
-            Format::Tap => tap::page(&ran, self.coverage),
+            Format::Text => text::page(&ran, &coverage, is_colored),
+            Format::Junit => junit::page(&ran, &coverage),
+            Format::Tap => tap::page(&ran, &coverage),
         };
         output::print(&page)?;
         let is_met = ran.iter().flat_map(|ran| &ran.outcomes).all(Outcome::is_met);
@@ -121,7 +147,7 @@ impl Test {
         let file = File::read(&text)?;
         let config = match (&self.config, &file.config) {
             (Some(config), _) => config.clone(),
-            (None, Some(config)) => folder.join(config),
+            (None, Some(config)) => plain(&folder.join(config)),
             (None, None) => {
                 anyhow::bail!("it names no configuration: give config: in it, or --config")
             }
@@ -146,6 +172,7 @@ impl Test {
             );
             outcomes.push(outcome.with_context(|| format!("expectation {}", expectation.name))?);
         }
-        Ok(Ran { name: path.display().to_string(), outcomes, coverage })
+        let configuration = benches.own.configuration.name;
+        Ok(Ran { name: path.display().to_string(), configuration, outcomes, coverage })
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::Ran;
+use super::coverage::Summary;
 
 /// Everything about all files.
-pub fn page(all: &[Ran], coverage: bool, is_colored: bool) -> String {
+pub fn page(all: &[Ran], coverage: &[(&str, Summary)], is_colored: bool) -> String {
     let mut out = String::new();
     let (mut met, mut failed) = (0_usize, 0_usize);
     let paint = |code: &str, text: &str| match is_colored {
@@ -30,9 +31,8 @@ pub fn page(all: &[Ran], coverage: bool, is_colored: bool) -> String {
             out.push('\n');
         }
     }
-    for ran in all.iter().filter(|_| coverage) {
-        let summary = ran.coverage.summary();
-        let _ = writeln!(out, "{}: met {summary}", ran.name);
+    for (name, summary) in coverage {
+        let _ = writeln!(out, "{name}: met {summary}");
         for missing in &summary.missing {
             let _ = writeln!(out, "  {missing}");
         }
