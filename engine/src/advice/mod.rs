@@ -472,11 +472,11 @@ mod tests {
             );
             let mut errors = Errors::default();
             let settings = config::read(text.as_bytes(), &mut errors).unwrap();
-            let (_, places) = roots::roots(&settings, "*", usize::MAX);
+            let (_, places) = roots::roots(&settings, "*", &[], usize::MAX);
             // One of Seldon v1's and of gRPC's, two of Seldon v2's; each rewrite alone, and before the first of these,
             // and both as the rest of what the new path begins.
             assert_eq!(places.len(), 4 + 4 * rewrites);
-            let (_, places) = roots::roots(&settings, "*", 100);
+            let (_, places) = roots::roots(&settings, "*", &[], 100);
             assert_eq!(places.len(), 100);
             Plan::read(text.as_bytes(), &mut errors).unwrap();
         }

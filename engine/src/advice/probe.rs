@@ -156,9 +156,10 @@ impl Advisor<'_, '_> {
         let is_rest = !asked.limited && asked.to.is_none() && asked.when.is_empty();
         probe.is_narrow |= is_rest;
         probe.left = if is_rest { self.compared } else { self.compared / self.asked };
+        let excepted = asked.to.map_or(&[][..], |to| &to.not_models);
         for model in models {
             let most = (probe.left / self.each).min(MOST_ROOTS);
-            let (name, roots) = roots(self.settings, model, most);
+            let (name, roots) = roots(self.settings, model, excepted, most);
             self.left_out |= roots.len() == most;
             if others && self.usual(&mut probe, &roots, &name)
                 || others && TRIES_ALL && self.unusual(&mut probe, &roots, &name)

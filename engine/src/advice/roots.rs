@@ -1,6 +1,7 @@
 //! Where models may be: what paths begin with, hosts and headers, of every family, route and rewrite.
 
 use crate::config::types::{Family, OpenAi, PluginConfig, Rewrite, Targets};
+use crate::matcher::StringMatch;
 use crate::order;
 
 /// A name that nobody gives a model or a namespace.
@@ -69,17 +70,32 @@ impl Root {
     }
 }
 
-/// A model's name, and where it may be: at so many places and no more.
-pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (String, Vec<Root>) {
+/// The name of a model that fits the first and none of the others, and where it may be: at so many places and no more.
+pub(super) fn roots(
+    settings: &PluginConfig,
+    model: &str,
+    excepted: &[String],
+    most: usize,
+) -> (String, Vec<Root>) {
     let targets = &settings.targets;
-    let service = targets.kserve.services.first().filter(|_| model == "*");
-    let model = literal(service.map_or(model, |service| service));
-    let (namespace, named) = model.split_once('/').unwrap_or((&model, UNNAMED));
+    let fits = |value: &str, name: &str| StringMatch::new(value).matches(name.as_bytes());
+    // A service that is not listed is none, so that no name can be made up.
+    let is_free = |name: &&String| {
+        model.contains('*') && fits(model, name) && !excepted.iter().any(|value| fits(value, name))
+    };
+    let service = targets.kserve.services.iter().find(is_free);
+    let made_up = literal(model);
+    let of_others = made_up.split_once('/').unwrap_or((&made_up, UNNAMED));
+    let model = service.map_or(&*made_up, |service| service);
+    let (namespace, named) = model.split_once('/').unwrap_or((model, UNNAMED));
     // What is behind an object's name is an adapter of it.
     let (name, adapter) = named.split_once('/').unwrap_or((named, named));
     let mut roots = Vec::new();
     for family in &targets.families {
-        of_family(*family, targets, [namespace, name], &mut roots);
+        // Each has namespaces of its own.
+        let model =
+            if *family == Family::LlmIsvc { [of_others.0, name] } else { [namespace, name] };
+        of_family(*family, targets, model, &mut roots);
     }
     for fixed in &targets.fixed {
         for host in or_any(&fixed.hosts) {
@@ -95,7 +111,7 @@ pub(super) fn roots(settings: &PluginConfig, model: &str, most: usize) -> (Strin
     for root in &mut roots {
         root.in_body = adapter.to_owned();
     }
-    of_openai(targets, [namespace, named], &mut roots);
+    of_openai(targets, of_others, &mut roots);
     roots.truncate(most);
     (name.to_owned(), roots)
 }
@@ -149,7 +165,7 @@ fn of_family(
 }
 
 /// The places of servers whose requests name the model in their body.
-fn of_openai(targets: &Targets, [namespace, named]: [&str; 2], roots: &mut Vec<Root>) {
+fn of_openai(targets: &Targets, (namespace, named): (&str, &str), roots: &mut Vec<Root>) {
     let is_there = |one: &&OpenAi| [&*one.namespace, UNNAMED].contains(&namespace);
     for one in targets.openai.iter().filter(is_there) {
         for host in &one.hosts {
