@@ -64,7 +64,7 @@ impl Waiting {
         path: Option<Vec<u8>>,
     ) -> Result<Self, Facts> {
         let mut account = Account { worker: Rc::clone(worker), bytes: 0 };
-        match account.take(head.len()) {
+        match account.take(head.len(), Share::Head) {
             true => Ok(Self { awaited, facts, head, path, body: Vec::new(), account }),
             false => Err(facts),
         }
@@ -76,7 +76,9 @@ impl Waiting {
         if let Some(least) = needed.checked_sub(self.body.capacity()).filter(|least| *least > 0) {
             // As much again, so that the whole is not moved for each chunk. What is counted is what is had.
             let most = least.max(self.body.capacity());
-            let Some(more) = [most, least].into_iter().find(|more| self.account.take(*more)) else {
+            let Some(more) =
+                [most, least].into_iter().find(|more| self.account.take(*more, Share::Body))
+            else {
                 return false;
             };
             let room = self.body.capacity().saturating_sub(self.body.len());
@@ -101,10 +103,19 @@ impl Waiting {
     }
 }
 
+/// Of what all requests may have together, a quarter is for headers alone: bodies that wait keep nobody out who
+/// names the model first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Head,
+    Body,
+}
+
 impl Account {
     /// Takes so many bytes more; `false` if that were too many.
-    fn take(&mut self, bytes: usize) -> bool {
+    fn take(&mut self, bytes: usize, share: Share) -> bool {
         let (most, total) = self.worker.plan.kept_bytes();
+        let total = if share == Share::Head { total } else { total.saturating_sub(total / 4) };
         let own = self.bytes.saturating_add(bytes);
         let all = self.worker.kept.get().saturating_add(bytes);
         let fits = own <= most && all <= total;

@@ -11,6 +11,7 @@
 //! | a mark of byte order, UTF-16 | Python's `json.loads` takes bytes of any of these encodings |
 //! | comments, single quotes, text behind the value | some allow them |
 
+use super::chooses;
 use crate::refusal::Refusal;
 
 const NOT_JSON: Refusal = Refusal::new("the body is not a JSON object");
@@ -20,9 +21,10 @@ const NO_MODEL: Refusal = Refusal::new("the body names no model");
 const SECOND: Refusal = Refusal::new("the body names a model twice");
 const ALIKE: Refusal = Refusal::new("the body has a member that servers may take for model");
 const NO_NAME: Refusal = Refusal::new(
-    "the body's model is not a name: text of 1 to 256 bytes, with no empty or dot segment",
+    "the body's model is not a name: text of 1 to 256 bytes, with no comma and no empty or dot segment",
 );
-const ADAPTER: Refusal = Refusal::new("the body names an adapter by another member than model");
+const OTHERWISE: Refusal =
+    Refusal::new("the body chooses a model, an adapter or a server by another member than model");
 
 /// The longest name of a model, in bytes.
 const NAME_MAX: usize = 256;
@@ -32,11 +34,8 @@ const DEPTH_MAX: u32 = 128;
 
 const MEMBER: &[u8] = b"model";
 
-/// Members by which servers take an adapter besides (llama.cpp, SGLang, LoRAX).
-const ADAPTERS: [&[u8]; 4] = [b"lora", b"lora_path", b"lora_request", b"adapter_id"];
-
-/// Bytes of a member's name that are kept: as long as the longest of these, and one more.
-const KEPT: usize = 13;
+/// Bytes of a member's name that are kept: as many as those of [`chooses`] have, and one more.
+const KEPT: usize = 25;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,18 +262,17 @@ impl ModelReader {
             if self.is_model && self.model.is_some() {
                 return Err(SECOND);
             }
-            let is = |name: &[u8]| self.kept.eq_ignore_ascii_case(name);
-            if !self.is_model && is(MEMBER) {
+            if !self.is_model && self.kept.eq_ignore_ascii_case(MEMBER) {
                 return Err(ALIKE);
             }
-            if ADAPTERS.into_iter().any(is) {
-                return Err(ADAPTER);
+            if !self.is_model && chooses(&self.kept) {
+                return Err(OTHERWISE);
             }
         } else if self.is_model && self.next == Next::Comma {
             let name = std::str::from_utf8(&self.kept).map_err(|_| NO_NAME)?;
-            // Some servers make a path of it.
+            // Some servers make a path of it, LiteLLM a list.
             let is_part = |part: &str| !matches!(part, "" | "." | "..");
-            let is_name = name.split('/').all(is_part) && !name.contains('\\');
+            let is_name = name.split('/').all(is_part) && !name.contains(['\\', ',']);
             if !is_name || name.len() > NAME_MAX || name.chars().any(char::is_control) {
                 return Err(NO_NAME);
             }

@@ -41,7 +41,7 @@ fn the_model_is_the_top_level_member() {
         (r#"{"a":"\\","model":"outer"}"#, "outer"),
         (r#"{"mod\u0065l":"a"}"#, "a"),
         (r#"{"\u006d\u006F\u0064\u0065\u006c":"a\/b\"c"}"#, "a/b\"c"),
-        (r#"{"models":["x"],"mode":"y","model":"a","model_name":"z"}"#, "a"),
+        (r#"{"modalities":["x"],"mode":"y","model":"a","adapt":"z","lor":1}"#, "a"),
         (r#"{"model":"\u00e9\ud83d\ude00é😀"}"#, "é😀é😀"),
         (r#"{"a":NaN,"b":-Infinity,"model":"a"}"#, "a"),
         (r#"{"a":"\ud800 alone","model":"a"}"#, "a"),
@@ -60,8 +60,7 @@ fn what_readers_take_in_different_ways_is_refused() {
     let not_json = "the body is not a JSON object";
     let early = "the body ends before its JSON does";
     let none = "the body names no model";
-    let no_name =
-        "the body's model is not a name: text of 1 to 256 bytes, with no empty or dot segment";
+    let no_name = "the body's model is not a name: text of 1 to 256 bytes, with no comma and no empty or dot segment";
     for (body, why) in [
         (r#"{"model":"a","model":"b"}"#, twice),
         (r#"{"model":"a","model":"a"}"#, twice),

@@ -358,7 +358,7 @@ settings! {
     pub struct Body {
         /// Bytes of one request.
         max_kept: Size = Size::mib(1),
-        /// Bytes of all requests together, for each worker.
+        /// Bytes of all requests together, for each worker; a quarter of it is for headers alone.
         total: Size = Size::mib(32),
     }
 

@@ -192,26 +192,36 @@ pub(super) const OF_V2_MODEL: Paths = &[
     ("config|stats|trace/**", Admin, ANY),
 ];
 
-/// What paths end with whose predictions name their model in the body, and nowhere else.
+/// Paths of OpenAI's API whose predictions name their model in the body, and nowhere else.
 const NAMED_IN_BODY: &[&str] = &[
     "completions|responses|embeddings|rerank|reranking|score|messages",
     "classify|pooling|tokenize|detokenize|embed",
+    "chat/completions",
     "completions|messages/render|count_tokens",
     "chat/completions/batch|render",
     "audio/*",
 ];
 
 /// Whether the model of a prediction at this decoded path is the one of its body. Others name it themselves, or
-/// choose an adapter by another member.
+/// choose an adapter by another member. Where in the path the server's own begins is not known here: from nowhere on may
+/// it be a prediction of another kind.
 pub(crate) fn is_named_in_body(path: &[u8]) -> bool {
     let segments: Vec<&[u8]> = each(path).filter(|segment| !segment.is_empty()).collect();
-    let ends = |pattern: &str| {
-        let most = each(pattern.as_bytes()).count();
-        let start = segments.len().checked_sub(most);
-        start.and_then(|start| segments.get(start..)).is_some_and(|end| fits(pattern, end))
+    let named = |tail: &[&[u8]]| {
+        let rest = match tail {
+            [b"openai", b"v1", rest @ ..] | [b"v1" | b"v2", rest @ ..] => rest,
+            rest => rest,
+        };
+        NAMED_IN_BODY.iter().any(|pattern| fits(pattern, rest))
     };
-    // `/v1/engines/{model}/chat/completions`.
-    !segments.contains(&&b"engines"[..]) && NAMED_IN_BODY.iter().any(|pattern| ends(pattern))
+    let mut tails = (0..segments.len()).filter_map(|start| segments.get(start..));
+    let mut is_named = false;
+    let is_other = tails.any(|tail| {
+        let named = named(tail);
+        is_named |= named;
+        !named && by_path(tail, ANY) == Predict
+    });
+    is_named && !is_other
 }
 
 /// Behind `/v1/` or `/openai/v1/` on servers of OpenAI's kind.
