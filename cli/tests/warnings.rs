@@ -19,6 +19,7 @@ fn table(kind: &str) -> Vec<Value> {
         "warnings.yaml",
         "warnings-addresses.yaml",
         "warnings-callers.yaml",
+        "warnings-listed.yaml",
         "warnings-models.yaml",
     ] {
         let text = std::fs::read_to_string(root().join("cli/tests").join(file)).expect("a table");

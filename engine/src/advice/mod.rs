@@ -100,6 +100,7 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     advisor.policies();
     advisor.bypass();
     advisor.selectors();
+    advisor.body_models();
     advisor.hosts_of_routes();
     advisor.keys();
     advisor.issuers();

@@ -14,11 +14,14 @@ pub(super) struct Origin<'a> {
     name: Option<&'a str>,
     /// Whether names are labels, without dots.
     labels: bool,
+    /// Whether a name is the body's: that of no object, which could have adapters.
+    by_body: bool,
     /// What the path begins with; `None`: any path may lead there.
     root: Option<&'a str>,
 }
 
-const ANY: Origin<'static> = Origin { namespaces: None, name: None, labels: false, root: None };
+const ANY: Origin<'static> =
+    Origin { namespaces: None, name: None, labels: false, by_body: false, root: None };
 
 /// Every family, fixed route and rewrite.
 pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<Origin<'a>> {
@@ -30,6 +33,11 @@ pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<
             Family::SeldonV2 => {
                 let namespaces = targets.seldon_v2.iter().map(|one| one.namespace.as_str());
                 origin.namespaces = Some(namespaces.collect());
+            }
+            // Those that are listed, and no others.
+            Family::KServe if !targets.kserve.services.is_empty() => {
+                origins.extend(targets.kserve.services.iter().map(|service| named(service)));
+                continue;
             }
             Family::KServe => {
                 let list = &targets.kserve.namespaces;
@@ -43,20 +51,29 @@ pub(super) fn origins<'a>(targets: &'a Targets, rewrites: &'a [Rewrite]) -> Vec<
             Family::OpenAi => {
                 let namespaces = targets.openai.iter().map(|one| one.namespace.as_str());
                 origin.namespaces = Some(namespaces.collect());
+                origin.by_body = true;
             }
         }
         origins.push(origin);
     }
-    for fixed in &targets.fixed {
-        let (namespace, name) = fixed.model.split_once('/').unwrap_or_default();
-        origins.push(Origin { namespaces: Some(vec![namespace]), name: Some(name), ..ANY });
-    }
+    origins.extend(targets.fixed.iter().map(|fixed| named(&fixed.model)));
     for target in rewrites.iter().filter_map(|rewrite| rewrite.target.as_ref()) {
         let literal = |text: &'a str| (!text.contains('{')).then_some(text);
         let namespaces = literal(&target.namespace).map(|namespace| vec![namespace]);
         origins.push(Origin { namespaces, name: literal(&target.model), ..ANY });
     }
     origins
+}
+
+/// Whether one of them fits.
+fn matches_any(values: &[String], name: &str) -> bool {
+    values.iter().any(|value| StringMatch::new(value).matches(name.as_bytes()))
+}
+
+/// One model by its name.
+fn named(model: &str) -> Origin<'_> {
+    let (namespace, name) = model.split_once('/').unwrap_or_default();
+    Origin { namespaces: Some(vec![namespace]), name: Some(name), ..ANY }
 }
 
 /// Whether `namespaces` decides which services there are: not where a `.` or `/` in a template does.
@@ -82,9 +99,14 @@ impl Origin<'_> {
             all.iter().any(|one| open.map_or(namespace == *one, |end| one.ends_with(end)))
         });
         let begins = name.strip_suffix('*').filter(|_| !value.starts_with('*'));
-        let named =
-            self.name.is_none_or(|one| begins.map_or(name == one, |start| one.starts_with(start)));
-        in_namespace && named && !(self.labels && name.contains('.'))
+        // What is behind an object's name is an adapter of it.
+        let object = name.split_once('/').map_or(name, |(object, _)| object);
+        let is_named = |one| match begins.filter(|_| object == name) {
+            Some(start) => str::starts_with(one, start),
+            None => object == one,
+        };
+        let named = self.name.is_none_or(is_named);
+        in_namespace && named && !(self.labels && object.contains('.'))
     }
 
     /// Whether a path that `value` fits can lead here.
@@ -160,6 +182,20 @@ impl Advisor<'_, '_> {
         }
     }
 
+    /// Models that hold adapters. A name that is the body's already has none.
+    pub(super) fn body_models(&mut self) {
+        let list = Path::ROOT.field("targets");
+        let list = list.field("bodyModels");
+        for (i, value) in self.settings.targets.body_models.iter().enumerate() {
+            let holds = |origin: &Origin<'_>| !origin.by_body && origin.yields(value);
+            if !self.origins.iter().any(holds) {
+                let what = "never matches: no family, fixed route or rewrite yields such a model by its address";
+                let fix = self.remedy();
+                self.errors.warn_value(Warning::NeverMatches, &list.index(i), what, value, &fix);
+            }
+        }
+    }
+
     /// The paths of a rule whose policy has models.
     pub(super) fn scope(&mut self, models: &[String], paths: &[String], path: &Path<'_>) {
         let reached = |model: &String| self.is_reached(model, paths);
@@ -174,8 +210,17 @@ impl Advisor<'_, '_> {
     fn is_reached(&self, model: &str, paths: &[String]) -> bool {
         // Without a target of its own a rewrite may make any path one of a model.
         let rewritten = self.settings.rewrites.iter().any(|rewrite| rewrite.path.is_some());
+        let adapted = &self.settings.targets.body_models;
+        // An adapter's name may end in anything.
+        let is_end = model.starts_with('*') && !adapted.is_empty();
+        let holds = || {
+            let (object, _) = model.rsplit_once('/').filter(|(object, _)| object.contains('/'))?;
+            let object = object.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+            Some(matches_any(adapted, &object))
+        };
+        let may_be = holds().unwrap_or(true);
         self.origins.iter().any(|origin| {
-            origin.yields(model)
+            (is_end || origin.yields(model) && (may_be || origin.by_body))
                 && (paths.is_empty()
                     || rewritten
                     || paths.iter().any(|path| origin.is_led_to(path)))
@@ -194,10 +239,15 @@ impl Advisor<'_, '_> {
             .flatten()
             .copied()
             .collect();
+        known.sort_unstable();
         known.dedup();
         let families: Vec<&str> = targets.families.iter().map(|family| family.as_str()).collect();
+        let listed = match targets.kserve.services.is_empty() {
+            true => "",
+            false => "; of kserve, one of targets.kserve.services",
+        };
         format!(
-            "a model of targets.families ({}), in {}",
+            "a model of targets.families ({}), in {}{listed}",
             families.join(", "),
             if known.is_empty() { "any namespace".to_owned() } else { known.join(", ") }
         )
