@@ -10,11 +10,13 @@
 //! | `probe` | what such a caller would ask for |
 //! | `roots` | where that may be |
 //! | `respelled` | what a client may write otherwise |
+//! | `aliases` | which models bodies may name otherwise |
 //! | `protocols` | which addresses of one model do the same |
 //! | `order` | which entries another takes the place of |
 //! | `headers` | which headers make up who calls, or hand on who called |
 //! | `blocks` | which addresses no caller has, and which every node |
 
+mod aliases;
 mod blocks;
 mod headers;
 mod issuers;
@@ -148,6 +150,9 @@ impl<'a> Advisor<'a, '_> {
             self.models(&policy.models, &path.field("models"), None);
             if policy.action == Action::Allow && !policy.dry_run {
                 self.unlisted(policy, &path);
+            }
+            if TRIES_ALL && !policy.dry_run {
+                self.aliases(policy, &path);
             }
             let scope = Scope { action: policy.action, models: &policy.models };
             let rules = path.field("rules");

@@ -31,7 +31,9 @@ words! {
         /// models in headers, an LLMInferenceService's two paths and headers, the other protocols of an inference service
         /// (`/v1/models/m:predict`, `/v2/models/m/infer`, `ModelInfer`, `/openai/v1/...`), and versions
         /// (`/v2/models/m/versions/1/infer`; in Seldon's repository `/v2/repository/models/iris_1/unload`). Of headers,
-        /// protocols and versions `modelgate check` tells alone. Write `models`, which hold for all of them.
+        /// protocols and versions `modelgate check` tells alone. Write `models`, which hold for all of them. Or a DENY, or
+        /// `notModels`, means by one name a model that bodies name, and an ALLOW takes others by a `*`: servers know a
+        /// model by several names, so list what may be asked for. Of that, too, the command tells alone.
         OtherAddress = "other-address",
         /// A DENY, or a `not...` form of an ALLOW, names a host or a path in one spelling, and the client may write
         /// another that goes the same way: a host with or without a port, or in a condition with other letters'
