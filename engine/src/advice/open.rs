@@ -137,6 +137,10 @@ impl Advisor<'_, '_> {
         for one in &settings.targets.seldon_v2 {
             own.add("targets.seldonV2", &one.hosts, false);
         }
+        // Without a prefix every address there is a model's.
+        for one in settings.targets.openai.iter().filter(|one| one.path_prefix.len() > 1) {
+            own.add("targets.openai", &one.hosts, false);
+        }
         for rewrite in &settings.rewrites {
             own.add("a rewrite", &rewrite.r#match.hosts, false);
             own.add("a rewrite", std::slice::from_ref(&rewrite.authority), false);

@@ -46,7 +46,7 @@ words! {
         /// A wildcard in `exclude.hosts`: every host that fits passes undecided, also one that has no virtual host of
         /// its own on the listener and so goes to the routes of `*`.
         ExcludedWildcard = "excluded-wildcard",
-        /// A host in `exclude.hosts` is also one of `targets.fixed`, of `targets.seldonV2`, of a rewrite or of a policy:
+        /// A host in `exclude.hosts` is also one of `targets.fixed`, `targets.seldonV2`, `targets.openai`, a rewrite or a policy:
         /// what is not a model's address passes there before any of them is asked.
         ExcludedHost = "excluded-host",
         /// An ALLOW policy names models by a wildcard (`prod/*`), or by `operations` and neither models nor hosts, while
