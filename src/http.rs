@@ -20,6 +20,7 @@ use crate::host::{self, now};
 use crate::hostcalls;
 use crate::paused::{self, PausedRequest};
 use crate::shadows::{live_cluster, live_head};
+use crate::usage::Answer;
 use crate::worker::WorkerState;
 
 /// The SDK's handle of a stream; what holds the stream has another.
@@ -90,6 +91,8 @@ pub struct Stream {
     paused: Option<PausedRequest>,
     /// Of a request whose body names the model.
     body: Option<BodyReader>,
+    /// The answer, where it is read for what it has cost.
+    answer: Option<Box<Answer>>,
 }
 
 /// What is known of a request once it is decided, until it is counted.
@@ -132,6 +135,7 @@ impl Stream {
             exchanges: Vec::new(),
             paused: None,
             body: None,
+            answer: None,
         }
     }
 
@@ -230,6 +234,9 @@ impl Stream {
         worker.count(&facts);
         if worker.plan.writes_access_log() {
             write_access_log(worker, &facts, &next);
+        }
+        if worker.plan.reads_answers() && matches!(next, Next::Forward(_)) {
+            self.answer = Answer::to(worker, &facts);
         }
         self.request = Some(RequestStats::of(facts, is_grpc));
         match next {
@@ -367,6 +374,10 @@ impl Stream {
             // A response that takes no cookie is still an answer.
             let _ = hostcalls::add_header(MapType::HttpResponseHeaders, b"set-cookie", &cookie);
         }
+        if let Some(answer) = &mut self.answer {
+            answer.headers();
+            self.end_answer(end_of_stream);
+        }
         if !self.collects() {
             return;
         }
@@ -386,14 +397,19 @@ impl Stream {
 
     fn response_body(&mut self, size: usize, end_of_stream: bool) {
         if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
+            if let Some(answer) = &mut self.answer {
+                answer.chunk(&chunk);
+            }
             self.each_exchange(|mirror, id, observer| mirror.live_chunk(id, &chunk, observer));
         }
+        self.end_answer(end_of_stream);
         if end_of_stream {
             self.live_complete();
         }
     }
 
     fn response_trailers(&mut self) {
+        self.end_answer(true);
         if !self.collects() {
             return;
         }
@@ -401,6 +417,13 @@ impl Stream {
         let trailers = fields(&map);
         self.each_exchange(|mirror, id, _| mirror.live_trailers(id, &trailers));
         self.live_complete();
+    }
+
+    /// Where the answer is over, it is known what it has cost.
+    fn end_answer(&mut self, is_over: bool) {
+        if let (true, Some(answer), Some(worker)) = (is_over, &mut self.answer, &self.worker) {
+            answer.end(true, worker);
+        }
     }
 
     /// The end of the stream: the request is counted, and its exchanges hear that nothing more comes.
@@ -426,6 +449,9 @@ impl Stream {
             metrics.model(id, || is_answered_with_2xx(request.is_grpc))
         });
         metrics.count(Count::Request(model, request.operation, request.verdict));
+        if let Some(mut answer) = self.answer.take() {
+            answer.closed(worker, model, &mut metrics);
+        }
         drop(metrics);
         if worker.is_retired() {
             worker.flush();
@@ -461,9 +487,11 @@ impl Stream {
             })
     }
 
-    /// The chunk at hand, if a shadow wants it.
+    /// The chunk at hand, if a shadow wants it, or it is a part of an answer that is read.
     fn chunk(&self, buffer: BufferType, size: usize) -> Option<Vec<u8>> {
-        if size == 0 || !self.collects() {
+        let reads = buffer == BufferType::HttpResponseBody
+            && self.answer.as_deref().is_some_and(Answer::reads);
+        if size == 0 || !(reads || self.collects()) {
             return None;
         }
         sdk::get_buffer(buffer, 0, size).ok()?

@@ -6,6 +6,7 @@
 //! | `worker` | what the streams of one worker share under one configuration, and what is due at a tick |
 //! | `http` | the HTTP context: one request and its response |
 //! | `body` | a request whose body names the model |
+//! | `usage` | what the answer has cost |
 //! | `paused` | requests that are paused until their issuer's keys come |
 //! | `jwks` | JWKS fetches |
 //! | `shadows` | copies, sent as callouts, and their answers |
@@ -27,6 +28,7 @@ mod metrics;
 mod paused;
 mod root;
 mod shadows;
+mod usage;
 mod worker;
 
 /// Called once for each VM.

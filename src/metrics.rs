@@ -4,7 +4,7 @@ use modelgate_engine::few::FewMap;
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::Gauges;
 use modelgate_engine::telemetry::{
-    Count, Counters, Gauge, Histogram, ModelLabel, ModelLabels, Names as _,
+    CallerLabel, Count, Counters, Gauge, Histogram, Labels, ModelLabel, Names as _,
 };
 use modelgate_engine::time::{self, SECOND};
 use proxy_wasm::hostcalls;
@@ -16,7 +16,8 @@ use crate::host;
 #[derive(Debug)]
 pub struct Metrics {
     counters: Counters,
-    models: ModelLabels,
+    labels: Labels,
+    /// By the index of a shadow, or of a model's label.
     histograms: FewMap<(usize, Histogram), Option<u32>>,
     /// A gauge's id, and what this worker has added to it.
     gauges: FewMap<(usize, Gauge), (Option<u32>, i64)>,
@@ -28,7 +29,7 @@ impl Metrics {
     pub fn new(plan: &Plan, now: u64) -> Self {
         Self {
             counters: Counters::of_shadows(plan.shadows().iter().count()),
-            models: plan.model_labels(),
+            labels: plan.labels(),
             histograms: FewMap::default(),
             gauges: FewMap::default(),
             flushed: now,
@@ -48,19 +49,23 @@ impl Metrics {
     /// The label of a model. `answered` is asked only for a model that could earn one: whether an
     /// upstream has just answered for it with 2xx.
     pub fn model(&mut self, id: &str, answered: impl FnOnce() -> bool) -> ModelLabel {
-        self.models.of(id, || answered().then(host::now))
+        self.labels.models.of(id, || answered().then(host::now))
+    }
+
+    /// The label of what a claim says of a caller.
+    pub fn caller(&mut self, value: Option<&str>) -> CallerLabel {
+        self.labels.callers.of(value)
     }
 
     /// Records an observation of a shadow's pair.
     pub fn observe(&mut self, plan: &Plan, shadow: usize, histogram: Histogram, value: u64) {
-        let metric = self.histograms.entry((shadow, histogram), || {
-            hostcalls::define_metric(MetricType::Histogram, &histogram.name(name(plan, shadow)))
-                .ok()
-        });
-        if let Some(Some(metric)) = metric {
-            // A metric that the host has lost is nothing to stop a request for; nor are those below.
-            let _ = hostcalls::record_metric(*metric, value);
-        }
+        record(&mut self.histograms, (shadow, histogram), name(plan, shadow), value);
+    }
+
+    /// Records an observation of a model's answer.
+    pub fn observe_model(&mut self, model: ModelLabel, histogram: Histogram, value: u64) {
+        let index = usize::try_from(model.index()).unwrap_or(usize::MAX);
+        record(&mut self.histograms, (index, histogram), self.labels.models.name(model), value);
     }
 
     /// Tells what a shadow holds. Workers share a gauge, so each adds its own change.
@@ -94,13 +99,27 @@ impl Metrics {
     pub fn flush(&mut self, plan: &Plan, now: u64) {
         self.flushed = now;
         self.counters.flush(
-            &self.models,
+            &self.labels,
             plan,
             |name| hostcalls::define_metric(MetricType::Counter, name).ok(),
             |id, n| {
                 let _ = hostcalls::increment_metric(id, i64::try_from(n).unwrap_or(i64::MAX));
             },
         );
+    }
+}
+
+fn record(
+    histograms: &mut FewMap<(usize, Histogram), Option<u32>>,
+    key: (usize, Histogram),
+    of: &str,
+    value: u64,
+) {
+    let metric = histograms
+        .entry(key, || hostcalls::define_metric(MetricType::Histogram, &key.1.name(of)).ok());
+    if let Some(Some(metric)) = metric {
+        // A metric that the host has lost is nothing to stop a request for; nor are those below.
+        let _ = hostcalls::record_metric(*metric, value);
     }
 }
 

@@ -43,6 +43,7 @@
 //! | [`authn`] | who is calling |
 //! | [`authz`] | whether they may |
 //! | [`body`] | which model a request's body names |
+//! | [`usage`] | what answers have cost |
 //! | [`split`] | which variant of a model answers |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
 //! | [`place`] | where a key falls: what samples and variants are chosen by |
@@ -82,4 +83,5 @@ mod steps;
 pub mod telemetry;
 pub mod tick;
 pub mod time;
+pub mod usage;
 mod words;

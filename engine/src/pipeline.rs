@@ -14,11 +14,12 @@ use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
 use crate::routing::host::Hosts;
-use crate::routing::{Address, Targets};
+use crate::routing::{Address, Operation, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Outcome, ShadowId, Shadows};
 use crate::split::{Choice, Splits};
-use crate::telemetry::{ModelLabels, Verdict};
+use crate::telemetry::{CallerLabels, Labels, ModelLabels, Verdict};
+use crate::usage::Usage;
 
 mod compile;
 mod copies;
@@ -64,6 +65,8 @@ pub struct Plan {
     body: types::Body,
     token_cache: types::TokenCache,
     telemetry: types::Telemetry,
+    /// Whose answers are read for what they have cost.
+    usage: Option<Usage>,
     /// Models that the configuration names literally: they have labels from the start.
     named_models: Vec<String>,
     /// Where requests before went.
@@ -110,9 +113,25 @@ impl Plan {
     }
 
     /// The labels that models have from the start, and room for more.
-    pub fn model_labels(&self) -> ModelLabels {
+    pub fn labels(&self) -> Labels {
         let named = self.named_models.iter().map(String::as_str);
-        ModelLabels::new(self.telemetry.model_labels.max, named)
+        let models = ModelLabels::new(self.telemetry.model_labels.max, named);
+        let max = self.usage.as_ref().map_or(0, |usage| usage.max_labels);
+        Labels { models, callers: CallerLabels::new(max) }
+    }
+
+    /// Whether answers are read at all.
+    #[inline]
+    pub fn reads_answers(&self) -> bool {
+        self.usage.is_some()
+    }
+
+    /// What is said of answers to requests like this one, if they are read: predictions of models that `usage` names.
+    pub fn usage(&self, facts: &Facts) -> Option<&Usage> {
+        let usage = self.usage.as_ref()?;
+        let reads = facts.operation == Some(Operation::Predict)
+            && facts.model.as_deref().is_some_and(|model| usage.reads(model));
+        reads.then_some(usage)
     }
 
     /// A policy's label, the same for all that have none of their own.

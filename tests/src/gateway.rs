@@ -17,7 +17,7 @@ const INGRESS: &str = "ingress";
 pub(crate) const ACCESS_LOG: &str = "access.log";
 
 /// Labels of the module's metrics, which an operator lists as `extraStatTags`.
-pub const LABELS: [&str; 10] = [
+pub const LABELS: [&str; 12] = [
     "model",
     "operation",
     "decision",
@@ -28,10 +28,24 @@ pub const LABELS: [&str; 10] = [
     "shadow",
     "outcome",
     "kind",
+    "token_type",
+    "claim",
 ];
 
 /// Filter state that the module writes for access logs.
-const FILTER_STATE: [&str; 6] = ["model", "operation", "decision", "policy", "principal", "shadow"];
+const FILTER_STATE: [&str; 11] = [
+    "model",
+    "operation",
+    "decision",
+    "policy",
+    "principal",
+    "shadow",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "time_to_first_token",
+];
 
 /// An HTTP filter before the router.
 #[derive(Debug, Clone)]

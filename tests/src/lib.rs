@@ -12,6 +12,7 @@
 //! | [`model`] | a model server that answers as Seldon's executor does |
 //! | [`iris`] | the classifier behind it |
 //! | [`upstream`] | a server that records what it receives, and fails on demand |
+//! | [`completions`] | a server of OpenAI's kind that keeps accounts |
 //! | [`streams`] | bodies in pieces, with trailers, there and back |
 //! | [`model_servers`] | Seldon's Python wrapper and MLServer |
 //! | [`model_clients`] | the clients that come with them |
@@ -23,6 +24,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod completions;
 pub mod envoy;
 pub mod gateway;
 pub mod iris;

@@ -71,6 +71,11 @@ impl Identity {
     pub fn principal(&self) -> Option<String> {
         Some(format!("{}/{}", self.issuer.as_ref()?, self.subject.as_ref()?))
     }
+
+    /// A claim, by its names from the outermost object on.
+    pub fn claim(&self, path: &[String]) -> Option<&Value> {
+        outputs::at(&self.claims, path)
+    }
 }
 
 /// The name (RFC 9110 §5.1) of a header that carries credentials, in lower case; `None` after an error was recorded.

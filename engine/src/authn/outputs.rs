@@ -74,7 +74,8 @@ impl Outputs {
     }
 }
 
-fn at<'v>(claims: &'v Map<String, Value>, path: &[String]) -> Option<&'v Value> {
+/// A claim, by its names from the outermost object on.
+pub fn at<'v>(claims: &'v Map<String, Value>, path: &[String]) -> Option<&'v Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))
 }

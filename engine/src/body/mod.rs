@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 
 pub use reader::ModelReader;
+pub(crate) use reader::plain_length;
 
 const NOT_JSON: Refusal =
     Refusal::new("the model is in the body, and its content-type is not application/json");

@@ -341,7 +341,7 @@ impl ModelReader {
 }
 
 /// How many bytes at the start of a text are neither its end nor an escape nor a control character.
-fn plain_length(text: &[u8]) -> usize {
+pub(crate) fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     let mut length = 0;

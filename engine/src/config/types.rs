@@ -35,6 +35,8 @@ settings! {
         shadow_limits: ShadowLimits,
         /// Metrics and access-log fields.
         telemetry: Telemetry,
+        /// What answers have cost: tokens, and how soon they came. docs/usage.md
+        usage: Usage,
     }
 
     /// Hosts that modelgate leaves alone.
@@ -594,6 +596,18 @@ settings! {
         /// Whether filter state is written for access logs: `wasm.modelgate.model` and others. Costs host
         /// calls.
         access_log: bool = false,
+    }
+
+    /// What answers have cost, as their servers count it.
+    pub struct Usage {
+        /// Model matches: predictions whose answers are read while they stream by, JSON and server-sent events; empty:
+        /// none. Of servers that do not say what an answer has cost there is nothing to count.
+        models: Vec<String>,
+        /// A claim by which tokens are counted besides, as `team`, with `.` between nested names: a text, or the only
+        /// one of a list. Callers without it are counted as `none`.
+        claim: Option<String>,
+        /// How many values of the claim get a label value of their own for each worker, those that come first; 10,000 at most.
+        claim_labels: Labels,
     }
 
     /// A bound on label values.

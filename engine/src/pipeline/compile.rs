@@ -18,6 +18,7 @@ use crate::routing::{ROUTING_HEADERS, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Credentials, Shadows};
 use crate::split::{self, Splits};
+use crate::usage::Usage;
 
 impl Plan {
     /// The key of the marks of copies: the text that was read.
@@ -60,6 +61,7 @@ impl Plan {
             cookies: rules.flat_map(|rule| &rule.from_cookies).map(String::as_str).collect(),
         };
         let splits = Splits::compile(&settings.splits, &context, &root.field("splits"), errors);
+        let usage = Usage::compile(&settings.usage, names, &root.field("usage"), errors);
         let (authenticator, splits) = (authenticator?, splits?);
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
         let own = Sanitizer::new(outputs.clone().chain(splits.headers()));
@@ -86,6 +88,7 @@ impl Plan {
             body: settings.targets.body.clone(),
             token_cache: settings.authentication.token_cache.clone(),
             telemetry: settings.telemetry.clone(),
+            usage,
             named_models: named_models(settings),
         })
     }
@@ -258,6 +261,7 @@ fn named_models(settings: &PluginConfig) -> Vec<String> {
         .chain(operations.flat_map(|to| &to.operation.models))
         .chain(settings.splits.iter().flat_map(|split| &split.models))
         .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
+        .chain(&settings.usage.models)
         .chain(fixed)
         .filter(|model| !model.contains('*'));
     order::distinct(models.cloned())

@@ -1,7 +1,7 @@
 //! Which counters there are, and what was added to each since it was last handed to the proxy.
 
 use super::metric::{SHADOW_DIFFERENCES, SHADOW_OUTCOMES, SHADOW_SELECTED};
-use super::{ModelLabel, ModelLabels, NONE, Verdict, metric_name};
+use super::{CallerLabel, CallerLabels, ModelLabel, ModelLabels, NONE, Verdict, metric_name};
 use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
@@ -9,6 +9,10 @@ use crate::few::FewMap;
 use crate::routing::Operation;
 use crate::shadow::Outcome;
 use crate::shadow::compare::Kind;
+use crate::usage::{AnswerResult, TokenType};
+
+/// After OpenTelemetry's `gen_ai.client.token.usage`.
+const GEN_AI_TOKENS: &str = "modelgate_gen_ai_token_usage_total";
 
 /// Something to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub enum Count {
     ShadowOutcome(u32, Outcome),
     /// A kind of mismatch.
     ShadowDifference(u32, Kind),
+    /// Tokens that an answer has cost, by model and caller.
+    GenAiTokens(ModelLabel, CallerLabel, TokenType),
+    /// An answer of which the tokens are to be known.
+    GenAiAnswer(ModelLabel, AnswerResult),
 }
 
 impl Count {
@@ -47,6 +55,12 @@ impl Count {
             Self::ShadowOutcome(shadow, outcome) => of(5, shadow, outcome as u64),
             Self::ShadowDifference(shadow, kind) => of(6, shadow, kind as u64),
             Self::UnwritableClaim => of(7, 0, 0),
+            // There are far fewer than 2^24 labels of either kind.
+            Self::GenAiTokens(model, caller, token_type) => {
+                let labels = u64::from(model.index()) << 32 | u64::from(caller.index()) << 8;
+                8 << 56 | labels | token_type as u64
+            }
+            Self::GenAiAnswer(model, result) => of(9, model.index(), result as u64),
         }
     }
 }
@@ -68,6 +82,15 @@ pub struct Counters {
     index: FewMap<u64, usize>,
     entries: Vec<Entry>,
     dirty: Vec<usize>,
+}
+
+/// The labels that a [`Count`] refers to.
+#[derive(Debug)]
+pub struct Labels {
+    /// Of models.
+    pub models: ModelLabels,
+    /// Of callers.
+    pub callers: CallerLabels,
 }
 
 #[derive(Debug)]
@@ -114,7 +137,7 @@ impl Counters {
     /// Hands every pending count to the host: `define` gives a metric's id, `increment` adds.
     pub fn flush(
         &mut self,
-        models: &ModelLabels,
+        labels: &Labels,
         names: &dyn Names,
         mut define: impl FnMut(&str) -> Option<u32>,
         mut increment: impl FnMut(u32, u64),
@@ -122,7 +145,7 @@ impl Counters {
         for at in self.dirty.drain(..) {
             let Some(entry) = self.entries.get_mut(at) else { continue };
             if entry.metric.is_none() {
-                entry.metric = define(&name(entry.count, models, names));
+                entry.metric = define(&name(entry.count, labels, names));
             }
             if let Some(metric) = entry.metric {
                 increment(metric, entry.pending);
@@ -132,7 +155,8 @@ impl Counters {
     }
 }
 
-fn name(count: Count, models: &ModelLabels, names: &dyn Names) -> String {
+fn name(count: Count, labels: &Labels, names: &dyn Names) -> String {
+    let models = &labels.models;
     match count {
         Count::Request(model, operation, verdict) => metric_name(
             "modelgate_requests_total",
@@ -165,6 +189,19 @@ fn name(count: Count, models: &ModelLabels, names: &dyn Names) -> String {
             SHADOW_DIFFERENCES,
             &[("shadow", names.shadow(shadow)), ("kind", kind.as_str())],
         ),
+        Count::GenAiTokens(model, caller, token_type) => {
+            let claim = labels.callers.name(caller);
+            let known = [("model", models.name(model)), ("token_type", token_type.as_str())];
+            let [model, token_type] = known;
+            match claim {
+                None => metric_name(GEN_AI_TOKENS, &known),
+                Some(claim) => metric_name(GEN_AI_TOKENS, &[model, token_type, ("claim", claim)]),
+            }
+        }
+        Count::GenAiAnswer(model, result) => metric_name(
+            "modelgate_gen_ai_answers_total",
+            &[("model", models.name(model)), ("result", result.as_str())],
+        ),
     }
 }
 
@@ -185,9 +222,33 @@ mod tests {
         }
     }
 
+    fn labels<'a>(max: u32, literal: impl Iterator<Item = &'a str>) -> Labels {
+        Labels { models: ModelLabels::new(max, literal), callers: CallerLabels::new(1) }
+    }
+
+    #[test]
+    fn tokens_carry_the_claim_where_there_is_one() {
+        let mut labels = labels(1, ["llm/a"].into_iter());
+        let model = labels.models.of("llm/a", || None);
+        let fraud = labels.callers.of(Some("fraud"));
+        let mut keys = Vec::new();
+        for (caller, token_type, want) in [
+            (CallerLabel::ANY, TokenType::Input, "token_type=.=input;.;"),
+            (fraud, TokenType::Output, "token_type=.=output;.;claim=.=fraud;.;"),
+            (CallerLabel::NONE, TokenType::Cached, "token_type=.=cached;.;claim=.=none;.;"),
+            (CallerLabel::OTHER, TokenType::Cached, "token_type=.=cached;.;claim=.=other;.;"),
+        ] {
+            let count = Count::GenAiTokens(model, caller, token_type);
+            let want = format!("model=.=llm/a;.;{want}modelgate_gen_ai_token_usage_total");
+            assert_eq!(name(count, &labels, &NoNames), want);
+            assert!(!keys.contains(&count.key()));
+            keys.push(count.key());
+        }
+    }
+
     #[test]
     fn fetches_carry_issuer_and_result() {
-        let labels = ModelLabels::new(0, std::iter::empty());
+        let labels = labels(0, std::iter::empty());
         let count = Count::JwksFetch(0, FetchResult::TooLarge);
         assert_eq!(
             name(count, &labels, &NoNames),
@@ -197,7 +258,7 @@ mod tests {
 
     #[test]
     fn counts_are_flushed_once_and_metrics_defined_once() {
-        let mut labels = ModelLabels::new(2, ["prod/iris"].into_iter());
+        let mut labels = labels(2, ["prod/iris"].into_iter());
         let mut counters = Counters::default();
         let mut defined = Vec::new();
         let mut added = Vec::new();
@@ -205,7 +266,11 @@ mod tests {
             for times in 1..3 {
                 let predict = Some(Operation::Predict);
                 counters.add(
-                    Count::Request(labels.of("prod/iris", || None), predict, Verdict::Allowed),
+                    Count::Request(
+                        labels.models.of("prod/iris", || None),
+                        predict,
+                        Verdict::Allowed,
+                    ),
                     times,
                 );
             }
@@ -234,7 +299,7 @@ mod tests {
 
     #[test]
     fn all_of_a_shadow_is_there_from_the_start() {
-        let labels = ModelLabels::new(0, std::iter::empty());
+        let labels = labels(0, std::iter::empty());
         let mut counters = Counters::of_shadows(2);
         counters.add(Count::ShadowSelected(1), 3);
         let mut counts = Vec::new();

@@ -58,7 +58,8 @@ impl ModelLabel {
     /// A model without a label of its own.
     pub const OTHER: Self = Self(1);
 
-    pub(super) fn index(self) -> u32 {
+    /// Different for different labels.
+    pub fn index(self) -> u32 {
         self.0
     }
 }
@@ -184,7 +185,8 @@ impl ModelLabels {
         self.known.binary_search_by(|known| (*known.id).cmp(id))
     }
 
-    pub(super) fn name(&self, label: ModelLabel) -> &str {
+    /// What a label is called.
+    pub fn name(&self, label: ModelLabel) -> &str {
         let index = usize::try_from(label.0).unwrap_or(usize::MAX);
         self.names.get(index).map_or(OTHER, |name| name)
     }

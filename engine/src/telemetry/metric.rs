@@ -28,7 +28,12 @@ pub fn metric_name(metric: &str, tags: &[(&str, &str)]) -> String {
     name
 }
 
-/// A distribution over a shadow's pairs.
+/// A histogram of [`Histogram::TimeToFirstToken`], after OpenTelemetry's `gen_ai.server.time_to_first_token`.
+const TIME_TO_FIRST_TOKEN: &str = "modelgate_gen_ai_time_to_first_token_milliseconds";
+/// A histogram of [`Histogram::TimePerOutputToken`], after OpenTelemetry's `gen_ai.server.time_per_output_token`.
+const TIME_PER_OUTPUT_TOKEN: &str = "modelgate_gen_ai_time_per_output_token_milliseconds";
+
+/// A distribution over a shadow's pairs, or over a model's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Histogram {
     /// How long the live model took, in milliseconds.
@@ -37,17 +42,23 @@ pub enum Histogram {
     Shadow,
     /// The largest difference of two scores at the same place, in millionths.
     ScoreDifference,
+    /// How long it took until something generated came, in milliseconds.
+    TimeToFirstToken,
+    /// How long it was from one event with something generated to the next, in the mean of an answer, in milliseconds.
+    TimePerOutputToken,
 }
 
 impl Histogram {
-    /// The metric's name for a shadow.
-    pub fn name(self, shadow: &str) -> String {
-        let metric = match self {
-            Self::Live => LIVE_MILLISECONDS,
-            Self::Shadow => SHADOW_MILLISECONDS,
-            Self::ScoreDifference => SCORE_DIFFERENCE,
+    /// The metric's name for a shadow or a model.
+    pub fn name(self, of: &str) -> String {
+        let (tag, metric) = match self {
+            Self::Live => ("shadow", LIVE_MILLISECONDS),
+            Self::Shadow => ("shadow", SHADOW_MILLISECONDS),
+            Self::ScoreDifference => ("shadow", SCORE_DIFFERENCE),
+            Self::TimeToFirstToken => ("model", TIME_TO_FIRST_TOKEN),
+            Self::TimePerOutputToken => ("model", TIME_PER_OUTPUT_TOKEN),
         };
-        metric_name(metric, &[("shadow", shadow)])
+        metric_name(metric, &[(tag, of)])
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is counted of requests, models and shadows, and what it is called.
 
+mod callers;
 mod counters;
 mod labels;
 pub mod metric;
 
-pub use counters::{Count, Counters, Names};
+pub use callers::{CallerLabel, CallerLabels};
+pub use counters::{Count, Counters, Labels, Names};
 pub use labels::{ModelLabel, ModelLabels};
 pub use metric::{Gauge, Histogram, metric_name};
 

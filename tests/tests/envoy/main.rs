@@ -26,3 +26,4 @@ mod split;
 mod telemetry;
 mod testbed_itself;
 mod trailers;
+mod usage;
