@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, decide, key, manual, report, test};
+use modelgate_cli::{check, convert, decide, key, manual, report, test};
 
 /// Checks and explains modelgate configurations and what they decide, makes API keys, and reports how shadows do.
 ///
@@ -50,6 +50,21 @@ Examples:
     --curl \"curl -X POST https://models.example.com/models/prod/iris:predict -H 'authorization: Bearer $(cat token.jwt)'\"
   kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate decide - --format json \\
     --claims '{\"sub\": \"app\", \"groups\": [\"applications\"]}' --method POST --path /models/prod/iris:predict";
+
+const CONVERT_HELP: &str = "\
+What is read: RequestAuthentication of Istio, for the gateway.
+Objects of other kinds are passed over. Each part of the output has a comment with the object, file and line whence it is.
+What cannot be carried over exactly is listed on standard error and in the head of the output: it is left out or kept
+stricter, never laxer. Where that cannot be had, nothing is written. docs/convert.md has every field.
+
+Exit status: 0 if the output decides as the objects do, 1 if it is stricter or lacks something, as the list says, 2 if
+nothing was written.
+
+Examples:
+  modelgate convert deploy/native/authentication.yaml > modelgate.yaml
+  modelgate convert --kind TrafficExtension deploy/native/authentication.yaml | modelgate check -
+  kubectl get requestauthentications -A -o yaml | modelgate convert - > modelgate.yaml
+  modelgate convert --format json deploy/native/authentication.yaml";
 
 const TEST_HELP: &str = "\
 What is not as expected is shown with the reasons that `decide` gives. docs/expectations.md has the fields.
@@ -106,6 +121,11 @@ enum Command {
     /// shadows, changes of headers, the answer.
     #[command(after_help = DECIDE_HELP)]
     Decide(Box<decide::Decide>),
+    /// Makes a configuration of the Istio policies and model deployments that exist.
+    ///
+    /// It decides as they do, and the filter's own engine has read it: `check` accepts what is written.
+    #[command(after_help = CONVERT_HELP)]
+    Convert(convert::Convert),
     /// Runs expectations: requests, and what the configuration is expected to decide about them.
     ///
     /// They are kept in files beside the configuration, decided by the filter's own engine without a gateway, and their
@@ -141,6 +161,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(check) => check.run(),
         Command::Decide(decide) => Ok(decide.run()),
+        Command::Convert(convert) => Ok(convert.run()),
         Command::Test(test) => Ok(test.run()),
         Command::Explain(explain) => explain.run(),
         Command::Schema => schema::run(),

@@ -172,8 +172,9 @@ fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
 }
 
 /// Every verb, with those below it.
-const VERBS: [&[&str]; 10] = [
+const VERBS: [&[&str]; 11] = [
     &["check"],
+    &["convert"],
     &["decide"],
     &["test"],
     &["explain"],
@@ -197,9 +198,10 @@ fn help_examples(verb: &[&str]) -> Vec<String> {
 /// An example without what is not at hand: what a cluster sends is read from standard input, a gateway is a page that it
 /// wrote, and nothing is shown by a pager. Nothing remains of one that asks a server, which `report.rs` stands up.
 fn runnable(example: &str) -> Option<String> {
+    let of_cluster = !example.starts_with("modelgate ");
     let of_modelgate =
-        example.rsplit_once("| modelgate ").map(|(_, rest)| format!("modelgate {rest}"));
-    let line = of_modelgate.unwrap_or_else(|| example.to_owned());
+        example.rsplit_once("| modelgate ").filter(|_| of_cluster).map(|(_, rest)| rest);
+    let line = of_modelgate.map_or(example.to_owned(), |rest| format!("modelgate {rest}"));
     let line = line.replace(" | man -l -", "").replace("http://localhost:15000", "now.txt");
     (line.starts_with("modelgate ") && !line.contains("--prometheus")).then_some(line)
 }
@@ -217,6 +219,10 @@ fn the_examples_of_the_help_run() {
         "iss": "https://idp.example.com", "aud": "models", "sub": "app", "groups": ["applications"],
     });
     std::fs::create_dir_all(folder.join("docs")).expect("a folder");
+    std::fs::create_dir_all(folder.join("deploy/native")).expect("a folder");
+    let native = read("deploy/native/authentication.yaml");
+    write("deploy/native/authentication.yaml", native.clone());
+    write("deploy/native/authorization.yaml", read("deploy/native/authorization.yaml"));
     write("docs/expectations.yaml", read("docs/expectations.yaml"));
     write(
         "access.log",
@@ -245,7 +251,11 @@ fn the_examples_of_the_help_run() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("a shell");
-            let input = if verb == ["report"] { &page } else { &plugin };
+            let input = match verb {
+                ["report"] => &page,
+                ["convert"] => &native,
+                _ => &plugin,
+            };
             // Some read nothing.
             let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
             let output = child.wait_with_output().expect("it ends");

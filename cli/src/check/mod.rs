@@ -6,11 +6,11 @@ mod fix;
 mod github;
 mod hidden;
 mod json;
-mod place;
+pub(crate) mod place;
 mod sarif;
-mod source;
+pub(crate) mod source;
 mod text;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
