@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Request;
-use crate::process::Process;
 use crate::stats::Stats;
 use crate::wait::until;
+use modelgate_local::process::Process;
 
 /// Folder below the working directory that Envoy watches for extension configurations.
 const EXTENSIONS: &str = "extensions";

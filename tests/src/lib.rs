@@ -27,12 +27,10 @@ pub mod client;
 pub mod completions;
 pub mod envoy;
 pub mod gateway;
-pub mod iris;
 pub mod model;
 pub mod model_clients;
 pub mod model_servers;
 pub mod native;
-pub mod process;
 pub mod report;
 pub mod seldon;
 pub mod stats;
@@ -41,3 +39,5 @@ pub mod tokens;
 pub mod upstream;
 pub mod wait;
 pub mod wasmplugin;
+
+pub use modelgate_local::{iris, process};

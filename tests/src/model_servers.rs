@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use crate::client::Request;
 use crate::envoy::log_file;
-use crate::process::{Process, free_ports};
 use crate::wait::until;
+use modelgate_local::process::{Process, free_ports};
 
 /// Python servers on a loaded machine take their time.
 const READY: Duration = Duration::from_secs(90);

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 /// The sources that are held to it.
-const SOURCES: [&str; 6] =
-    ["engine/src", "cli/src", "bench/src", "xtask/src", "demo/src", "image/src"];
+const SOURCES: [&str; 7] =
+    ["engine/src", "cli/src", "local/src", "bench/src", "xtask/src", "demo/src", "image/src"];
 
 /// Fails with the circles that there are.
 pub fn check(root: &Path) -> Result<()> {

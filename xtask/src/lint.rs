@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::circles;
 use crate::project::{self, Project, WASM};
-use crate::sh::{self, Log, seconds};
 use crate::tools;
+use modelgate_local::sh::{self, Log, seconds};
 
 /// `cargo xtask lint`: every step runs, whatever the ones before found.
 pub fn lint(project: &Project) -> Result<ExitCode> {

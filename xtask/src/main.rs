@@ -1,12 +1,10 @@
 //! Automation that needs only cargo: build, demo, test, bench, lint.
 
 mod circles;
-mod installed;
 mod lint;
 mod module;
 mod project;
 mod run;
-mod sh;
 mod summary;
 mod test;
 mod tools;

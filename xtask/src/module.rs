@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use walrus::{ImportKind, Module, ModuleConfig};
 
 use crate::project::{self, Project, WASM};
-use crate::sh::{self, Log};
 use crate::tools;
+use modelgate_local::sh::{self, Log};
 
 /// What the module may weigh: it is pulled by every gateway at its start.
 pub const MAX_BYTES: usize = 1 << 20;

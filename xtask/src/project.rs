@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::installed::Tools;
-use crate::sh::{self, Log};
+use modelgate_local::installed::Tools;
+use modelgate_local::sh::{self, Log};
 
 /// The target of the module.
 pub const WASM: &str = "wasm32-unknown-unknown";
@@ -44,7 +44,7 @@ impl Project {
         let target = folder("target_directory")?;
         Ok(Self {
             root: folder("workspace_root")?,
-            tools: Tools::new(&target)?,
+            tools: Tools::new(target.join("tools"))?,
             target,
             packages: packages.filter_map(|p| p.get("name")?.as_str().map(str::to_owned)).collect(),
         })

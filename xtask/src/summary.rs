@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sh::seconds;
+use modelgate_local::sh::seconds;
 
 /// Numbers of single tests, and the names of those that failed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

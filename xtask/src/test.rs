@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::module;
 use crate::project::{self, Project, WASM};
-use crate::sh::{self, Log};
 use crate::summary::{Outcome, Totals, summary};
 use crate::tools;
+use modelgate_local::sh::{self, Log};
 
 struct Tier {
     name: &'static str,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::project::{Project, cargo};
-use crate::sh;
+use modelgate_local::sh;
 
 /// Newer ones may judge differently; raise it on purpose.
 const CARGO_DENY: &str = "0.20.2";

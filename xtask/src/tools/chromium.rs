@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::node::{node, npm};
 use crate::project::Project;
-use crate::sh::{self, Log};
+use modelgate_local::sh::{self, Log};
 
 /// As distributions call it.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];

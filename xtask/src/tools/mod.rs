@@ -2,11 +2,9 @@
 
 mod cargo_install;
 mod chromium;
-mod envoy;
 mod go;
 mod node;
 mod providers;
-mod python;
 mod venv;
 mod wasm_opt;
 
@@ -19,12 +17,16 @@ use crate::project::Project;
 
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
-pub use envoy::envoy;
 pub use go::{gojson, hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, mlflow, mlserver, readers, seldon};
 pub use wasm_opt::{optimize, optimizer};
+
+/// Envoy, with V8.
+pub fn envoy(project: &Project) -> Result<PathBuf> {
+    modelgate_local::envoy::envoy(&project.tools)
+}
 
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
 const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::venv;
 use crate::project::Project;
-use crate::sh;
+use modelgate_local::sh;
 
 /// What wasm-bindgen's test runner asks for.
 const OLDEST: u32 = 18;
@@ -85,10 +85,12 @@ fn on_path() -> impl Iterator<Item = PathBuf> {
 fn from_pypi(project: &Project) -> Result<PathBuf> {
     let venv = venv::install(
         project,
-        "node",
-        "Node 24 from PyPI (61 MB)",
-        REQUIREMENTS,
-        &["--require-hashes", "--only-binary=:all:"],
+        venv::Venv {
+            name: "node",
+            about: "Node 24 from PyPI (61 MB)",
+            requirements: REQUIREMENTS,
+            pip: &["--require-hashes", "--only-binary=:all:"],
+        },
         |_| Ok(()),
     )
     .context("Node 18 or newer is needed: put it on PATH, or let me install it")?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::node::npm_packages;
 use crate::project::Project;
-use crate::sh;
+use modelgate_local::sh;
 
 /// Keycloak's distribution, as Maven names it.
 const KEYCLOAK: (&str, &str) = ("org.keycloak:keycloak-quarkus-dist", "26.7.3");

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::python::{Python, python, python_from};
+use modelgate_local::python::{python, python_from};
+pub use modelgate_local::venv::{Venv, packages};
+
 use crate::project::Project;
-use crate::sh;
 
 /// How many places of Seldon's server bind to every address of the machine.
 const SELDON_BINDS: usize = 5;
@@ -16,7 +16,8 @@ const SELDON_BINDS: usize = 5;
 /// The environment of Seldon Core's Python wrapper.
 pub fn seldon(project: &Project) -> Result<PathBuf> {
     let requirements = requirements(project, "tests/models/seldon-requirements.txt")?;
-    install(project, "seldon", "Seldon's Python wrapper (170 MB)", &requirements, &[], |venv| {
+    let venv = plain("seldon", "Seldon's Python wrapper (170 MB)", &requirements);
+    install(project, venv, |venv| {
         // A test must not open ports to the network, and the wrapper has no option for it.
         let server = packages(venv)?.join("seldon_core/microservice.py");
         let source =
@@ -32,7 +33,7 @@ const RECENT: (u32, u32) = (3, 10);
 /// The environment of MLServer.
 pub fn mlserver(project: &Project) -> Result<PathBuf> {
     let requirements = requirements(project, "tests/models/mlserver-requirements.txt")?;
-    install(project, "mlserver", "MLServer (530 MB)", &requirements, &[], |_| Ok(()))
+    install(project, plain("mlserver", "MLServer (530 MB)", &requirements), |_| Ok(()))
 }
 
 /// The environment of KServe's Python SDK.
@@ -53,60 +54,27 @@ pub fn litserve(project: &Project) -> Result<PathBuf> {
 /// The environment of JSON readers.
 pub fn readers(project: &Project) -> Result<PathBuf> {
     let requirements = requirements(project, "tests/readers/requirements.txt")?;
-    let about = "Python's JSON readers (6 MB)";
-    install_with(&python_from(RECENT)?, project, "readers", about, &requirements, &[], |_| Ok(()))
+    let venv = plain("readers", "Python's JSON readers (6 MB)", &requirements);
+    venv.install(&project.tools, &python_from(RECENT)?, |_| Ok(()))
 }
 
 fn recent(project: &Project, name: &str, about: &str) -> Result<PathBuf> {
     let requirements = requirements(project, &format!("tests/models/{name}-requirements.txt"))?;
-    install_with(&python_from(RECENT)?, project, name, about, &requirements, &[], |_| Ok(()))
+    let venv = plain(name, about, &requirements);
+    venv.install(&project.tools, &python_from(RECENT)?, |_| Ok(()))
 }
 
-/// An environment with exactly these packages: the requirements name every dependency.
+fn plain<'a>(name: &'a str, about: &'a str, requirements: &'a str) -> Venv<'a> {
+    Venv { name, about, requirements, pip: &[] }
+}
+
+/// An environment of the oldest Python that the model servers run on, or a newer one.
 pub fn install(
     project: &Project,
-    name: &str,
-    about: &str,
-    requirements: &str,
-    pip: &[&str],
+    venv: Venv<'_>,
     finish: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    install_with(&python()?, project, name, about, requirements, pip, finish)
-}
-
-fn install_with(
-    python: &Python,
-    project: &Project,
-    name: &str,
-    about: &str,
-    requirements: &str,
-    pip: &[&str],
-    finish: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
-    let Python { path: python, version } = python;
-    let key = format!("{requirements}\npython {version} {}", python.display());
-    project.tools.install(name, about, &key, |venv, log| {
-        let file = venv.join("requirements.txt");
-        sh::quietly(Command::new(python).args(["-m", "venv"]).arg(venv), log)?;
-        fs::write(&file, requirements).with_context(|| format!("writing {}", file.display()))?;
-        let mut install = Command::new(venv.join("bin/python"));
-        install.args(["-m", "pip", "install", "--no-deps", "--progress-bar=off"]);
-        install.arg("--disable-pip-version-check").args(pip).arg("-r").arg(&file);
-        sh::quietly(&mut install, log).context(
-            "the packages come from PyPI: a mirror is set with `pip config set global.index-url`",
-        )?;
-        finish(venv)
-    })
-}
-
-/// The folder of an environment's packages.
-pub fn packages(venv: &Path) -> Result<PathBuf> {
-    let lib = venv.join("lib");
-    let found = fs::read_dir(&lib).with_context(|| format!("reading {}", lib.display()))?;
-    let mut candidates = found.flatten().map(|entry| entry.path().join("site-packages"));
-    candidates
-        .find(|path| path.is_dir())
-        .with_context(|| format!("{} has no site-packages", lib.display()))
+    venv.install(&project.tools, &python()?, finish)
 }
 
 fn requirements(project: &Project, path: &str) -> Result<String> {

@@ -97,7 +97,7 @@ pub fn quietly(command: &mut Command, log: &mut Log) -> Result<()> {
         if last_sign.elapsed() >= SIGN_OF_LIFE {
             last_sign = Instant::now();
             let doing = tail.back().map_or("", |line: &String| line.trim());
-            println!("  {:>3} s  {doing}", start.elapsed().as_secs());
+            eprintln!("  {:>3} s  {doing}", start.elapsed().as_secs());
         }
     })?;
     if status.success() {

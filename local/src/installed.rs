@@ -15,11 +15,15 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Below cargo's target folder, or where `MODELGATE_TOOLS` says.
-    pub fn new(target: &Path) -> Result<Self> {
+    /// In this folder, or where `MODELGATE_TOOLS` says.
+    ///
+    /// # Errors
+    ///
+    /// The current folder is needed and gone.
+    pub fn new(folder: PathBuf) -> Result<Self> {
         let folder = match std::env::var_os("MODELGATE_TOOLS") {
             Some(folder) => std::path::absolute(folder).context("MODELGATE_TOOLS")?,
-            None => target.join("tools"),
+            None => folder,
         };
         Ok(Self { folder })
     }
@@ -29,6 +33,10 @@ impl Tools {
     /// `key` says all that the result depends on: another key installs anew. The key is written down
     /// last, so an interrupted installation is begun again and never half used. (Not a folder that is
     /// renamed at the end: a Python environment cannot be moved.)
+    ///
+    /// # Errors
+    ///
+    /// It cannot be built, or the folder not be written.
     pub fn install(
         &self,
         name: &str,
@@ -45,7 +53,7 @@ impl Tools {
         }
         let start = Instant::now();
         let folder = self.folder.join(name);
-        println!("installing {about} into {}", folder.display());
+        eprintln!("installing {about} into {}", folder.display());
         if folder.exists() {
             fs::remove_dir_all(&folder)
                 .with_context(|| format!("removing {}", folder.display()))?;
@@ -58,7 +66,7 @@ impl Tools {
         fs::write(&new, stamped(key, &folder))
             .and_then(|()| fs::rename(&new, &stamp))
             .context("writing the stamp")?;
-        println!("installed in {}", seconds(start.elapsed()));
+        eprintln!("installed in {}", seconds(start.elapsed()));
         Ok(folder)
     }
 
@@ -76,7 +84,7 @@ impl Tools {
             .and_then(|()| File::create(&path))
             .with_context(|| format!("making {}", path.display()))?;
         if lock.try_lock().is_err() {
-            println!("waiting: another run is installing into {}", self.folder.display());
+            eprintln!("waiting: another run is installing into {}", self.folder.display());
             lock.lock().with_context(|| format!("locking {}", path.display()))?;
         }
         Ok(lock)

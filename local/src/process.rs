@@ -11,48 +11,80 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
 
 /// A running child and its process group; killed when dropped.
 #[derive(Debug)]
-pub struct Process {
-    child: Child,
+pub struct Guarded {
+    /// The child.
+    pub child: Child,
     guard: Child,
-    log: PathBuf,
 }
 
-impl Process {
-    /// Starts `command` with its output in the file `log`.
-    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
-        let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+impl Guarded {
+    /// Starts `command`. The guard also removes `folder`, if the parent does not live to do it.
+    ///
+    /// # Errors
+    ///
+    /// It, or the shell that guards it, cannot be started.
+    pub fn start(mut command: Command, folder: Option<&Path>) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let guard = Command::new("sh")
-            .args(["-c", r#"read -r _; kill -s KILL -- "-$0""#])
+            .args(["-c", r#"read -r _; kill -s KILL -- "-$0"; [ -z "$1" ] || rm -rf -- "$1""#])
             .arg(child.id().to_string())
+            .args(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .context("cannot start sh to guard a child process")?;
-        Ok(Self { child, guard, log: log.to_owned() })
+        Ok(Self { child, guard })
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // The guard kills the group, whose id is taken until the child was waited for.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+        // Where somebody ended the guard.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A child whose output is in a file.
+#[derive(Debug)]
+pub struct Process {
+    running: Guarded,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its output in the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or the file not be written.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.stdout(out.try_clone()?).stderr(out);
+        Ok(Self { running: Guarded::start(command, None)?, log: log.to_owned() })
     }
 
     /// The process id, which is also the id of the group.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.running.child.id()
     }
 
     /// Fails with the end of the log if the child has ended.
     pub fn check_running(&mut self) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
+        if let Some(status) = self.running.child.try_wait()? {
             anyhow::bail!("ended with {status}\n{}", self.log_tail()?);
         }
         Ok(())
@@ -78,19 +110,6 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The guard first: later it could meet another group with the same id. Nothing can be done
-        // about a failure here, and the processes may be gone already.
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.wait();
-    }
-}
-
 /// Ports that are free now, on loopback: for programs that cannot choose their own.
 pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
     let mut held = Vec::with_capacity(N);
@@ -105,32 +124,33 @@ pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::wait::until;
 
-    /// A shell that waits for a child of its own: both belong to the group.
-    fn family(folder: &Path) -> Result<Process> {
-        let mut command = Command::new("sh");
-        command.args(["-c", "sleep 60 & echo started; wait"]);
-        Process::start(command, &folder.join("log"))
+    fn until(mut is_so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(10), "waited too long");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
-    #[tokio::test]
-    async fn the_group_ends_when_the_parent_is_gone() -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let mut process = family(folder.path())?;
-        let limit = Duration::from_secs(10);
-        until("the shell to start", limit, async || {
-            Ok(process.log()?.contains("started").then_some(()))
-        })
-        .await?;
-        process.check_running()?;
+    #[test]
+    fn the_group_ends_when_the_parent_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        std::fs::create_dir(&own).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        // A shell that waits for a child of its own: both belong to the group.
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo started; wait"]).stdout(log);
+        let mut process = Guarded::start(command, Some(&own)).unwrap();
+        until(|| std::fs::read_to_string(folder.path().join("log")).unwrap().contains("started"));
+        assert!(process.child.try_wait().unwrap().is_none() && own.exists());
         // What the system does with the pipe of a parent that was killed.
         drop(process.guard.stdin.take());
-        until("the group to end", limit, async || Ok(process.child.try_wait()?)).await?;
-        assert!(process.check_running().is_err());
-        Ok(())
+        until(|| process.child.try_wait().unwrap().is_some());
+        until(|| !own.exists());
     }
 }
