@@ -52,7 +52,7 @@ Examples:
     --claims '{\"sub\": \"app\", \"groups\": [\"applications\"]}' --method POST --path /models/prod/iris:predict";
 
 const CONVERT_HELP: &str = "\
-What is read: RequestAuthentication of Istio, for the gateway.
+What is read: RequestAuthentication and AuthorizationPolicy of Istio, those of the gateway and of the models behind it.
 Objects of other kinds are passed over. Each part of the output has a comment with the object, file and line whence it is.
 What cannot be carried over exactly is listed on standard error and in the head of the output: it is left out or kept
 stricter, never laxer. Where that cannot be had, nothing is written. docs/convert.md has every field.
@@ -61,10 +61,10 @@ Exit status: 0 if the output decides as the objects do, 1 if it is stricter or l
 nothing was written.
 
 Examples:
-  modelgate convert deploy/native/authentication.yaml > modelgate.yaml
+  modelgate convert deploy/native > modelgate.yaml
   modelgate convert --kind TrafficExtension deploy/native/authentication.yaml | modelgate check -
-  kubectl get requestauthentications -A -o yaml | modelgate convert - > modelgate.yaml
-  modelgate convert --format json deploy/native/authentication.yaml";
+  kubectl get requestauthentications,authorizationpolicies -A -o yaml | modelgate convert - > modelgate.yaml
+  modelgate convert --format json deploy/native";
 
 const TEST_HELP: &str = "\
 What is not as expected is shown with the reasons that `decide` gives. docs/expectations.md has the fields.

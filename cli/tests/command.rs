@@ -220,9 +220,9 @@ fn the_examples_of_the_help_run() {
     });
     std::fs::create_dir_all(folder.join("docs")).expect("a folder");
     std::fs::create_dir_all(folder.join("deploy/native")).expect("a folder");
-    let native = read("deploy/native/authentication.yaml");
-    write("deploy/native/authentication.yaml", native.clone());
-    write("deploy/native/authorization.yaml", read("deploy/native/authorization.yaml"));
+    let native = ["deploy/native/authentication.yaml", "deploy/native/authorization.yaml"];
+    native.iter().for_each(|file| write(file, read(file)));
+    let native = native.map(read).join("---\n");
     write("docs/expectations.yaml", read("docs/expectations.yaml"));
     write(
         "access.log",

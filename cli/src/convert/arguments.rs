@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::assemble::Kind;
+use super::document::Document;
 use super::gateway::Gateway;
 
 /// The command's arguments.
@@ -43,6 +44,10 @@ pub struct Convert {
     /// Where an issuer's keys are, for rules that leave it to OpenID Connect's discovery; may be given several times.
     #[arg(long, value_name = "ISSUER=URL", value_parser = pair_of_urls)]
     pub jwks_uri: Vec<(String, String)>,
+    /// An object that stays with Istio and is not converted, as prod/policy or AuthorizationPolicy/prod/policy; may be given
+    /// several times.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    keep: Vec<String>,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     pub format: Format,
@@ -58,6 +63,13 @@ pub enum Format {
 }
 
 impl Convert {
+    /// Whether an object stays with Istio.
+    pub fn is_kept(&self, document: &Document) -> bool {
+        let name = format!("{}/{}", document.namespace, document.name);
+        let with_kind = format!("{}/{name}", document.kind);
+        self.keep.iter().any(|kept| *kept == name || *kept == with_kind)
+    }
+
     /// The gateway that the output is for.
     pub fn gateway(&self) -> Gateway {
         let mut labels = self.labels.clone();

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::document::Document;
+use super::document::{Document, is_nothing};
 use super::gateway::{Gateway, Scope};
 use super::issuer::Server;
-use super::part::{Converted, Done, Part, Remark, Whence};
+use super::part::{Converted, Done, Part, Remark, Whence, Workload};
+use super::{pods, remarks};
 
 /// The kind.
 pub const KIND: &str = "RequestAuthentication";
@@ -33,54 +34,120 @@ pub struct Keys<'a> {
     pub gateway: &'a Gateway,
     /// Where keys of issuers are, whose rules leave it to OpenID Connect's discovery.
     pub uris: &'a [(String, String)],
+    /// Pods that are known to serve models.
+    pub workloads: &'a [Workload],
+}
+
+/// Who checks tokens, for policies that ask for them.
+#[derive(Debug, Default)]
+pub struct Checks<'d> {
+    /// The gateway's rules.
+    pub gateway: Vec<Value>,
+    /// Those of pods.
+    pub pods: Vec<OfPods<'d>>,
+}
+
+/// Rules by which pods check tokens.
+#[derive(Debug)]
+pub struct OfPods<'d> {
+    /// The models.
+    pub models: Vec<String>,
+    /// The rules.
+    pub rules: Vec<Value>,
+    /// Whether they are the gateway's as well: what holds for every pod stays with Istio for the others.
+    pub is_also: bool,
+    /// Whence they are.
+    pub document: &'d Document,
 }
 
 /// What the RequestAuthentications among these become.
-pub fn convert(documents: &[Document], keys: &Keys<'_>) -> Converted {
+pub fn convert<'d>(
+    documents: impl Iterator<Item = &'d Document>,
+    keys: &Keys<'_>,
+) -> (Converted, Checks<'d>) {
     let mut converted = Converted::default();
-    let mut rules: Vec<(Value, Part)> = Vec::new();
-    for document in documents.iter().filter(|document| document.kind == KIND) {
+    let mut checks = Checks::default();
+    let mut found: Vec<(Part, bool)> = Vec::new();
+    for document in documents {
         converted.objects.push(Whence::of(document));
-        match keys.gateway.scope(document) {
-            Scope::Gateway { .. } => {}
-            Scope::Workloads { .. } => {
-                converted.remarks.push(elsewhere(document));
-                continue;
-            }
-            Scope::Elsewhere(to) => {
-                converted.remarks.push(attached(document, &to));
-                continue;
-            }
-        }
+        let scope = keys.gateway.scope(document);
+        let Some((of_gateway, models)) = place(document, scope, keys, &mut converted) else {
+            continue;
+        };
+        let mut rules = Vec::new();
         let given = document.get("/spec/jwtRules").as_array();
         for (i, rule) in given.into_iter().flatten().enumerate() {
             let at = format!("spec.jwtRules[{i}]");
-            if let Some(rule) = one(rule, &at, document, keys, &mut converted) {
-                let issuer = rule.get("issuer").cloned().unwrap_or_default();
-                let mut part = Part::entry("authentication.jwtRules", rule, document);
-                part.whence = vec![Whence { object: document.object(), origin: document.at(&at) }];
-                rules.push((issuer, part));
-            }
+            let Some(rule) = one(rule, &at, document, keys, &mut converted) else { continue };
+            rules.push(rule.clone());
+            let mut part = Part::entry("authentication.jwtRules", rule, document);
+            part.whence = vec![Whence { object: document.object(), origin: document.at(&at) }];
+            found.push((part, of_gateway));
+        }
+        if of_gateway {
+            checks.gateway.extend(rules.iter().cloned());
+        }
+        if !models.is_empty() && !rules.is_empty() {
+            checks.pods.push(OfPods { models, rules, is_also: of_gateway, document });
         }
     }
+    // Whoever the gateway refuses never comes to the pods.
+    let is_gateways = !checks.gateway.is_empty();
+    if !is_gateways {
+        converted.remarks.extend(checks.pods.iter().map(|pods| everywhere(pods.document)));
+    }
+    found.retain(|(_, of_gateway)| *of_gateway || !is_gateways);
     // Istio puts them in this order, and the first that takes a token says who calls.
-    rules.sort_by_cached_key(|(issuer, part)| (issuer.to_string(), part.whence.clone()));
-    converted.parts.extend(rules.into_iter().map(|(_, part)| part));
-    ways(documents, keys.gateway, &mut converted);
-    converted
+    let issuer = |part: &Part| part.value.get("issuer").map(Value::to_string).unwrap_or_default();
+    found.sort_by_cached_key(|(part, _)| (issuer(part), part.whence.clone()));
+    converted.parts.extend(found.into_iter().map(|(part, _)| part));
+    (converted, checks)
 }
 
-fn elsewhere(document: &Document) -> Remark {
-    let reason = "is for other pods than the gateway's, which check tokens themselves: it stays with Istio. Labels of the gateway's own pods are said with --gateway";
-    Remark::new(document, "spec.selector", Done::LeftOut, reason)
+/// Whether it is the gateway's, and the models whose pods have it, if it can be carried over.
+fn place(
+    document: &Document,
+    scope: Scope,
+    keys: &Keys<'_>,
+    converted: &mut Converted,
+) -> Option<(bool, Vec<String>)> {
+    match scope {
+        Scope::Gateway { also } => {
+            if also {
+                converted.remarks.push(remarks::also(document));
+            }
+            let is_root = document.namespace == keys.gateway.root;
+            let all = if is_root { "*".to_owned() } else { format!("{}/*", document.namespace) };
+            Some((true, if also { vec![all] } else { Vec::new() }))
+        }
+        Scope::Workloads { namespace, labels } => {
+            let Some(pods) = pods::select(namespace.as_deref(), &labels, keys.workloads) else {
+                converted.remarks.push(remarks::of_others(document, keys.workloads));
+                return None;
+            };
+            converted.remarks.push(remarks::at_pods(document));
+            if pods.is_part {
+                let reason = "is for some of a model's pods, and at the gateway they are one: --keep says that it stays with Istio";
+                converted.remarks.push(Remark::new(
+                    document,
+                    "spec.selector",
+                    Done::Refused,
+                    reason,
+                ));
+                return None;
+            }
+            Some((false, pods.models))
+        }
+        Scope::Elsewhere(to) => {
+            converted.remarks.push(remarks::attached(document, &to));
+            None
+        }
+    }
 }
 
-fn attached(document: &Document, to: &str) -> Remark {
-    let reason = format!(
-        "is attached to {to}, not to this gateway: it stays with Istio. Another gateway is said with --gateway {}=NAME",
-        super::gateway::GATEWAY_NAME
-    );
-    Remark::new(document, "spec.targetRefs", Done::LeftOut, reason)
+fn everywhere(document: &Document) -> Remark {
+    let reason = "has its tokens checked, and taken off, on every address of the gateway, not only on those of its models";
+    Remark::new(document, "spec.jwtRules", Done::Stricter, reason)
 }
 
 /// A rule, if it can be carried over.
@@ -117,9 +184,10 @@ fn one(
     let issuer = text("issuer").unwrap_or_default();
     let found = keys.uris.iter().find(|(of, _)| of == issuer).map(|(_, uri)| uri.as_str());
     match (text("jwks"), text("jwksUri").or(text("jwks_uri")).or(found)) {
-        // istiod does not fetch where keys are given.
+        // istiod does not fetch where keys are given, so that there is nothing to wait for.
         (Some(jwks), _) => {
             made.insert("jwks".to_owned(), json!(one_line(jwks)));
+            made.remove("timeout");
         }
         (None, Some(uri)) => match Server::of(uri, keys.gateway) {
             Ok(server) => {
@@ -141,16 +209,6 @@ fn one(
         }
     }
     Some(Value::Object(made))
-}
-
-/// What Istio takes for a field that is not there.
-pub fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
 }
 
 /// Istio's durations may have fractions, and several units.
@@ -191,8 +249,8 @@ fn one_line(jwks: &str) -> String {
     }
 }
 
-/// Resources for every cluster from which keys are fetched.
-fn ways(documents: &[Document], gateway: &Gateway, converted: &mut Converted) {
+/// Resources for every cluster from which keys are fetched, where these documents do not have them.
+pub fn ways(documents: &[Document], gateway: &Gateway, converted: &mut Converted) {
     let mut servers: BTreeMap<String, (Server, Whence)> = BTreeMap::new();
     for part in &converted.parts {
         let uri = part.value.get("jwksUri").and_then(Value::as_str);

@@ -217,3 +217,13 @@ impl Text<'_> {
 fn list(value: &Value) -> Option<&Vec<Value>> {
     value.get("items").and_then(Value::as_array)
 }
+
+/// What Istio takes for a field that is not there.
+pub fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}

@@ -22,6 +22,8 @@
 //! | `document` | reads files |
 //! | `part` | what sources make |
 //! | `gateway` | which objects speak of the gateway |
+//! | `pods`, `remarks` | which models the pods are that a selector is for; what is said of others |
+//! | `policy` | AuthorizationPolicy |
 //! | `authentication`, `issuer` | RequestAuthentication; clusters of keys |
 //! | `assemble`, `yaml` | the plugin, with comments |
 //! | `report` | what is said, on the terminal, in the output's head and as JSON |
@@ -33,19 +35,24 @@ pub mod document;
 mod gateway;
 mod issuer;
 pub mod part;
+mod pods;
+mod policy;
+mod remarks;
 mod report;
 mod yaml;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::Value;
 
 pub use arguments::Convert;
 use arguments::Format;
 use assemble::Settings;
 use authentication::Keys;
 use document::Document;
-use part::{Converted, Done, Remark};
+use part::{Converted, Done, Remark, Whence};
+use policy::Around;
 use report::Report;
 
 use crate::output;
@@ -55,13 +62,34 @@ const REFUSED: u8 = 2;
 
 /// Everything that the objects become.
 fn sources(documents: &[Document], convert: &Convert) -> Converted {
+    let mut converted = Converted::default();
     let gateway = convert.gateway();
-    let keys = Keys { gateway: &gateway, uris: &convert.jwks_uri };
-    let mut converted = authentication::convert(documents, &keys);
-    for policy in documents.iter().filter(|document| document.kind == "AuthorizationPolicy") {
-        let reason = "is a policy, and those are not converted yet";
-        converted.remarks.push(Remark::new(policy, "spec", Done::Refused, reason));
+    let (kept, taken): (Vec<&Document>, Vec<&Document>) =
+        documents.iter().partition(|document| convert.is_kept(document));
+    for document in kept {
+        converted.objects.push(Whence::of(document));
+        let reason = "stays with Istio, as --keep says";
+        converted.remarks.push(Remark::new(document, "spec", Done::LeftOut, reason));
     }
+    let of = |kind: &'static str| taken.iter().copied().filter(move |d| d.kind == kind);
+
+    let workloads = converted.workloads.clone();
+    let keys = Keys { gateway: &gateway, uris: &convert.jwks_uri, workloads: &workloads };
+    let (made, checks) = authentication::convert(of(authentication::KIND), &keys);
+    converted.extend(made);
+    authentication::ways(documents, &gateway, &mut converted);
+    // What of the settings policies depend on.
+    let settings = Settings::new(converted.parts.clone(), &mut Vec::new()).value();
+    let rules = settings.pointer("/authentication/jwtRules").and_then(Value::as_array);
+    let around = Around {
+        gateway: &gateway,
+        workloads: &workloads,
+        checks: &checks,
+        rules: rules.map_or(&[], Vec::as_slice),
+        targets: settings.get("targets").unwrap_or(&Value::Null),
+        first: converted.objects.iter().min().cloned(),
+    };
+    converted.extend(policy::convert(of(policy::KIND), &around));
     converted
 }
 
@@ -80,7 +108,7 @@ impl Convert {
             (document.namespace.clone(), document.name.clone(), document.kind.clone())
         };
         read.documents.sort_by_cached_key(order);
-        let Converted { parts, resources, mut remarks, objects, .. } =
+        let Converted { parts, resources, mut remarks, mut objects, .. } =
             sources(&read.documents, self);
         anyhow::ensure!(
             !objects.is_empty(),
@@ -93,6 +121,7 @@ impl Convert {
         }
         remarks.sort();
         remarks.dedup();
+        objects.sort();
         let report = Report { read: &read, objects, remarks, resources };
         eprint!("{}", report.text());
         match self.format {
