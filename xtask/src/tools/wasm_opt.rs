@@ -36,7 +36,7 @@ pub fn optimizer(project: &Project) -> Result<String> {
 pub fn optimize(project: &Project, from: &Path, to: &Path) -> Result<Command> {
     let script = wasm_opt(project)?;
     let mut command = Command::new(node(project)?.join("node"));
-    command.arg(script).arg("-O3").arg("--mvp-features");
+    command.arg(script).arg("-O3").arg("--merge-similar-functions").arg("--mvp-features");
     command.args(FEATURES.map(|feature| format!("--enable-{feature}")));
     command.arg(from).arg("-o").arg(to);
     Ok(command)
