@@ -96,6 +96,11 @@ impl Request {
         self
     }
 
+    /// The address that it is sent from, if that is not left to the system.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
     /// Sends over a new HTTP/1.1 connection.
     pub async fn send(&self, to: SocketAddr) -> Result<Response> {
         let sent = async {

@@ -44,16 +44,18 @@ mod yaml;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
 pub use arguments::Convert;
 use arguments::Format;
 use assemble::Settings;
 use authentication::Keys;
-use document::Document;
+use document::{Document, Read};
 use part::{Converted, Done, Remark, Whence};
 use policy::Around;
 use report::Report;
+use yaml::Node;
 
 use crate::output;
 
@@ -103,7 +105,19 @@ impl Convert {
     }
 
     fn convert(&self) -> Result<ExitCode> {
-        let mut read = document::read(&self.paths, &self.namespace)?;
+        let read = document::read(&self.paths, &self.namespace)?;
+        let (report, plugin) = self.report(read)?;
+        eprint!("{}", report.text());
+        match self.format {
+            Format::Yaml if report.is_refused() => {}
+            Format::Yaml => output::print(&report.documents(&plugin))?,
+            Format::Json => output::print(&format!("{:#}\n", report.json(&plugin)))?,
+        }
+        Ok(report.status())
+    }
+
+    /// The plugin that the objects make, and what is said of it.
+    fn report(&self, mut read: Read) -> Result<(Report, Node)> {
         let order = |document: &Document| {
             (document.namespace.clone(), document.name.clone(), document.kind.clone())
         };
@@ -122,19 +136,22 @@ impl Convert {
         remarks.sort();
         remarks.dedup();
         objects.sort();
-        let report = Report { read: &read, objects, remarks, resources };
-        eprint!("{}", report.text());
-        match self.format {
-            Format::Yaml if report.is_refused() => {}
-            Format::Yaml => {
-                let plugin = settings.resource(self.kind, &self.name, &self.image, &self.gateway());
-                output::print(&report.documents(&plugin))?;
-            }
-            Format::Json => {
-                let plugin = settings.resource(self.kind, &self.name, &self.image, &self.gateway());
-                output::print(&format!("{:#}\n", report.json(&plugin)))?;
-            }
-        }
-        Ok(report.status())
+        let plugin = settings.resource(self.kind, &self.name, &self.image, &self.gateway());
+        Ok((Report { read, objects, remarks, resources }, plugin))
     }
+}
+
+/// What `modelgate convert --format json` prints of a text with these arguments.
+///
+/// # Errors
+///
+/// The arguments are none, or the text cannot be read.
+pub fn page(text: String, arguments: &[String]) -> Result<Value> {
+    let command = Convert::augment_args(clap::Command::new("convert"));
+    let arguments = ["convert", "-"].into_iter().chain(arguments.iter().map(String::as_str));
+    let convert = Convert::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
+    let mut read = Read::default();
+    document::read_text("standard input".to_owned(), text, &convert.namespace, &mut read)?;
+    let (report, plugin) = convert.report(read)?;
+    Ok(report.json(&plugin))
 }

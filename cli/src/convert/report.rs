@@ -12,9 +12,9 @@ use super::{REFUSED, assemble};
 
 /// The result.
 #[derive(Debug)]
-pub struct Report<'r> {
+pub struct Report {
     /// What was read.
-    pub read: &'r Read,
+    pub read: Read,
     /// What was looked at.
     pub objects: Vec<Whence>,
     /// What was not carried over exactly.
@@ -23,7 +23,7 @@ pub struct Report<'r> {
     pub resources: Vec<Resource>,
 }
 
-impl Report<'_> {
+impl Report {
     /// Whether there is no output.
     pub fn is_refused(&self) -> bool {
         self.remarks.iter().any(|remark| remark.done == Done::Refused)

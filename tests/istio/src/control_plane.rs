@@ -24,6 +24,8 @@ const READY: Duration = Duration::from_secs(240);
 const ETCD: &str = "127.0.0.1:2379";
 /// HTTP port of istiod, for readiness.
 const ISTIOD: &str = "127.0.0.1:15080";
+/// xDS without TLS.
+pub(crate) const ISTIOD_PLAIN: (&str, u16) = ("127.0.0.1", 15010);
 /// xDS with TLS, and the CA.
 pub(crate) const ISTIOD_TLS: &str = "127.0.0.1:15012";
 
@@ -87,7 +89,7 @@ impl Cluster {
             .arg(flag("--meshConfig", &mesh))
             .args([
                 "--namespace=istio-system",
-                "--grpcAddr=127.0.0.1:15010",
+                &format!("--grpcAddr={}:{}", ISTIOD_PLAIN.0, ISTIOD_PLAIN.1),
                 &format!("--secureGRPCAddr={ISTIOD_TLS}"),
                 &format!("--httpAddr={ISTIOD}"),
                 // No webhooks.

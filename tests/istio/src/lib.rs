@@ -15,6 +15,7 @@
 //! | [`shipped`] | the resources of this repository, and which of them have been applied |
 //! | [`agent`] | pilot-agent with Envoy as its child |
 //! | [`gateway`] | an ingress gateway |
+//! | [`plain`] | gateways without an agent |
 //! | [`models`] | models that Kubernetes names |
 //! | [`sidecar`] | sidecars of models and of clients |
 //! | [`registry`] | a registry of images |
@@ -27,6 +28,7 @@ pub mod isolation;
 pub mod kubectl;
 pub mod load;
 pub mod models;
+pub mod plain;
 pub mod progress;
 pub mod registry;
 pub mod shipped;

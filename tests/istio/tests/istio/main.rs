@@ -4,6 +4,7 @@
 //! control plane, one after the other.
 
 mod addresses;
+mod converted;
 mod gateway;
 mod https;
 mod issuer;
