@@ -4,6 +4,7 @@ pub mod ask;
 pub mod check;
 pub mod convert;
 pub mod decide;
+pub mod diff;
 pub mod key;
 pub mod manual;
 mod output;

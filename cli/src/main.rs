@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use modelgate_cli::settings::{explain, schema};
-use modelgate_cli::{check, convert, decide, key, manual, report, run, test};
+use modelgate_cli::{check, convert, decide, diff, key, manual, report, run, test};
 
 /// Checks and explains modelgate configurations and what they decide, makes API keys, and reports how shadows do.
 ///
@@ -78,6 +78,20 @@ Examples:
   modelgate test --write access.log --config wasmplugin/gateway.yaml > expectations.yaml
   modelgate test --schema > expectations.schema.json";
 
+const DIFF_HELP: &str = "\
+Order counts only where it decides something. Requests are decided by the filter's own engine under both configurations, with
+what a line of the log holds: no token, no claims, no body, and no header but those of its format. Who is named as principal
+is taken for authenticated. Requests that the old configuration decides otherwise than the gateway did, or whose line says too
+little, are counted and named. Shadows are compared by whom they may copy and by their percentage, not by draw.
+
+Exit status: 0 if nothing differs, 1 if something does, 2 if something cannot be read.
+
+Examples:
+  modelgate diff old.yaml wasmplugin/gateway.yaml
+  modelgate diff old.yaml wasmplugin/gateway.yaml --access-log access.log --claims '{\"groups\": [\"data-science\"]}'
+  kubectl get wasmplugin modelgate -n istio-system -o yaml | modelgate diff - wasmplugin/gateway.yaml --format json
+  kubectl logs -n istio-system deploy/istio-ingressgateway | modelgate diff old.yaml new.yaml --access-log -";
+
 const RUN_HELP: &str = "\
 Everything listens on 127.0.0.1 and is gone at the end. Shadows and other clusters that the configuration names lead to a
 built-in model, or where --upstream says; an issuer's keys come from --jwks, or through the ServiceEntry and DestinationRule
@@ -140,6 +154,12 @@ enum Command {
     /// It decides as they do, and the filter's own engine has read it: `check` accepts what is written.
     #[command(after_help = CONVERT_HELP)]
     Convert(convert::Convert),
+    /// Says what changed between two configurations, and which requests of an access log it concerns.
+    ///
+    /// What changed is told setting by setting; what it does to traffic, by deciding each logged request under both:
+    /// decided, routed or copied otherwise, by model, operation, caller and policy.
+    #[command(after_help = DIFF_HELP)]
+    Diff(diff::Diff),
     /// Runs expectations: requests, and what the configuration is expected to decide about them.
     ///
     /// They are kept in files beside the configuration, decided by the filter's own engine without a gateway, and their
@@ -181,6 +201,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Decide(decide) => Ok(decide.run()),
         Command::Convert(convert) => Ok(convert.run()),
+        Command::Diff(diff) => Ok(diff.run()),
         Command::Test(test) => Ok(test.run()),
         Command::Run(run) => Ok(run.run()),
         Command::Explain(explain) => explain.run(),

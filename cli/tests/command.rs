@@ -172,11 +172,13 @@ fn a_new_key_comes_with_an_entry_that_the_filter_takes() {
 }
 
 /// Every verb, with those below it.
-const VERBS: [&[&str]; 11] = [
+const VERBS: [&[&str]; 13] = [
     &["check"],
     &["convert"],
     &["decide"],
     &["test"],
+    &["run"],
+    &["diff"],
     &["explain"],
     &["schema"],
     &["key"],
@@ -196,7 +198,8 @@ fn help_examples(verb: &[&str]) -> Vec<String> {
 }
 
 /// An example without what is not at hand: what a cluster sends is read from standard input, a gateway is a page that it
-/// wrote, and nothing is shown by a pager.
+/// wrote, and nothing is shown by a pager. Nothing remains of one that asks a server, which `report.rs` stands up, or of a
+/// gateway, which the tests with Envoy stand up.
 fn runnable(example: &str) -> Option<String> {
     let of_cluster = !example.starts_with("modelgate ");
     let of_modelgate =
@@ -227,10 +230,11 @@ fn the_examples_of_the_help_run() {
     native.iter().for_each(|file| write(file, read(file)));
     let native = native.map(read).join("---\n");
     write("docs/expectations.yaml", read("docs/expectations.yaml"));
-    write(
-        "access.log",
-        "{\"method\": \"GET\", \"path\": \"/x\", \"authority\": \"m\"}\n".to_owned(),
-    );
+    let log = "{\"method\": \"GET\", \"path\": \"/x\", \"authority\": \"m\"}\n".to_owned();
+    write("access.log", log.clone());
+    // Nothing changed: others would end with 1.
+    write("old.yaml", plugin.clone());
+    write("new.yaml", plugin.clone());
     write("token.jwt", tokens::token(&claims));
     write("jwks.json", tokens::jwks());
     write("before.txt", format!("{page}envoy_server_uptime{{}} 100\n"));
@@ -257,6 +261,7 @@ fn the_examples_of_the_help_run() {
             let input = match verb {
                 ["report"] => &page,
                 ["convert"] => &native,
+                ["diff"] if line.ends_with("--access-log -") => &log,
                 _ => &plugin,
             };
             // Some read nothing.

@@ -24,6 +24,40 @@ pub struct Logged {
     pub decided: Vec<(&'static str, String)>,
 }
 
+/// How Envoy begins the details of an answer that the filter gave.
+const DENIED: &str = "rbac_access_denied";
+const UNAUTHENTICATED: [&str; 2] = ["jwt_authn_access_denied", "api_key_access_denied"];
+const REFUSED: [&str; 3] =
+    ["modelgate_refused_address", "modelgate_refused_body", "modelgate_large_body"];
+
+/// How the details of a model's own answer read.
+const UPSTREAM: &str = "via_upstream";
+
+impl Logged {
+    /// A field of modelgate's own.
+    pub fn own(&self, name: &str) -> Option<&str> {
+        let found = self.decided.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// What was decided, by modelgate's own field or by the details of its answer.
+    pub fn decision(&self) -> Option<&str> {
+        let begins = |starts: &[&str]| starts.iter().any(|start| self.details.starts_with(start));
+        match self.own("decision") {
+            Some(decision) => Some(decision),
+            None if self.details.starts_with(DENIED) => Some("denied"),
+            None if begins(&UNAUTHENTICATED) => Some("unauthenticated"),
+            None if begins(&REFUSED) => Some("refused"),
+            None => None,
+        }
+    }
+
+    /// Whether a model answered.
+    pub fn went_on(&self) -> bool {
+        self.details == UPSTREAM
+    }
+}
+
 /// Fields of filter state, as `wasm.modelgate.model`, by the end of the name that a format gives them.
 const OWN: [&str; 6] = ["model", "operation", "decision", "policy", "principal", "shadow"];
 

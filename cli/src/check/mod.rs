@@ -25,6 +25,8 @@ use crate::output;
 use finding::{Checked, File, Finding, Name, Severity, Verdict};
 use source::Source;
 
+pub use hidden::is_secret;
+
 /// Exit status where a file cannot be read: nothing was said about the configuration in it.
 const UNREADABLE: u8 = 2;
 

@@ -157,7 +157,7 @@ fn route(matching: Value, cluster: &str) -> Value {
     }})
 }
 
-/// One JSON object a line, with the names that `modelgate decide` reads. No query: it may hold a token.
+/// One JSON object a line, with the names that `modelgate decide` and `diff` read. No query: it may hold a token.
 fn access_log() -> Value {
     let mut format: Map<String, Value> = [
         ("start_time", "%START_TIME%".to_owned()),

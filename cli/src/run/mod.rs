@@ -85,7 +85,7 @@ pub struct Run {
 enum Format {
     /// For people, a line for each.
     Text,
-    /// For programs, an object a line, which `decide` reads as an access log.
+    /// For programs, an object a line, which `decide` and `diff` read as an access log.
     Json,
 }
 

@@ -13,15 +13,6 @@ use crate::ask::access_log::{self, Logged};
 /// Names standard input.
 const INPUT: &str = "-";
 
-/// How Envoy begins the details of an answer that it or a filter gave.
-const DENIED: &str = "rbac_access_denied";
-const UNAUTHENTICATED: [&str; 2] = ["jwt_authn_access_denied", "api_key_access_denied"];
-const REFUSED: [&str; 3] =
-    ["modelgate_refused_address", "modelgate_refused_body", "modelgate_large_body"];
-
-/// How the details of a model's own answer read.
-const UPSTREAM: &str = "via_upstream";
-
 /// The file of expectations for a log.
 ///
 /// # Errors
@@ -60,19 +51,8 @@ pub fn expectations(log: &Path, config: Option<&Path>) -> Result<String> {
 /// One expectation, as a list's element.
 fn expectation(logged: &Logged) -> String {
     let asked = &logged.asked;
-    let own = |name: &str| {
-        let found = logged.decided.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.as_str())
-    };
-    let begins = |starts: &[&str]| starts.iter().any(|start| logged.details.starts_with(start));
-    let decision = match own("decision") {
-        Some(decision) => Some(decision),
-        None if logged.details.starts_with(DENIED) => Some("denied"),
-        None if begins(&UNAUTHENTICATED) => Some("unauthenticated"),
-        None if begins(&REFUSED) => Some("refused"),
-        None if logged.details == UPSTREAM => None,
-        None => None,
-    };
+    let own = |name: &str| logged.own(name);
+    let decision = logged.decision();
     let is_own_answer = matches!(decision, Some("denied" | "unauthenticated" | "refused"));
     let status = logged.status.filter(|_| is_own_answer);
     let said = decision.unwrap_or("goes on");
@@ -125,7 +105,7 @@ fn expected<'l>(
         Some(decision) => {
             let _ = writeln!(out, "    decision: {decision}");
         }
-        None if logged.details == UPSTREAM => {
+        None if logged.went_on() => {
             out.push_str("    decision: allowed # it went on, by a policy, a bypass or as another application's\n");
         }
         None => out.push_str("    # decision: the log does not tell\n"),
