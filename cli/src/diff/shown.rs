@@ -121,21 +121,17 @@ fn one(out: &mut String, group: &Group, count: &Count) {
     examples(out, count);
 }
 
-/// The busiest, with their counts.
+/// The busiest of those that are told apart, with their counts, and the requests of everybody else.
 fn callers(count: &Count) -> String {
     let mut callers: Vec<(&str, u64)> =
         count.callers.iter().map(|(caller, times)| (caller.as_str(), *times)).collect();
     callers.sort_by_key(|(caller, times)| (*caller == OTHERS, std::cmp::Reverse(*times)));
-    let shown = callers.iter().take(CALLERS).map(|(caller, times)| {
+    let named = callers.iter().filter(|(caller, _)| *caller != OTHERS).take(CALLERS);
+    let rest = named.clone().fold(count.count, |rest, (_, times)| rest.saturating_sub(*times));
+    let shown = named.map(|(caller, times)| {
         format!("{} ({times})", if caller.is_empty() { NOBODY } else { caller })
     });
-    let rest = callers.len().saturating_sub(CALLERS);
-    let many = callers.iter().any(|(caller, _)| *caller == OTHERS);
-    let more = match (rest, many) {
-        (0, _) => String::new(),
-        (rest, false) => format!(" and {rest} others"),
-        (rest, true) => format!(" and more than {rest} others"),
-    };
+    let more = if rest > 0 { format!(", others ({rest})") } else { String::new() };
     format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
 }
 
