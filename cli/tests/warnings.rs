@@ -18,6 +18,7 @@ fn table(kind: &str) -> Vec<Value> {
     for file in [
         "warnings.yaml",
         "warnings-addresses.yaml",
+        "warnings-bodies.yaml",
         "warnings-callers.yaml",
         "warnings-listed.yaml",
         "warnings-models.yaml",

@@ -10,6 +10,7 @@
 //! | `probe` | what such a caller would ask for |
 //! | `roots` | where that may be |
 //! | `respelled` | what a client may write otherwise |
+//! | `bodies` | what holds less than it says where bodies name models |
 //! | `aliases` | which models bodies may name otherwise |
 //! | `protocols` | which addresses of one model do the same |
 //! | `order` | which entries another takes the place of |
@@ -18,6 +19,7 @@
 
 mod aliases;
 mod blocks;
+mod bodies;
 mod headers;
 mod issuers;
 mod models;
@@ -110,6 +112,9 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     advisor.headers();
     advisor.open();
     advisor.order();
+    if TRIES_ALL {
+        advisor.bodies();
+    }
     if advisor.left_out {
         let what = "has more rules, models and addresses than are tried here as a caller without a token or key";
         let fix = "modelgate check, which tries more of them";
@@ -327,10 +332,22 @@ impl<'a> Advisor<'a, '_> {
                 let fix = "the families of the models in targets.families, or paths";
                 self.warn(Warning::NeverMatches, &operations, what, fix);
             }
+            if TRIES_ALL {
+                self.operations_of(scope.models, o, &operations);
+            }
+            let is_free = TRIES_ALL && scope.models.is_empty() && o.models.is_empty();
             match scope.action {
-                Action::Deny => self.addresses(&o.paths, &o.hosts, &path.field("paths")),
+                Action::Deny => {
+                    self.addresses(&o.paths, &o.hosts, &path.field("paths"));
+                    if is_free && o.paths.is_empty() {
+                        self.hosts_of_services(&o.hosts, &path.field("hosts"));
+                    }
+                }
                 Action::Allow => {
                     self.addresses(&o.not_paths, &o.hosts, &path.field("notPaths"));
+                    if is_free {
+                        self.hosts_of_services(&o.not_hosts, &path.field("notHosts"));
+                    }
                     self.closed(&o.operations, &operations);
                     if TRIES_ALL && o.operations.is_empty() {
                         self.closed_paths(&o.paths, &path.field("paths"));

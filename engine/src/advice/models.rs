@@ -15,7 +15,7 @@ pub(super) struct Origin<'a> {
     /// Whether names are labels, without dots.
     labels: bool,
     /// Whether a name is the body's: that of no object, which could have adapters.
-    by_body: bool,
+    pub(super) by_body: bool,
     /// What the path begins with; `None`: any path may lead there.
     root: Option<&'a str>,
 }
@@ -92,7 +92,7 @@ fn limits(kserve: &KServe) -> bool {
 
 impl Origin<'_> {
     /// Whether a model that `value` fits can come from here.
-    fn yields(&self, value: &str) -> bool {
+    pub(super) fn yields(&self, value: &str) -> bool {
         let Some((namespace, name)) = value.split_once('/') else { return true };
         let in_namespace = self.namespaces.as_ref().is_none_or(|all| {
             let open = namespace.strip_prefix('*');

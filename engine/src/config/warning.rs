@@ -7,7 +7,8 @@ words! {
     /// What a warning is about.
     pub enum Warning {
         /// A value, condition, rule or `models` that no request fits: in an ALLOW it opens nothing, in a DENY it
-        /// refuses nothing, in a shadow or split it takes nothing, and a `not...` form of it excepts nothing. The
+        /// refuses nothing, in a shadow or split it takes nothing, and a `not...` form of it excepts nothing. Of a model that
+        /// bodies name only predictions are known, and when they are, no header can be set for a split any more. The
         /// message says why; as a rule the value is written for another matcher (a regular expression, a glob,
         /// lower-case methods), or names what this configuration cannot yield: a namespace of none of
         /// `targets.families`, an issuer that no rule has, a subject with a `/` in it (the last `/` splits, as in
@@ -33,7 +34,8 @@ words! {
         /// (`/v2/models/m/versions/1/infer`; in Seldon's repository `/v2/repository/models/iris_1/unload`). Of headers,
         /// protocols and versions `modelgate check` tells alone. Write `models`, which hold for all of them. Or a DENY, or
         /// `notModels`, means by one name a model that bodies name, and an ALLOW takes others by a `*`: servers know a
-        /// model by several names, so list what may be asked for. Of that, too, the command tells alone.
+        /// model by several names, so list what may be asked for. Or it means a service by its host, and
+        /// `kserve.pathTemplate` leads to it at any host. Of these, too, the command tells alone.
         OtherAddress = "other-address",
         /// A DENY, or a `not...` form of an ALLOW, names a host or a path in one spelling, and the client may write
         /// another that goes the same way: a host with or without a port, or in a condition with other letters'
@@ -81,7 +83,8 @@ words! {
         Hidden = "hidden",
         /// A rule or policy says the same as one before it.
         Duplicate = "duplicate",
-        /// A setting changes nothing where it stands.
+        /// A setting changes nothing where it stands. `defaultAction: ALLOW` is none for models that bodies name: a name
+        /// that no policy is about needs an ALLOW policy.
         NoEffect = "no-effect",
         /// Every ALLOW policy is a dry run while `defaultAction` is DENY: nobody is let through.
         DryRunOnly = "dry-run-only",
