@@ -68,10 +68,12 @@ impl Plan {
         facts: &mut Facts,
         watch: &mut impl Watch,
     ) -> Result<super::copies::Copies, LocalReply> {
-        // By these a gateway behind this one may choose another pool than the body's.
+        // By these a gateway behind this one may choose another pool than the body's, unless the address is their own.
         let names = [&b"x-gateway-model-name"[..], b"x-gateway-base-model-name"];
         let mut named = names.iter().flat_map(|name| awaited.forwarded.lines(request, name));
-        if named.any(|line| line != model.as_bytes()) {
+        let is_other =
+            |line: &[u8]| line != model.as_bytes() && !awaited.address.is_published_as(line);
+        if named.any(is_other) {
             facts.verdict = Verdict::Refused;
             return Err(refused_body(OTHER_HEADER));
         }

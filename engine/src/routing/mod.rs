@@ -105,6 +105,20 @@ impl Address {
         Self { family, operation, model, routed, in_body: None }
     }
 
+    /// Whether this is the name by which KServe's routes know the deployment whose adapter the body names.
+    pub fn is_published_as(&self, text: &[u8]) -> bool {
+        let (Some(InBody::Adapter), Some(model)) = (&self.in_body, &self.model) else {
+            return false;
+        };
+        let published = text.strip_prefix(b"publishers/").and_then(|text| {
+            let (namespace, name) = model.id.split_once('/')?;
+            text.strip_prefix(namespace.as_bytes())?
+                .strip_prefix(b"/models/")?
+                .strip_prefix(name.as_bytes())
+        });
+        published.is_some_and(<[u8]>::is_empty)
+    }
+
     /// The same where the body names this model.
     #[must_use]
     pub fn with_model(&self, named: &str) -> Self {

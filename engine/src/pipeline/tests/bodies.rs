@@ -112,6 +112,34 @@ fn other_names_need_an_allow_whatever_the_default_is() {
     }
 }
 
+/// Beside a name in the body, the header that leads to a deployment may have the deployment's own.
+#[test]
+fn a_published_name_leads_to_the_deployment_of_the_adapter() {
+    let plan = plan(json!({
+        "targets": {"families": ["llmisvc"], "llmisvc": ["prod"], "bodyModels": ["prod/llama"]},
+        "authorization": {"defaultAction": "DENY", "policies": [{"name": "a", "models": ["prod/llama", "prod/llama/sql"], "rules": [{}]}]},
+    }));
+    let of_path = "publishers/prod/models/llama/v1/completions";
+    for (path, header, model, expected) in [
+        ("v1/completions", "publishers/prod/models/llama", "llama", "prod/llama 200"),
+        ("v1/completions", "publishers/prod/models/llama", "sql", "prod/llama/sql 200"),
+        ("v1/completions", "publishers/prod/models/llama", "law", "prod/llama/law 403"),
+        ("v1/completions", "publishers/prod/models/llama/", "sql", "- 400"),
+        ("v1/completions", "publishers/prod/models/mistral", "llama", "prod/mistral 403"),
+        (of_path, "publishers/prod/models/llama", "sql", "prod/llama/sql 200"),
+        (of_path, "publishers/prod/models/llama2", "sql", "- 400"),
+        (of_path, "sql", "sql", "prod/llama/sql 200"),
+        (of_path, "other", "sql", "- 400"),
+    ] {
+        for name in ["x-gateway-model-name", "x-gateway-base-model-name"] {
+            let (request, header) = (format!("POST gateway/{path}"), format!("{name}: {header}"));
+            let body = json!({"model": model}).to_string();
+            let [found, _, code] = outcome(&plan, [&request, &header, &body], 7);
+            assert_eq!(format!("{found} {code}"), expected, "{request} {header} {body}");
+        }
+    }
+}
+
 /// The deployment's split holds for its adapters.
 #[test]
 fn a_split_by_address_says_the_variant_before_the_body_comes() {
