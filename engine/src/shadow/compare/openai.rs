@@ -85,8 +85,8 @@ pub fn is_of_cohere(answer: &Json<'_>, steps: &mut Steps) -> bool {
         && (answer.has_empty(b"results") || answer.has_list_of(b"results", is_indexed, steps))
 }
 
-/// Embeddings in base64, as OpenAI's own client asks for them, become the floats that they hold: four bytes
-/// each, the lowest first.
+/// Embeddings in base64, as OpenAI's own client asks for them, and what vLLM pools become the floats that they
+/// hold: four bytes each, the lowest first.
 ///
 /// # Errors
 /// Says whether they are more than is compared.
@@ -94,7 +94,9 @@ pub fn decode_embeddings(answer: &mut Json<'_>, steps: &mut Steps) -> Result<(),
     let Some(Json::Array(items)) = answer.member_mut(b"data") else { return Ok(()) };
     let mut left = MAX_VALUES;
     for item in items {
-        let Some(embedding) = item.member_mut(b"embedding") else { continue };
+        let is_pooled = item.text(b"object") == Some(b"pooling");
+        let name: &[u8] = if is_pooled { b"data" } else { b"embedding" };
+        let Some(embedding) = item.member_mut(name) else { continue };
         let Json::String(text) = embedding else { continue };
         let Ok(raw) = STANDARD.decode(&**text) else { continue };
         let (floats, []) = raw.as_chunks() else { continue };

@@ -184,6 +184,11 @@ impl<'a> Walk<'_, 'a> {
         {
             return self.numbers(Kind::Score, Measure::Measured, numbers, live, shadow);
         }
+        if let Some(((a, class), (b, other))) = classified(a).zip(classified(b))
+            && class == other
+        {
+            return self.numbers(Kind::Score, Measure::Measured, (a, b), live, shadow);
+        }
         if !self.embedded
             && let Some(x) = embedded(a, self.steps)
             && let Some(y) = embedded(b, self.steps)
@@ -395,4 +400,13 @@ pub(super) fn embedded<'a>(text: &'a [u8], steps: &mut Steps) -> Option<Json<'a>
             None
         }
     }
+}
+
+/// What Triton writes of a class that was asked for, `score:index` or `score:index:label`: the score, and what stands
+/// behind it.
+fn classified(text: &[u8]) -> Option<(Number<'_>, &[u8])> {
+    let (score, class) = text.split_at_checked(text.iter().position(|c| *c == b':')?)?;
+    let index = class.get(1..)?.split(|c| *c == b':').next()?;
+    let is_index = !index.is_empty() && index.iter().all(u8::is_ascii_digit);
+    Number::fraction(score).filter(|_| is_index).map(|score| (score, class))
 }

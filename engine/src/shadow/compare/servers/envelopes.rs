@@ -240,7 +240,7 @@ fn what_differs_by_nature_does_not_count() {
 }
 
 /// The same prediction of one model behind two names.
-const THE_SAME: [(&str, &str); 12] = [
+const THE_SAME: [(&str, &str); 14] = [
     // Triton's generate.
     (
         r#"{"model_name":"llm","model_version":"1","text_output":"hello"}"#,
@@ -287,6 +287,14 @@ const THE_SAME: [(&str, &str); 12] = [
     (
         r#"[{"text":"a","meta_info":{"id":"4f","finish_reason":{"type":"stop"},"e2e_latency":0.2}},{"text":"b","meta_info":{"id":"50","finish_reason":{"type":"stop"},"e2e_latency":0.2}}]"#,
         r#"[{"text":"a","meta_info":{"id":"9c","finish_reason":{"type":"stop"},"e2e_latency":0.3}},{"text":"b","meta_info":{"id":"9d","finish_reason":{"type":"stop"},"e2e_latency":0.3}}]"#,
+    ),
+    (
+        r#"{"text":"hello","output_ids":[3],"meta_info":{"id":"4f","finish_reason":{"type":"stop"},"completion_tokens":9,"spec_verify_ct":4,"spec_accept_length":2.2,"spec_accept_rate":0.4,"spec_accept_token_num":5,"spec_draft_token_num":12,"spec_accept_histogram":[1,1,2]}}"#,
+        r#"{"text":"hello","output_ids":[3],"meta_info":{"id":"9c","finish_reason":{"type":"stop"},"completion_tokens":9,"spec_verify_ct":5,"spec_accept_length":1.8,"spec_accept_rate":0.3,"spec_accept_token_num":4,"spec_draft_token_num":15,"spec_accept_histogram":[2,2,1]}}"#,
+    ),
+    (
+        r#"{"id":"resp_1","object":"response","model":"m","output":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAAAA1"},{"type":"message","id":"msg_1","content":[{"type":"output_text","text":"hello"}]}]}"#,
+        r#"{"id":"resp_2","object":"response","model":"m","output":[{"type":"reasoning","id":"rs_2","summary":[],"encrypted_content":"gAAAAB2"},{"type":"message","id":"msg_2","content":[{"type":"output_text","text":"hello"}]}]}"#,
     ),
     (
         r#"{"embedding":[0.1,0.2],"meta_info":{"id":"4f","finish_reason":{"type":"stop"},"prompt_tokens":3,"e2e_latency":0.2}}"#,

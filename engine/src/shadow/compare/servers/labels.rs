@@ -317,3 +317,51 @@ fn types_are_known_however_they_are_written() {
     let swapped = line(&within(0.1), &of("[0.51,0.49]"), &of("[0.49,0.51]"));
     assert_eq!(swapped, "class at /outputs/0/data/0 by 0.02");
 }
+
+/// Triton answers a request for classes with texts: `score:index`, or `score:index:label`.
+#[test]
+fn classes_in_texts_have_scores() {
+    let of = |s: &str| oip("BYTES", "[2]", s);
+    for (live, shadow, expected) in [
+        (
+            r#"["0.82:5:mug","0.1:7:cup"]"#,
+            r#"["0.79:5:mug","0.1:7:cup"]"#,
+            "score at /outputs/0/data/0 by 0.03",
+        ),
+        (r#"["0.82:5:mug","0.1:7:cup"]"#, r#"["0.8200000001:5:mug","0.1:7:cup"]"#, ""),
+        (r#"["0.82:5","0.1:7"]"#, r#"["0.79:5","0.1:7"]"#, "score at /outputs/0/data/0 by 0.03"),
+        (
+            r#"["0.82:5:mug","0.1:7:cup"]"#,
+            r#"["0.82:7:cup","0.1:5:mug"]"#,
+            "class at /outputs/0/data/0; class at /outputs/0/data/1",
+        ),
+        (
+            r#"["0.82:5:mug","0.1:7:cup"]"#,
+            r#"["0.82:5:cup","0.1:7:cup"]"#,
+            "class at /outputs/0/data/0",
+        ),
+        (r#"["0.82:5:a:b","x"]"#, r#"["0.79:5:a:b","x"]"#, "score at /outputs/0/data/0 by 0.03"),
+        // No score, no index.
+        (r#"["12:30","a"]"#, r#"["13:30","a"]"#, "class at /outputs/0/data/0"),
+        (r#"["0.5:x","a"]"#, r#"["0.6:x","a"]"#, "class at /outputs/0/data/0"),
+        (r#"["0.5:","a"]"#, r#"["0.6:","a"]"#, "class at /outputs/0/data/0"),
+    ] {
+        let (live, shadow) = (of(live), of(shadow));
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+    }
+}
+
+/// A server that keeps to JSON writes `null` for what another writes as `NaN`.
+#[test]
+fn no_number_is_null_or_nan() {
+    for (live, shadow, expected) in [
+        ("[NaN,1.5]", "[null,1.5]", ""),
+        ("[null,1.5]", "[NaN,1.5]", ""),
+        ("[null,1.5]", "[0.5,1.5]", "score at /outputs/0/data/0 by NaN"),
+        ("[0.5,1.5]", "[null,1.5]", "score at /outputs/0/data/0 by NaN"),
+        ("[Infinity,1.5]", "[null,1.5]", "score at /outputs/0/data/0 by NaN"),
+    ] {
+        let (live, shadow) = (oip("FP64", "[2]", live), oip("FP64", "[2]", shadow));
+        assert_eq!(line(&plain(), &live, &shadow), expected, "{live} {shadow}");
+    }
+}
