@@ -43,7 +43,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    /// An answer with a content type.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
         Self { status, headers, body: body.into() }
     }

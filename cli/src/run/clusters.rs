@@ -82,9 +82,11 @@ pub fn all(settings: &Settings, servers: &Servers) -> Vec<Cluster> {
 fn live(servers: &Servers) -> Cluster {
     match (servers.upstreams.iter().find(|upstream| upstream.name.is_none()), servers.models) {
         (Some(own), _) => cluster(LIVE, own.address(), &own.host, own.port),
-        (None, Some((live, _))) => {
-            at(LIVE, "the built-in iris model, as Seldon serves it".to_owned(), live)
-        }
+        (None, Some((live, _))) => at(
+            LIVE,
+            "the built-in iris model (Seldon's protocol, Open Inference Protocol)".to_owned(),
+            live,
+        ),
         (None, None) => unreached(LIVE, "nothing: no --upstream is for every model".to_owned()),
     }
 }

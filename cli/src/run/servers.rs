@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use modelgate_local::executor::{Executor, Question};
 use modelgate_local::iris::Iris;
+use modelgate_local::open_inference;
 use tokio::net::TcpListener;
 
 type Handler = Arc<dyn Fn(&Question<'_>) -> Response<Full<Bytes>> + Send + Sync>;
@@ -23,12 +24,14 @@ type Handler = Arc<dyn Fn(&Question<'_>) -> Response<Full<Bytes>> + Send + Sync>
 ///
 /// It cannot listen.
 pub async fn model(is_retrained: bool) -> Result<SocketAddr> {
-    let executor = match is_retrained {
-        false => Executor::new("iris", "default", Iris::main()?)?,
-        true => Executor::new("iris-v2", "default", Iris::shadow()?)?,
+    let (name, iris) = match is_retrained {
+        false => ("iris", Iris::main()?),
+        true => ("iris-v2", Iris::shadow()?),
     };
+    let executor = Executor::new(name, "default", iris.clone())?;
     serve(Arc::new(move |question| {
-        let answer = executor.answer(question);
+        let answer = open_inference::answer(&iris, question);
+        let answer = answer.unwrap_or_else(|| executor.answer(question));
         let mut response = Response::builder().status(answer.status);
         for (name, value) in answer.headers {
             response = response.header(name, value);

@@ -135,6 +135,16 @@ async fn is_gone((envoy, folder): &(Pid, PathBuf)) -> Result<()> {
     .await
 }
 
+/// What another verb of the command prints.
+fn modelgate(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let command = std::env::var_os("MODELGATE").context("MODELGATE is not set")?;
+    let mut command = Command::new(std::path::absolute(command)?);
+    let output = command.args(arguments).current_dir(folder).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code().is_some_and(|code| code < 2), "{arguments:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 fn shipped() -> Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Ok(std::fs::read_to_string(root.join("wasmplugin/gateway.yaml"))?)
@@ -228,6 +238,20 @@ async fn a_change_is_loaded_and_a_bad_one_is_told() -> Result<()> {
     let decisions: Vec<&str> =
         lines.iter().filter_map(|line| line["modelgate_decision"].as_str()).collect();
     assert_eq!(decisions, ["denied", "allowed", "allowed", "allowed"]);
+    // What it wrote is an access log: what would change if nobody were allowed?
+    for (name, text) in
+        [("old.yaml", small("ALLOW")), ("new.yaml", small("DENY")), ("access.log", run.requests())]
+    {
+        run.write(name, &text)?;
+    }
+    let found = modelgate(
+        run.folder.path(),
+        &["diff", "old.yaml", "new.yaml", "--access-log=access.log", "--format=json"],
+    )?;
+    let found: Value = serde_json::from_str(&found)?;
+    let group = found.pointer("/requests/groups/0").context("no group")?;
+    assert_eq!((&group["count"], &group["model"]), (&json!(3), &json!("prod/iris")), "{found}");
+    assert_eq!(found["requests"]["notJudged"], 1, "the first was denied: {found}");
     let envoy = run.envoy()?;
     run.signal(Signal::TERM)?;
     assert_eq!(run.status().await?, Some(0));
@@ -337,6 +361,64 @@ async fn the_shipped_way_to_an_issuer_is_taken_with_tls() -> Result<()> {
     let dump = Request::get("/config_dump?resource=dynamic_active_clusters").send(admin).await?;
     let sni = dump.text().contains(r#""sni": "idp.example.com""#);
     ensure!(sni, "Envoy has no such cluster: {}", dump.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_convert_makes_of_istios_policies_runs() -> Result<()> {
+    let issuer = Issuer::shared()?;
+    let folder = tempfile::tempdir()?;
+    let native = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/native");
+    for entry in std::fs::read_dir(native)? {
+        let entry = entry?;
+        let text = std::fs::read_to_string(entry.path())?;
+        let text = text.replace("https://idp.example.com", issuer.name());
+        // The key set of the file is an example, whose private half nobody has.
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        if let Some(at) = lines.iter().position(|line| line.trim_start().starts_with("jwks:")) {
+            let indent: String = lines[at].chars().take_while(|c| *c == ' ').collect();
+            let is_deeper = |line: &String| line.starts_with(&format!("{indent}  "));
+            let end = lines.iter().skip(at + 1).position(|line| !is_deeper(line));
+            let end = end.map_or(lines.len(), |end| at + 1 + end);
+            lines.splice(at..end, [format!("{indent}jwks: '{}'", issuer.jwks())]);
+        }
+        std::fs::write(folder.path().join(entry.file_name()), lines.join("\n"))?;
+    }
+    let converted = modelgate(folder.path(), &["convert", "."])?;
+    let run = Run::start(&[("converted.yaml", &converted)], &["converted.yaml"])?;
+    let gateway = run.gateway().await?;
+    let token = issuer.token("alice", &["data-science"])?;
+    let suspended = issuer.token("bob", &["data-science", "suspended"])?;
+    for (token, status) in [(None, 403), (Some(&token), 200), (Some(&suspended), 403)] {
+        let mut asked = Request::post_json(PREDICT, &question());
+        if let Some(token) = token {
+            asked = asked.header("authorization", format!("Bearer {token}"));
+        }
+        let answer = asked.send(gateway).await?;
+        assert_eq!(answer.status, status, "{}{}", answer.text(), run.said());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_module_it_is_said_how_to_get_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let command = std::env::var_os("MODELGATE").context("MODELGATE is not set")?;
+    // Somewhere else, with nothing beside it.
+    let own = folder.path().join("bin/modelgate");
+    std::fs::create_dir(folder.path().join("bin"))?;
+    std::fs::copy(command, &own)?;
+    std::fs::write(folder.path().join("c.yaml"), small("DENY"))?;
+    let output = Command::new(&own)
+        .args(["run", "c.yaml"])
+        .current_dir(folder.path())
+        .env_remove("MODELGATE_WASM")
+        .output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in ["bin/modelgate.wasm", "cargo xtask build", "--module PATH"] {
+        ensure!(said.contains(part), "{part}: {said}");
+    }
     Ok(())
 }
 
