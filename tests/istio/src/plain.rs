@@ -5,19 +5,19 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use testbed::envoy::Envoy;
 
-use crate::control_plane::{ISTIO_SYSTEM, ISTIOD_PLAIN};
+use crate::control_plane::ISTIOD_PLAIN;
 
-/// Starts one with this name and these labels in istio-system. Its listeners may come later.
-pub async fn gateway(name: &str, labels: &Value) -> Result<Envoy> {
+/// Starts one with these labels, its name and namespace being those of its pod. Its listeners may come later.
+pub async fn gateway(namespace: &str, name: &str, labels: &Value) -> Result<Envoy> {
     let (host, port) = ISTIOD_PLAIN;
     let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
     let bootstrap = json!({
         "node": {
-            "id": format!("router~127.0.0.1~{name}.{ISTIO_SYSTEM}~{ISTIO_SYSTEM}.svc.cluster.local"),
+            "id": format!("router~127.0.0.1~{name}.{namespace}~{namespace}.svc.cluster.local"),
             "cluster": name,
             "metadata": {
                 "NAME": name,
-                "NAMESPACE": ISTIO_SYSTEM,
+                "NAMESPACE": namespace,
                 "LABELS": labels,
                 "INSTANCE_IPS": "127.0.0.1",
                 "CLUSTER_ID": "Kubernetes",

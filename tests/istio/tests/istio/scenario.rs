@@ -51,6 +51,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(native::modelgate_decides_as_istio_does),
         scenario!(native::both_must_allow_on_one_gateway),
         scenario!(converted::the_gateways_policies_decide_alike),
+        scenario!(converted::the_policies_of_pods_decide_alike),
         scenario!(operations::another_application_shares_the_gateway),
         scenario!(operations::ten_thousand_policies_are_enforced),
         scenario!(operations::gateways_serve_on_without_istiod_and_one_is_restarted),

@@ -4,6 +4,7 @@
 #[path = "../../../../../cli/tests/support/cases.rs"]
 mod cases;
 mod dice;
+mod pods;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use cases::Case;
+use cluster::control_plane::ISTIO_SYSTEM;
 use cluster::site::local_module;
 use cluster::tools::repository;
 use cluster::{Cluster, plain, shipped};
@@ -22,6 +24,7 @@ use testbed::client::{Connection, Request};
 use testbed::envoy::Envoy;
 use testbed::tokens::Issuer;
 use testbed::upstream::Upstream;
+use testbed::wait::until;
 
 /// The port of the first case, at both gateways.
 const FIRST_PORT: u16 = 20_000;
@@ -33,6 +36,9 @@ const CONVERSIONS: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 2);
 /// The label of the gateway with all conversions.
 const CONVERTED: &str = "converted";
 
+/// How names of originals begin.
+const CASE: &str = "case-";
+
 /// Gateways of originals that run at once.
 const AT_ONCE: usize = 8;
 
@@ -42,9 +48,12 @@ const IN_FORCE: Duration = Duration::from_secs(15);
 /// Addresses below which an ALLOW policy opens more in Istio than the filter does.
 const OF_MODELS: [&str; 4] = ["/seldon/", "/v2", "/inference.", "/seldon.protos."];
 
-/// Cases in which nothing is allowed.
-const ONE_SIDED: [&str; 2] =
-    ["requests/nothing_is_allowed", "refused/what_other_filters_said_in_allow"];
+/// Cases in which nothing is allowed, or nothing refused.
+const ONE_SIDED: [&str; 3] = [
+    "requests/nothing_is_allowed",
+    "refused/what_other_filters_said_in_allow",
+    "refused/some_of_a_models_pods",
+];
 
 /// A case, ready.
 struct Trial {
@@ -57,6 +66,8 @@ struct Trial {
     asks: Vec<Request>,
 }
 
+pub use pods::the_policies_of_pods_decide_alike;
+
 pub async fn the_gateways_policies_decide_alike(cluster: &mut Cluster) -> Result<()> {
     let other = Issuer::new("https://other.example.com")?;
     let issuers =
@@ -66,13 +77,7 @@ pub async fn the_gateways_policies_decide_alike(cluster: &mut Cluster) -> Result
     let upstream = Upstream::echo("served").await?;
     let mut resources = vec![
         cluster::models::service("echo", "default", upstream.address()),
-        // Else istiod has the gateways offer mutual TLS to services, the API server's too, and they have no certificates.
-        json!({
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "DestinationRule",
-            "metadata": {"name": "plain", "namespace": "istio-system"},
-            "spec": {"host": "*.svc.cluster.local", "trafficPolicy": {"tls": {"mode": "DISABLE"}}},
-        }),
+        plain_services(ISTIO_SYSTEM),
     ];
     resources.extend(gateways(&trials));
     for trial in &trials {
@@ -81,16 +86,26 @@ pub async fn the_gateways_policies_decide_alike(cluster: &mut Cluster) -> Result
     }
     cluster.kubectl.apply(&resources).await?;
 
-    let converted = plain::gateway(CONVERTED, &json!({"istio": CONVERTED})).await?;
+    let converted = plain::gateway(ISTIO_SYSTEM, CONVERTED, &json!({"istio": CONVERTED})).await?;
     let mut seen = BTreeMap::new();
     let mut wrong = Vec::new();
     for trials in trials.chunks(AT_ONCE) {
         let mut envoys: Vec<Envoy> = Vec::new();
         for trial in trials {
-            envoys.push(plain::gateway(&trial.label(), &json!(trial.labels())).await?);
+            envoys
+                .push(plain::gateway(ISTIO_SYSTEM, &trial.label(), &json!(trial.labels())).await?);
         }
-        for trial in trials {
-            wrong.extend(trial.compare(&mut seen).await.with_context(|| trial.case.name.clone())?);
+        for (trial, envoy) in trials.iter().zip(&envoys) {
+            until("the originals to be in force", IN_FORCE, async || {
+                let natives = trial.natives();
+                let here: Vec<&Value> = natives.iter().collect();
+                Ok(in_force(&envoy.admin("/config_dump").await?, &here).then_some(()))
+            })
+            .await
+            .with_context(|| trial.case.name.clone())?;
+            let at = SocketAddr::from((ORIGINALS, trial.port()));
+            let compared = trial.compare(at, Trial::agree, &mut seen).await;
+            wrong.extend(compared.with_context(|| trial.case.name.clone())?);
         }
         upstream.forget();
     }
@@ -106,13 +121,18 @@ pub async fn the_gateways_policies_decide_alike(cluster: &mut Cluster) -> Result
     Ok(())
 }
 
+/// Every case that is converted.
+fn converted_cases() -> Result<Vec<Case>> {
+    let mut cases = cases::read(&repository().join("cli/tests/convert"))?;
+    cases.retain(|case| case.verdict != "refused");
+    Ok(cases)
+}
+
 /// Cases of the gateway's own policies, and the shipped ones.
 fn trials(issuers: &Issuers<'_>) -> Result<Vec<Trial>> {
-    let mut cases = cases::read(&repository().join("cli/tests/convert"))?;
+    let mut cases = converted_cases()?;
     let is_gateways = |case: &Case| {
-        case.verdict != "refused"
-            && !case.text.contains("namespace: prod")
-            && !case.text.contains("namespace: shop")
+        !case.text.contains("namespace: prod") && !case.text.contains("namespace: shop")
     };
     cases.retain(is_gateways);
     let mut shipped_ones = Vec::new();
@@ -156,7 +176,8 @@ impl Trial {
         // What stays with Istio is not compared.
         let kept = |one: &Value| one.pointer("/spec/action") == Some(&json!("CUSTOM"));
         let originals: Vec<Value> = read.into_iter().filter(|one| !kept(one)).collect();
-        let asks = requests::make(&originals, issuers, u64::from(number))?;
+        let known = originals.iter().chain([&plugin]).cloned().collect::<Vec<_>>();
+        let asks = requests::make(&known, issuers, u64::from(number))?;
         Ok(Self { case, number, originals, plugin, asks })
     }
 
@@ -172,13 +193,20 @@ impl Trial {
         json!({"istio": self.label(), "gateway.networking.k8s.io/gateway-name": self.label()})
     }
 
+    /// The originals by names that no other case has.
+    fn renamed(&self) -> Vec<Value> {
+        let mut renamed = self.originals.clone();
+        for one in &mut renamed {
+            let name = one.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            one["metadata"]["name"] = json!(format!("{CASE}{}-{name}", self.number));
+        }
+        renamed
+    }
+
     /// The originals for a gateway of their own: also those that have no selector, as another would have them too.
     fn natives(&self) -> Vec<Value> {
-        let mut natives = self.originals.clone();
+        let mut natives = self.renamed();
         for native in &mut natives {
-            let name = native.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            let name = format!("case-{}-{name}", self.number);
-            native["metadata"]["name"] = json!(name);
             let spec = &mut native["spec"];
             match spec.pointer_mut("/targetRefs/0/name") {
                 Some(target) => *target = json!(self.label()),
@@ -201,7 +229,12 @@ impl Trial {
     }
 
     /// Sends every request to both, and again what differs until everything must be in force.
-    async fn compare(&self, seen: &mut BTreeMap<u16, usize>) -> Result<Vec<String>> {
+    async fn compare(
+        &self,
+        at: SocketAddr,
+        agree: fn(&Self, usize, u16, u16) -> bool,
+        seen: &mut BTreeMap<u16, usize>,
+    ) -> Result<Vec<String>> {
         let start = Instant::now();
         let mut left: Vec<usize> = (0..self.asks.len()).collect();
         let mut decided: BTreeMap<usize, (u16, u16)> = BTreeMap::new();
@@ -209,13 +242,13 @@ impl Trial {
             let asks: Vec<Request> =
                 left.iter().filter_map(|i| self.asks.get(*i)).cloned().collect();
             let (originals, conversions) = tokio::join!(
-                statuses(SocketAddr::from((ORIGINALS, self.port())), &asks),
+                statuses(at, &asks),
                 statuses(SocketAddr::from((CONVERSIONS, self.port())), &asks),
             );
             if let (Ok(originals), Ok(conversions)) = (&originals, &conversions) {
                 let pairs = originals.iter().copied().zip(conversions.iter().copied());
                 decided.extend(left.iter().copied().zip(pairs));
-                left.retain(|i| decided.get(i).is_none_or(|(a, b)| !self.agree(*i, *a, *b)));
+                left.retain(|i| decided.get(i).is_none_or(|(a, b)| !agree(self, *i, *a, *b)));
             }
             if left.is_empty() || start.elapsed() > IN_FORCE {
                 originals.context("the originals")?;
@@ -286,6 +319,44 @@ fn gateways(trials: &[Trial]) -> Vec<Value> {
         },
     }));
     made
+}
+
+/// Whether a proxy's configuration has these policies, and no other case's.
+fn in_force(dump: &str, here: &[&Value]) -> bool {
+    let text = |one: &Value, at: &str| {
+        one.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let of = |kind: &'static str| here.iter().copied().filter(move |one| one["kind"] == kind);
+    let has_rules = |one: &&Value| {
+        one.pointer("/spec/rules").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty())
+    };
+    let name = |one: &Value| format!("policy[{}]", text(one, "/metadata/name"));
+    let names: Vec<String> = of("AuthorizationPolicy").filter(has_rules).map(name).collect();
+    let own: Vec<String> = of("AuthorizationPolicy").map(name).collect();
+    let authenticates = of("RequestAuthentication").next().is_some();
+    let others = dump.match_indices(&format!("policy[{CASE}")).any(|(at, _)| {
+        let rest = dump.get(at..).unwrap_or_default();
+        !own.iter().any(|name| rest.starts_with(name))
+    });
+    let tokens = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+    names.iter().all(|name| dump.contains(name))
+        && !others
+        && dump.contains(tokens) == authenticates
+}
+
+/// To all services gateways of this namespace speak plain text. Else istiod has them offer mutual TLS, to the API server
+/// too, and they have no certificates.
+fn plain_services(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "plain", "namespace": namespace},
+        "spec": {
+            "host": "*.svc.cluster.local",
+            "exportTo": ["."],
+            "trafficPolicy": {"tls": {"mode": "DISABLE"}},
+        },
+    })
 }
 
 /// The status of the answer to each request.

@@ -9,6 +9,16 @@ use testbed::tokens::{Algorithm, Issuer, with};
 
 use super::dice::Dice;
 
+/// Addresses that are asked for whatever the policies name.
+const USUAL: [&str; 6] = [
+    "/web/a",
+    "/web/b",
+    "/",
+    "/seldon/prod/iris/api/v1.0/predictions",
+    "/seldon/prod/iris/api/v1.0/feedback",
+    "/seldon/prod/fraud/api/v1.0/predictions",
+];
+
 /// Requests for each case.
 const ASKS: usize = 260;
 
@@ -123,10 +133,7 @@ impl Parts {
             vec!["GET".to_owned(), "POST".to_owned(), "PUT".to_owned(), "DELETE".to_owned()];
         methods.extend(self.methods.iter().flat_map(|method| vec![method.clone(); 4]));
         let mut path = match self.paths.is_empty() || dice.percent(10) {
-            true => dice.pick(
-                &["/web/a", "/web/b", "/", "/seldon/prod/iris/api/v1.0/predictions"]
-                    .map(str::to_owned),
-            ),
+            true => dice.pick(&USUAL.map(str::to_owned)),
             false => near(&dice.pick(&self.paths), dice),
         };
         let host = match self.hosts.is_empty() || dice.percent(20) {
