@@ -50,8 +50,7 @@ impl Advisor<'_, '_> {
         let models = if to.models.is_empty() { models } else { &to.models };
         let are_named = |models: &[String]| models.iter().all(|one| self.is_named_in_body(one));
         let has_it = |word: &String| word == "*" || word == "predict";
-        if !(models.is_empty() || to.operations.is_empty())
-            && !to.operations.iter().any(has_it)
+        if !(models.is_empty() || to.operations.is_empty() || to.operations.iter().any(has_it))
             && are_named(models)
         {
             let what =
