@@ -245,11 +245,10 @@ fn introduce(settings: &Settings, clusters: &[Cluster], proxy: &Proxy) {
     eprintln!("modelgate run: {}", settings.configuration.name);
     eprintln!("  gateway  http://{}", proxy.gateway());
     eprintln!("  admin    http://{}", proxy.admin());
-    for cluster in clusters {
-        let name = if cluster.name == clusters::LIVE { "models" } else { "cluster" };
-        match cluster.name == clusters::LIVE || cluster.name == clusters::named("") {
-            true => eprintln!("  {name:8} {}", cluster.about),
-            false => eprintln!("  {name:8} {} -> {}", cluster.name, cluster.about),
+    for Cluster { name, about, .. } in clusters {
+        match name.as_str() {
+            clusters::LIVE => eprintln!("  models   {about}"),
+            name => eprintln!("  cluster  {name} -> {about}"),
         }
     }
     eprintln!("Each request is shown below when it ends; Ctrl-C ends the gateway.");
