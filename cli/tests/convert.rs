@@ -160,6 +160,7 @@ fn files_of_every_form_are_read() {
         (&["no-such-folder"][..], "", "no-such-folder"),
         (&["-"], "a: [", "standard input:1:"),
         (&["-"], "a: 1\nkind: X\na: 2\n", "standard input"),
+        (&["-", "--keep", "prod/x"], POLICY, "--keep prod/x: there is no such object"),
         (&["-"], "", "nothing to convert"),
         (&["-"], "kind: Service\napiVersion: v1\n", "nothing to convert"),
     ] {

@@ -65,9 +65,13 @@ pub enum Format {
 impl Convert {
     /// Whether an object stays with Istio.
     pub fn is_kept(&self, document: &Document) -> bool {
-        let name = format!("{}/{}", document.namespace, document.name);
-        let with_kind = format!("{}/{name}", document.kind);
-        self.keep.iter().any(|kept| *kept == name || *kept == with_kind)
+        self.keep.iter().any(|kept| is_named(kept, document))
+    }
+
+    /// What is to stay with Istio, and is not among these.
+    pub fn not_there(&self, documents: &[Document]) -> Option<&str> {
+        let is_there = |kept: &&String| documents.iter().any(|document| is_named(kept, document));
+        self.keep.iter().find(|kept| !is_there(kept)).map(String::as_str)
     }
 
     /// The gateway that the output is for.
@@ -85,6 +89,11 @@ impl Convert {
             principal: self.gateway_principal.clone(),
         }
     }
+}
+
+fn is_named(kept: &str, document: &Document) -> bool {
+    let name = format!("{}/{}", document.namespace, document.name);
+    kept == name || kept == format!("{}/{name}", document.kind)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -122,7 +122,7 @@ fn place(
         }
         Scope::Workloads { namespace, labels } => {
             let Some(pods) = pods::select(namespace.as_deref(), &labels, keys.workloads) else {
-                converted.remarks.push(remarks::of_others(document, keys.workloads));
+                converted.remarks.push(remarks::of_others(document, keys.gateway, keys.workloads));
                 return None;
             };
             converted.remarks.push(remarks::at_pods(document));

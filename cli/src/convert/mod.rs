@@ -75,6 +75,7 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
     }
     let of = |kind: &'static str| taken.iter().copied().filter(move |d| d.kind == kind);
 
+    // Other kinds come first: policies need to know of their pods and targets.
     let workloads = converted.workloads.clone();
     let keys = Keys { gateway: &gateway, uris: &convert.jwks_uri, workloads: &workloads };
     let (made, checks) = authentication::convert(of(authentication::KIND), &keys);
@@ -122,6 +123,11 @@ impl Convert {
             (document.namespace.clone(), document.name.clone(), document.kind.clone())
         };
         read.documents.sort_by_cached_key(order);
+        if let Some(name) = self.not_there(&read.documents) {
+            anyhow::bail!(
+                "--keep {name}: there is no such object: NAMESPACE/NAME, or KIND/NAMESPACE/NAME"
+            );
+        }
         let Converted { parts, resources, mut remarks, mut objects, .. } =
             sources(&read.documents, self);
         anyhow::ensure!(

@@ -1,7 +1,7 @@
 //! What is said of objects that are not, or not only, for this gateway.
 
 use super::document::Document;
-use super::gateway::GATEWAY_NAME;
+use super::gateway::{GATEWAY_NAME, Gateway};
 use super::part::{Done, Remark, Workload};
 
 /// It holds for other workloads as well.
@@ -18,13 +18,17 @@ pub fn at_pods(document: &Document) -> Remark {
 }
 
 /// It is that of pods of which no model is known.
-pub fn of_others(document: &Document, workloads: &[Workload]) -> Remark {
-    let has_models = workloads.iter().any(|workload| workload.namespace == document.namespace);
-    let (done, reason) = if has_models {
+pub fn of_others(document: &Document, gateway: &Gateway, workloads: &[Workload]) -> Remark {
+    let namespace = &document.namespace;
+    let has_models = workloads.iter().any(|workload| workload.namespace == *namespace);
+    let (done, reason) = if *namespace == gateway.namespace || *namespace == gateway.root {
+        let reason = "selects pods beside the gateway by labels that the gateway is not known to have: --gateway says its labels, --keep that it is for others, and stays with Istio";
+        (Done::Refused, reason)
+    } else if has_models {
         let reason = "selects pods by labels that no model is known to have, in a namespace with models: --keep says that it is for others, and stays with Istio";
         (Done::Refused, reason)
     } else {
-        let reason = "selects pods that are neither the gateway's nor those of a model that is known here: it stays with Istio. Labels of the gateway are said with --gateway";
+        let reason = "selects pods that are neither the gateway's nor those of a model that is known here: it stays with Istio";
         (Done::LeftOut, reason)
     };
     Remark::new(document, "spec.selector", done, reason)

@@ -222,7 +222,7 @@ fn place(document: &Document, around: &Around<'_, '_>, remarks: &mut Vec<Remark>
         Scope::Workloads { namespace, labels } => {
             let found = pods::select(namespace.as_deref(), &labels, around.workloads);
             let Some(found) = found else {
-                remarks.push(remarks::of_others(document, around.workloads));
+                remarks.push(remarks::of_others(document, around.gateway, around.workloads));
                 return None;
             };
             remarks.push(remarks::at_pods(document));
