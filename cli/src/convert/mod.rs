@@ -25,6 +25,7 @@
 //! | `pods`, `remarks` | which models the pods are that a selector is for; what is said of others |
 //! | `policy` | AuthorizationPolicy |
 //! | `authentication`, `issuer` | RequestAuthentication; clusters of keys |
+//! | `model` | deployments of models, and the routes to them |
 //! | `assemble`, `yaml` | the plugin, with comments |
 //! | `report` | what is said, on the terminal, in the output's head and as JSON |
 
@@ -34,6 +35,7 @@ mod authentication;
 pub mod document;
 mod gateway;
 mod issuer;
+mod model;
 pub mod part;
 mod pods;
 mod policy;
@@ -76,6 +78,7 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
     let of = |kind: &'static str| taken.iter().copied().filter(move |d| d.kind == kind);
 
     // Other kinds come first: policies need to know of their pods and targets.
+    converted.extend(model::convert(&taken));
     let workloads = converted.workloads.clone();
     let keys = Keys { gateway: &gateway, uris: &convert.jwks_uri, workloads: &workloads };
     let (made, checks) = authentication::convert(of(authentication::KIND), &keys);

@@ -1,0 +1,71 @@
+//! `modelgate convert` of deployments and routes: what becomes of the cases in `cli/tests/convert-models/`, part for part, and
+//! what is said of them.
+#![cfg(test)]
+
+#[path = "support/cases.rs"]
+mod cases;
+mod support;
+
+use cases::Case;
+use serde_json::Value;
+use support::{modelgate, root};
+
+fn plain(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+#[test]
+fn every_deployment_and_route_becomes_what_it_says() {
+    let cases = cases::read(&root().join("cli/tests/convert-models")).expect("cases");
+    assert!(cases.len() > 50, "only {} cases", cases.len());
+    for Case { name, verdict, arguments, told, text } in cases {
+        let (text, becomes) = text.split_once("# becomes\n").unwrap_or((&text, ""));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let made = modelgate(&[&["convert", "-"], &arguments[..]].concat(), text);
+        let wanted = match verdict.as_str() {
+            "exact" => 0,
+            "remarks" => 1,
+            "refused" => 2,
+            other => panic!("{name}: {other} is no verdict"),
+        };
+        assert_eq!(made.status, wanted, "{name}: {}\n{}", made.stderr, made.stdout);
+        for part in told {
+            assert!(made.stderr.contains(&part), "{name}: {part} in {}", made.stderr);
+        }
+        if wanted == 2 {
+            assert_eq!(made.stdout, "", "{name}: something was written");
+            continue;
+        }
+        assert_eq!(plain(&made.stdout)["spec"]["pluginConfig"], plain(becomes), "{name}");
+        let checked = modelgate(&["check", "-"], &made.stdout);
+        assert_eq!(checked.status, 0, "{name}: {}{}", checked.stdout, made.stdout);
+    }
+}
+
+/// The three manifests of `docs/convert/`: who may, and what the shadow gets.
+#[test]
+fn the_example_decides_as_its_policy_says() {
+    let folder = root().join("docs/convert");
+    let made = modelgate(&["convert", &folder.display().to_string()], "");
+    assert_eq!(made.status, 1, "{}", made.stderr);
+    let config = &plain(&made.stdout)["spec"]["pluginConfig"];
+    assert_eq!(
+        config["shadows"][0]["cluster"],
+        "outbound|8000|candidate|iris-candidate.prod.svc.cluster.local"
+    );
+    for (groups, path, status) in [
+        ("data-science", "predictions", 0),
+        ("data-science", "feedback", 0),
+        ("interns", "predictions", 1),
+        ("data-science", "metadata", 1),
+    ] {
+        let claims = format!(
+            r#"{{"iss": "https://idp.example.com", "sub": "alice", "groups": ["{groups}"]}}"#
+        );
+        let path = format!("/seldon/prod/iris/api/v1.0/{path}");
+        let arguments =
+            ["decide", "-", "--method", "POST", "--path", path.as_str(), "--claims", &claims];
+        let decided = modelgate(&arguments, &made.stdout);
+        assert_eq!(decided.status, status, "{groups} {path}: {}", decided.stdout);
+    }
+}
