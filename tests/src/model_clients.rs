@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::model_servers::{kserve_venv, mlserver_venv, models_folder, seldon_venv};
+use crate::model_servers::{kserve_venv, llama_venv, mlserver_venv, models_folder, seldon_venv};
 
 /// Python programs on a loaded machine take their time.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -32,6 +32,18 @@ pub async fn seldon_routes() -> Result<Vec<(String, String)>> {
         Ok((method.to_owned(), path.to_owned()))
     };
     routes.lines().map(route).collect()
+}
+
+/// Asks with OpenAI's own client (`models/llama/ask.py`): once in each way, or `many` times in all of them, for the sums of
+/// what the server says that it took. `LLAMA_VENV` names the virtual environment.
+pub async fn openai(gateway: SocketAddr, key: &str, many: Option<usize>) -> Result<Vec<Value>> {
+    let mut python = Command::new(llama_venv()?.join("bin/python"));
+    python.arg(models_folder().join("llama/ask.py")).arg(format!("http://{gateway}/v1")).arg(key);
+    python.args([
+        if many.is_some() { "many" } else { "each" },
+        &many.unwrap_or_default().to_string(),
+    ]);
+    lines(&finish(python).await?)
 }
 
 /// Asks the model iris with `mlserver infer`, which sends these header lines with every request: an

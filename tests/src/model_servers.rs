@@ -1,7 +1,8 @@
 //! Real model servers from virtual environments: Seldon's Python wrapper 1.17.1, MLServer 1.7.1,
-//! KServe's Python SDK 0.21.0, MLflow 3.17.2 and LitServe 0.2.19.
+//! KServe's Python SDK 0.21.0, MLflow 3.17.2, LitServe 0.2.19 and llama.cpp's server (xllamacpp 2026.10.11549).
 //!
-//! They serve the iris model of `models/iris.json` on loopback ports, and end with the test.
+//! They serve the iris model of `models/iris.json` on loopback ports, the last one a language model with random weights, and
+//! end with the test.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,15 @@ impl Model<'_> {
     pub const fn iris(weights: Weights) -> Self {
         Self { name: "iris", version: "v1", weights }
     }
+}
+
+/// What a language model is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completes {
+    /// To go on with a text.
+    Text,
+    /// For embeddings.
+    Nothing,
 }
 
 /// A model server that runs until it is dropped.
@@ -186,6 +196,22 @@ impl ModelServer {
         Self::start("litserve", command, folder, ports, "/health").await
     }
 
+    /// llama.cpp's server with a language model of this name; for embeddings it answers nothing else.
+    /// `LLAMA_VENV` names the virtual environment.
+    pub async fn llama(name: &str, does: Completes) -> Result<Self> {
+        let folder = folder(&["llama/make_model.py", "llama/serve.py"])?;
+        let ports = free_ports()?;
+        let [http, _, _] = ports;
+        let kind = match does {
+            Completes::Text => "chat",
+            Completes::Nothing => "embeddings",
+        };
+        let mut command = Command::new(llama_venv()?.join("bin/python"));
+        let port = http.port().to_string();
+        command.current_dir(folder.path()).args(["serve.py", &port, name, kind]);
+        Self::start("llama", command, folder, ports, "/health").await
+    }
+
     async fn start(
         kind: &str,
         command: Command,
@@ -256,6 +282,10 @@ fn mlflow_venv() -> Result<PathBuf> {
 
 fn litserve_venv() -> Result<PathBuf> {
     venv("LITSERVE_VENV", "litserve==0.2.19")
+}
+
+pub(crate) fn llama_venv() -> Result<PathBuf> {
+    venv("LLAMA_VENV", "xllamacpp==2026.10.11549, openai==3.57.0 and gguf==0.19.0")
 }
 
 fn venv(variable: &str, packages: &str) -> Result<PathBuf> {

@@ -221,6 +221,7 @@ fn models(run: &mut Run<'_>) -> Result<()> {
     environment.push(("KSERVE_VENV", tools::kserve(run.project)?.into()));
     environment.push(("MLFLOW_VENV", tools::mlflow(run.project)?.into()));
     environment.push(("LITSERVE_VENV", tools::litserve(run.project)?.into()));
+    environment.push(("LLAMA_VENV", tools::llama(run.project)?.into()));
     run.cargo_test(&tests, &environment)
 }
 

@@ -5,6 +5,7 @@
 mod clients;
 mod compared;
 mod grpc;
+mod llama;
 mod mlserver;
 mod report;
 mod routes;

@@ -20,7 +20,7 @@ pub use chromium::chromium;
 pub use go::{gojson, hydra, istio, kubernetes, mockoidc, registry, spire};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
-pub use venv::{kserve, litserve, mlflow, mlserver, readers, seldon};
+pub use venv::{kserve, litserve, llama, mlflow, mlserver, readers, seldon};
 pub use wasm_opt::{optimize, optimizer};
 
 /// Envoy, with V8.
@@ -34,7 +34,7 @@ const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 21] = [
+    let tools: [(&str, Tool); 22] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-opt", wasm_opt::wasm_opt),
@@ -44,6 +44,7 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("kserve", kserve),
         ("mlflow", mlflow),
         ("litserve", litserve),
+        ("llama", llama),
         ("readers", readers),
         ("gojson", gojson),
         ("chromium", chromium),

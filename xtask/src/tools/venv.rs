@@ -27,7 +27,7 @@ pub fn seldon(project: &Project) -> Result<PathBuf> {
     })
 }
 
-/// What KServe's SDK, MLflow and LitServe, with these pins, run on at least.
+/// What KServe's SDK, MLflow, LitServe and llama.cpp's server, with these pins, run on at least.
 const RECENT: (u32, u32) = (3, 10);
 
 /// The environment of MLServer.
@@ -49,6 +49,11 @@ pub fn mlflow(project: &Project) -> Result<PathBuf> {
 /// The environment of LitServe.
 pub fn litserve(project: &Project) -> Result<PathBuf> {
     recent(project, "litserve", "LitServe (120 MB)")
+}
+
+/// The environment of llama.cpp's server and of OpenAI's client.
+pub fn llama(project: &Project) -> Result<PathBuf> {
+    recent(project, "llama", "llama.cpp's server and OpenAI's client (250 MB)")
 }
 
 /// The environment of JSON readers.
@@ -107,6 +112,7 @@ mod tests {
             include_str!("../../../tests/models/kserve-requirements.txt"),
             include_str!("../../../tests/models/mlflow-requirements.txt"),
             include_str!("../../../tests/models/litserve-requirements.txt"),
+            include_str!("../../../tests/models/llama-requirements.txt"),
         ] {
             for line in text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
                 assert!(line.contains("=="), "{line}");
