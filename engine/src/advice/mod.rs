@@ -10,6 +10,7 @@
 //! | `probe` | what such a caller would ask for |
 //! | `roots` | where that may be |
 //! | `respelled` | what a client may write otherwise |
+//! | `claims` | which claims no token has as they are written, and what `usage` counts by |
 //! | `bodies` | what holds less than it says where bodies name models |
 //! | `aliases` | which models bodies may name otherwise |
 //! | `protocols` | which addresses of one model do the same |
@@ -20,6 +21,7 @@
 mod aliases;
 mod blocks;
 mod bodies;
+mod claims;
 mod headers;
 mod issuers;
 mod models;
@@ -114,6 +116,7 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     advisor.order();
     if TRIES_ALL {
         advisor.bodies();
+        advisor.usage();
     }
     if advisor.left_out {
         let what = "has more rules, models and addresses than are tried here as a caller without a token or key";

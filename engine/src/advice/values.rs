@@ -16,7 +16,7 @@ use crate::path::uri_template::Template;
 const LITERAL_STAR: &str = "a * that is not the only one, at an end, is compared as it is written";
 
 /// Claims that are numbers in every token that is accepted (RFC 7519 §4.1).
-const NUMBERS: [&str; 3] = ["exp", "nbf", "iat"];
+pub(super) const NUMBERS: [&str; 3] = ["exp", "nbf", "iat"];
 
 /// Claims that are texts although they may be all digits.
 const TEXTS: [&str; 7] = ["iss", "sub", "aud", "jti", "azp", "client_id", "scope"];
@@ -202,6 +202,9 @@ impl Advisor<'_, '_> {
         }
         let claim = key.strip_prefix("request.auth.claims[").and_then(|c| c.strip_suffix(']'));
         let Some(claim) = claim else { return self.literal_stars(values, false, path) };
+        if TRIES_ALL {
+            self.tokens(claim, values, path);
+        }
         for (i, value) in values.iter().enumerate() {
             let path = path.index(i);
             let digits = value.bytes().all(|c| c.is_ascii_digit());

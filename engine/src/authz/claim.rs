@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use super::values::{Star, Values};
 
 /// Names of nested objects, from the outside in.
-pub(super) type ClaimPath = Box<[Box<str>]>;
+pub(crate) type ClaimPath = Box<[Box<str>]>;
 
 /// Reads what follows `request.auth.claims`: `[a][b]`. Brackets that do not nest cleanly make one name
 /// of everything between the first and the last, as in Istio: `[a[b]]` is the claim `a[b]`.
-pub(super) fn claim_path(brackets: &str) -> Option<ClaimPath> {
+pub(crate) fn claim_path(brackets: &str) -> Option<ClaimPath> {
     let inner = brackets.strip_prefix('[')?.strip_suffix(']')?;
     let names: Vec<&str> = inner.split("][").collect();
     let clean = names.iter().all(|name| !name.contains(['[', ']']));

@@ -36,6 +36,7 @@ use bypass::Bypass;
 use compile::{Compiler, Purpose};
 use policy::Policy;
 
+pub(crate) use claim::claim_path;
 pub use condition::Conditions;
 pub use explain::{
     BypassView, ClauseView, Had, IsSecret, ListView, NoPolicy, PoliciesView, PolicyOutline,

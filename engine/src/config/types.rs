@@ -603,8 +603,8 @@ settings! {
         /// Model matches: predictions whose answers are read while they stream by, JSON and server-sent events; empty:
         /// none. Of servers that do not say what an answer has cost there is nothing to count.
         models: Vec<String>,
-        /// A claim by which tokens are counted besides, as `team`, with `.` between nested names: a text, or the only
-        /// one of a list. Callers without it are counted as `none`.
+        /// A claim by which tokens are counted besides, as `team`, with `.` between nested names, or each name in brackets, as
+        /// `[https://example.com/team]`: a text, or the only one of a list. Callers without it are counted as `none`.
         claim: Option<String>,
         /// How many values of the claim get a label value of their own for each worker, those that come first; 10,000 at most.
         claim_labels: Labels,

@@ -110,7 +110,7 @@ words! {
         /// The `sha256` of an API key is that of a text that everybody tries first, or of an example's: whoever sends it is let in.
         /// Make keys with `modelgate key new`. Only the command tells.
         GuessableKey = "guessable-key",
-        /// A claim that `outputClaimToHeaders` cannot name.
+        /// A claim that `outputClaimToHeaders` cannot name, or that `usage.claim` names only in brackets.
         ClaimOutOfReach = "claim-out-of-reach",
         /// A header that copies for a shadow get may hold a credential, which then stands in plain text: whoever
         /// reads the WasmPlugin or the proxy's configuration has it. Give the shadow one that opens nothing else.

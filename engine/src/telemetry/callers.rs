@@ -9,7 +9,7 @@ use crate::few::FewMap;
 const LENGTH_MAX: usize = 128;
 
 /// More labels than a metrics system takes from one place.
-const MOST: u32 = 10_000;
+pub const MOST_CALLERS: u32 = 10_000;
 
 /// The values of a claim that have a label: those that came first. An issuer vouches for them, not the caller.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl CallerLabel {
 }
 
 impl CallerLabels {
-    /// Room for so many values, [`MOST`] at most.
+    /// Room for so many values, [`MOST_CALLERS`] at most.
     pub fn new(max: u32) -> Self {
-        Self { max: max.min(MOST), index: FewMap::default(), names: Vec::new() }
+        Self { max: max.min(MOST_CALLERS), index: FewMap::default(), names: Vec::new() }
     }
 
     /// The label of a caller's value.

@@ -97,6 +97,8 @@ pub struct Labels {
 struct Entry {
     count: Count,
     pending: u64,
+    /// Whether it is among those that are handed over next.
+    is_queued: bool,
     /// The host's id of the metric, once it is defined.
     metric: Option<u32>,
 }
@@ -122,12 +124,13 @@ impl Counters {
     pub fn add(&mut self, count: Count, times: u32) {
         let entries = &mut self.entries;
         let at = self.index.entry(count.key(), || {
-            entries.push(Entry { count, pending: 0, metric: None });
+            entries.push(Entry { count, pending: 0, is_queued: false, metric: None });
             entries.len().saturating_sub(1)
         });
         let Some(at) = at.map(|at| *at) else { return };
         if let Some(entry) = entries.get_mut(at) {
-            if entry.pending == 0 {
+            // Many add 0: servers say of most answers that nothing came from a cache.
+            if !std::mem::replace(&mut entry.is_queued, true) {
                 self.dirty.push(at);
             }
             entry.pending = entry.pending.saturating_add(times.into());
@@ -150,7 +153,7 @@ impl Counters {
             if let Some(metric) = entry.metric {
                 increment(metric, entry.pending);
             }
-            entry.pending = 0;
+            (entry.pending, entry.is_queued) = (0, false);
         }
     }
 }
@@ -224,6 +227,20 @@ mod tests {
 
     fn labels<'a>(max: u32, literal: impl Iterator<Item = &'a str>) -> Labels {
         Labels { models: ModelLabels::new(max, literal), callers: CallerLabels::new(1) }
+    }
+
+    #[test]
+    fn what_is_counted_is_handed_over_once_however_often() {
+        let labels = labels(1, ["llm/a"].into_iter());
+        let mut counters = Counters::default();
+        for (times, each) in [(10, 0), (10, 3), (1, 0)] {
+            let count = Count::GenAiTokens(ModelLabel::OTHER, CallerLabel::ANY, TokenType::Cached);
+            (0..times).for_each(|_| counters.add(count, each));
+            let mut handed = Vec::new();
+            counters.flush(&labels, &NoNames, |_| Some(7), |id, by| handed.push((id, by)));
+            assert_eq!(handed, [(7, u64::from(times * each))], "{times} times {each}");
+        }
+        counters.flush(&labels, &NoNames, |_| Some(7), |_, _| panic!("nothing was counted"));
     }
 
     #[test]

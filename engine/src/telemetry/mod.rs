@@ -5,7 +5,7 @@ mod counters;
 mod labels;
 pub mod metric;
 
-pub use callers::{CallerLabel, CallerLabels};
+pub use callers::{CallerLabel, CallerLabels, MOST_CALLERS};
 pub use counters::{Count, Counters, Labels, Names};
 pub use labels::{ModelLabel, ModelLabels};
 pub use metric::{Gauge, Histogram, metric_name};

@@ -6,9 +6,14 @@ const DATA: &[u8] = b"data:";
 /// What OpenAI's streams end with.
 const DONE: &[u8] = b"[DONE]";
 
+/// What a stream may begin with, and which is no part of its first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Where in a line the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
+    /// At the start of the stream, where so many bytes of a [`BYTE_ORDER_MARK`] have come.
+    Start(usize),
     /// So many bytes of [`DATA`] have come.
     Name(usize),
     /// Behind the colon, where a blank does not count.
@@ -35,7 +40,7 @@ pub(super) struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        let line = Line::Name(0);
+        let line = Line::Start(0);
         Self { line, after_cr: false, is_counted: false, generated: 0, is_over: false }
     }
 }
@@ -55,12 +60,22 @@ impl Events {
                 continue;
             }
             self.line = match self.line {
+                Line::Start(matched) if BYTE_ORDER_MARK.get(matched) == Some(&byte) => {
+                    let matched = matched.saturating_add(1);
+                    rest = behind;
+                    if matched == BYTE_ORDER_MARK.len() {
+                        Line::Name(0)
+                    } else {
+                        Line::Start(matched)
+                    }
+                }
+                Line::Start(0) => Line::Name(0),
                 Line::Name(matched) if DATA.get(matched) == Some(&byte) => {
                     let matched = matched.saturating_add(1);
                     rest = behind;
                     if matched == DATA.len() { Line::Blank } else { Line::Name(matched) }
                 }
-                Line::Name(_) => Line::Other,
+                Line::Start(_) | Line::Name(_) => Line::Other,
                 Line::Blank => {
                     rest = if byte == b' ' { behind } else { rest };
                     // Some leave the empty line between events out.

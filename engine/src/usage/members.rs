@@ -19,7 +19,9 @@ pub(super) enum Field {
     Prompt,
     /// `input_tokens`; Anthropic's are without those that are read from a cache or written to it.
     Input,
-    /// `completion_tokens`, `output_tokens`.
+    /// `completion_tokens`.
+    Completion,
+    /// `output_tokens`.
     Output,
     /// `cached_tokens`.
     Cached,
@@ -85,6 +87,8 @@ enum Text {
 enum Number {
     None,
     Whole(u32),
+    /// The same with a point behind it, and nothing but zeros behind that.
+    Pointed(u32),
     /// None that counts tokens.
     Other,
 }
@@ -244,6 +248,9 @@ impl Members {
             (Number::Whole(number), Some(digit)) if number < MOST / 10 => {
                 Number::Whole(number.saturating_mul(10).saturating_add(digit))
             }
+            (Number::Whole(number) | Number::Pointed(number), _) if b".0".contains(&byte) => {
+                Number::Pointed(number)
+            }
             _ => Number::Other,
         };
     }
@@ -302,7 +309,8 @@ impl Members {
     }
 
     fn end_value(&mut self) {
-        if let (Member::Counts(field), Number::Whole(number)) = (self.member, self.number)
+        if let Member::Counts(field) = self.member
+            && let Number::Whole(number) | Number::Pointed(number) = self.number
             && let Some(place) = self.fields.get_mut(field as usize)
         {
             *place = number;
@@ -360,7 +368,7 @@ static NAMES: &[(Place, &[u8], Member)] = &[
     (Place::Choice, b"delta", Member::Opens(Place::Delta)),
     (Place::Usage, b"prompt_tokens", Member::Counts(Field::Prompt)),
     (Place::Usage, b"input_tokens", Member::Counts(Field::Input)),
-    (Place::Usage, b"completion_tokens", Member::Counts(Field::Output)),
+    (Place::Usage, b"completion_tokens", Member::Counts(Field::Completion)),
     (Place::Usage, b"output_tokens", Member::Counts(Field::Output)),
     (Place::Usage, b"cache_read_input_tokens", Member::Counts(Field::CacheRead)),
     (Place::Usage, b"cache_creation_input_tokens", Member::Counts(Field::CacheWritten)),

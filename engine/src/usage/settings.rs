@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::authn::Identity;
-use crate::authz::{ModelNames, Models};
+use crate::authz::{ModelNames, Models, claim_path};
 use crate::config::types;
 use crate::config::{Errors, Path};
 
@@ -33,12 +33,14 @@ impl Usage {
             }
             return None;
         }
-        let claim: Vec<String> =
-            settings.claim.iter().flat_map(|claim| claim.split('.')).map(str::to_owned).collect();
-        if let Some(text) = settings.claim.as_ref().filter(|_| claim.iter().any(|n| n.is_empty())) {
-            let fix = "a claim's name, as team, with a . between nested names";
+        let text = settings.claim.as_deref();
+        let claim = text.map_or(Some(Vec::new()), claim_names);
+        if let (None, Some(text)) = (&claim, text) {
+            let fix =
+                "a claim's name, as team, with a . between nested names; or each name in brackets";
             errors.add_value(&path.field("claim"), "is not a path of a claim", text, fix);
         }
+        let claim = claim.unwrap_or_default();
         let models = Models::compile(&settings.models, names, &models, errors)?;
         Some(Self { models, claim, max_labels: settings.claim_labels.max })
     }
@@ -62,10 +64,37 @@ impl Usage {
     }
 }
 
+/// `team`, `org.team`; or as policies have it, `[https://example.com/team]`, `[org][team]`.
+fn claim_names(text: &str) -> Option<Vec<String>> {
+    if text.starts_with('[') {
+        return claim_path(text)
+            .map(|names| names.iter().map(|name| (**name).to_owned()).collect());
+    }
+    let names = text.split('.').map(str::to_owned);
+    names.map(|name| (!name.is_empty()).then_some(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_claim_is_named_by_dots_or_brackets() {
+        for (text, names) in [
+            ("team", Some(&["team"][..])),
+            ("org.team", Some(&["org", "team"])),
+            ("[https://example.com/team]", Some(&["https://example.com/team"])),
+            ("[kubernetes.io][namespace]", Some(&["kubernetes.io", "namespace"])),
+            ("", None),
+            ("a..b", None),
+            ("[a][]", None),
+            ("[a", None),
+        ] {
+            let names = names.map(|names| names.iter().map(|one| (*one).to_owned()).collect());
+            assert_eq!(claim_names(text), names, "{text}");
+        }
+    }
 
     #[test]
     fn a_claim_is_a_text_or_the_only_one_of_a_list() {

@@ -69,7 +69,8 @@ impl Tokens {
         let all = |input: u32| caches.fold(input, u32::saturating_add);
         let said = Self {
             input: get(Field::Prompt).or_else(|| get(Field::Input).map(all)),
-            output: get(Field::Output),
+            // Who has both speaks OpenAI's words, and may leave the others at 0.
+            output: get(Field::Completion).or_else(|| get(Field::Output)),
             cached: get(Field::Cached).or(cache_read),
             reasoning: get(Field::Reasoning),
         };
