@@ -4,24 +4,26 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use modelgate_engine::authn::Identity;
-use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next, refused_body};
-use modelgate_engine::refusal::Refusal;
+use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
 use modelgate_engine::request::{Attributes, Request};
 use modelgate_engine::routing::Operation;
-use modelgate_engine::shadow::{ExchangeId, Mirror, ShadowObserver};
-use modelgate_engine::telemetry::{Count, ModelLabel, NONE, Verdict};
+use modelgate_engine::shadow::ExchangeId;
+use modelgate_engine::telemetry::{NONE, Verdict};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, Bytes, MapType};
+use proxy_wasm::types::{Action, Bytes, MapType};
 
 use crate::body::{BodyReader, Waiting};
 use crate::header_map::fields;
 use crate::host::{self, now};
 use crate::hostcalls;
 use crate::paused::{self, PausedRequest};
-use crate::shadows::{live_cluster, live_head};
 use crate::usage::Answer;
 use crate::worker::WorkerState;
+
+mod exchanges;
+mod request_body;
+mod response;
 
 /// The SDK's handle of a stream; what holds the stream has another.
 #[derive(Debug)]
@@ -261,256 +263,6 @@ impl Stream {
             let _ = sdk::resume_http_request();
         }
     }
-
-    /// The end of a request with trailers, which lose what only headers may say. The upstream has the
-    /// rest of the request already: what cannot be cleaned ends the stream.
-    fn request_trailers(&mut self) -> Action {
-        if self.clean_trailers().is_none() {
-            return fail_closed("modelgate_unwritable_trailers");
-        }
-        self.request_body(0, true)
-    }
-
-    fn clean_trailers(&self) -> Option<()> {
-        let worker = self.worker.as_ref()?;
-        let excluded = self.request.as_ref().is_some_and(|r| r.verdict == Verdict::Excluded);
-        let map = hostcalls::header_map(MapType::HttpRequestTrailers).ok()?;
-        for (name, _) in fields(&map) {
-            if worker.plan.drops_trailer(name, excluded) {
-                hostcalls::remove_header(MapType::HttpRequestTrailers, name).ok()?;
-            }
-        }
-        Some(())
-    }
-
-    /// A body that comes while its request is paused would take the headers along past this filter.
-    fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if let Some(paused) = &mut self.paused {
-            paused.missed_body = true;
-            return Action::Pause;
-        }
-        let chunk = match self.body.is_some() {
-            true => match self.read_body(size, end_of_stream) {
-                Ok(chunk) => Some(chunk).filter(|_| self.collects()),
-                Err(action) => return action,
-            },
-            false => self.chunk(BufferType::HttpRequestBody, size),
-        };
-        if let Some(chunk) = chunk {
-            let now = now();
-            self.each_exchange(|mirror, id, observer| {
-                mirror.request_chunk(id, &chunk, now, observer)
-            });
-        }
-        if !self.exchanges.is_empty() && (end_of_stream || self.any_exchange(Mirror::is_whole)) {
-            self.request_complete();
-        }
-        Action::Continue
-    }
-
-    /// Reads a chunk of a body that names the model. What of it goes on now, with what was kept back of those before; or
-    /// the answer.
-    fn read_body(&mut self, size: usize, is_last: bool) -> Result<Vec<u8>, Action> {
-        const BODY: BufferType = BufferType::HttpRequestBody;
-        let (Some(worker), Some(body)) = (&self.worker, &mut self.body) else {
-            return Err(fail_closed("modelgate_no_body"));
-        };
-        let worker = Rc::clone(worker);
-        let chunk = if size == 0 { None } else { sdk::get_buffer(BODY, 0, size).ok().flatten() };
-        let chunk = chunk.unwrap_or_default();
-        if chunk.len() != size {
-            return Err(fail_closed("modelgate_no_body"));
-        }
-        let mut read = body.model.read(&chunk);
-        if is_last {
-            read = read.and_then(|()| body.model.finish().map(drop));
-        }
-        let Some(mut waiting) = body.waiting.take() else {
-            return match read {
-                Err(refusal) if body.is_enforced => Err(self.refuse_rest(refusal)),
-                _ => Ok(chunk),
-            };
-        };
-        let (decision, kept) = match (read, body.model.model()) {
-            (Err(refusal), _) => (worker.plan.refuse_body(waiting.facts, refusal), waiting.body),
-            (Ok(()), Some(model)) => waiting.decide(&worker, model),
-            (Ok(()), None) if !body.is_enforced => {
-                body.waiting = Some(waiting);
-                return Ok(chunk);
-            }
-            (Ok(()), None) if waiting.keep(&chunk) => {
-                body.waiting = Some(waiting);
-                return match hostcalls::replace_chunk(BODY, size, b"") {
-                    Ok(()) => Ok(Vec::new()),
-                    Err(_) => Err(fail_closed("modelgate_unwritable_body")),
-                };
-            }
-            (Ok(()), None) => (worker.plan.refuse_large_body(waiting.facts), waiting.body),
-        };
-        if let Some(action) = self.carry_out(decision, false, false) {
-            return Err(action);
-        }
-        let whole = if kept.is_empty() { chunk } else { [kept, chunk].concat() };
-        if whole.len() != size && hostcalls::replace_chunk(BODY, size, &whole).is_err() {
-            return Err(fail_closed("modelgate_unwritable_body"));
-        }
-        Ok(whole)
-    }
-
-    /// What has come of a body is decided, and what comes now is wrong. The server has no whole body, and gets none.
-    fn refuse_rest(&mut self, refusal: Refusal) -> Action {
-        if let Some(request) = &mut self.request {
-            request.verdict = Verdict::Refused;
-        }
-        if self.worker.as_ref().is_some_and(|worker| worker.plan.writes_access_log()) {
-            let decision = Verdict::Refused.as_str().as_bytes();
-            let _ = hostcalls::set_property("modelgate.decision", decision);
-        }
-        host::send_local_reply(&refused_body(refusal))
-    }
-
-    fn response_headers(&mut self, end_of_stream: bool) {
-        if let Some(cookie) = self.set_cookie.take() {
-            // A response that takes no cookie is still an answer.
-            let _ = hostcalls::add_header(MapType::HttpResponseHeaders, b"set-cookie", &cookie);
-        }
-        if let Some(answer) = &mut self.answer {
-            answer.headers();
-            self.end_answer(end_of_stream);
-        }
-        if !self.collects() {
-            return;
-        }
-        match live_head() {
-            Some(head) => {
-                let now = now();
-                self.each_exchange(|mirror, id, observer| {
-                    mirror.live_head(id, &head, now, observer)
-                });
-            }
-            None => self.each_exchange(|mirror, id, observer| mirror.live_failed(id, observer)),
-        }
-        if end_of_stream {
-            self.live_complete();
-        }
-    }
-
-    fn response_body(&mut self, size: usize, end_of_stream: bool) {
-        if let Some(chunk) = self.chunk(BufferType::HttpResponseBody, size) {
-            if let Some(answer) = &mut self.answer {
-                answer.chunk(&chunk);
-            }
-            self.each_exchange(|mirror, id, observer| mirror.live_chunk(id, &chunk, observer));
-        }
-        self.end_answer(end_of_stream);
-        if end_of_stream {
-            self.live_complete();
-        }
-    }
-
-    fn response_trailers(&mut self) {
-        self.end_answer(true);
-        if !self.collects() {
-            return;
-        }
-        let map = hostcalls::header_map(MapType::HttpResponseTrailers).unwrap_or_default();
-        let trailers = fields(&map);
-        self.each_exchange(|mirror, id, _| mirror.live_trailers(id, &trailers));
-        self.live_complete();
-    }
-
-    /// Where the answer is over, it is known what it has cost.
-    fn end_answer(&mut self, is_over: bool) {
-        if let (true, Some(answer), Some(worker)) = (is_over, &mut self.answer, &self.worker) {
-            answer.end(true, worker);
-        }
-    }
-
-    /// The end of the stream: the request is counted, and its exchanges hear that nothing more comes.
-    fn log(&mut self) {
-        if self.paused.take().is_some() {
-            paused::release(self.id);
-        }
-        if !self.exchanges.is_empty() {
-            let broke_off = self.any_exchange(Mirror::awaits_live)
-                && host::property_bytes("response\0code_details")
-                    .is_some_and(|details| details.starts_with(b"upstream_reset"));
-            self.each_exchange(|mirror, id, observer| {
-                if broke_off {
-                    mirror.live_failed(id, observer);
-                }
-                mirror.closed(id, observer);
-            });
-            self.exchanges.clear();
-        }
-        let (Some(worker), Some(request)) = (&self.worker, self.request.take()) else { return };
-        let mut metrics = worker.metrics.borrow_mut();
-        let model = request.model.as_deref().map_or(ModelLabel::NONE, |id| {
-            metrics.model(id, || is_answered_with_2xx(request.is_grpc))
-        });
-        metrics.count(Count::Request(model, request.operation, request.verdict));
-        if let Some(mut answer) = self.answer.take() {
-            answer.closed(worker, model, &mut metrics);
-        }
-        drop(metrics);
-        if worker.is_retired() {
-            worker.flush();
-        }
-    }
-
-    fn request_complete(&mut self) {
-        if self.collects() {
-            let (live, now) = (live_cluster(), now());
-            self.notify_mirror(|mirror, observer| {
-                mirror.request_complete(&self.exchanges, live.as_deref(), now, observer);
-            });
-        }
-    }
-
-    fn live_complete(&mut self) {
-        if self.collects() {
-            let now = now();
-            self.each_exchange(|mirror, id, observer| mirror.live_complete(id, now, observer));
-        }
-    }
-
-    /// Whether a shadow still wants to hear of this stream.
-    fn collects(&self) -> bool {
-        self.any_exchange(Mirror::is_open)
-    }
-
-    fn any_exchange(&self, is: fn(&Mirror, ExchangeId) -> bool) -> bool {
-        !self.exchanges.is_empty()
-            && self.worker.as_ref().is_some_and(|worker| {
-                let mirror = worker.mirror.borrow();
-                self.exchanges.iter().any(|id| is(&mirror, *id))
-            })
-    }
-
-    /// The chunk at hand, if a shadow wants it, or it is a part of an answer that is read.
-    fn chunk(&self, buffer: BufferType, size: usize) -> Option<Vec<u8>> {
-        let reads = buffer == BufferType::HttpResponseBody
-            && self.answer.as_deref().is_some_and(Answer::reads);
-        if size == 0 || !(reads || self.collects()) {
-            return None;
-        }
-        sdk::get_buffer(buffer, 0, size).ok()?
-    }
-
-    fn each_exchange(
-        &self,
-        mut event: impl FnMut(&mut Mirror, ExchangeId, &mut dyn ShadowObserver),
-    ) {
-        self.notify_mirror(|mirror, observer| {
-            self.exchanges.iter().for_each(|id| event(mirror, *id, observer));
-        });
-    }
-
-    fn notify_mirror(&self, event: impl FnOnce(&mut Mirror, &mut dyn ShadowObserver)) {
-        if let Some(worker) = self.worker.as_ref().filter(|_| !self.exchanges.is_empty()) {
-            worker.notify_mirror(event);
-        }
-    }
 }
 
 /// Envoy's filter state, for access logs: `%FILTER_STATE(wasm.modelgate.model:PLAIN)%` and so on.
@@ -539,15 +291,6 @@ fn write_access_log(worker: &WorkerState, facts: &Facts, next: &Next) {
         let value = value.escape_debug().to_string();
         let _ = hostcalls::set_property(name, value.as_bytes());
     }
-}
-
-/// Whether an upstream, not the proxy itself, has answered with 2xx. gRPC says in `grpc-status` what
-/// others say in the status: 200 alone would be had for any name of a model.
-fn is_answered_with_2xx(is_grpc: bool) -> bool {
-    host::property_int("response\0code").is_some_and(|code| (200..300).contains(&code))
-        && (!is_grpc || host::property_int("response\0grpc_status") == Some(0))
-        && host::property_bytes("response\0code_details")
-            .is_some_and(|details| details == b"via_upstream")
 }
 
 /// Fails closed.
