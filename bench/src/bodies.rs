@@ -16,6 +16,7 @@ use crate::load::Load;
 use crate::process::cpu_time;
 use crate::shadow::cluster;
 use crate::shadow_backends::{Backends, Live};
+use crate::turns;
 use crate::workload::{Parts, plugin_config, request, tokens};
 
 const WARM_UP: Duration = Duration::from_millis(1500);
@@ -80,15 +81,7 @@ pub fn run(runtime: &Runtime, extent: &Extent) -> Result<Vec<Measured>> {
             measured: Measured { name, cpu: Series::default() },
         });
     }
-    for round in 0..extent.rounds {
-        eprintln!("round {} of {}", round + 1, extent.rounds);
-        for turn in 0..running.len() {
-            let index = (round + turn) % running.len();
-            if let Some(running) = running.get_mut(index) {
-                running.measure(extent.turn)?;
-            }
-        }
-    }
+    turns::take(extent.rounds, &mut running, |running| running.measure(extent.turn))?;
     Ok(running.into_iter().map(|running| running.measured).collect())
 }
 

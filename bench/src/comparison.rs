@@ -14,6 +14,7 @@ use crate::figures::{self, Series};
 use crate::gateway::Gateway;
 use crate::load::Load;
 use crate::process::cpu_time;
+use crate::turns;
 use crate::variant::{Modules, VARIANTS, Variant};
 use crate::workload::{request, tokens};
 
@@ -80,15 +81,7 @@ pub fn run(runtime: &Runtime, extent: &Extent) -> Result<Vec<Measured>> {
             start(before_of(variant.name), Modules { modelgate: before, ..modules })?;
         }
     }
-    for round in 0..extent.rounds {
-        eprintln!("round {} of {}", round + 1, extent.rounds);
-        for turn in 0..running.len() {
-            let index = (round + turn) % running.len();
-            if let Some(running) = running.get_mut(index) {
-                running.measure(extent.turn)?;
-            }
-        }
-    }
+    turns::take(extent.rounds, &mut running, |running| running.measure(extent.turn))?;
     running.into_iter().map(|running| running.finish(runtime)).collect()
 }
 

@@ -168,6 +168,10 @@ impl Connection {
 fn complete(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let lines = answer.get(..head)?.split(|byte| *byte == b'\n');
+    if lines.clone().any(|line| line == b"transfer-encoding: chunked\r") {
+        // The last chunk, behind another or the headers.
+        return answer.ends_with(b"\r\n0\r\n\r\n").then_some(answer.len());
+    }
     let value = lines.filter_map(|line| line.strip_prefix(b"content-length: ")).next();
     let length: usize = match value {
         Some(value) => std::str::from_utf8(value).ok()?.trim().parse().ok()?,
@@ -179,6 +183,20 @@ fn complete(answer: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_ends_with_its_length_or_its_last_chunk() {
+        for (answer, is_whole) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n", false),
+        ] {
+            let length = is_whole.then_some(answer.len());
+            assert_eq!(complete(answer.as_bytes()), length, "{answer:?}");
+        }
+    }
 
     #[test]
     fn a_request_that_was_held_up_has_waited() -> Result<()> {

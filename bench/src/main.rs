@@ -24,6 +24,8 @@ mod native;
 mod process;
 mod shadow;
 mod shadow_backends;
+mod streams;
+mod turns;
 mod variant;
 mod workload;
 
@@ -48,6 +50,8 @@ enum Command {
     Instructions,
     /// A chat request whose body names the model, beside one whose path does; fails if the goal is not met
     Bodies,
+    /// A streamed answer of a thousand events, with its cost read and without; fails if the goal is not met
+    Streams,
     /// The module: its size, and what a large configuration takes
     Module,
     /// What shadows do to the latency of the live path; fails if a goal is not met
@@ -136,6 +140,11 @@ fn main() -> Result<ExitCode> {
         let measured = bodies::run(&runtime, &extent)?;
         met &= bodies::met(&measured);
         report.add("bodies", bodies::json(&measured), &bodies::table(&measured));
+    }
+    if matches!(command, Some(Command::Streams)) || (command.is_none() && extent.only.is_empty()) {
+        let measured = streams::run(&runtime, &extent)?;
+        met &= streams::met(&measured);
+        report.add("streams", streams::json(&measured), &streams::table(&measured));
     }
     if matches!(command, None | Some(Command::Gateway)) {
         let measured = comparison::run(&runtime, &extent)?;
