@@ -52,6 +52,56 @@ fn an_authority_that_is_seldon_v2s_has_its_routes() {
     }
 }
 
+/// Other readings of a path than the one that is written may meet another route.
+#[test]
+fn no_rule_hides_a_fixed_route_or_an_llminferenceservice() {
+    let targets = json!({"families": ["seldon-v1", "llmisvc"], "llmisvc": ["dev"],
+        "fixed": [{"pathPrefix": "/serve/fraud", "model": "prod/fraud"}]});
+    let rule = json!({"name": "r", "match": {"path": "/{rest=**}"}, "target": {"namespace": "prod", "model": "iris"}});
+    let plan = only("prod/iris", targets, rule);
+    for (path, status) in [
+        ("/serve/fraud/v1/models", Some(400)),
+        ("/s%65rve/fraud/v1/models/m:predict", Some(400)),
+        ("/serve//fraud/v1/models/m:predict", Some(400)),
+        ("/publishers/dev/models/m/v1/completions", Some(400)),
+        ("/pu%62lishers/dev/models/m/v1/completions", Some(400)),
+        ("/dev/%6d/v1/completions", Some(400)),
+        ("/d%65v/m/v1/completions", Some(400)),
+        ("/v1/models/m:predict", None),
+        ("/v1/mod%65ls/m:predict", None),
+    ] {
+        let decision = decide(&plan, &format!("POST {path}"), &[]);
+        assert_eq!(code(&decision), status, "{path}");
+    }
+}
+
+/// Its route's prefix is text, so that a header which the rule sets chooses the model there.
+#[test]
+fn what_begins_with_the_text_of_seldon_v2s_prefix_is_its_routes() {
+    let targets = json!({
+        "families": ["seldon-v1", "seldon-v2"],
+        "seldonV2": [{"namespace": "seldon-mesh", "hosts": ["models.example.com"]}],
+    });
+    let rule = json!({
+        "name": "r", "match": {"path": "/{rest=**}"}, "setHeaders": {"seldon-model": "iris"},
+        "target": {"namespace": "prod", "model": "iris"},
+    });
+    let plan = only("prod/iris", targets, rule);
+    for (path, status) in [
+        ("/v2models/iris.pipeline/infer", Some(400)),
+        ("/v2", Some(400)),
+        ("/v2x", Some(400)),
+        ("/v2/models/iris/infer", Some(400)),
+        ("//v2models/x", Some(400)),
+        ("/%76%32models/x", Some(400)),
+        ("/v1/models/iris:predict", None),
+        ("/x/v2models", Some(403)),
+    ] {
+        let decision = decide(&plan, &format!("POST {path}"), &[]);
+        assert_eq!(code(&decision), status, "{path}");
+    }
+}
+
 #[test]
 fn a_routing_header_that_a_rewrite_takes_off_selects_nothing() {
     const INFER: &str = "POST /inference.GRPCInferenceService/ModelInfer";

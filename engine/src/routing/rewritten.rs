@@ -115,12 +115,23 @@ impl Targets {
         Ok(self.operations.of(plain.decoded(), at.method))
     }
 
+    /// Whether the path, read as some proxies and servers read it, is that of a fixed route or of an
+    /// LLMInferenceService, which it is not as it is written.
+    fn is_disguised(&self, at: &Location<'_>) -> bool {
+        other_readings(at.path()).any(|path| {
+            let published = path.strip_prefix(b"/").unwrap_or_default();
+            let llmisvc = self.llmisvc.as_ref();
+            !matches!(self.fixed.find(&at.host, &path), Ok(None))
+                || llmisvc.is_some_and(|namespaces| named(namespaces, published).is_some())
+        })
+    }
+
     /// Refuses a request whose model is known otherwise where its new path, host or headers may lead it
     /// elsewhere.
     fn check_elsewhere(&self, new: &NewAddress<'_>, model: Option<&Model>) -> Result<(), Refusal> {
         let not_seldon_v2 = |v2: &SeldonV2| new.own_host && !v2.names_host(&new.at.host);
         let seldon_v2 = self.seldon_v2.as_ref().is_some_and(|v2| !not_seldon_v2(v2));
-        if self.is_routed_by_path(new.at.path(), seldon_v2) {
+        if self.is_routed_by_path(new.at.path(), seldon_v2) || self.is_disguised(&new.at) {
             return Err(CAPTURED);
         }
         if !new.own_host {
@@ -147,7 +158,7 @@ impl Targets {
     fn is_routed_by_path(&self, path: &[u8], seldon_v2: bool) -> bool {
         let routed = |path: &[u8]| {
             self.seldon_v1.as_ref().is_some_and(|v1| v1.contains(path))
-                || (seldon_v2 && SeldonV2::contains(path))
+                || (seldon_v2 && SeldonV2::may_take(path))
                 || self.kserve.as_ref().is_some_and(|kserve| {
                     !matches!(kserve.service(&Host::default(), path), Ok(None))
                 })

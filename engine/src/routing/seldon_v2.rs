@@ -56,6 +56,12 @@ impl SeldonV2 {
         is_under(path, b"/v2")
     }
 
+    /// Whether a route of Seldon v2's may take the path: prefixes of Istio's routes are text, and that of Seldon's
+    /// documentation is `/v2`, which `/v2models` begins with.
+    pub(super) fn may_take(path: &[u8]) -> bool {
+        path.starts_with(b"/v2")
+    }
+
     /// Whether the host is one that an installation names.
     pub(super) fn names_host(&self, host: &Host<'_>) -> bool {
         self.installations.iter().any(|(one, _)| *one != HostMatch::Any && one.matches(host))
