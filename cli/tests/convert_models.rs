@@ -68,4 +68,12 @@ fn the_example_decides_as_its_policy_says() {
         let decided = modelgate(&arguments, &made.stdout);
         assert_eq!(decided.status, status, "{groups} {path}: {}", decided.stdout);
     }
+    // The token that README sends.
+    let token = std::fs::read_to_string(folder.join("alice.jwt")).expect("a token");
+    for (token, status) in [(token.trim(), 0), (&token.trim().replace(".eyJpc3", ".eyJpc4"), 1)] {
+        let path = "/seldon/prod/iris/api/v1.0/predictions";
+        let arguments = ["decide", "-", "--method", "POST", "--path", path, "--token", token];
+        let decided = modelgate(&arguments, &made.stdout);
+        assert_eq!(decided.status, status, "{token}: {}", decided.stdout);
+    }
 }
