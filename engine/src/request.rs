@@ -47,15 +47,13 @@ impl<'a> Request<'a> {
         let (mut method, mut path, mut authority) = (None, None, None);
         for (name, value) in headers {
             names.add(name);
-            if name.first() == Some(&b':') {
-                let first = match *name {
-                    b":method" => &mut method,
-                    b":path" => &mut path,
-                    b":authority" => &mut authority,
-                    _ => continue,
-                };
-                first.get_or_insert(*value);
-            }
+            let first = match *name {
+                b":method" => &mut method,
+                b":path" => &mut path,
+                b":authority" => &mut authority,
+                _ => continue,
+            };
+            first.get_or_insert(*value);
         }
         let path = path.unwrap_or_default();
         Self {
@@ -70,7 +68,6 @@ impl<'a> Request<'a> {
     }
 
     /// The lines among which one of this name can be: all or none.
-    #[inline(always)]
     fn candidates(&self, name: &[u8]) -> &'a [Header<'a>] {
         if self.may_have(name) { self.headers } else { &[] }
     }
@@ -81,7 +78,6 @@ impl<'a> Request<'a> {
     }
 
     /// Whether a line of this name may be there, in whatever spelling. Yes does not mean that it is.
-    #[inline(always)]
     pub fn may_have(&self, name: &[u8]) -> bool {
         self.names.may_have(name)
     }

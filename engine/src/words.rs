@@ -1,7 +1,7 @@
 //! Bytes compared and hashed by words of eight: on wasm32 `memcmp` goes byte by byte.
 
 /// Whether they are the same.
-#[inline(always)]
+#[inline]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && same_length(a, b)
 }

@@ -20,7 +20,6 @@ impl NameSet {
     }
 
     /// Adds one.
-    #[inline(always)]
     pub fn add(&mut self, name: &[u8]) {
         let (word, bit) = place(name);
         if let Some(word) = self.0.get_mut(word) {
@@ -29,13 +28,12 @@ impl NameSet {
     }
 
     /// Whether one that is in the other set may be there.
-    #[inline(always)]
     pub fn may_share(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
     /// Whether it may be there. Of a name that is known when this is compiled, its place is, too.
-    #[inline(always)]
+    #[inline]
     pub fn may_have(&self, name: &[u8]) -> bool {
         let (word, bit) = place(name);
         self.0.get(word).is_some_and(|word| word & bit != 0)
@@ -44,7 +42,7 @@ impl NameSet {
 
 /// The word and the bit of a name, the same for every spelling: of its length, its first byte and its
 /// last. The factor tells apart the names that are usual from those that are asked for.
-#[inline(always)]
+#[inline]
 const fn place(name: &[u8]) -> (usize, u64) {
     // The bits in which neither the cases of a letter differ, nor `_` and `-`.
     const ALIKE: usize = 0b0_1101;
