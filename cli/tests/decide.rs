@@ -404,11 +404,11 @@ fn credentials_are_never_shown() {
     }
 }
 
-/// A server that gives one answer, whatever it is asked; what it was asked.
+/// A server that gives one answer, whatever it is asked, with its own address for URL; what it was asked.
 fn gateway(answer: &str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let answer = answer.to_owned();
+    let answer = answer.replace("URL", &url);
     let asked = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let mut request = Vec::new();
@@ -439,6 +439,20 @@ fn a_gateway_is_asked_the_same_and_differences_are_marked() {
         for line in ["host: models.example.com\r\n", "x-a: b\r\n"] {
             assert!(asked.to_ascii_lowercase().contains(line), "{asked}");
         }
+    }
+    // Without a host of its own the request has the gateway's, which is in the challenge.
+    let refused = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"URL/seldon/prod/iris/predict\", \
+                   error=\"invalid_token\"\r\ncontent-length: 22\r\n\r\nJwt verification fails";
+    let good = token(&json!({"iss": "https://a.example.com", "sub": "alice"}));
+    for (host, marked) in [(&[][..], 0), (&["--host", "models.example.com"], 1)] {
+        let (url, asked) = gateway(refused);
+        let forged = format!("{}AAAA", good.get(..good.len() - 4).expect("a token"));
+        let request =
+            ["--path", "/seldon/prod/iris/predict", "--token", &forged, "--gateway", &url];
+        let outcome = decide(&[&request[..], host].concat());
+        let differ = outcome.stdout.lines().filter(|line| line.starts_with('\u{2260}')).count();
+        assert_eq!(differ, marked, "{}", outcome.stdout);
+        asked.join().expect("a request");
     }
     // What goes on by both is alike, whatever the model says.
     let (url, asked) = gateway(answered);

@@ -12,6 +12,8 @@ use crate::ask::keys::{self, Keys};
 use crate::ask::request::Asked;
 use crate::ask::{access_log, curl, time};
 
+use super::gateway;
+
 /// The command's arguments.
 #[derive(Debug, Args)]
 pub struct Decide {
@@ -154,6 +156,9 @@ impl Decide {
         };
         if let Some(host) = &self.host {
             asked.host.clone_from(host);
+        }
+        if let Some(url) = &self.gateway {
+            gateway::complete(url, &mut asked)?;
         }
         if let Some(body) = &self.body {
             let body = text_or_file(body).context("--body")?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Request;
@@ -29,6 +29,33 @@ type Row = (&'static str, String, Option<String>);
 pub struct Beside {
     url: String,
     rows: Vec<Row>,
+}
+
+/// Scheme and authority of a gateway's address.
+fn address(url: &str) -> Result<(&str, &str)> {
+    let parts = url.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    parts.map(|(scheme, rest)| (scheme, rest.split('/').next().unwrap_or(rest))).with_context(
+        || {
+            format!(
+                "--gateway {url}: it is no address: http:// or https://, as http://localhost:8080"
+            )
+        },
+    )
+}
+
+/// Gives a request the scheme and the host that it has on its way to this gateway, where it has none of its own.
+///
+/// # Errors
+///
+/// The address is none.
+pub fn complete(url: &str, asked: &mut Asked) -> Result<()> {
+    let (scheme, authority) = address(url)?;
+    for (own, of_url) in [(&mut asked.scheme, scheme), (&mut asked.host, authority)] {
+        if own.is_empty() {
+            of_url.clone_into(own);
+        }
+    }
+    Ok(())
 }
 
 /// Asks the gateway.
@@ -75,10 +102,6 @@ struct Answer {
 
 fn send(url: &str, asked: &Asked) -> Result<Answer> {
     let base = url.trim_end_matches('/');
-    ensure!(
-        base.starts_with("http://") || base.starts_with("https://"),
-        "it is no address: http:// or https://, as http://localhost:8080"
-    );
     let lines = asked.lines()?;
     let text = |wanted: &[u8]| {
         let found = lines.iter().find(|(name, _)| name == wanted);
