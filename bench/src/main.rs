@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 mod answers;
 mod bodies;
+mod cases;
 mod comparison;
 mod cores;
 mod decide;
@@ -138,13 +139,13 @@ fn main() -> Result<ExitCode> {
     }
     if matches!(command, Some(Command::Bodies)) || (command.is_none() && extent.only.is_empty()) {
         let measured = bodies::run(&runtime, &extent)?;
-        met &= bodies::met(&measured);
-        report.add("bodies", bodies::json(&measured), &bodies::table(&measured));
+        met &= measured.met();
+        report.add("bodies", measured.json(), &measured.table());
     }
     if matches!(command, Some(Command::Streams)) || (command.is_none() && extent.only.is_empty()) {
         let measured = streams::run(&runtime, &extent)?;
-        met &= streams::met(&measured);
-        report.add("streams", streams::json(&measured), &streams::table(&measured));
+        met &= measured.met();
+        report.add("streams", measured.json(), &measured.table());
     }
     if matches!(command, None | Some(Command::Gateway)) {
         let measured = comparison::run(&runtime, &extent)?;

@@ -1,5 +1,6 @@
 //! Numbers that look random and are the same for the same seed (SplitMix64).
 
+/// A sequence of such numbers.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 

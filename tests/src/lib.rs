@@ -25,6 +25,7 @@
 pub mod browser;
 pub mod client;
 pub mod completions;
+pub mod dice;
 pub mod envoy;
 pub mod gateway;
 pub mod model;

@@ -10,7 +10,6 @@ mod arena;
 mod case;
 mod certificates;
 mod connections;
-mod dice;
 mod differences;
 mod documented;
 mod generate;
@@ -27,8 +26,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use arena::{Arena, Side};
 use case::{Ask, Set};
 use certificates::Certificates;
-use dice::Dice;
 use differences::{Case, explain, explain_without_removal};
+use testbed::dice::Dice;
 use tokio::task::JoinSet;
 
 /// What is generated unless the environment says otherwise.

@@ -1,6 +1,6 @@
 //! Requests to servers that take the model from the body, as an honest client sends them, and as nobody does.
 
-use crate::dice::Dice;
+use testbed::dice::Dice;
 
 /// The model that the caller may use, by its name in the body.
 pub const OWN: &str = "own/model-7B:chat";

@@ -5,8 +5,6 @@
 //! `MODELGATE_SEED` and `MODELGATE_BODIES` choose what is generated and how much; the same seed gives the same bodies.
 
 mod bodies;
-#[path = "../differential/dice.rs"]
-mod dice;
 mod judges;
 mod site;
 
@@ -14,9 +12,9 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
 use bodies::{Spelling, spelling};
-use dice::Dice;
 use judges::Judges;
 use site::{Outcome, Site};
+use testbed::dice::Dice;
 
 const SEED: u64 = 2026;
 const BODIES: usize = 1_000_000;

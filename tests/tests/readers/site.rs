@@ -8,7 +8,7 @@ use modelgate_engine::request::{Attributes, Host, Request};
 use serde_json::json;
 
 use crate::bodies::{OWN, Spelling};
-use crate::dice::Dice;
+use testbed::dice::Dice;
 
 /// What became of a request with its whole body.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::rules::OUTPUTS;
 use crate::case::{Ask, Client, Set};
-use crate::dice::Dice;
 use crate::token::Token;
+use testbed::dice::Dice;
 
 const METHODS: &[&str] =
     &["GET", "GET", "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH"];

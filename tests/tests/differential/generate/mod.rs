@@ -6,7 +6,7 @@ mod rules;
 mod tokens;
 
 use crate::case::{Ask, Set};
-use crate::dice::Dice;
+use testbed::dice::Dice;
 
 use asks::ask;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::rules::OUTPUTS;
-use crate::dice::Dice;
+use testbed::dice::Dice;
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "P*", "*T", "*", "OPTIONS", "get"];
 const HOSTS: &[&str] = &[

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dice::Dice;
+use testbed::dice::Dice;
 
 /// Issuers that rules are for, and the owner of their keys.
 pub const ISSUERS: [(&str, &str); 3] =

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::rules::ISSUERS;
-use crate::dice::Dice;
 use crate::keys::ALGORITHMS;
 use crate::token::{Spelling, Token};
+use testbed::dice::Dice;
 
 /// How many tokens the requests of a set share.
 const TOKENS: usize = 10;

@@ -3,7 +3,6 @@
 
 #[path = "../../../../../cli/tests/support/cases.rs"]
 mod cases;
-mod dice;
 mod pods;
 mod requests;
 

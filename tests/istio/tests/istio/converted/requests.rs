@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use testbed::client::Request;
+use testbed::dice::Dice;
 use testbed::tokens::{Algorithm, Issuer, with};
-
-use super::dice::Dice;
 
 /// Addresses that are asked for whatever the policies name.
 const USUAL: [&str; 6] = [
