@@ -47,6 +47,8 @@ const FILTER_STATE: [&str; 11] = [
     "time_to_first_token",
 ];
 
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
 /// An HTTP filter before the router.
 #[derive(Debug, Clone)]
 pub enum Filter {
@@ -62,18 +64,32 @@ pub struct Cluster {
     name: String,
     address: SocketAddr,
     http2: bool,
+    requests_each: Option<u32>,
     transport_socket: Option<Value>,
 }
 
 impl Cluster {
     /// A cluster that speaks HTTP/1.1.
     pub fn http1(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.to_owned(), address, http2: false, transport_socket: None }
+        Self {
+            name: name.to_owned(),
+            address,
+            http2: false,
+            requests_each: None,
+            transport_socket: None,
+        }
     }
 
     /// A cluster that speaks HTTP/2, as one for gRPC.
     pub fn http2(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.to_owned(), address, http2: true, transport_socket: None }
+        Self { http2: true, ..Self::http1(name, address) }
+    }
+
+    /// Makes a connection for each request, for servers that close theirs without a word.
+    #[must_use]
+    pub fn one_request_each(mut self) -> Self {
+        self.requests_each = Some(1);
+        self
     }
 
     /// Connects through this transport socket (Envoy's JSON), as between sidecars.
@@ -94,9 +110,10 @@ impl Cluster {
             "type": "STATIC",
             "connect_timeout": "1s",
             "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                HTTP_OPTIONS: {
+                    "@type": format!("type.googleapis.com/{HTTP_OPTIONS}"),
                     "explicit_http_config": protocol,
+                    "common_http_protocol_options": {"max_requests_per_connection": self.requests_each},
                 },
             },
             "load_assignment": {

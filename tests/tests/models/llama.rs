@@ -47,7 +47,8 @@ impl Site {
             .extension(&WasmPlugin::with_config(config()?)?.under_test()?)
             .route(of("/v1/embeddings", "embed"))
             .route(of("/", "chat"))
-            .cluster(Cluster::http1("chat", chat.http))
+            // The server closes the connection behind a streamed answer (docs/bodies.md).
+            .cluster(Cluster::http1("chat", chat.http).one_request_each())
             .cluster(Cluster::http1("embed", embed.http))
             .start()
             .await?;
