@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `document` | reads files |
 //! | `part` | what sources make |
+//! | `shape` | whether an object has the form that Istio takes |
 //! | `gateway` | which objects speak of the gateway |
 //! | `pods`, `remarks` | which models the pods are that a selector is for; what is said of others |
 //! | `policy` | AuthorizationPolicy |
@@ -41,6 +42,7 @@ mod pods;
 mod policy;
 mod remarks;
 mod report;
+mod shape;
 mod yaml;
 
 use std::process::ExitCode;
@@ -75,7 +77,18 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
         let reason = "stays with Istio, as --keep says";
         converted.remarks.push(Remark::new(document, "spec", Done::LeftOut, reason));
     }
-    let of = |kind: &'static str| taken.iter().copied().filter(move |d| d.kind == kind);
+    // Of an object that has another form nothing is taken: it is refused.
+    let (mut of_istio, mut misshapen): (Vec<&Document>, Vec<&Document>) = (Vec::new(), Vec::new());
+    for document in &taken {
+        if [authentication::KIND, policy::KIND].iter().any(|kind| shape::is_istios(document, kind)) {
+            let wrong = shape::wrong(document);
+            let list = if wrong.is_empty() { &mut of_istio } else { &mut misshapen };
+            list.push(document);
+            converted.remarks.extend(wrong);
+        }
+    }
+    converted.objects.extend(misshapen.into_iter().map(Whence::of));
+    let of = |kind: &'static str| of_istio.iter().copied().filter(move |d| d.kind == kind);
 
     // Other kinds come first: policies need to know of their pods and targets.
     converted.extend(model::convert(&taken));

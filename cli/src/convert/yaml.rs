@@ -159,7 +159,18 @@ fn comment(lines: &[String], indent: usize, text: &mut String) {
 
 /// A line without characters that would end it, or hide what it says.
 pub fn clean(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    line.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character ends a line for some reader, or shows what follows otherwise than it is read: YAML 1.1, which kubectl
+/// reads, breaks lines at U+2028 and U+2029 (`5.4. Line Break Characters`), and 1.2 does not.
+fn is_unsafe(c: char) -> bool {
+    let is_invisible = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+    );
+    c.is_control() || is_invisible
 }
 
 fn field(name: &str, node: &Node, indent: usize, text: &mut String) {
@@ -258,7 +269,7 @@ fn scalar(text: &str) -> String {
     if begins && is_plain && !is_word {
         return text.to_owned();
     }
-    let is_shown = !text.chars().any(char::is_control);
+    let is_shown = !text.chars().any(is_unsafe);
     if text.contains('"') && is_shown {
         return format!("'{}'", text.replace('\'', "''"));
     }
@@ -267,7 +278,7 @@ fn scalar(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if is_unsafe(c) => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push(c),
         }
     }
@@ -288,7 +299,7 @@ mod tests {
             "spec": {
                 "texts": ["", "*", "true", "No", "1", "1.5", "-", "- a", "a: b", "a #b", "#", "~", "null", "0x1F",
                     "https://idp.example.com/*", "request.auth.claims[groups]", "it's", "a \"b\"", "a\nb", "\u{7f}\u{85}",
-                    "outbound|443||idp.example.com", "{*}", "/v1/{*}", "&a", "!a", "%a", "@a", "`a", "ä", " a", "a ", "a,b"],
+                    "outbound|443||idp.example.com", "a\u{2028}b", "\u{2029}\"", "\u{feff}", "\u{202e}x", "{*}", "/v1/{*}", "&a", "!a", "%a", "@a", "`a", "ä", " a", "a ", "a,b"],
                 "number": 4, "flag": true, "nothing": null, "list": [], "map": {},
                 "rules": [{"from": [{"source": {"principals": ["a"]}}], "when": [{"key": "k", "values": ["v".repeat(200)]}], "x": 1}],
                 "nested": [[1, 2], [{"a": {"b": [1]}}]],
@@ -298,6 +309,8 @@ mod tests {
         let text = document(&Node::Plain(value.clone()));
         let read: Value = serde_saphyr::from_str(&text).expect("YAML");
         assert_eq!(read, value, "{text}");
+        let is_plain = |c: char| c == '\n' || !is_unsafe(c);
+        assert!(text.chars().all(is_plain), "{text:?}");
         let names = text.lines().take(3).collect::<Vec<_>>();
         assert_eq!(names, ["apiVersion: a/v1", "kind: K", "spec:"], "{text}");
     }
@@ -307,12 +320,12 @@ mod tests {
         let entry = Node::Plain(
             json!({"name": "a", "rules": [{"to": [{"operation": {"methods": ["GET"]}}]}], "models": ["b/c"]}),
         );
-        let list = Node::List(vec![(vec!["one\ntwo".to_owned()], entry)]);
+        let list = Node::List(vec![(vec!["one\ntwo\u{2028}three".to_owned()], entry)]);
         let map = Node::Map(vec![(vec!["all".to_owned()], "policies".to_owned(), list)]);
         let wanted = "\
 # all
 policies:
-# one\u{fffd}two
+# one\u{fffd}two\u{fffd}three
 - name: a
   models: [b/c]
   rules: [{to: [{operation: {methods: [GET]}}]}]
