@@ -80,7 +80,8 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
     // Of an object that has another form nothing is taken: it is refused.
     let (mut of_istio, mut misshapen): (Vec<&Document>, Vec<&Document>) = (Vec::new(), Vec::new());
     for document in &taken {
-        if [authentication::KIND, policy::KIND].iter().any(|kind| shape::is_istios(document, kind)) {
+        if [authentication::KIND, policy::KIND].iter().any(|kind| shape::is_istios(document, kind))
+        {
             let wrong = shape::wrong(document);
             let list = if wrong.is_empty() { &mut of_istio } else { &mut misshapen };
             list.push(document);

@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(60);
 const FRIENDLY: &str = "/models/prod/iris:predict";
 
 /// The command while it runs, and what it said.
-struct Run {
+pub struct Run {
     child: Child,
     folder: tempfile::TempDir,
     requests: Arc<Mutex<String>>,
@@ -50,10 +50,14 @@ impl Run {
             std::fs::write(path, text)?;
         }
         let command = std::env::var_os("MODELGATE").context("MODELGATE is not set")?;
-        let mut child = Command::new(std::path::absolute(command)?)
-            .arg("run")
-            .args(arguments)
-            .current_dir(folder.path())
+        let mut command = Command::new(std::path::absolute(command)?);
+        command.arg("run").args(arguments).current_dir(folder.path());
+        Self::spawn(folder, command)
+    }
+
+    /// The same of a command as it is, whose folder it gets.
+    pub fn spawn(folder: tempfile::TempDir, mut command: Command) -> Result<Self> {
+        let mut child = command
             .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -64,11 +68,11 @@ impl Run {
         Ok(Self { child, folder, requests, said })
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn requests(&self) -> String {
+    pub fn requests(&self) -> String {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -77,12 +81,12 @@ impl Run {
         waited.with_context(|| self.said())
     }
 
-    async fn shows(&self, text: &str) -> Result<()> {
+    pub async fn shows(&self, text: &str) -> Result<()> {
         let waited = until(text, SOON, async || Ok(self.requests().contains(text).then_some(())));
         waited.await.with_context(|| format!("{}{}", self.requests(), self.said()))
     }
 
-    async fn gateway(&self) -> Result<SocketAddr> {
+    pub async fn gateway(&self) -> Result<SocketAddr> {
         self.says("Ctrl-C").await?;
         let said = self.said();
         let line = said.lines().find_map(|line| line.trim().strip_prefix("gateway  http://"));

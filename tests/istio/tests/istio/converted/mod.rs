@@ -172,9 +172,13 @@ impl Trial {
             Ok(list) => list.get("items").and_then(Value::as_array).cloned().unwrap_or_default(),
             Err(_) => serde_saphyr::from_multiple(&text)?,
         };
-        // What stays with Istio is not compared.
-        let kept = |one: &Value| one.pointer("/spec/action") == Some(&json!("CUSTOM"));
-        let originals: Vec<Value> = read.into_iter().filter(|one| !kept(one)).collect();
+        // What stays with Istio, or is of another mesh, is not compared.
+        let is_compared = |one: &Value| {
+            let version = one.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            version.starts_with("security.istio.io/")
+                && one.pointer("/spec/action") != Some(&json!("CUSTOM"))
+        };
+        let originals: Vec<Value> = read.into_iter().filter(is_compared).collect();
         let known = originals.iter().chain([&plugin]).cloned().collect::<Vec<_>>();
         let asks = requests::make(&known, issuers, u64::from(number))?;
         Ok(Self { case, number, originals, plugin, asks })
