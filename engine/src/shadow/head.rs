@@ -77,6 +77,12 @@ impl Head {
         }
     }
 
+    /// Whether a call of gRPC broke off: a client that is told no status takes it for UNKNOWN ("gRPC over HTTP2",
+    /// "Responses"). To be asked once trailers would be there.
+    pub fn lacks_status(&self) -> bool {
+        self.status == 200 && self.grpc_status.is_none() && self.is_grpc()
+    }
+
     /// Whether the body is messages of gRPC.
     pub fn is_grpc(&self) -> bool {
         [&b"application/grpc"[..], b"application/grpc+proto"].contains(&&*self.media_type)

@@ -261,7 +261,7 @@ impl Mirror {
         let Some(rules) = self.shadows.get(exchange.shadow) else { return };
         let took = now.saturating_sub(exchange.copy.sent());
         let limit = rules.response_bytes;
-        let late = took >= nanos(rules.timeout);
+        let late = reply::is_late(took, nanos(rules.timeout));
         let mut head = Head::of(answer.headers);
         head.add_trailers(answer.trailers);
         let status = head.effective_status();

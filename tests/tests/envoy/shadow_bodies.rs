@@ -129,6 +129,7 @@ fn kinds() -> Vec<(&'static str, Post, &'static str)> {
         ("a body over the proxy's buffers", long(3 << 20), "too_large"),
         // Copies carry no trailers, so that the mirror gives the shadow's answer no status: that is UNKNOWN.
         ("unary gRPC", grpc(message).trailer("grpc-status", "0"), "mismatched"),
+        ("a call of gRPC that ends without a status", grpc(message), "live_failed"),
         ("unary gRPC over the limit", grpc(&noise(REQUEST)), "too_large"),
         ("gRPC without a message", grpc(b"").header("mirror-grpc-status", "5"), "matched"),
         (
@@ -186,7 +187,7 @@ async fn exchanges_stay_the_same(
 
     let of = |outcome: &'static str| kinds.iter().filter(move |(.., o)| *o == outcome);
     let stats = settled(&with, kinds.len() as f64).await?;
-    for outcome in ["matched", "mismatched", "too_large", "orphaned"] {
+    for outcome in ["matched", "mismatched", "too_large", "orphaned", "live_failed"] {
         let counted = stats.sum(OUTCOMES, &[("outcome", outcome)]);
         let all: Vec<_> = stats.select(OUTCOMES, &[]).collect();
         ensure!(counted == of(outcome).count() as f64, "{outcome}: {all:?}");

@@ -53,7 +53,8 @@ impl Mirror {
             return;
         };
         // What is known of gRPC may have come with the trailers.
-        if open.live_head.as_ref().is_none_or(|head| head.effective_status() >= 500) {
+        let has_failed = |head: &Head| head.effective_status() >= 500 || head.lacks_status();
+        if open.live_head.as_ref().is_none_or(has_failed) {
             return self.settle(id, Outcome::LiveFailed, observer);
         }
         open.live_took = Some(took);

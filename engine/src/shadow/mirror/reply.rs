@@ -59,6 +59,12 @@ impl Mirror {
     }
 }
 
+/// Whether so long was the whole timeout. Envoy counts it from when its event loop last looked at the clock, which is
+/// before the call: seen from here it ends early, the more so the busier the worker is.
+pub(super) fn is_late(took: u64, timeout: u64) -> bool {
+    took >= timeout.saturating_sub(timeout / 8)
+}
+
 /// What an answer is, if it is not the model's. `late`: the timeout has passed.
 ///
 /// Envoy answers a call itself with 504 when it took too long and with 503 when nobody could be

@@ -2,6 +2,7 @@
 
 mod any_order;
 mod baseline;
+mod failures;
 mod fair;
 mod life;
 mod states;

@@ -110,36 +110,6 @@ fn a_request_is_complete_with_all_announced_bytes() {
 }
 
 #[test]
-fn shadows_fail_in_many_ways() {
-    let own: fn(&'static str) -> Vec<Header<'static>> = |s| vec![(b":status", s.as_bytes())];
-    let theirs: fn(&'static str) -> Vec<Header<'static>> = |s| status(s).to_vec();
-    let grpc = vec![(&b":status"[..], &b"200"[..]), (b"grpc-status", b"14")];
-    for (after, headers, outcome) in [
-        (1, vec![], Outcome::ShadowFailed),
-        (100, vec![], Outcome::Timeout),
-        (100, own("504"), Outcome::Timeout),
-        (99, own("504"), Outcome::Timeout),
-        (5, own("503"), Outcome::ShadowFailed),
-        (5, grpc.clone(), Outcome::ShadowFailed),
-        (100, grpc, Outcome::Timeout),
-        (5, theirs("503"), Outcome::Mismatched),
-        (5, theirs("504"), Outcome::Mismatched),
-        (5, theirs("401"), Outcome::ShadowFailed),
-        (5, theirs("403"), Outcome::ShadowFailed),
-        (5, theirs("404"), Outcome::Mismatched),
-    ] {
-        let mut bench = Bench::new();
-        let id = bench.request();
-        let token = bench.dispatch().unwrap();
-        bench.live(id, "200", b"[1]");
-        bench.now = after * MS;
-        bench.answer(token, &headers, b"");
-        assert_eq!(bench.seen.outcomes, [outcome], "{headers:?} after {after} ms");
-        assert!(bench.is_at_rest());
-    }
-}
-
-#[test]
 fn the_remedy_is_told_once() {
     let mut bench = Bench::new();
     for _ in 0..2 {
