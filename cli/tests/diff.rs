@@ -131,11 +131,19 @@ fn the_exit_status_is_that_of_diff() {
         (json!({"mode": "MAYBE"}), settings(), None),
         (settings(), json!({"authorization": []}), None),
         (settings(), settings(), Some("")),
+        // Nothing of it is a request: that is no good news.
+        (settings(), settings(), Some("127.0.0.1 - - \"GET / HTTP/1.0\" 200 1\n")),
     ] {
         let trouble = files.diff(&old, &new, log, &[]);
         assert_eq!(trouble.status, 2, "{}", trouble.stdout);
         assert!(trouble.stderr.starts_with("modelgate: "), "{}", trouble.stderr);
     }
+    let gzip = files.0.join("access.log.gz");
+    std::fs::write(&gzip, [0x1f, 0x8b, 8, 0]).expect("a file");
+    let (old, gzip) = (files.write("a.json", &settings().to_string()), gzip.display().to_string());
+    let compressed = modelgate(&["diff", &old, &old, "--access-log", &gzip], "");
+    assert_eq!(compressed.status, 2, "{}", compressed.stdout);
+    assert!(compressed.stderr.contains("is compressed"), "{}", compressed.stderr);
     let none = modelgate(&["diff", "none.yaml", "-"], "");
     assert_eq!(none.status, 2);
 }

@@ -288,7 +288,8 @@ fn coverage_tells_what_no_expectation_has_met() {
     assert!(!both.stdout.contains("requestPrincipals: never failed"), "{}", both.stdout);
 }
 
-const LOG: &str = r#"{"start_time": "2026-11-28T20:00:00Z", "method": "POST", "path": "/seldon/prod/iris/api/v1.0/predictions", "authority": "models.example.com", "response_code": 200, "response_code_details": "via_upstream", "downstream_remote_address": "192.0.2.7:50412", "downstream_local_address": "10.0.0.5:8443", "modelgate_model": "prod/iris", "modelgate_operation": "predict", "modelgate_decision": "allowed", "modelgate_policy": "prod/ds", "modelgate_principal": "https://a.example.com/alice", "modelgate_shadow": "iris-v2"}
+const LOG: &str = r#"2026-11-28T20:00:00.1Z	info	Envoy proxy is ready
+{"start_time": "2026-11-28T20:00:00Z", "method": "POST", "path": "/seldon/prod/iris/api/v1.0/predictions?access_token=secret", "authority": "models.example.com", "response_code": 200, "response_code_details": "via_upstream", "downstream_remote_address": "192.0.2.7:50412", "downstream_local_address": "10.0.0.5:8443", "modelgate_model": "prod/iris", "modelgate_operation": "predict", "modelgate_decision": "allowed", "modelgate_policy": "prod/ds", "modelgate_principal": "https://a.example.com/alice", "modelgate_shadow": "iris-v2"}
 [2026-11-28T20:00:01Z] "POST /seldon/prod/iris/api/v1.0/predictions HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0 - "192.0.2.7" "curl" "7d1f" "models.example.com" "-" - - 10.0.0.5:8443 192.0.2.7:50413 - -
 
 [2026-11-28T20:00:02Z] "POST /seldon/prod/iris/api/v1.0/predictions HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0 - "192.0.2.7" "curl" "7d20" "models.example.com" "-" - - 10.0.0.5:8443 192.0.2.7:50414 - -
@@ -302,8 +303,12 @@ fn a_log_makes_expectations_that_are_met() {
     let made = modelgate(&["test", "--write", &log, "--config", "config.json"], "");
     assert_eq!(made.status, 0, "{}", made.stderr);
     assert_eq!(made.stdout.matches("- name:").count(), 2, "the same again: {}", made.stdout);
+    assert!(!made.stdout.contains("secret"), "{}", made.stdout);
+    let passed = "1 line is passed over, as no line of an access log: ";
+    assert!(made.stderr.contains(passed) && made.stderr.contains("line 1: "), "{}", made.stderr);
     for line in [
         "config: \"config.json\"",
+        "    # the query is left out: it may hold a token",
         "    claims: {\"iss\":\"https://a.example.com\",\"sub\":\"alice\"} # and others, which the log does not tell",
         "    # claims: the log does not tell who called",
         "    # model: the log does not tell",
@@ -316,13 +321,19 @@ fn a_log_makes_expectations_that_are_met() {
     let ran = modelgate(&["test", &file], "");
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(modelgate(&["test", "--write", "-"], LOG).status, 0);
-    let wrong = modelgate(&["test", "--write", "-"], "\nGET / 200\n");
-    assert_eq!(wrong.status, UNREADABLE);
-    assert!(
-        wrong.stderr.contains("standard input, line 2: it is neither JSON nor"),
-        "{}",
-        wrong.stderr
-    );
+    for (log, told) in [
+        (
+            "\nGET / 200\n",
+            "no line is one of an access log: standard input, line 2: it is neither JSON nor",
+        ),
+        ("\u{1f}\u{8b}", "neither JSON nor"),
+        ("\n\n", "standard input holds no line"),
+        (&"x".repeat(100_000), "line 1: it is neither JSON nor"),
+    ] {
+        let wrong = modelgate(&["test", "--write", "-"], log);
+        assert_eq!(wrong.status, UNREADABLE);
+        assert!(wrong.stderr.contains(told), "{}", wrong.stderr);
+    }
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! A log shows a request as it went upstream: a rewritten path is the new one, and no header but those of the format is
 //! there, so neither tokens nor keys are.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
@@ -64,13 +68,52 @@ const OWN: [&str; 6] = ["model", "operation", "decision", "policy", "principal",
 /// Istio's names of what is read.
 const START: &str = "start_time";
 
+/// Names standard input.
+pub const INPUT: &str = "-";
+
+/// Opens a log, or standard input, and says what it is called.
+///
+/// # Errors
+///
+/// It cannot be read, or is compressed.
+pub fn open(log: &Path) -> Result<(Box<dyn BufRead>, String)> {
+    let is_input = log.as_os_str() == INPUT;
+    let name = if is_input { "standard input".to_owned() } else { log.display().to_string() };
+    let mut reader: Box<dyn BufRead> = if is_input {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = File::open(log).with_context(|| format!("{name} cannot be read"))?;
+        Box::new(BufReader::with_capacity(1 << 18, file))
+    };
+    let first = reader.fill_buf().with_context(|| format!("{name} cannot be read"))?;
+    let is_compressed = [&[0x1f, 0x8b][..], &[0x28, 0xb5, 0x2f, 0xfd]];
+    if is_compressed.iter().any(|magic| first.starts_with(magic)) {
+        bail!("{name} is compressed: give `-` what gzip -dc or zstd -dc makes of it");
+    }
+    Ok((reader, name))
+}
+
+/// A line without what is put before it where lines of several containers are gathered: `kubectl logs --prefix` and
+/// `--timestamps`, and the files of container runtimes.
+fn bare(line: &str) -> &str {
+    let mut line = line.trim_start_matches('\u{feff}').trim();
+    if let Some((_, rest)) = line.strip_prefix("[pod/").and_then(|rest| rest.split_once("] ")) {
+        line = rest;
+    }
+    if let Some((_, rest)) = line.split_once(' ').filter(|(word, _)| time::read(word).is_ok()) {
+        line = rest;
+    }
+    let of_runtime = ["stdout F ", "stderr F "].iter().find_map(|start| line.strip_prefix(start));
+    of_runtime.unwrap_or(line)
+}
+
 /// Reads a line.
 ///
 /// # Errors
 ///
 /// It has neither form, or holds no request.
 pub fn read(line: &str) -> Result<Logged> {
-    let line = line.trim();
+    let line = bare(line);
     let logged = if line.starts_with('{') {
         json(&serde_json::from_str(line).context("it is not JSON")?)?
     } else {
@@ -255,6 +298,20 @@ mod tests {
             assert_eq!(asked.connection.ip, "192.0.2.7".parse().ok());
             assert_eq!((asked.connection.port, asked.headers.len()), (Some(8443), 3));
             assert_eq!(logged.details, "rbac_access_denied_matched_policy[none]");
+        }
+        for before in [
+            "\u{feff}",
+            "[pod/istio-ingressgateway-6d/istio-proxy] ",
+            "2026-11-28T20:00:00.123456789Z ",
+            "[pod/gateway/istio-proxy] 2026-11-28T20:00:00Z ",
+            "2026-11-28T20:00:00.123456789+01:00 stdout F ",
+        ] {
+            for line in [TEXT, &json.replace('\n', "")] {
+                assert_eq!(
+                    read(&format!("{before}{line}")).expect(before).asked.host,
+                    "models.example.com"
+                );
+            }
         }
         let logged = read(&json.replace('\n', "")).expect("a line");
         assert_eq!(

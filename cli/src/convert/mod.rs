@@ -77,6 +77,7 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
         let reason = "stays with Istio, as --keep says";
         converted.remarks.push(Remark::new(document, "spec", Done::LeftOut, reason));
     }
+    let (taken, twins) = shape::without_twins(taken);
     // Of an object that has another form nothing is taken: it is refused.
     let (mut of_istio, mut misshapen): (Vec<&Document>, Vec<&Document>) = (Vec::new(), Vec::new());
     for document in &taken {
@@ -110,6 +111,13 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
         first: converted.objects.iter().min().cloned(),
     };
     converted.extend(policy::convert(of(policy::KIND), &around));
+    for twin in twins {
+        let is_known = |whence: &Whence| whence.object == twin.document.object();
+        if converted.objects.iter().any(is_known) {
+            converted.remarks.extend(twin.remark());
+            converted.objects.push(Whence::of(twin.document));
+        }
+    }
     converted
 }
 

@@ -1,7 +1,9 @@
 //! Whether an object of Istio's has the form that its API takes. What is read of another one would be less than what it
 //! says: a list that is none holds no rule, and a policy that refuses is gone with it.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::document::Document;
 use super::part::{Done, Remark};
@@ -61,6 +63,58 @@ pub fn wrong(document: &Document) -> Vec<Remark> {
     }
     let remark = |(at, why): (String, String)| Remark::new(document, &at, Done::Refused, why);
     found.into_iter().map(remark).collect()
+}
+
+/// Takes out objects that are there already, saying the same. Of those that say something else, a cluster has the one that was
+/// applied last, and nobody knows here which that is.
+pub fn without_twins<'d>(documents: Vec<&'d Document>) -> (Vec<&'d Document>, Vec<Twin<'d>>) {
+    let mut first: BTreeMap<String, &Document> = BTreeMap::new();
+    let (mut own, mut twins) = (Vec::new(), Vec::new());
+    for document in documents {
+        let name = format!("{} {}", document.group(), document.object());
+        match first.get(&name) {
+            None => {
+                first.insert(name, document);
+                own.push(document);
+            }
+            Some(other) => {
+                twins.push(Twin { document, is_same: says(document) == says(other), of: other })
+            }
+        }
+    }
+    (own, twins)
+}
+
+/// An object that is given again.
+#[derive(Debug)]
+pub struct Twin<'d> {
+    /// The later one.
+    pub document: &'d Document,
+    is_same: bool,
+    of: &'d Document,
+}
+
+impl Twin<'_> {
+    /// What has to be said of it.
+    pub fn remark(&self) -> Option<Remark> {
+        let reason = format!("is given twice, and says something else at {}", self.of.origin);
+        (!self.is_same).then(|| Remark::new(self.document, "metadata.name", Done::Refused, reason))
+    }
+}
+
+/// What counts of an object.
+fn says(document: &Document) -> Vec<Value> {
+    let mut annotations = document.get("/metadata/annotations").clone();
+    if let Some(annotations) = annotations.as_object_mut() {
+        // What `kubectl apply` keeps for itself.
+        annotations.retain(|name, _| !name.starts_with("kubectl.kubernetes.io/"));
+    }
+    let parts = ["/spec", "/data", "/metadata/labels"].map(|part| document.get(part).clone());
+    parts
+        .into_iter()
+        .chain([annotations])
+        .filter(|part| !part.is_null() && *part != json!({}))
+        .collect()
 }
 
 fn form(value: Option<&Value>, wanted: Form, at: &str, found: &mut Vec<(String, String)>) {

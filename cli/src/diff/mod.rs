@@ -12,8 +12,6 @@ mod requests;
 mod shown;
 mod words;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +19,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use crate::ask::access_log;
 use crate::ask::configuration::Configuration;
 use crate::output;
 use judge::Assumptions;
@@ -139,23 +138,18 @@ impl Diff {
         }
         assumed.push("paths are as they went upstream; a log holds neither bodies nor headers but those of its format".to_owned());
         let assumptions = Assumptions::new(old, claims, self.assume_authenticated)?;
-        let is_input = log.as_os_str() == INPUT;
-        let name =
-            || if is_input { "standard input".to_owned() } else { log.display().to_string() };
-        let (reader, size): (Box<dyn BufRead>, u64) = if is_input {
-            (Box::new(std::io::stdin().lock()), 0)
-        } else {
-            let file = File::open(log).with_context(|| format!("{} cannot be read", name()))?;
-            let size = file.metadata().map_or(0, |about| about.len());
-            (Box::new(BufReader::with_capacity(1 << 18, file)), size)
+        let (reader, name) = access_log::open(log)?;
+        let size = match log.as_os_str() == INPUT {
+            true => 0,
+            false => std::fs::metadata(log).map_or(0, |about| about.len()),
         };
         let (is_watched, mut next) = (requests::is_watched(), STEP);
         let traffic = requests::judge(reader, old, new, &assumptions, |bytes| {
             if is_watched && bytes >= next {
                 next = bytes.saturating_add(STEP);
                 match bytes.saturating_mul(100).checked_div(size) {
-                    Some(percent) => eprint!("\r{percent:>3} % of {} \u{1b}[K", name()),
-                    None => eprint!("\r{} MiB of {} \u{1b}[K", bytes >> 20, name()),
+                    Some(percent) => eprint!("\r{percent:>3} % of {name} \u{1b}[K"),
+                    None => eprint!("\r{} MiB of {name} \u{1b}[K", bytes >> 20),
                 }
             }
         });
@@ -163,7 +157,11 @@ impl Diff {
             eprint!("\r\u{1b}[K");
         }
         let traffic = traffic?;
-        anyhow::ensure!(traffic.read > 0, "{} holds no line", name());
+        anyhow::ensure!(traffic.read > 0, "{name} holds no line");
+        anyhow::ensure!(
+            traffic.unreadable() < traffic.read,
+            "{name}: no line is one of an access log, as JSON or in Istio's default format"
+        );
         Ok(traffic)
     }
 }

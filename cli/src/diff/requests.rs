@@ -33,6 +33,9 @@ const EXAMPLES: usize = 3;
 /// The longest text that is kept of a line.
 const KEPT: usize = 200;
 
+/// Why a line cannot be judged that is none.
+const UNREADABLE: &str = "no line of an access log that can be read";
+
 /// What groups have in common when there are too many.
 pub const OTHERS: &str = "(others)";
 
@@ -145,6 +148,11 @@ impl Traffic {
         for (why, count) in other.unjudged {
             self.unjudged.entry(why).or_default().merge(count);
         }
+    }
+
+    /// How many lines are none of an access log.
+    pub fn unreadable(&self) -> u64 {
+        self.unjudged.get(UNREADABLE).map_or(0, |count| count.count)
     }
 
     /// How many could not be judged.
@@ -286,7 +294,7 @@ fn one(traffic: &mut Traffic, judge: &mut Judge<'_>, number: u64, line: &str) ->
     let mut logged = match access_log::read(line) {
         Ok(logged) => logged,
         Err(_) => {
-            unjudged(traffic, "no line of an access log that can be read", &|| String::new());
+            unjudged(traffic, UNREADABLE, &|| String::new());
             return Ok(());
         }
     };

@@ -1,6 +1,6 @@
 //! What changed between two configurations, in words. Order counts only where it decides something.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ const NAMED: [(&str, &[&str]); 8] = [
 ];
 
 /// Lists of which the first element that fits counts, or the place on a scale.
-const ORDERED: [&str; 3] = ["rewrites", "splits", "variants"];
+const ORDERED: [&str; 4] = ["jwtRules", "rewrites", "splits", "variants"];
 
 /// Fields whose members are headers: their values may be credentials.
 const HOLDERS: [&str; 2] = ["set", "setHeaders"];
@@ -174,24 +174,33 @@ fn named(
     [old, new]: [&[Value]; 2],
     found: &mut Vec<Change>,
 ) {
-    let labels = |list: &[Value]| -> Vec<String> {
-        let mut labels: Vec<String> = Vec::new();
+    let label_of = |value: &Value| {
+        let parts = fields.iter().filter_map(|field| value.get(field)?.as_str());
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    };
+    let labels = |list: &[&Value]| -> Vec<String> {
+        let (mut labels, mut seen) = (Vec::new(), BTreeMap::new());
+        // Names need not be given, nor be different.
         for (i, value) in list.iter().enumerate() {
-            let parts = fields.iter().filter_map(|field| value.get(field)?.as_str());
-            let label = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-            // Names need not be given, nor be different.
-            let is_own = !label.is_empty() && !labels.contains(&label);
-            labels.push(if is_own { label } else { i.to_string() });
+            let label = label_of(value);
+            let times = seen.entry(label.clone()).or_insert(0_usize);
+            *times = times.saturating_add(1);
+            labels.push(match times {
+                _ if label.is_empty() => i.to_string(),
+                1 => label,
+                times => format!("{label} ({times})"),
+            });
         }
         labels
     };
-    let (before, after) = (labels(old), labels(new));
-    let get = |list: &'_ [Value], labels: &[String], label: &String| -> Option<Value> {
-        list.get(labels.iter().position(|known| known == label)?).cloned()
+    let (old, new) = (in_turn(name, old), in_turn(name, new));
+    let (before, after) = (labels(&old), labels(&new));
+    let get = |list: &'_ [&Value], labels: &[String], label: &String| -> Option<Value> {
+        list.get(labels.iter().position(|known| known == label)?).map(|value| (*value).clone())
     };
     for label in before.iter().chain(after.iter().filter(|label| !before.contains(label))) {
         let below = format!("{path}[{label}]");
-        match (get(old, &before, label), get(new, &after, label)) {
+        match (get(&old, &before, label), get(&new, &after, label)) {
             (Some(old), Some(new)) => compare(&below, name, &old, &new, found),
             (old, new) => found.extend(change(&below, name, old.as_ref(), new.as_ref())),
         }
@@ -206,6 +215,15 @@ fn named(
     }
 }
 
+/// The elements in the order in which the filter asks them: rules by their issuers, of which the first that accepts counts.
+fn in_turn<'v>(name: &str, list: &'v [Value]) -> Vec<&'v Value> {
+    let mut list: Vec<&Value> = list.iter().collect();
+    if name == "jwtRules" {
+        list.sort_by_key(|rule| rule.get("issuer").and_then(Value::as_str).unwrap_or_default());
+    }
+    list
+}
+
 fn key(name: &str) -> Option<&'static [&'static str]> {
     NAMED.iter().find(|(known, _)| *known == name).map(|(_, fields)| *fields)
 }
@@ -215,6 +233,7 @@ fn same(name: &str, old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Array(old), Value::Array(new)) => {
             if ORDERED.contains(&name) {
+                let (old, new) = (in_turn(name, old), in_turn(name, new));
                 return old.len() == new.len()
                     && old.iter().zip(new).all(|(old, new)| same("", old, new));
             }
@@ -340,6 +359,21 @@ mod tests {
                 json!({"authentication": {"jwtRules": [{"issuer": "i", "jwks": "one"}]}}),
                 json!({"authentication": {"jwtRules": [{"issuer": "i", "jwks": "two"}]}}),
                 &["changed authentication.jwtRules[i].jwks: (not shown) -> (not shown)"],
+            ),
+            (
+                json!({"authentication": {"jwtRules": [{"issuer": "i"}, {"issuer": "j", "fromCookies": ["a"]}]}}),
+                json!({"authentication": {"jwtRules": [{"issuer": "j", "fromCookies": ["a"]}, {"issuer": "i"}]}}),
+                &[],
+            ),
+            (
+                json!({"authentication": {"jwtRules": [{"issuer": "i", "fromCookies": ["a"]}, {"issuer": "i", "fromCookies": ["b"]}]}}),
+                json!({"authentication": {"jwtRules": [{"issuer": "i", "fromCookies": ["b"]}, {"issuer": "i", "fromCookies": ["a"]}]}}),
+                &[
+                    "removed authentication.jwtRules[i].fromCookies: a -> ",
+                    "added authentication.jwtRules[i].fromCookies:  -> b",
+                    "removed authentication.jwtRules[i (2)].fromCookies: b -> ",
+                    "added authentication.jwtRules[i (2)].fromCookies:  -> a",
+                ],
             ),
             (
                 json!({"rewrites": [{"name": "a", "setHeaders": {"x": "one"}}]}),

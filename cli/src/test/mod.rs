@@ -121,7 +121,11 @@ impl Test {
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(log) = &self.write {
-            output::print(&write::expectations(log, self.config.as_deref())?)?;
+            let (made, said) = write::expectations(log, self.config.as_deref())?;
+            if let Some(said) = said {
+                eprintln!("modelgate: {said}");
+            }
+            output::print(&made)?;
             return Ok(ExitCode::SUCCESS);
         }
         let now = time::now()?;

@@ -3,30 +3,25 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::{BufRead, Read as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::ask::access_log::{self, Logged};
+use crate::ask::json::path;
 
-/// Names standard input.
-const INPUT: &str = "-";
+/// The longest line that is read.
+const LONGEST: u64 = 1 << 16;
 
-/// The file of expectations for a log.
+/// The file of expectations for a log, and what has to be said of the log.
 ///
 /// # Errors
 ///
-/// The log cannot be read, or a line of it is none.
-pub fn expectations(log: &Path, config: Option<&Path>) -> Result<String> {
-    let is_input = log.as_os_str() == INPUT;
-    let name = if is_input { "standard input".to_owned() } else { log.display().to_string() };
-    let text = if is_input {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(log)
-    };
-    let text = text.with_context(|| format!("{name} cannot be read"))?;
+/// The log cannot be read, or no line of it is one.
+pub fn expectations(log: &Path, config: Option<&Path>) -> Result<(String, Option<String>)> {
+    let (mut reader, name) = access_log::open(log)?;
     let config = config.map_or("gateway.yaml".to_owned(), |config| config.display().to_string());
     let mut out = format!(
         "# Made of an access log. A log tells no credentials: give requests claims, a token or a key where the gateway saw\n\
@@ -34,18 +29,50 @@ pub fn expectations(log: &Path, config: Option<&Path>) -> Result<String> {
          config: {}\nexpectations:\n",
         json!(config)
     );
-    let mut seen = BTreeSet::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let logged = access_log::read(line)
-            .with_context(|| format!("{name}, line {}", i.saturating_add(1)))?;
-        let expectation = expectation(&logged);
-        // The same again tells nothing new.
-        if seen.insert(expectation.clone()) {
-            out.push_str(&expectation);
+    let (mut seen, mut number, mut others) = (BTreeSet::new(), 0_u64, 0_u64);
+    let mut first = None;
+    while let Some(line) = next(&mut reader).with_context(|| format!("{name} cannot be read"))? {
+        number = number.saturating_add(1);
+        if line.trim().is_empty() {
+            continue;
+        }
+        match access_log::read(&line) {
+            Ok(logged) => {
+                let expectation = expectation(&logged);
+                // The same again tells nothing new.
+                if seen.insert(expectation.clone()) {
+                    out.push_str(&expectation);
+                }
+            }
+            // A gateway's output holds other lines besides.
+            Err(error) => {
+                others = others.saturating_add(1);
+                first.get_or_insert(format!("{name}, line {number}: {error:#}"));
+            }
         }
     }
-    ensure!(!seen.is_empty(), "{name} holds no line");
-    Ok(out)
+    match (seen.is_empty(), first) {
+        (false, None) => Ok((out, None)),
+        (false, Some(first)) => {
+            let what =
+                if others == 1 { "1 line is".to_owned() } else { format!("{others} lines are") };
+            Ok((out, Some(format!("{what} passed over, as no line of an access log: {first}"))))
+        }
+        (true, None) => bail!("{name} holds no line"),
+        (true, Some(first)) => bail!("no line is one of an access log: {first}"),
+    }
+}
+
+/// The next line, without what is too long in it, which then cannot be read.
+fn next(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut line = Vec::new();
+    if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        reader.skip_until(b'\n')?;
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }
 
 /// One expectation, as a list's element.
@@ -56,7 +83,7 @@ fn expectation(logged: &Logged) -> String {
     let is_own_answer = matches!(decision, Some("denied" | "unauthenticated" | "refused"));
     let status = logged.status.filter(|_| is_own_answer);
     let said = decision.unwrap_or("goes on");
-    let path = asked.path.split(['?', '#']).next().unwrap_or_default();
+    let path = path(&asked.path);
     let mut out = String::new();
     let mut field = |indent: usize, name: &str, value: &Value| {
         let _ = writeln!(out, "{:indent$}{name}: {value}", "");
@@ -64,7 +91,7 @@ fn expectation(logged: &Logged) -> String {
     field(0, "- name", &json!(format!("{} {}{path}: {said}", asked.method, asked.host)));
     field(2, "request", &Value::Null);
     field(4, "method", &json!(asked.method));
-    field(4, "path", &json!(asked.path));
+    field(4, "path", &json!(path));
     if !asked.host.is_empty() {
         field(4, "host", &json!(asked.host));
     }
@@ -77,11 +104,18 @@ fn expectation(logged: &Logged) -> String {
     if let Some(peer) = &asked.connection.peer {
         field(4, "peer", &json!(peer));
     }
+    if path.len() < asked.path.len() {
+        out.push_str("    # the query is left out: it may hold a token\n");
+    }
     // The last / splits, as in Istio.
     let principal = own("principal").and_then(|principal| principal.rsplit_once('/'));
     match principal {
         Some(("apikey", name)) => {
-            let _ = writeln!(out, "    # key: the API key of {name}, which the log does not tell");
+            let _ = writeln!(
+                out,
+                "    # key: the API key of {}, which the log does not tell",
+                name.escape_debug()
+            );
         }
         Some((issuer, subject)) => {
             let claims = json!({"iss": issuer, "sub": subject});
@@ -103,7 +137,7 @@ fn expected<'l>(
     out.push_str("  expect:\n");
     match decision {
         Some(decision) => {
-            let _ = writeln!(out, "    decision: {decision}");
+            let _ = writeln!(out, "    decision: {}", decision.escape_debug());
         }
         None if logged.went_on() => {
             out.push_str("    decision: allowed # it went on, by a policy, a bypass or as another application's\n");

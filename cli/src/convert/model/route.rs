@@ -69,15 +69,16 @@ impl<'d> Route<'d> {
     /// Destinations that requests are mirrored to, each with its percentage and its field.
     fn mirrors(&self) -> impl Iterator<Item = (&'d Value, f64, String)> + use<'d> {
         let value = self.value;
-        let percentage = |of: &Value, name: &str| of.pointer(name).and_then(Value::as_f64);
         let one = value.get("mirror").filter(|mirror| mirror.is_object()).map(move |mirror| {
-            let percent = percentage(value, "/mirrorPercentage/value")
-                .or_else(|| percentage(value, "/mirrorPercent"));
+            let plain = ["mirrorPercent", "mirror_percent"].iter();
+            let plain = plain.filter_map(|name| value.get(*name)?.as_f64()).next();
+            let percent = percentage(value, "mirrorPercentage").or(plain);
             (mirror, percent.unwrap_or(100.0), ".mirror".to_owned())
         });
-        let many = items(value, "mirrors").iter().enumerate().filter_map(move |(i, mirror)| {
-            let percent = percentage(mirror, "/percentage/value").unwrap_or(100.0);
-            Some((mirror.get("destination")?, percent, format!(".mirrors[{i}]")))
+        let many = items(value, "mirrors").iter().enumerate().map(move |(i, mirror)| {
+            let percent = percentage(mirror, "percentage").unwrap_or(100.0);
+            let destination = mirror.get("destination").unwrap_or(&Value::Null);
+            (destination, percent, format!(".mirrors[{i}]"))
         });
         one.into_iter().chain(many)
     }
@@ -85,6 +86,11 @@ impl<'d> Route<'d> {
     fn convert(&self, before: &[Option<(String, bool)>], converted: &mut Converted) {
         let has_weights = self.destinations().len() > 1;
         if self.of_seldon_mesh(converted) {
+            return;
+        }
+        if self.value.get("delegate").is_some_and(Value::is_object) {
+            let reason = "goes on in another VirtualService, whose paths are seen together with these: its mirrors and weights are left out, too";
+            self.left(".delegate", reason, converted);
             return;
         }
         if !has_weights && self.mirrors().next().is_none() {
@@ -228,7 +234,10 @@ impl<'d> Route<'d> {
         if percent <= 0.0 {
             return;
         }
-        let Some(host) = text(destination, "host") else { return };
+        let Some(host) = text(destination, "host") else {
+            self.left(field, "has no host", converted);
+            return;
+        };
         let Some(port) = self.port(destination, host) else {
             self.left(field, "has no port, and the Service is not among the objects", converted);
             return;
@@ -314,6 +323,12 @@ impl<'d> Route<'d> {
         }
         true
     }
+}
+
+/// A percentage, which is 0 where it is there and has no value (`MirrorPercent` in istiod's `route.go`).
+fn percentage(of: &Value, name: &str) -> Option<f64> {
+    let percentage = of.get(name).filter(|value| value.is_object())?;
+    Some(percentage.get("value").and_then(Value::as_f64).unwrap_or(0.0))
 }
 
 /// A short name is one of the VirtualService's namespace.
