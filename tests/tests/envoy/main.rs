@@ -18,6 +18,7 @@ mod readme;
 mod report;
 mod rewrite;
 mod run;
+mod run_tls;
 mod shadow;
 mod shadow_bodies;
 mod shadow_copies;
