@@ -91,7 +91,8 @@ async fn keys_are_believed_only_with_a_certificate_for_their_host() -> Result<()
         let run = Run::spawn(folder, command)?;
         let gateway = run.gateway().await?;
         let token = issuer.token("alice", &["data-science"])?;
-        let asked = Request::post_json(PREDICT, &json!({"data": {"ndarray": [[6.0, 2.7, 4.2, 1.3]]}}));
+        let asked =
+            Request::post_json(PREDICT, &json!({"data": {"ndarray": [[6.0, 2.7, 4.2, 1.3]]}}));
         let answer = asked.header("authorization", format!("Bearer {token}")).send(gateway).await?;
         assert_eq!(answer.status, status, "{name}: {}", run.said());
         let was_asked = !server.received().is_empty();

@@ -1,7 +1,7 @@
 //! From a policy's rules to those that decide the same at the gateway. What cannot be had is taken for what refuses more:
 //! in ALLOW the part never fits, in DENY it always does.
 
-use super::rule::{Condition, Fields, Rule};
+use super::rule::{Condition, Fields, Rule, positive};
 use super::view::{Clause, View};
 use crate::convert::part::Done;
 
@@ -131,17 +131,5 @@ impl Carrier<'_> {
                 left
             }
         }
-    }
-}
-
-/// The field without `not`, and whether it had one.
-fn positive(name: &str) -> (String, bool) {
-    match name.strip_prefix("not") {
-        Some(rest) => {
-            let mut letters = rest.chars();
-            let first = letters.next().map(|c| c.to_ascii_lowercase());
-            (first.into_iter().chain(letters).collect(), true)
-        }
-        None => (name.to_owned(), false),
     }
 }

@@ -93,7 +93,10 @@ impl Condition {
         for (name, value) in object(value, at)? {
             let at = format!("{at}.{name}");
             match name.as_str() {
-                "key" => condition.key = value.as_str().unwrap_or_default().to_owned(),
+                "key" => {
+                    let key = value.as_str().ok_or((at, "is no text".to_owned()))?;
+                    condition.key = key.to_owned();
+                }
                 "values" => condition.values = texts(&value, &at)?,
                 "notValues" => condition.not_values = texts(&value, &at)?,
                 _ => return Err((at, NOT_KNOWN.to_owned())),
@@ -133,6 +136,7 @@ fn texts(value: &Value, at: &str) -> Result<Vec<String>, (String, String)> {
 
 /// The sources of `from`, or the operations of `to`.
 fn entries(value: &Value, list_name: &str, name: &str) -> Result<Vec<Fields>, (String, String)> {
+    let fields_of = if name == "source" { &SOURCE[..] } else { &OPERATION[..] };
     let mut entries = Vec::new();
     for (i, entry) in list(value, list_name)?.iter().enumerate() {
         let at = format!("{list_name}[{i}]");
@@ -148,7 +152,9 @@ fn entries(value: &Value, list_name: &str, name: &str) -> Result<Vec<Fields>, (S
         let mut fields = Fields::new();
         for (field, value) in inner {
             let at = format!("{at}.{field}");
-            if !KNOWN.contains(&field.trim_start_matches("not").to_ascii_lowercase().as_str()) {
+            let (plain, is_negated) = positive(&field);
+            let is_spelled = !is_negated || field == format!("not{}", capital(&plain));
+            if !fields_of.contains(&plain.as_str()) || !is_spelled {
                 return Err((at, NOT_KNOWN.to_owned()));
             }
             let values = texts(&value, &at)?;
@@ -159,17 +165,70 @@ fn entries(value: &Value, list_name: &str, name: &str) -> Result<Vec<Fields>, (S
     Ok(entries)
 }
 
-/// Fields of sources and operations, in lower case, without `not`.
-const KNOWN: [&str; 11] = [
+/// The field without `not`, and whether it had one.
+pub fn positive(name: &str) -> (String, bool) {
+    match name.strip_prefix("not") {
+        Some(rest) => {
+            let mut letters = rest.chars();
+            let first = letters.next().map(|c| c.to_ascii_lowercase());
+            (first.into_iter().chain(letters).collect(), true)
+        }
+        None => (name.to_owned(), false),
+    }
+}
+
+/// With its first letter a capital.
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// Fields of sources, without `not`.
+const SOURCE: [&str; 7] = [
     "principals",
-    "requestprincipals",
+    "requestPrincipals",
     "namespaces",
-    "serviceaccounts",
-    "trustdomains",
-    "ipblocks",
-    "remoteipblocks",
-    "hosts",
-    "ports",
-    "methods",
-    "paths",
+    "serviceAccounts",
+    "trustDomains",
+    "ipBlocks",
+    "remoteIpBlocks",
 ];
+
+/// The same of operations.
+const OPERATION: [&str; 4] = ["hosts", "ports", "methods", "paths"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_those_of_their_entry_to_the_letter() {
+        for (rule, at) in [
+            (
+                json!({"from": [{"source": {"notIpBlocks": ["::1"], "requestPrincipals": ["a"]}}]}),
+                "",
+            ),
+            (json!({"to": [{"operation": {"notPaths": ["/a"], "hosts": ["a"]}}]}), ""),
+            (json!({"from": [{"source": {"paths": ["/a"]}}]}), "from[0].source.paths"),
+            (json!({"to": [{"operation": {"principals": ["a"]}}]}), "to[0].operation.principals"),
+            (json!({"from": [{"source": {"Principals": ["a"]}}]}), "from[0].source.Principals"),
+            (
+                json!({"from": [{"source": {"requestprincipals": ["a"]}}]}),
+                "from[0].source.requestprincipals",
+            ),
+            (
+                json!({"to": [{"operation": {"notnotPaths": ["/a"]}}]}),
+                "to[0].operation.notnotPaths",
+            ),
+            (json!({"to": [{"operation": {"models": ["prod/a"]}}]}), "to[0].operation.models"),
+            (json!({"to": [{"operation": {"notpaths": ["/a"]}}]}), "to[0].operation.notpaths"),
+            (json!({"to": [{"operation": {"hosts": [1]}}]}), "to[0].operation.hosts"),
+            (json!({"to": {"operation": {"hosts": ["a"]}}}), "to"),
+            (json!({"when": [{"key": 1, "values": ["a"]}]}), "when[0].key"),
+        ] {
+            let wrong = Rule::read(&rule).err().map(|(at, _)| at).unwrap_or_default();
+            assert_eq!(wrong, at, "{rule}");
+        }
+    }
+}

@@ -221,7 +221,8 @@ fn paths(values: &[String], prefix: &str) -> Clause {
             }
             _ => {
                 made.push(format!("{prefix}{value}"));
-                if GRPC.iter().any(|word| value.contains(word)) {
+                // What a template leaves open may be such a word.
+                if is_template || GRPC.iter().any(|word| value.contains(word)) {
                     made.push(value.clone());
                 }
             }
@@ -279,7 +280,12 @@ mod tests {
                 ]),
             ),
             ("paths", "*/predictions", keep(&["*/predictions"])),
-            ("paths", "/v1/{*}/predict", keep(&["/seldon/prod/iris/v1/{*}/predict"])),
+            (
+                "paths",
+                "/v1/{*}/predict",
+                keep(&["/seldon/prod/iris/v1/{*}/predict", "/v1/{*}/predict"]),
+            ),
+            ("paths", "/{*}/{*}", keep(&["/seldon/prod/iris/{*}/{*}", "/{*}/{*}"])),
         ] {
             assert_eq!(pods().field(field, &texts(&[value]), "prod"), wanted, "{field} {value}");
         }

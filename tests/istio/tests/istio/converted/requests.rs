@@ -9,14 +9,18 @@ use testbed::dice::Dice;
 use testbed::tokens::{Algorithm, Issuer, with};
 
 /// Addresses that are asked for whatever the policies name.
-const USUAL: [&str; 6] = [
+const USUAL: [&str; 7] = [
     "/web/a",
     "/web/b",
     "/",
     "/seldon/prod/iris/api/v1.0/predictions",
     "/seldon/prod/iris/api/v1.0/feedback",
     "/seldon/prod/fraud/api/v1.0/predictions",
+    GRPC,
 ];
+
+/// What Seldon's route of gRPC looks for, with the headers that name the model; the path reaches the pods as it is.
+const GRPC: &str = "/inference.GRPCInferenceService/ModelInfer";
 
 /// Requests for each case.
 const ASKS: usize = 260;
@@ -141,6 +145,10 @@ impl Parts {
             false => near(&dice.pick(&self.hosts), dice).trim_end_matches('.').to_owned(),
         };
         let mut headers: Vec<(String, String)> = Vec::new();
+        if path.starts_with(GRPC) {
+            let named = [("seldon", "iris"), ("namespace", "prod")];
+            headers.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         for (name, values) in &self.headers {
             if dice.percent(75) {
                 headers.push((name.clone(), near(&dice.pick(values), dice)));
