@@ -12,10 +12,12 @@ mod route;
 mod seldon;
 mod seldon_v2;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
-use super::part::Converted;
+use super::part::{Converted, Part};
 
 /// What the deployments and routes among these become.
 pub fn convert(documents: &[&Document]) -> Converted {
@@ -38,8 +40,52 @@ pub fn convert(documents: &[&Document]) -> Converted {
         }
     }
     kserve::settings(documents, &mut converted);
+    name_apart(&mut converted.parts);
     converted
 }
+
+/// The most letters that the names of shadows and splits have.
+const LONGEST: usize = 64;
+
+/// Has shadows and splits names of their own, short enough, whatever their models are called: `prod/b-a` and `prod-b/a` make
+/// the same one.
+fn name_apart(parts: &mut [Part]) {
+    let mut names: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut known: Vec<(String, Value, String)> = Vec::new();
+    for part in parts.iter_mut().filter(|part| ["shadows", "splits"].contains(&part.at.as_str())) {
+        let Some(name) = text(&part.value, "name").map(str::to_owned) else { continue };
+        // What is the same twice becomes one entry.
+        let same = known.iter().find(|(at, value, _)| (at, value) == (&part.at, &part.value));
+        let own = match same {
+            Some((_, _, own)) => own.clone(),
+            None => {
+                let free = (1_usize..).map(|n| shortened(&name, n));
+                let mut free = free.filter(|own| names.insert((part.at.clone(), own.clone())));
+                let Some(own) = free.next() else { continue };
+                known.push((part.at.clone(), part.value.clone(), own.clone()));
+                own
+            }
+        };
+        if let Some(fields) = part.value.as_object_mut() {
+            fields.insert("name".to_owned(), json!(own));
+        }
+    }
+}
+
+/// The name for the `n`th time, with its end.
+fn shortened(name: &str, n: usize) -> String {
+    let (stem, end) = match name.strip_suffix(GRPC) {
+        Some(stem) => (stem, GRPC),
+        None => (name, ""),
+    };
+    let mark = if n == 1 { String::new() } else { format!("-{n}") };
+    let room = LONGEST.saturating_sub(mark.len()).saturating_sub(end.len());
+    let stem: String = stem.chars().take(room).collect();
+    format!("{}{mark}{end}", stem.trim_end_matches('-'))
+}
+
+/// How the name of a shadow ends that is for gRPC alone.
+const GRPC: &str = "-grpc";
 
 /// An entry of `shadows`. Its `name` is unique where `document` and `part` are.
 struct Shadow<'a> {

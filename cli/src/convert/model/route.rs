@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::document::{Document, is_nothing};
 use super::super::part::{Converted, Done, Part, Remark, Whence};
-use super::{Shadow, cluster, items, text};
+use super::{GRPC, Shadow, cluster, items, text};
 
 /// The service of Seldon Core 2 before its models.
 const SELDON_MESH: &str = "seldon-mesh";
@@ -243,7 +243,7 @@ impl<'d> Route<'d> {
             return;
         };
         let subset = text(destination, "subset").unwrap_or_default();
-        let end = if grpc { "-grpc" } else { "" };
+        let end = if grpc { GRPC } else { "" };
         let name = |i: usize| format!("{}-mirror-{i}{end}", model.replace('/', "-"));
         let parts = &converted.parts;
         let is_free =

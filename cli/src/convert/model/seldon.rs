@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::document::Document;
 use super::super::gateway;
 use super::super::part::{Converted, Done, Part, Remark, Whence, Workload};
-use super::{Shadow, cluster, items, text};
+use super::{GRPC, Shadow, cluster, items, text};
 
 /// The executor's ports, each with whether it is that of gRPC.
 const PORTS: [(u64, bool); 2] = [(8000, false), (5001, true)];
@@ -148,7 +148,7 @@ fn shadow(
     let traffic = predictor.get("traffic").and_then(Value::as_f64).filter(|traffic| *traffic > 0.0);
     let host = format!("{service}.{}.svc.cluster.local", document.namespace);
     for (port, grpc) in PORTS {
-        let end = if grpc { "-grpc" } else { "" };
+        let end = if grpc { GRPC } else { "" };
         let shadow = Shadow {
             name: format!("{}-{}-{predictor_name}{end}", document.namespace, document.name),
             model,

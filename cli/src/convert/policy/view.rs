@@ -222,7 +222,7 @@ fn paths(values: &[String], prefix: &str) -> Clause {
             _ => {
                 made.push(format!("{prefix}{value}"));
                 // What a template leaves open may be such a word.
-                if is_template || GRPC.iter().any(|word| value.contains(word)) {
+                if is_template || is_grpc(value) {
                     made.push(value.clone());
                 }
             }
@@ -231,8 +231,16 @@ fn paths(values: &[String], prefix: &str) -> Clause {
     Clause::Keep(made)
 }
 
-/// What the route of gRPC that Seldon's operator makes looks for in a path.
-const GRPC: [&str; 3] = ["tensorflow", "seldon.protos", "inference"];
+/// Whether the route of gRPC that Seldon's operator makes takes a path: `.*tensorflow.*|.*seldon.protos.*|.*inference.*`.
+fn is_grpc(path: &str) -> bool {
+    let behind = |(at, word): (usize, &str)| {
+        let rest = path.get(at.saturating_add(word.len())..).unwrap_or_default();
+        let mut rest = rest.chars();
+        rest.next().is_some() && rest.as_str().starts_with("protos")
+    };
+    ["tensorflow", "inference"].iter().any(|word| path.contains(word))
+        || path.match_indices("seldon").any(behind)
+}
 
 #[cfg(test)]
 mod tests {
@@ -279,6 +287,12 @@ mod tests {
                     "/inference.GRPCInferenceService/ModelInfer",
                 ]),
             ),
+            (
+                "paths",
+                "/a/seldon/protos",
+                keep(&["/seldon/prod/iris/a/seldon/protos", "/a/seldon/protos"]),
+            ),
+            ("paths", "/seldonprotos", keep(&["/seldon/prod/iris/seldonprotos"])),
             ("paths", "*/predictions", keep(&["*/predictions"])),
             (
                 "paths",
