@@ -108,6 +108,7 @@ fn sources(documents: &[Document], convert: &Convert) -> Converted {
         checks: &checks,
         rules: rules.map_or(&[], Vec::as_slice),
         targets: settings.get("targets").unwrap_or(&Value::Null),
+        changed: &model::changed_headers(&taken),
         first: converted.objects.iter().min().cloned(),
     };
     converted.extend(policy::convert(of(policy::KIND), &around));

@@ -116,8 +116,13 @@ impl Run {
         self.check_names(&settings)?;
         let module = module::module(self.module.as_deref())?;
         let envoy = module::envoy(self.envoy.as_deref())?;
-        let taken = || format!("127.0.0.1:{} is taken: give another --port, or none", self.port);
-        drop(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).with_context(taken)?);
+        drop(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "is taken".to_owned(),
+                _ => format!("cannot be had ({error})"),
+            };
+            anyhow::anyhow!("127.0.0.1:{} {why}: give another --port, or none", self.port)
+        })?);
 
         let servers = runtime.block_on(self.servers())?;
         let clusters = clusters::all(&settings, &servers);

@@ -429,8 +429,11 @@ async fn without_a_module_it_is_said_how_to_get_one() -> Result<()> {
 #[tokio::test]
 async fn what_is_missing_is_taught() -> Result<()> {
     let config = small("DENY");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = format!("--port={}", taken.local_addr()?.port());
     for (arguments, told) in [
-        (&["none.yaml"][..], "none.yaml cannot be read"),
+        (&["c.yaml", &port][..], "is taken: give another --port"),
+        (&["none.yaml"], "none.yaml cannot be read"),
         (&["c.yaml", "--module", "none.wasm"], "none.wasm"),
         (&["c.yaml", "--module", "c.yaml"], "is no WebAssembly module"),
         (&["c.yaml", "--envoy", "/bin/true"], "is no Envoy that runs here"),

@@ -44,6 +44,26 @@ pub fn convert(documents: &[&Document]) -> Converted {
     converted
 }
 
+/// Headers of requests that VirtualServices set, add or remove, in lower case.
+pub fn changed_headers(documents: &[&Document]) -> Vec<String> {
+    let is_route =
+        |one: &&&Document| one.group() == "networking.istio.io" && one.kind == "VirtualService";
+    let mut names = BTreeSet::new();
+    for document in documents.iter().filter(is_route) {
+        for route in items(document.get("/spec"), "http") {
+            for part in items(route, "route").iter().chain([route]) {
+                let request = part.pointer("/headers/request").unwrap_or(&Value::Null);
+                let fields =
+                    ["set", "add"].iter().filter_map(|name| request.get(*name)?.as_object());
+                names.extend(fields.flat_map(Map::keys).map(|name| name.to_ascii_lowercase()));
+                let removed = items(request, "remove").iter().filter_map(Value::as_str);
+                names.extend(removed.map(str::to_ascii_lowercase));
+            }
+        }
+    }
+    names.into_iter().collect()
+}
+
 /// The most letters that the names of shadows and splits have.
 const LONGEST: usize = 64;
 

@@ -45,6 +45,8 @@ pub struct Around<'a, 'd> {
     pub rules: &'a [Value],
     /// `targets` of the output.
     pub targets: &'a Value,
+    /// Headers that routes set or take off.
+    pub changed: &'a [String],
     /// The first object of all, for what is said of the whole.
     pub first: Option<Whence>,
 }
@@ -244,7 +246,8 @@ fn place(document: &Document, around: &Around<'_, '_>, remarks: &mut Vec<Remark>
 
 fn view(models: &[String], prefix: Option<String>, around: &Around<'_, '_>) -> View {
     let tokens = tokens::known(around.checks, models);
-    View::Pods { prefix, gateway: around.gateway.principal.clone(), tokens }
+    let (gateway, changed) = (around.gateway.principal.clone(), around.changed.to_vec());
+    View::Pods { prefix, gateway, tokens, changed }
 }
 
 /// The rules with their numbers, but for those that are nothing.

@@ -16,6 +16,8 @@ pub enum View {
         gateway: Option<String>,
         /// Whether they know who calls.
         tokens: Tokens,
+        /// Headers that routes set or take off on the way, in lower case.
+        changed: Vec<String>,
     },
 }
 
@@ -64,7 +66,7 @@ const CHANGED: [&str; 9] = [
 impl View {
     /// What becomes of a positive field of a source or operation; a `not` field is the contrary of it.
     pub fn field(&self, name: &str, values: &[String], namespace: &str) -> Clause {
-        let Self::Pods { prefix, gateway, tokens } = self else {
+        let Self::Pods { prefix, gateway, tokens, .. } = self else {
             return match name {
                 // Identities are compared without their scheme.
                 "principals" => {
@@ -121,7 +123,7 @@ impl View {
             "request.auth.principal" => "requestPrincipals",
             _ => "",
         };
-        let Self::Pods { tokens, .. } = self else {
+        let Self::Pods { tokens, changed, .. } = self else {
             return self.field(field, values, namespace);
         };
         if !field.is_empty() {
@@ -133,8 +135,8 @@ impl View {
         if let Some(header) = key.strip_prefix("request.headers[") {
             let header = header.trim_end_matches(']').to_ascii_lowercase();
             let is_changed = CHANGED.iter().any(|changed| header.starts_with(changed));
-            if is_changed {
-                return unknown("asks for a header that the gateway sets or changes");
+            if is_changed || changed.contains(&header) {
+                return unknown("asks for a header that the gateway or a route sets or changes");
             }
             return Clause::Keep(values.to_vec());
         }
@@ -255,6 +257,7 @@ mod tests {
             prefix: Some("/seldon/prod/iris".to_owned()),
             gateway: Some("cluster.local/ns/istio-system/sa/gateway".to_owned()),
             tokens: Tokens::Same,
+            changed: vec!["x-tier".to_owned()],
         }
     }
 
@@ -327,6 +330,7 @@ mod tests {
             ("request.headers[x-team]", "x", "Keep"),
             ("request.headers[Authorization]", "x", "Unknown"),
             ("request.headers[x-forwarded-for]", "x", "Unknown"),
+            ("request.headers[X-Tier]", "x", "Unknown"),
             ("request.headers[:path]", "x", "Unknown"),
             ("source.ip", "10.0.0.0/8", "Unknown"),
             ("destination.port", "9000", "Unknown"),
