@@ -34,6 +34,7 @@ mod respelled;
 mod roots;
 mod rules;
 mod values;
+mod written;
 
 use crate::authn::TokenCache;
 use crate::config::types::{Action, PluginConfig};

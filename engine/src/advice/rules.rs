@@ -42,6 +42,9 @@ impl Advisor<'_, '_> {
             ] {
                 self.request_principals(values, &path.field(field));
             }
+            if TRIES_ALL {
+                self.written_source(source, &path);
+            }
             for (field, values) in
                 [("principals", &source.principals), ("notPrincipals", &source.not_principals)]
             {
@@ -164,6 +167,9 @@ impl Advisor<'_, '_> {
         for (i, condition) in conditions.iter().enumerate() {
             let path = path.index(i);
             self.excepted(&condition.values, &condition.not_values, &path.field("notValues"));
+            if TRIES_ALL {
+                self.written_condition(condition, &path);
+            }
             for (field, values) in
                 [("values", &condition.values), ("notValues", &condition.not_values)]
             {

@@ -10,7 +10,8 @@ words! {
         /// refuses nothing, in a shadow or split it takes nothing, and a `not...` form of it excepts nothing. Of a model that
         /// bodies name only predictions are known, and when they are, no header can be set for a split any more. The
         /// message says why; as a rule the value is written for another matcher (a regular expression, a glob,
-        /// lower-case methods), or names what this configuration cannot yield: a namespace of none of
+        /// lower-case methods), has a blank at an end, a character that nobody sees, or quotes around a claim's name
+        /// (of these, and of expressions for other texts than paths, the command tells alone), or names what this configuration cannot yield: a namespace of none of
         /// `targets.families`, an issuer that no rule has, a subject with a `/` in it (the last `/` splits, as in
         /// Istio).
         NeverMatches = "never-matches",
