@@ -11,7 +11,7 @@ pub struct Case {
     pub verdict: String,
     /// Arguments of the command.
     pub arguments: Vec<String>,
-    /// Parts of what has to be said.
+    /// Parts of what has to be said, or behind `never: ` must not be.
     pub told: Vec<String>,
     /// The resources, with `$JWKS`, `$OTHER` and `$PORT` in them.
     pub text: String,

@@ -21,7 +21,10 @@ pub fn made(case: &Case, text: &str) -> Option<Outcome> {
     };
     assert_eq!(made.status, wanted, "{name}: {}\n{}", made.stderr, made.stdout);
     for part in &case.told {
-        assert!(made.stderr.contains(part), "{name}: {part} in {}", made.stderr);
+        match part.strip_prefix("never: ") {
+            Some(part) => assert!(!made.stderr.contains(part), "{name}: {part} in {}", made.stderr),
+            None => assert!(made.stderr.contains(part), "{name}: {part} in {}", made.stderr),
+        }
     }
     if wanted == 2 {
         assert_eq!(made.stdout, "", "{name}: something was written");
