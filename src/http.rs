@@ -8,7 +8,7 @@ use modelgate_engine::pipeline::{Decision, Facts, Forward, LocalReply, Next};
 use modelgate_engine::request::{Attributes, Request};
 use modelgate_engine::routing::Operation;
 use modelgate_engine::shadow::ExchangeId;
-use modelgate_engine::telemetry::{NONE, Verdict};
+use modelgate_engine::telemetry::{Count, NONE, Verdict};
 use proxy_wasm::hostcalls as sdk;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, Bytes, MapType};
@@ -243,7 +243,10 @@ impl Stream {
         self.request = Some(RequestStats::of(facts, is_grpc));
         match next {
             Next::Reply(reply) => Some(host::send_local_reply(&reply)),
-            Next::Forward(Forward { set_cookie, copies, .. }) => {
+            Next::Forward(Forward { set_cookie, variant, copies, .. }) => {
+                if let Some(variant) = variant {
+                    worker.metrics.borrow_mut().count(Count::Variant(variant));
+                }
                 self.set_cookie = set_cookie;
                 if !copies.is_empty() && !worker.is_retired() && !no_copies {
                     self.exchanges = worker.begin_exchanges(copies, now());

@@ -4,7 +4,7 @@ use modelgate_engine::few::FewMap;
 use modelgate_engine::pipeline::Plan;
 use modelgate_engine::shadow::Gauges;
 use modelgate_engine::telemetry::{
-    CallerLabel, Count, Counters, Gauge, Histogram, Labels, ModelLabel, Names as _,
+    CallerLabel, Count, Counters, Gauge, Histogram, Labels, ModelLabel, Names as _, build_info,
 };
 use modelgate_engine::time::{self, SECOND};
 use proxy_wasm::hostcalls;
@@ -27,8 +27,15 @@ pub struct Metrics {
 impl Metrics {
     /// Nothing counted yet.
     pub fn new(plan: &Plan, now: u64) -> Self {
+        if let Ok(id) = hostcalls::define_metric(MetricType::Gauge, &build_info()) {
+            let _ = hostcalls::record_metric(id, 1);
+        }
         Self {
-            counters: Counters::of_shadows(plan.shadows().iter().count()),
+            counters: Counters::starting(
+                plan.remotes().iter().count(),
+                plan.shadows().iter().count(),
+                plan.variants(),
+            ),
             labels: plan.labels(),
             histograms: FewMap::default(),
             gauges: FewMap::default(),

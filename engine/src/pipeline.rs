@@ -17,7 +17,7 @@ use crate::routing::host::Hosts;
 use crate::routing::{Address, Operation, Targets};
 use crate::sanitize::Sanitizer;
 use crate::shadow::{Outcome, ShadowId, Shadows};
-use crate::split::{Choice, Splits};
+use crate::split::{Choice, Splits, VariantId};
 use crate::telemetry::{CallerLabels, Labels, ModelLabels, Verdict};
 use crate::usage::Usage;
 
@@ -105,6 +105,11 @@ impl Plan {
     /// The key sets that are fetched.
     pub fn remotes(&self) -> &Remotes {
         self.authenticator.remotes()
+    }
+
+    /// Every variant that a split can choose.
+    pub fn variants(&self) -> impl Iterator<Item = VariantId> {
+        self.splits.variants()
     }
 
     /// Lets this configuration use the key sets that the worker already has.
@@ -267,7 +272,7 @@ impl Plan {
             let choice = self.splits.choose(&of_deployment);
             let (seen, address) = (edits.clone(), address.clone());
             self.clean(request, bypass, credentials, rewritten, &mut edits);
-            let set_cookie = name(request, true, choice, &mut edits, watch);
+            let (set_cookie, variant) = name(request, true, choice, &mut edits, watch);
             let forwarded = edits.clone();
             return Ok(Next::AwaitModel(Box::new(AwaitedModel {
                 edits,
@@ -277,6 +282,7 @@ impl Plan {
                 address,
                 bypass,
                 set_cookie,
+                variant,
             })));
         }
         watch.authorizes(&subject, bypass.is_some());
@@ -286,10 +292,10 @@ impl Plan {
         watch.splits(&subject);
         let choice = self.splits.choose(&subject);
         self.clean(request, bypass, credentials, rewritten, &mut edits);
-        let set_cookie = name(request, facts.model.is_some(), choice, &mut edits, watch);
+        let (set_cookie, variant) = name(request, facts.model.is_some(), choice, &mut edits, watch);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let copies = self.copies(&subject, &shadows, watch.admits());
-        Ok(Next::Forward(Forward { edits, set_cookie, copies }))
+        Ok(Next::Forward(Forward { edits, set_cookie, variant, copies }))
     }
 
     /// What authentication makes of the request, if it is asked.
@@ -448,22 +454,23 @@ impl Plan {
 }
 
 /// Gives a request for a model its identifier and its variant, after all else: no rewrite may say another. What the
-/// response has to carry is left.
+/// response has to carry, and the variant, are left.
 fn name(
     request: &Request<'_>,
     has_model: bool,
     choice: Option<Choice<'_>>,
     edits: &mut Edits,
     watch: &mut impl Watch,
-) -> Option<Vec<u8>> {
+) -> (Option<Vec<u8>>, Option<VariantId>) {
     watch.edited(Stage::Rewritten, edits);
     if has_model {
         identify(request, edits);
     }
     watch.edited(Stage::Identified, edits);
+    let variant = choice.as_ref().map(|choice| choice.id);
     let set_cookie = choice.and_then(|choice| choice.write(edits));
     watch.edited(Stage::Varied, edits);
-    set_cookie
+    (set_cookie, variant)
 }
 
 /// The answer to a request that no server may see.

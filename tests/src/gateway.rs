@@ -17,7 +17,7 @@ const INGRESS: &str = "ingress";
 pub(crate) const ACCESS_LOG: &str = "access.log";
 
 /// Labels of the module's metrics, which an operator lists as `extraStatTags`.
-pub const LABELS: [&str; 12] = [
+pub const LABELS: [&str; 15] = [
     "model",
     "operation",
     "decision",
@@ -30,6 +30,9 @@ pub const LABELS: [&str; 12] = [
     "kind",
     "token_type",
     "claim",
+    "split",
+    "variant",
+    "version",
 ];
 
 /// Filter state that the module writes for access logs.
@@ -169,6 +172,8 @@ pub struct Gateway {
     clusters: Vec<Cluster>,
     inbound: Vec<Inbound>,
     runtime: Vec<(String, Value)>,
+    labels: Vec<String>,
+    stats_matcher: Option<Value>,
     http1_trailers: bool,
     workers: u32,
 }
@@ -195,6 +200,8 @@ impl Gateway {
                     json!(false),
                 ),
             ],
+            labels: LABELS.map(str::to_owned).to_vec(),
+            stats_matcher: None,
             http1_trailers: false,
             workers: 1,
         }
@@ -279,6 +286,20 @@ impl Gateway {
         self
     }
 
+    /// Has only these labels taken out of the names of metrics.
+    #[must_use]
+    pub fn labels(mut self, labels: &[String]) -> Self {
+        self.labels = labels.to_vec();
+        self
+    }
+
+    /// Keeps only what this matcher (Envoy's JSON) lets through of all that Envoy counts.
+    #[must_use]
+    pub fn stats_matcher(mut self, matcher: Value) -> Self {
+        self.stats_matcher = Some(matcher);
+        self
+    }
+
     /// Passes on trailers of HTTP/1.1, which Envoy otherwise leaves out.
     #[must_use]
     pub fn http1_trailers(mut self) -> Self {
@@ -328,7 +349,7 @@ impl Gateway {
             })
         });
         let tag =
-            |name: &&str| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
+            |name: &String| json!({"tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)")});
         let clusters: Vec<Value> =
             self.clusters.iter().map(|cluster| cluster.to_json(self.http1_trailers)).collect();
         json!({
@@ -337,7 +358,10 @@ impl Gateway {
                 "name": "static",
                 "static_layer": self.runtime.iter().cloned().collect::<serde_json::Map<_, _>>(),
             }]},
-            "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
+            "stats_config": {
+                "stats_tags": self.labels.iter().map(tag).collect::<Vec<_>>(),
+                "stats_matcher": self.stats_matcher,
+            },
             "static_resources": {
                 "listeners": std::iter::once(ingress).chain(inbound).collect::<Vec<_>>(),
                 "clusters": clusters,

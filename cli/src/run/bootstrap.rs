@@ -18,7 +18,7 @@ pub const EXTENSION: &str = "modelgate";
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Labels of the module's metrics, as `extraStatTags` lists them for `modelgate report`.
-const LABELS: [&str; 12] = [
+const LABELS: [&str; 15] = [
     "model",
     "operation",
     "decision",
@@ -31,6 +31,9 @@ const LABELS: [&str; 12] = [
     "kind",
     "token_type",
     "claim",
+    "split",
+    "variant",
+    "version",
 ];
 
 /// Fields of filter state that the access log has.

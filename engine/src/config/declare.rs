@@ -116,6 +116,9 @@ macro_rules! words {
             /// Every word, as the document spells it.
             pub const WORDS: &'static [&'static str] = &[$($word),*];
 
+            /// Every choice.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// The word that the document uses.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word, )* }
@@ -143,7 +146,7 @@ macro_rules! words {
             }
 
             fn placeholder() -> Option<Self> {
-                Self::WORDS.first().and_then(|word| Self::from_word(word))
+                Self::ALL.first().copied()
             }
         }
     )*};

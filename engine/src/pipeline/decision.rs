@@ -7,6 +7,7 @@ use crate::authz::{Effect, PolicyId};
 use crate::request::Edits;
 use crate::routing::{Address, Operation};
 use crate::shadow::{CopyHead, Outcome, ShadowId};
+use crate::split::VariantId;
 use crate::telemetry::Verdict;
 
 /// What becomes of a request.
@@ -71,6 +72,8 @@ pub struct AwaitedModel {
     pub(super) bypass: Option<usize>,
     /// Of a split for the model that the address names.
     pub(super) set_cookie: Option<Vec<u8>>,
+    /// The same split's variant.
+    pub(super) variant: Option<VariantId>,
 }
 
 /// A request that goes on.
@@ -80,6 +83,8 @@ pub struct Forward {
     pub edits: Edits,
     /// A `Set-Cookie` that the response gets.
     pub set_cookie: Option<Vec<u8>>,
+    /// The variant that it goes to.
+    pub variant: Option<VariantId>,
     /// The shadows that it was selected for, as they stand in [`Plan::shadows`](super::Plan::shadows), and the heads of the
     /// copies, or the outcome that they have already. A baseline follows its shadow.
     pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
@@ -153,6 +158,7 @@ impl Decision {
                 edits: Edits::default(),
                 keeps_body: false,
                 set_cookie: None,
+                variant: None,
                 ..*awaited
             })),
             Next::Forward(_) | Next::Reply(_) => Next::Forward(Forward::default()),

@@ -53,7 +53,8 @@ impl Plan {
         let next = match self.run_model(request, awaited, model, &mut facts, watch) {
             Ok(copies) => {
                 let set_cookie = awaited.set_cookie.clone();
-                Next::Forward(Forward { copies, set_cookie, ..Forward::default() })
+                let variant = awaited.variant;
+                Next::Forward(Forward { copies, set_cookie, variant, ..Forward::default() })
             }
             Err(reply) => Next::Reply(reply),
         };

@@ -3,6 +3,7 @@
 use super::Plan;
 use crate::authz::PolicyId;
 use crate::shadow::ShadowId;
+use crate::split::VariantId;
 use crate::telemetry::{Names, OTHER};
 
 impl Names for Plan {
@@ -20,5 +21,9 @@ impl Names for Plan {
     fn issuer(&self, remote: u32) -> &str {
         let remote = usize::try_from(remote).ok().and_then(|remote| self.remotes().get(remote));
         remote.map_or(OTHER, |remote| remote.issuer())
+    }
+
+    fn variant(&self, id: VariantId) -> (&str, &str) {
+        self.splits.names(id).unwrap_or((OTHER, OTHER))
     }
 }

@@ -66,7 +66,15 @@ fn compile(
     let when = Conditions::compile(&settings.when, &when, context.source_address, errors);
     let sticky_by = sticky_by(settings, context, path, errors);
     let variants = variants(settings, &path.field("variants"), errors);
-    Some(Split { models: models?, header: header?, when: when?, sticky_by: sticky_by?, variants })
+    let name = settings.name.as_str().into();
+    Some(Split {
+        name,
+        models: models?,
+        header: header?,
+        when: when?,
+        sticky_by: sticky_by?,
+        variants,
+    })
 }
 
 fn header(

@@ -74,7 +74,7 @@ impl Splits {
 impl Split {
     fn explain(&self, subject: &Subject<'_>) -> Option<ChoiceView> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let choice = self.choose(subject)?;
+        let choice = self.choose(0, subject)?;
         let request = subject.request;
         let by = match &self.sticky_by {
             StickyBy::Principal => {

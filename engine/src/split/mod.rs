@@ -28,8 +28,16 @@ pub struct Splits {
     by_model: ModelMap,
 }
 
+/// A variant with a weight, by its split's place and its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VariantId {
+    pub(crate) split: u32,
+    pub(crate) variant: u32,
+}
+
 #[derive(Debug)]
 struct Split {
+    name: Box<str>,
     models: Models,
     /// In lower case.
     header: Box<[u8]>,
@@ -66,6 +74,8 @@ struct Cookie {
 /// The variant that a request goes to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Choice<'s> {
+    /// Which one it is.
+    pub id: VariantId,
     /// The header that says so, in lower case.
     pub header: &'s [u8],
     /// Its value.
@@ -88,6 +98,21 @@ impl Splits {
         self.list.iter().map(|split| &*split.header)
     }
 
+    /// Every variant that can be chosen.
+    pub fn variants(&self) -> impl Iterator<Item = VariantId> {
+        let splits = (0..).zip(&self.list);
+        splits.flat_map(|(split, s)| {
+            (0..).zip(&s.variants).map(move |(variant, _)| VariantId { split, variant })
+        })
+    }
+
+    /// The names of a split and of its variant.
+    pub fn names(&self, id: VariantId) -> Option<(&str, &str)> {
+        let split = self.list.get(usize::try_from(id.split).ok()?)?;
+        let variant = split.variants.get(usize::try_from(id.variant).ok()?)?;
+        Some((&split.name, std::str::from_utf8(&variant.name).ok()?))
+    }
+
     /// The variant by the first split that fits the model and the caller.
     pub fn choose(&self, subject: &Subject<'_>) -> Option<Choice<'_>> {
         if self.list.is_empty() {
@@ -95,14 +120,17 @@ impl Splits {
         }
         let model = subject.address?.model.as_ref()?;
         let candidates = self.by_model.candidates(Some(&model.id));
-        let mut splits = candidates.filter_map(|i| self.list.get(i));
-        let fits = |split: &&Split| split.models.matches(&model.id) && split.when.matches(subject);
-        splits.find(fits)?.choose(subject)
+        let mut splits = candidates.filter_map(|i| Some((i, self.list.get(i)?)));
+        let fits = |(_, split): &(usize, &Split)| {
+            split.models.matches(&model.id) && split.when.matches(subject)
+        };
+        let (i, split) = splits.find(fits)?;
+        split.choose(u32::try_from(i).ok()?, subject)
     }
 }
 
 impl Split {
-    fn choose(&self, subject: &Subject<'_>) -> Option<Choice<'_>> {
+    fn choose(&self, split: u32, subject: &Subject<'_>) -> Option<Choice<'_>> {
         let request = subject.request;
         let mut set_cookie = None;
         let key: Option<Cow<'_, [u8]>> = match &self.sticky_by {
@@ -126,18 +154,19 @@ impl Split {
             StickyBy::Request => None,
         };
         let key = key.filter(|key| !key.is_empty()).unwrap_or_else(|| id(request));
-        let variant = self.variant(&key)?;
-        Some(Choice { header: &self.header, variant: &variant.name, set_cookie })
+        let (i, variant) = self.variant(&key)?;
+        let id = VariantId { split, variant: i };
+        Some(Choice { id, header: &self.header, variant: &variant.name, set_cookie })
     }
 
-    fn variant(&self, key: &[u8]) -> Option<&Variant> {
-        let waits =
-            self.variants.iter().map(|v| (u128::from(negative_log2(v.scale.place(key))), v));
+    fn variant(&self, key: &[u8]) -> Option<(u32, &Variant)> {
+        let wait = |v: &Variant| u128::from(negative_log2(v.scale.place(key)));
+        let waits = (0..).zip(&self.variants).map(|(i, v)| (wait(v), i, v));
         // a / v < b / w, without division.
-        let (_, variant) = waits.min_by(|(a, v), (b, w)| {
+        let (_, i, variant) = waits.min_by(|(a, _, v), (b, _, w)| {
             a.saturating_mul(w.weight.into()).cmp(&b.saturating_mul(v.weight.into()))
         })?;
-        Some(variant)
+        Some((i, variant))
     }
 }
 

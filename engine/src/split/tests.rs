@@ -85,7 +85,7 @@ const CALLERS: u32 = 100_000;
 fn variants(splits: &Splits) -> Vec<String> {
     let split = &splits.list[0];
     let callers = (0..CALLERS).map(|n| format!("https://idp.example.com/user-{n}"));
-    let name = |caller: String| split.variant(caller.as_bytes()).unwrap().name.to_vec();
+    let name = |caller: String| split.variant(caller.as_bytes()).unwrap().1.name.to_vec();
     callers.map(|caller| String::from_utf8(name(caller)).unwrap()).collect()
 }
 
@@ -168,7 +168,7 @@ fn a_split_and_a_sample_by_the_same_key_are_independent() {
     let sample = Scale::new(&["iris"]);
     let both = (0..CALLERS).map(|n| format!("id-{n}")).filter(|id| {
         sample.place(id.as_bytes()) < u64::MAX / 2
-            && &*split.list[0].variant(id.as_bytes()).unwrap().name == b"canary"
+            && &*split.list[0].variant(id.as_bytes()).unwrap().1.name == b"canary"
     });
     let share = percent(both.count());
     assert!((share - 25.0).abs() < 0.5, "{share}");

@@ -9,10 +9,13 @@ use crate::few::FewMap;
 use crate::routing::Operation;
 use crate::shadow::Outcome;
 use crate::shadow::compare::Kind;
+use crate::split::VariantId;
 use crate::usage::{AnswerResult, TokenType};
 
 /// After OpenTelemetry's `gen_ai.client.token.usage`.
 const GEN_AI_TOKENS: &str = "modelgate_gen_ai_token_usage_total";
+
+const SPLIT_REQUESTS: &str = "modelgate_split_requests_total";
 
 /// Something to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub enum Count {
     ShadowOutcome(u32, Outcome),
     /// A kind of mismatch.
     ShadowDifference(u32, Kind),
+    /// A request that goes to a variant.
+    Variant(VariantId),
     /// Tokens that an answer has cost, by model and caller.
     GenAiTokens(ModelLabel, CallerLabel, TokenType),
     /// An answer of which the tokens are to be known.
@@ -61,6 +66,8 @@ impl Count {
                 8 << 56 | labels | token_type as u64
             }
             Self::GenAiAnswer(model, result) => of(9, model.index(), result as u64),
+            // No configuration has 2^16 variants of one split.
+            Self::Variant(id) => of(10, id.split, id.variant.into()),
         }
     }
 }
@@ -73,6 +80,8 @@ pub trait Names {
     fn shadow(&self, index: u32) -> &str;
     /// The issuer of the remote key set with this index.
     fn issuer(&self, remote: u32) -> &str;
+    /// A split and its variant.
+    fn variant(&self, id: VariantId) -> (&str, &str);
 }
 
 /// Counts added up in the guest, so that a request costs no host call for them.
@@ -104,16 +113,33 @@ struct Entry {
 }
 
 impl Counters {
-    /// All that is counted of so many shadows, at 0. What Prometheus sees of a counter begins with its first value: one
-    /// that came with the first mismatches would hide them.
-    pub fn of_shadows(shadows: usize) -> Self {
+    /// All that can be counted of tokens, and of so many remote key sets, shadows and variants, at 0. What Prometheus sees
+    /// of a counter begins with its first value: one that came with the first mismatches would hide them.
+    pub fn starting(
+        remotes: usize,
+        shadows: usize,
+        variants: impl Iterator<Item = VariantId>,
+    ) -> Self {
         let mut counters = Self::default();
+        for &verdict in Verdict::ALL {
+            counters.add(Count::Request(ModelLabel::NONE, None, verdict), 0);
+        }
+        counters.add(Count::UnwritableClaim, 0);
+        for &result in TokenResult::ALL {
+            counters.add(Count::Token(result), 0);
+        }
+        for remote in (0..).take(remotes) {
+            for &result in FetchResult::ALL {
+                counters.add(Count::JwksFetch(remote, result), 0);
+            }
+        }
+        variants.for_each(|id| counters.add(Count::Variant(id), 0));
         for shadow in (0..).take(shadows) {
             counters.add(Count::ShadowSelected(shadow), 0);
-            for outcome in Outcome::WORDS.iter().filter_map(|word| Outcome::from_word(word)) {
+            for &outcome in Outcome::ALL {
                 counters.add(Count::ShadowOutcome(shadow, outcome), 0);
             }
-            for kind in Kind::WORDS.iter().filter_map(|word| Kind::from_word(word)) {
+            for &kind in Kind::ALL {
                 counters.add(Count::ShadowDifference(shadow, kind), 0);
             }
         }
@@ -192,6 +218,10 @@ fn name(count: Count, labels: &Labels, names: &dyn Names) -> String {
             SHADOW_DIFFERENCES,
             &[("shadow", names.shadow(shadow)), ("kind", kind.as_str())],
         ),
+        Count::Variant(id) => {
+            let (split, variant) = names.variant(id);
+            metric_name(SPLIT_REQUESTS, &[("split", split), ("variant", variant)])
+        }
         Count::GenAiTokens(model, caller, token_type) => {
             let claim = labels.callers.name(caller);
             let known = [("model", models.name(model)), ("token_type", token_type.as_str())];
@@ -222,6 +252,9 @@ mod tests {
         }
         fn issuer(&self, _: u32) -> &str {
             "https://idp"
+        }
+        fn variant(&self, _: VariantId) -> (&str, &str) {
+            ("iris", "canary")
         }
     }
 
@@ -315,9 +348,10 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_shadow_is_there_from_the_start() {
+    fn what_alerts_watch_is_there_from_the_start() {
         let labels = labels(0, std::iter::empty());
-        let mut counters = Counters::of_shadows(2);
+        let variants = (0..2).map(|variant| VariantId { split: 0, variant });
+        let mut counters = Counters::starting(3, 2, variants);
         counters.add(Count::ShadowSelected(1), 3);
         let mut counts = Vec::new();
         for _ in 0..2 {
@@ -332,7 +366,9 @@ mod tests {
                 |_, n| counts.push(n),
             );
             let each = 1 + Outcome::WORDS.len() + Kind::WORDS.len();
-            assert!(defined.is_empty() || defined.len() == 2 * each, "{defined:?}");
+            let fetches = 3 * FetchResult::WORDS.len();
+            let all = Verdict::WORDS.len() + TokenResult::WORDS.len() + fetches + 3 + 2 * each;
+            assert!(defined.is_empty() || defined.len() == all, "{defined:?}");
         }
         assert_eq!(counts.iter().sum::<u64>(), 3);
     }

@@ -28,6 +28,11 @@ pub fn metric_name(metric: &str, tags: &[(&str, &str)]) -> String {
     name
 }
 
+/// The name of a gauge that is 1 while this version of the module runs.
+pub fn build_info() -> String {
+    metric_name("modelgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))])
+}
+
 /// A histogram of [`Histogram::TimeToFirstToken`], after OpenTelemetry's `gen_ai.server.time_to_first_token`.
 const TIME_TO_FIRST_TOKEN: &str = "modelgate_gen_ai_time_to_first_token_milliseconds";
 /// A histogram of [`Histogram::TimePerOutputToken`], after OpenTelemetry's `gen_ai.server.time_per_output_token`.

@@ -8,7 +8,7 @@ pub mod metric;
 pub use callers::{CallerLabel, CallerLabels, MOST_CALLERS};
 pub use counters::{Count, Counters, Labels, Names};
 pub use labels::{ModelLabel, ModelLabels};
-pub use metric::{Gauge, Histogram, metric_name};
+pub use metric::{Gauge, Histogram, build_info, metric_name};
 
 use crate::config::declare::words;
 

@@ -8,7 +8,7 @@ use testbed::client::Request;
 use testbed::tokens::{Algorithm, Issuer, with};
 use testbed::wait::until;
 
-use crate::site::{FRIENDLY, Site, anybody, config, flower, open, predict};
+use crate::site::{FRIENDLY, PREDICTIONS, Site, anybody, config, flower, open, predict};
 
 const REQUESTS: &str = "modelgate_requests_total";
 
@@ -58,6 +58,68 @@ async fn every_request_is_counted_once_with_its_decision() -> Result<()> {
     let policy = "modelgate_policy_total";
     site.counted(policy, &[("policy", "prod/predictions"), ("effect", "allowed")], 2.0).await?;
     site.counted(policy, &[("policy", "prod/no-feedback"), ("effect", "denied")], 1.0).await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn the_version_and_all_that_alerts_watch_are_there_before_any_request() -> Result<()> {
+    let rule = json!({
+        "issuer": "https://idp.example.com",
+        "jwksUri": "https://idp.example.com/jwks.json",
+        "jwksCluster": "outbound|443||nobody",
+    });
+    let site = Site::start(open(json!({"authentication": {"jwtRules": [rule]}}))?).await?;
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let stats = site.counted("modelgate_build_info", &version, 1.0).await?;
+    assert_eq!(stats.select("modelgate_build_info", &[]).count(), 1);
+    let ok = [("issuer", "https://idp.example.com"), ("result", "ok")];
+    let unavailable = [("result", "keys_unavailable")];
+    for (name, labels) in [
+        (REQUESTS, &[("decision", "error")][..]),
+        ("modelgate_tokens_total", &unavailable[..]),
+        ("modelgate_jwks_fetches_total", &ok[..]),
+        ("modelgate_unwritable_claims_total", &[]),
+    ] {
+        until(&format!("{name} to be there"), Duration::from_secs(10), async || {
+            let stats = site.gateway.envoy.stats().await?;
+            let values: Vec<f64> = stats.select(name, labels).map(|sample| sample.value).collect();
+            Ok((values == [0.0]).then_some(()))
+        })
+        .await?;
+    }
+    // A settings update keeps it at 1.
+    site.update(open(json!({}))?).await?;
+    site.counted("modelgate_build_info", &version, 1.0).await?;
+    site.check_healthy().await
+}
+
+#[tokio::test]
+async fn requests_of_variants_are_counted_where_they_go_on() -> Result<()> {
+    let split = json!([{
+        "name": "iris", "models": ["prod/iris"],
+        "variants": [{"name": "main", "weight": 0}, {"name": "canary", "weight": 1}],
+    }]);
+    let denied = json!([{"name": "no-feedback", "action": "DENY", "rules": [
+        {"to": [{"operation": {"operations": ["feedback"]}}]},
+    ]}]);
+    let settings = json!({"splits": split, "authorization": {"policies": denied}});
+    let site = Site::start(open(settings)?).await?;
+    let counter = "modelgate_split_requests_total";
+    let canary = [("split", "iris"), ("variant", "canary")];
+    let stats = site.counted(counter, &canary, 0.0).await?;
+    assert_eq!(stats.select(counter, &[]).count(), stats.select(counter, &canary).count());
+    for _ in 0..3 {
+        site.expect(predict(), 200, "").await?;
+    }
+    let feedback = Request::post_json("/seldon/prod/iris/api/v1.0/feedback", &json!({}));
+    site.expect(feedback, 403, "").await?;
+    let stats = site.counted(REQUESTS, &[], 4.0).await?;
+    assert_eq!(stats.sum(counter, &[]), 3.0);
+    assert_eq!(stats.sum(counter, &canary), 3.0);
+    site.update(open(json!({"mode": "REPORT", "splits": split}))?).await?;
+    site.expect(Request::post_json(PREDICTIONS, &flower()), 200, "").await?;
+    let stats = site.counted(REQUESTS, &[], 5.0).await?;
+    assert_eq!(stats.sum(counter, &[]), 3.0, "in REPORT mode no variant is chosen");
     site.check_healthy().await
 }
 
