@@ -57,8 +57,12 @@ impl Page {
             let kind = match inner(&field.shape) {
                 None => words(&field.shape),
                 Some(below) => {
-                    let own = at(place, field);
-                    let place = self.places.get(below.name).unwrap_or(&own);
+                    // Where it stands first, which may be beside this one.
+                    let same = |other: &&Field| {
+                        inner(&other.shape).is_some_and(|other| other.name == below.name)
+                    };
+                    let first = at(place, settings.fields.iter().find(same).unwrap_or(field));
+                    let place = self.places.get(below.name).unwrap_or(&first);
                     format!("[{}](#{})", words(&field.shape), anchor(place))
                 }
             };
