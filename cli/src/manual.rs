@@ -1,5 +1,6 @@
 //! `modelgate completions` and `modelgate man`: what shells and `man` know of the command, made from its own help.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -34,16 +35,24 @@ impl Completions {
 #[derive(Debug, Args)]
 pub struct Man {
     /// A verb, as `check` or `key new`; without one, the page of the command.
+    #[arg(conflicts_with = "dir")]
     verb: Vec<String>,
+    /// Writes every page into this folder, which must exist: modelgate.1, modelgate-check.1, ...
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
 }
 
 impl Man {
-    /// Prints the page.
+    /// Prints the page, or writes them all.
     ///
     /// # Errors
     ///
     /// There is no such verb, or the page cannot be written.
     pub fn run(self, mut command: Command) -> Result<ExitCode> {
+        if let Some(dir) = &self.dir {
+            clap_mangen::generate_to(command, dir).with_context(|| dir.display().to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         command.build();
         let mut page = &command;
         for verb in &self.verb {

@@ -141,11 +141,10 @@ impl Image {
         Ok(())
     }
 
-    /// Writes the layout as one archive, as `skopeo copy oci-archive:FILE` reads it.
-    pub fn write_archive(&self, path: &Path) -> Result<()> {
+    /// The layout as one archive, as `skopeo copy oci-archive:FILE` reads it.
+    pub fn archive(&self) -> Result<Vec<u8>> {
         let files = self.files();
-        let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        fs::write(path, archive(files)?).with_context(|| path.display().to_string())
+        archive(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
     }
 }
 

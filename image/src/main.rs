@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let image = Image::new(&module, env!("CARGO_PKG_VERSION"))?;
     image.write_layout(&arguments.layout)?;
     let archive = arguments.layout.with_extension("tar");
-    image.write_archive(&archive)?;
+    std::fs::write(&archive, image.archive()?).with_context(|| archive.display().to_string())?;
     println!("layout   {}", arguments.layout.display());
     println!("archive  {}", archive.display());
     println!("digest   {}", image.digest());

@@ -28,6 +28,11 @@ impl Tools {
         Ok(Self { folder })
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The folder of a tool, after `build` has filled it if it is not there yet.
     ///
     /// `key` says all that the result depends on: another key installs anew. The key is written down

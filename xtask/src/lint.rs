@@ -13,7 +13,7 @@ use modelgate_local::sh::{self, Log, seconds};
 /// `cargo xtask lint`: every step runs, whatever the ones before found.
 pub fn lint(project: &Project) -> Result<ExitCode> {
     components()?;
-    project::wasm_target()?;
+    project::target(WASM)?;
     let mut log = Log::create(project.target.join("test-logs/lint.log"))?;
     let clippy = |args: &[&str]| {
         let mut cargo = project.cargo(["clippy"]);

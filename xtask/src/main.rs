@@ -1,6 +1,7 @@
 //! Automation that needs only cargo: build, demo, test, bench, lint.
 
 mod circles;
+mod dist;
 mod lint;
 mod module;
 mod project;
@@ -88,12 +89,19 @@ enum Command {
     },
     /// Pack the module as an OCI image: target/image and target/image.tar, and push it
     Image(run::ImageArgs),
+    /// Make a release of this commit: target/dist
+    ///
+    /// The module, its image as an archive, the command for Linux on x86-64 and arm64 (static programs, with
+    /// completions and manual pages), SHA256SUMS, a bill of materials (SPDX 2.3) and the provenance (in-toto, SLSA).
+    /// The same commit and compiler give the same bytes on every machine: --verify builds a second time, in another
+    /// folder, and compares. Nothing is published or signed.
+    Dist(dist::DistArgs),
     /// Check format, lints, dependencies and licences
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
         /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
-        /// registry, mockoidc, oidc-provider, spire, hydra, keycloak; without names all but the last two
+        /// registry, zig, mockoidc, oidc-provider, spire, hydra, keycloak; without names all but zig and the last two
         names: Vec<String>,
     },
 }
@@ -117,6 +125,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Test { names } => test::test(&project, names),
         Command::Bench { args } => run::bench(&project, args),
         Command::Image(args) => run::image(&project, args),
+        Command::Dist(args) => dist::dist(&project, args),
         Command::Lint => lint::lint(&project),
         Command::Tools { names } => tools::print(&project, names),
     }

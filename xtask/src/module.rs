@@ -62,7 +62,7 @@ pub fn build(project: &Project) -> Result<PathBuf> {
 
 /// Builds and trims the module, and returns what the checks found.
 pub fn build_and_check(project: &Project) -> Result<(PathBuf, Vec<Check>)> {
-    project::wasm_target()?;
+    project::target(WASM)?;
     println!("building the module (release; the first time takes a minute or two)");
     let start = Instant::now();
     // An rlib beside the cdylib would rule out link-time optimization of the whole.
@@ -114,16 +114,11 @@ fn optimized(project: &Project, trimmed: &[u8], log: &mut Log) -> Result<Vec<u8>
     std::fs::read(&after).with_context(|| format!("reading {}", after.display()))
 }
 
-/// The compiler's flags. The places of panics are those of packages, and of no machine: the same sources
-/// give the same module everywhere, and a smaller one.
+/// The compiler's flags.
 fn flags(project: &Project) -> String {
-    let sources = project::cargo_home().join("registry/src");
-    let registries = std::fs::read_dir(sources).into_iter().flatten().flatten().map(|e| e.path());
-    let prefixes = registries.chain([project.root.clone()]);
     // Half of what LLVM takes for code that shall be small: eight kibibytes less, and no more instructions.
     let inlined = "-Cllvm-args=-inline-threshold=25".to_owned();
-    let flags = std::iter::once(inlined)
-        .chain(prefixes.map(|prefix| format!("--remap-path-prefix={}/=", prefix.display())));
+    let flags = std::iter::once(inlined).chain(project.remapped());
     // Strings in quotes are written alike in Rust and TOML, but for characters that no path has.
     format!("target.{WASM}.rustflags={:?}", flags.collect::<Vec<_>>())
 }

@@ -80,6 +80,16 @@ impl Project {
             .with_context(|| format!("{} has no {package}", path.display()))
     }
 
+    /// The compiler's flags for places of panics that are those of packages, and of no machine: the same sources
+    /// give the same program everywhere, and a smaller one.
+    pub fn remapped(&self) -> impl Iterator<Item = String> {
+        let sources = cargo_home().join("registry/src");
+        let registries =
+            std::fs::read_dir(sources).into_iter().flatten().flatten().map(|entry| entry.path());
+        let prefixes = registries.chain([self.root.clone()]);
+        prefixes.map(|prefix| format!("--remap-path-prefix={}/=", prefix.display()))
+    }
+
     /// The path as one would type it at the root.
     pub fn show<'p>(&self, path: &'p Path) -> std::path::Display<'p> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
@@ -97,24 +107,24 @@ pub fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 
-/// Makes sure that the compiler has the standard library for WebAssembly.
-pub fn wasm_target() -> Result<()> {
+/// Makes sure that the compiler has the standard library of a target.
+pub fn target(triple: &str) -> Result<()> {
     let query = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", WASM])
+        .args(["--print", "target-libdir", "--target", triple])
         .output()
         .context("rustc cannot be run: install Rust with rustup")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&query.stdout).trim());
     if query.status.success() && folder.is_dir() {
         return Ok(());
     }
-    println!("adding the target {WASM} with rustup");
+    println!("adding the target {triple} with rustup");
     let remedy = || {
         format!(
-            "the target {WASM} is missing and cannot be added: run `rustup target add {WASM}`, \
-             or install your distribution's Rust for WebAssembly"
+            "the target {triple} is missing and cannot be added: run `rustup target add {triple}`, \
+             or install your distribution's Rust for it"
         )
     };
-    let added = Command::new("rustup").args(["target", "add", WASM]).status();
+    let added = Command::new("rustup").args(["target", "add", triple]).status();
     if added.with_context(remedy)?.success() { Ok(()) } else { bail!(remedy()) }
 }
 

@@ -108,7 +108,7 @@ pub fn image(project: &Project, args: &ImageArgs) -> Result<ExitCode> {
     finish(run)
 }
 
-fn package(project: &Project, name: &str, cargo: &[&str]) -> Result<Command> {
+pub fn package(project: &Project, name: &str, cargo: &[&str]) -> Result<Command> {
     if !project.has(name) {
         bail!("this checkout has no package {name}");
     }
@@ -121,7 +121,7 @@ fn hand_over(project: &Project, mut run: Command) -> Result<ExitCode> {
     finish(run)
 }
 
-fn finish(mut run: Command) -> Result<ExitCode> {
+pub fn finish(mut run: Command) -> Result<ExitCode> {
     let status = run.status().context("cargo cannot be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

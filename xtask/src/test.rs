@@ -137,7 +137,7 @@ fn wasm(run: &mut Run<'_>) -> Result<()> {
     if !run.wanted(&tests)? {
         return Ok(());
     }
-    project::wasm_target()?;
+    project::target(WASM)?;
     let runner = tools::wasm_bindgen_runner(run.project)?;
     let node = tools::node(run.project)?;
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -7,6 +7,7 @@ mod node;
 mod providers;
 mod venv;
 mod wasm_opt;
+mod zig;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,19 +25,20 @@ pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, llama, mlflow, mlserver, readers, seldon};
 pub use wasm_opt::{optimize, optimizer};
+pub use zig::zig;
 
 /// Envoy, with V8.
 pub fn envoy(project: &Project) -> Result<PathBuf> {
     modelgate_local::envoy::envoy(&project.tools)
 }
 
-/// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs.
-const ON_DEMAND: [&str; 2] = ["hydra", "keycloak"];
+/// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs, and only `cargo xtask dist`.
+const ON_DEMAND: [&str; 3] = ["hydra", "keycloak", "zig"];
 
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
     type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 24] = [
+    let tools: [(&str, Tool); 25] = [
         ("envoy", envoy),
         ("node", node),
         ("wasm-opt", wasm_opt::wasm_opt),
@@ -54,6 +56,7 @@ pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
         ("istio", istio),
         ("kubernetes", kubernetes),
         ("registry", registry),
+        ("zig", zig),
         ("mockoidc", mockoidc),
         ("oidc-provider", oidc_provider),
         ("spire", spire),
