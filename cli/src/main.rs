@@ -122,7 +122,8 @@ const MAN_HELP: &str = "\
 Examples:
   modelgate man > modelgate.1
   modelgate man check > modelgate-check.1
-  modelgate man key new | man -l -";
+  modelgate man key new | man -l -
+  modelgate man --dir man/man1";
 
 const KEY_HELP: &str = "\
 Example:
@@ -191,7 +192,7 @@ enum Command {
     /// Prints what a shell completes, as a script for it.
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(manual::Completions),
-    /// Prints a page for `man`.
+    /// Prints a page for `man`, or writes all of them.
     #[command(after_help = MAN_HELP)]
     Man(manual::Man),
 }

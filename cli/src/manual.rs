@@ -37,7 +37,7 @@ pub struct Man {
     /// A verb, as `check` or `key new`; without one, the page of the command.
     #[arg(conflicts_with = "dir")]
     verb: Vec<String>,
-    /// Writes every page into this folder, which must exist: modelgate.1, modelgate-check.1, ...
+    /// Writes every page into this folder: modelgate.1, modelgate-check.1, ...
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }
@@ -50,7 +50,9 @@ impl Man {
     /// There is no such verb, or the page cannot be written.
     pub fn run(self, mut command: Command) -> Result<ExitCode> {
         if let Some(dir) = &self.dir {
-            clap_mangen::generate_to(command, dir).with_context(|| dir.display().to_string())?;
+            let written =
+                std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir));
+            written.with_context(|| dir.display().to_string())?;
             return Ok(ExitCode::SUCCESS);
         }
         command.build();

@@ -301,4 +301,12 @@ fn shells_and_man_know_every_verb() {
     }
     assert!(modelgate(&["man"], "").stdout.contains("modelgate\\-check"));
     assert_eq!(modelgate(&["man", "nothing"], "").status, 1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("UTF-8");
+    assert_eq!(modelgate(&["man", "--dir", dir], "").status, 0);
+    for verb in VERBS {
+        let page = folder.path().join(format!("modelgate-{}.1", verb.join("-")));
+        assert!(page.is_file(), "{}", page.display());
+    }
+    assert_eq!(modelgate(&["man", "--dir", "Cargo.toml/man"], "").status, 1);
 }
