@@ -54,7 +54,7 @@ pub fn dist(project: &Project, args: &DistArgs) -> Result<ExitCode> {
     }
     let code = run::finish(release)?;
     if args.verify && code == ExitCode::SUCCESS {
-        verify(project, &out)?;
+        verify(project, &commit, &out)?;
     }
     Ok(code)
 }
@@ -106,13 +106,17 @@ fn help_pages(project: &Project) -> Result<PathBuf> {
 }
 
 /// Makes the release of the same commit in a folder of another name, and compares.
-fn verify(project: &Project, out: &Path) -> Result<()> {
+fn verify(project: &Project, commit: &str, out: &Path) -> Result<()> {
     let folder = project.target.join("dist-again");
     let _ = std::fs::remove_dir_all(&folder);
     println!("\nagain, from a clone in {}", project.show(&folder));
     let mut log = Log::create(project.target.join("test-logs/dist-again.log"))?;
     let mut clone = Command::new("git");
     sh::quietly(clone.args(["clone", "--quiet"]).arg(&project.root).arg(&folder), &mut log)?;
+    // The checkout may have gone on meanwhile.
+    let mut checkout = Command::new("git");
+    checkout.current_dir(&folder).args(["checkout", "--quiet", "--detach", commit]);
+    sh::quietly(&mut checkout, &mut log)?;
     let mut again = project::cargo();
     again.current_dir(&folder).args(["run", "--quiet", "--package=xtask", "--", "dist"]);
     again.env_remove("CARGO_TARGET_DIR").env("MODELGATE_TOOLS", project.tools.folder());
