@@ -98,6 +98,19 @@ pub async fn a_broken_configuration_leaves_the_old_one_in_force(
     let refused = cluster.istiod_logged("ECDS: ACK ERROR").await?;
     ensure!(refused.contains("Unable to create Wasm plugin"), "{refused}");
     site.gateway.logs("authorization.defaultAction").await?;
+    // By the names that alerts and the dashboard know, which Istio shows with the shipped values of the mesh only.
+    let stats = site.gateway.stats().await?;
+    let of_plugin = |start: &str, end: &str| -> Option<f64> {
+        let named = |name: &str| name.contains("modelgate") && name.ends_with(end);
+        let found = stats.starting_with(start).filter(|sample| named(&sample.name));
+        found.map(|sample| sample.value).reduce(f64::max)
+    };
+    let refused = of_plugin("envoy_extension_config_discovery_http_filter_", "_config_fail");
+    ensure!(refused.is_some_and(|times| times > 0.0), "refused updates: {refused:?}");
+    ensure!(of_plugin("envoy_wasm_", "_vm_reload_success") == Some(0.0), "no count of reloads");
+    ensure!(stats.sum("envoy_server_memory_physical_size", &[]) > 0.0, "no memory");
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    ensure!(stats.sum("modelgate_build_info", &version) == 1.0, "no version");
     site.gateway.expect(predict().bearer(&scientist()?), 200, "ndarray").await?;
     site.gateway.expect(predict(), 403, DENIED).await.map(drop)
 }
