@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::run::Run;
+use crate::run::{Run, copy_program};
 
 /// The port of README's gateway, which may be somebody's here.
 const PORT: &str = "8080";
@@ -44,7 +44,7 @@ impl Desk {
         };
         std::fs::create_dir_all(at("target/release"))?;
         std::fs::create_dir(at("home"))?;
-        std::fs::copy(built("MODELGATE")?, at("target/release/modelgate"))?;
+        copy_program(built("MODELGATE")?, &at("target/release/modelgate"))?;
         std::fs::copy(built("MODELGATE_WASM")?, at("target/modelgate.wasm"))?;
         Ok(Self { folder, exports })
     }

@@ -404,6 +404,13 @@ async fn what_convert_makes_of_istios_policies_runs() -> Result<()> {
     Ok(())
 }
 
+/// Copies a program by another process: one that another test starts while this one writes would keep it from being run (ETXTBSY).
+pub fn copy_program(from: impl AsRef<Path>, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to).status()?.success();
+    ensure!(copied, "{} cannot be copied", from.as_ref().display());
+    Ok(())
+}
+
 #[tokio::test]
 async fn without_a_module_it_is_said_how_to_get_one() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -411,7 +418,7 @@ async fn without_a_module_it_is_said_how_to_get_one() -> Result<()> {
     // Somewhere else, with nothing beside it.
     let own = folder.path().join("bin/modelgate");
     std::fs::create_dir(folder.path().join("bin"))?;
-    std::fs::copy(command, &own)?;
+    copy_program(command, &own)?;
     std::fs::write(folder.path().join("c.yaml"), small("DENY"))?;
     let output = Command::new(&own)
         .args(["run", "c.yaml"])
