@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::client::Request;
 use crate::envoy::log_file;
@@ -109,7 +110,7 @@ impl ModelServer {
             .env("SELDON_DEPLOYMENT_ID", "iris")
             .env("PREDICTIVE_UNIT_METRICS_ENDPOINT", "/prometheus")
             .envs(environment.iter().copied());
-        Self::start("seldon", command, folder, ports, "/health/ping").await
+        Self::start("seldon", command, folder, ports, "/health/ping").await?.on_all_ports().await
     }
 
     /// MLServer with scikit-learn, as Seldon v2 and KServe run it: model `iris`, Open Inference
@@ -148,7 +149,10 @@ impl ModelServer {
         let mut command = Command::new(venv.join("bin/mlserver"));
         // Found from there, wherever a model is loaded from.
         command.current_dir(folder.path()).env("PYTHONPATH", folder.path()).args(["start", "."]);
-        Self::start("mlserver", command, folder, ports, "/v2/health/ready").await
+        Self::start("mlserver", command, folder, ports, "/v2/health/ready")
+            .await?
+            .on_all_ports()
+            .await
     }
 
     /// KServe's Python SDK, protocols V1 and V2. `KSERVE_VENV` names the virtual environment.
@@ -227,6 +231,18 @@ impl ModelServer {
         })
         .await?;
         Ok(Self { process, _folder: folder, http, grpc, metrics })
+    }
+
+    /// Once it listens for gRPC and for Prometheus too, which servers of Seldon do in processes of their own.
+    async fn on_all_ports(mut self) -> Result<Self> {
+        for port in [self.grpc, self.metrics] {
+            until(&format!("a server on {port}"), READY, async || {
+                self.process.check_running()?;
+                Ok(TcpStream::connect(port).await.ok().map(drop))
+            })
+            .await?;
+        }
+        Ok(self)
     }
 
     /// What the server logged so far.
