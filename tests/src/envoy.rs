@@ -141,9 +141,7 @@ impl Envoy {
     pub async fn wasm_failures(&self) -> Result<BTreeMap<String, u64>> {
         let mut counters = self.counters("wasm.").await?;
         counters.retain(|name, value| {
-            let failed = name.contains("fail") || name.contains("vm_reload");
-            // Names of config discovery end with a plugin's, and say how the connection to istiod does.
-            *value > 0 && failed && !name.starts_with("extension_config_discovery.")
+            *value > 0 && (name.contains("fail") || name.contains("vm_reload"))
         });
         Ok(counters)
     }

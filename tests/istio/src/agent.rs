@@ -203,10 +203,12 @@ impl Agent {
         let pairs = page.lines().filter_map(|line| line.rsplit_once(": "));
         let counters = pairs.filter_map(|(n, v)| Some((n.to_owned(), v.parse::<u64>().ok()?)));
         Ok(counters
-            // The module's own counters may speak of failures of others.
+            // The module's own counters may speak of failures of others, and those of config discovery, which
+            // end with the plugin's name, of the connection to istiod.
             .filter(|(n, v)| {
                 *v > 0
                     && !n.contains("modelgate_")
+                    && !n.starts_with("extension_config_discovery.")
                     && (n.contains("fail") || n.contains("vm_reload"))
             })
             .collect())
