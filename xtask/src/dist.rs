@@ -10,11 +10,6 @@ use modelgate_local::sh::{self, Log};
 use crate::project::{self, Project};
 use crate::{module, run, tools};
 
-/// Rust's names of the platforms, and Zig's.
-const PLATFORMS: [(&str, &str); 2] = [
-    ("x86_64-unknown-linux-musl", "x86_64-linux-musl"),
-    ("aarch64-unknown-linux-musl", "aarch64-linux-musl"),
-];
 /// Shells, and how their completions are called where they are found by themselves.
 const SHELLS: [(&str, &str); 3] =
     [("bash", "modelgate"), ("zsh", "_modelgate"), ("fish", "modelgate.fish")];
@@ -48,7 +43,7 @@ pub fn dist(project: &Project, args: &DistArgs) -> Result<ExitCode> {
     release.arg("--root").arg(&project.root).arg("--module").arg(module);
     release.arg("--help-pages").arg(help_pages(project)?).arg("--out").arg(&out);
     release.args(["--commit", &commit, "--created", &created, "--compiler", &compiler]);
-    for (triple, platform) in PLATFORMS {
+    for (triple, platform) in tools::PLATFORMS {
         let command = command(project, triple, platform)?;
         release.arg("--command").arg(format!("{triple}={}", command.display()));
     }

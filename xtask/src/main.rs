@@ -64,6 +64,7 @@ enum Command {
     /// Tiers, in the order in which they run:
     ///
     ///   unit          unit and property tests of every package
+    ///   readers       what readers of JSON make of bodies that are let through
     ///   wasm          the engine compiled to WebAssembly, in Node
     ///   module        the built module: imports, exports, size, memory and work
     ///   envoy         the module in a real Envoy
@@ -71,6 +72,7 @@ enum Command {
     ///   browser       the report's page in a real Chromium
     ///   models        real model servers behind the module
     ///   providers     tokens of real identity providers before the module and Envoy's own filters
+    ///   monitoring    alerts and the dashboard, with a real Prometheus
     ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
     ///
     /// MODELGATE_PAIRS=500000 makes the comparisons of the tier differential long ones;
@@ -100,8 +102,9 @@ enum Command {
     Lint,
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
-        /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, chromium, cargo-deny, istio, kubernetes,
-        /// registry, zig, mockoidc, oidc-provider, spire, hydra, keycloak; without names all but zig and the last two
+        /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, kserve, mlflow, litserve, llama, readers, gojson,
+        /// chromium, cargo-deny, istio, kubernetes, registry, mockoidc, oidc-provider, spire, prometheus,
+        /// prometheus-operator, zig, hydra, keycloak; without names all but the last three
         names: Vec<String>,
     },
 }
@@ -128,5 +131,26 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Dist(args) => dist::dist(&project, args),
         Command::Lint => lint::lint(&project),
         Command::Tools { names } => tools::print(&project, names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_names_every_tier_and_every_tool() {
+        let mut cli = Cli::command();
+        let mut names = |of: &str, all: &[&str]| {
+            let help = cli.find_subcommand_mut(of).unwrap().render_long_help().to_string();
+            let words: Vec<_> =
+                help.split(|c: char| c.is_whitespace() || ",;:".contains(c)).collect();
+            for name in all {
+                assert!(words.contains(name), "cargo xtask {of} --help does not name {name}");
+            }
+        };
+        names("test", &test::tiers());
+        names("tools", &tools::TOOLS.map(|(name, _)| name));
     }
 }

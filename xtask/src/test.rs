@@ -53,6 +53,11 @@ const TIERS: [Tier; 11] = [
     Tier { name: "istio", about: "the module in a real mesh", run: istio },
 ];
 
+/// What they are called.
+pub fn tiers() -> [&'static str; 11] {
+    TIERS.map(|tier| tier.name)
+}
+
 /// `cargo xtask test`: runs the named tiers, or all, with the tests whose name contains the other word.
 pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
     let (tiers, filter) = select(names)?;
@@ -72,11 +77,11 @@ pub fn test(project: &Project, names: &[String]) -> Result<ExitCode> {
 
 /// Which tiers to run, and the part of a test's name that is asked for.
 fn select(names: &[String]) -> Result<(Vec<&'static Tier>, Option<&str>)> {
-    let is_tier = |name: &&String| TIERS.iter().any(|tier| tier.name == *name);
+    let is_tier = |name: &&String| tiers().contains(&name.as_str());
     let mut filters = names.iter().filter(|name| !is_tier(name));
     let filter = filters.next().map(String::as_str);
     if let Some(second) = filters.next() {
-        let tiers = TIERS.map(|tier| tier.name).join(", ");
+        let tiers = tiers().join(", ");
         bail!("one part of a name at a time, and {second} is a second one (tiers are {tiers})");
     }
     let named = names.iter().any(|name| is_tier(&name));

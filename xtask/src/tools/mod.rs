@@ -25,7 +25,7 @@ pub use node::node;
 pub use providers::{keycloak, oidc_provider};
 pub use venv::{kserve, litserve, llama, mlflow, mlserver, readers, seldon};
 pub use wasm_opt::{optimize, optimizer};
-pub use zig::zig;
+pub use zig::{PLATFORMS, zig};
 
 /// Envoy, with V8.
 pub fn envoy(project: &Project) -> Result<PathBuf> {
@@ -35,41 +35,44 @@ pub fn envoy(project: &Project) -> Result<PathBuf> {
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs, and only `cargo xtask dist`.
 const ON_DEMAND: [&str; 3] = ["hydra", "keycloak", "zig"];
 
+type Tool = fn(&Project) -> Result<PathBuf>;
+
+/// By the names that `cargo xtask tools` takes.
+pub const TOOLS: [(&str, Tool); 25] = [
+    ("envoy", envoy),
+    ("node", node),
+    ("wasm-opt", wasm_opt::wasm_opt),
+    ("wasm-bindgen", wasm_bindgen_runner),
+    ("seldon", seldon),
+    ("mlserver", mlserver),
+    ("kserve", kserve),
+    ("mlflow", mlflow),
+    ("litserve", litserve),
+    ("llama", llama),
+    ("readers", readers),
+    ("gojson", gojson),
+    ("chromium", chromium),
+    ("cargo-deny", cargo_deny),
+    ("istio", istio),
+    ("kubernetes", kubernetes),
+    ("registry", registry),
+    ("mockoidc", mockoidc),
+    ("oidc-provider", oidc_provider),
+    ("spire", spire),
+    ("prometheus", prometheus),
+    ("prometheus-operator", prometheus_operator),
+    ("zig", zig),
+    ("hydra", hydra),
+    ("keycloak", keycloak),
+];
+
 /// Installs the named tools, or all but those on demand, and prints where each one is.
 pub fn print(project: &Project, names: &[String]) -> Result<ExitCode> {
-    type Tool = fn(&Project) -> Result<PathBuf>;
-    let tools: [(&str, Tool); 25] = [
-        ("envoy", envoy),
-        ("node", node),
-        ("wasm-opt", wasm_opt::wasm_opt),
-        ("wasm-bindgen", wasm_bindgen_runner),
-        ("seldon", seldon),
-        ("mlserver", mlserver),
-        ("kserve", kserve),
-        ("mlflow", mlflow),
-        ("litserve", litserve),
-        ("llama", llama),
-        ("readers", readers),
-        ("gojson", gojson),
-        ("chromium", chromium),
-        ("cargo-deny", cargo_deny),
-        ("istio", istio),
-        ("kubernetes", kubernetes),
-        ("registry", registry),
-        ("zig", zig),
-        ("mockoidc", mockoidc),
-        ("oidc-provider", oidc_provider),
-        ("spire", spire),
-        ("prometheus", prometheus),
-        ("prometheus-operator", prometheus_operator),
-        ("hydra", hydra),
-        ("keycloak", keycloak),
-    ];
-    if let Some(odd) = names.iter().find(|name| !tools.iter().any(|(tool, _)| tool == name)) {
-        bail!("{odd} is not a tool here: {}", tools.map(|(tool, _)| tool).join(", "));
+    if let Some(odd) = names.iter().find(|name| !TOOLS.iter().any(|(tool, _)| tool == name)) {
+        bail!("{odd} is not a tool here: {}", TOOLS.map(|(tool, _)| tool).join(", "));
     }
     let mut code = ExitCode::SUCCESS;
-    for (name, tool) in tools {
+    for (name, tool) in TOOLS {
         let asked = names.iter().any(|n| n == name);
         if !asked && (!names.is_empty() || ON_DEMAND.contains(&name)) {
             continue;

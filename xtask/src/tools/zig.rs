@@ -11,13 +11,19 @@ use crate::project::Project;
 
 const REQUIREMENTS: &str = "ziglang==0.17.1\n";
 
-/// The folder with the compiler and archiver for a platform: `cc-PLATFORM` and `ar-PLATFORM`, of [`PLATFORMS`].
+/// The platforms of a release, as Rust calls them and as Zig does.
+pub const PLATFORMS: [(&str, &str); 2] = [
+    ("x86_64-unknown-linux-musl", "x86_64-linux-musl"),
+    ("aarch64-unknown-linux-musl", "aarch64-linux-musl"),
+];
+
+/// The folder of the compilers and archivers: `cc-PLATFORM` and `ar-PLATFORM`, as Zig calls [`PLATFORMS`].
 pub fn zig(project: &Project) -> Result<PathBuf> {
     let about = "Zig's C compiler (100 MB)";
     let venv = Venv { name: "zig", about, requirements: REQUIREMENTS, pip: &[] };
     let folder = install(project, venv, |venv| {
         let zig = packages(venv)?.join("ziglang/zig");
-        for platform in PLATFORMS {
+        for (_, platform) in PLATFORMS {
             write(venv, &format!("cc-{platform}"), &zig, &format!("cc -target {platform}"))?;
             write(venv, &format!("ar-{platform}"), &zig, "ar")?;
         }
@@ -25,9 +31,6 @@ pub fn zig(project: &Project) -> Result<PathBuf> {
     })?;
     Ok(folder.join("bin"))
 }
-
-/// As Zig calls those of a release.
-const PLATFORMS: [&str; 2] = ["x86_64-linux-musl", "aarch64-linux-musl"];
 
 /// A program that calls Zig without `--target`: there it stands in Rust's words.
 fn write(venv: &Path, name: &str, zig: &Path, call: &str) -> Result<()> {
