@@ -2,7 +2,7 @@
 
 use super::Advisor;
 use super::values::NUMBERS;
-use crate::authn::always_split;
+use crate::authn::{always_split, is_out_of_reach};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
 
@@ -60,10 +60,7 @@ impl Advisor<'_, '_> {
             let what = "is taken apart at its spaces: whoever has several parts counts as none";
             let fix = "a claim with one value, as a team";
             self.errors.warn_value(Warning::ClaimNotText, &place, what, claim, fix);
-        } else if is_bare
-            && claim.contains('.')
-            && (claim.contains('/') || claim.starts_with("kubernetes.io"))
-        {
+        } else if is_bare && is_out_of_reach(claim) {
             let what = "is read as the names of nested claims, with dots between them";
             let fix = "each name in brackets, as [https://example.com/team] or [kubernetes.io][namespace]";
             self.errors.warn_value(Warning::ClaimOutOfReach, &place, what, claim, fix);

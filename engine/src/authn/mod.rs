@@ -54,6 +54,7 @@ pub use authenticator::{
 pub use cache::TokenCache;
 pub use certificate::{Names as CertificateNames, names_in_certificate};
 pub use failure::{Failure, TokenResult};
+pub(crate) use outputs::is_out_of_reach;
 pub(crate) use rule::always_split;
 
 /// Who is calling, as a verified token or API key says.

@@ -60,7 +60,11 @@ impl Outputs {
             out.lines.push((header.as_slice().into(), jws::payload(token).into()));
         }
         for claim in &self.claims {
-            let Some(text) = at(claims, &claim.path).and_then(text) else { continue };
+            let Some(value) = at(claims, &claim.path) else { continue };
+            let Some(text) = text(value) else {
+                out.unwritable = out.unwritable.saturating_add(value.is_number().into());
+                continue;
+            };
             // A line break would let an issuer's user write headers; Envoy answers with 503. Blanks at an end are lost on
             // the way (RFC 9110 §5.5): two users must not become one.
             let loses_blanks = text.starts_with(' ') || text.ends_with(' ');
@@ -80,28 +84,40 @@ pub fn at<'v>(claims: &'v Map<String, Value>, path: &[String]) -> Option<&'v Val
     rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))
 }
 
-/// A claim as Envoy writes it: lists and objects as JSON in base64, nothing for null and "".
+/// Whether names with dots between them cannot be what is meant: a claim with a dot in its own name, the brackets of a
+/// policy, a name that is empty.
+pub fn is_out_of_reach(claim: &str) -> bool {
+    let has_dot = claim.contains('.') && claim.contains('/') || claim.starts_with("kubernetes.io");
+    has_dot || claim.contains(['[', ']']) || claim.split('.').any(str::is_empty)
+}
+
+/// A claim as Envoy writes it: lists and objects as JSON in base64, nothing for null and "". Nothing for a number that
+/// is not known exactly, either.
 fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::Bool(b) => b.to_string(),
         Value::String(text) => text.clone(),
-        Value::Number(n) => number(n),
+        Value::Number(n) => return number(n),
         Value::Array(_) | Value::Object(_) => STANDARD.encode(value.to_string()),
     };
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// From here on a number with a point is not read exactly: 2^49. A double holds whole ones up to 2^53, but the reader
+/// takes the `0` behind the point for a digit more.
+const INEXACT: f64 = 562_949_953_421_312.0;
+
 /// Whole numbers from 0 to 2^64 without a point, others with six decimals, as C's `%f`. Whole ones
-/// beyond 2^53 are exact, which Envoy's doubles are not: two users must not become one.
-fn number(n: &Number) -> String {
+/// beyond 2^53 are exact, which Envoy's doubles are not, or not written: two users must not become one.
+fn number(n: &Number) -> Option<String> {
     let double = n.as_f64().unwrap_or_default();
-    match n.as_u64() {
-        Some(whole) => whole.to_string(),
-        None if double >= 0.0 && double < u64::MAX as f64 && double.fract() == 0.0 => {
-            (double as u64).to_string()
-        }
-        None => format!("{double:.6}"),
+    match (n.as_u64(), n.as_i64()) {
+        (Some(whole), _) => Some(whole.to_string()),
+        (None, Some(negative)) => Some(format!("{negative}.000000")),
+        _ if double.abs() >= INEXACT => None,
+        _ if double >= 0.0 && double.fract() == 0.0 => Some((double as u64).to_string()),
+        _ => Some(format!("{double:.6}")),
     }
 }
 
@@ -121,14 +137,51 @@ mod tests {
             (json!(7.0), Some("7")),
             (json!(-7), Some("-7.000000")),
             (json!(1.5), Some("1.500000")),
+            (json!(-1.5), Some("-1.500000")),
             (json!(u64::MAX), Some("18446744073709551615")),
-            (json!(1e20), Some("100000000000000000000.000000")),
             (json!(["a", 1]), Some("WyJhIiwxXQ==")),
             (json!({"a": {}}), Some("eyJhIjp7fX0=")),
             (json!([]), Some("W10=")),
             (json!("é"), Some("é")),
         ] {
             assert_eq!(text(&value).as_deref(), want, "{value}");
+        }
+    }
+
+    /// Of a token, whose numbers are read as they are in any.
+    #[test]
+    fn a_number_is_written_exactly_or_not_at_all() {
+        let outputs = Outputs {
+            payload: None,
+            claims: vec![ClaimHeader { header: b"x-n".to_vec(), path: vec!["n".to_owned()] }],
+        };
+        for (number, want) in [
+            ("9007199254740991", Some("9007199254740991")),
+            ("9007199254740993", Some("9007199254740993")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("-9007199254740993", Some("-9007199254740993.000000")),
+            ("-9223372036854775808", Some("-9223372036854775808.000000")),
+            ("-9223372036854775807", Some("-9223372036854775807.000000")),
+            ("562949953421311.0", Some("562949953421311")),
+            ("-562949953421311.0", Some("-562949953421311.000000")),
+            ("1e3", Some("1000")),
+            ("-0", Some("0")),
+            // Read as the double next to them, which is that of others, too.
+            ("18446744073709551616", None),
+            ("18446744073709551617", None),
+            ("-9223372036854775809", None),
+            ("562949953421312.0", None),
+            ("9007199254740991.0", None),
+            ("9007199254740993.0", None),
+            ("9007199254740993.5", None),
+            ("1e20", None),
+            ("-1e300", None),
+        ] {
+            let text = format!("{{\"n\":{number}}}");
+            let claims = super::super::json::read_object(text.as_bytes()).unwrap();
+            let lines = outputs.lines(b"h.p.s", &claims);
+            let got = lines.lines.first().map(|(_, value)| std::str::from_utf8(value).unwrap());
+            assert_eq!((got, lines.unwritable), (want, u32::from(want.is_none())), "{number}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::claims::{bare_audience, split_words};
 use super::failure::Rejection;
 use super::jwks::KeySet;
 use super::jws::{self, Jws};
-use super::outputs::Outputs;
+use super::outputs::{Outputs, is_out_of_reach};
 use super::places::{Place, Places};
 use super::remote::Remotes;
 use super::work::Work;
@@ -302,13 +302,14 @@ fn check_outputs(rule: &JwtRule, path: &Path<'_>, errors: &mut Errors) {
                 "is empty",
                 "the name of a claim, as sub or realm_access.roles",
             );
-        } else if output.claim.contains('/') && output.claim.contains('.') {
+        } else if is_out_of_reach(&output.claim) {
             errors.warn(
                 Warning::ClaimOutOfReach,
                 &place.field("claim"),
                 "is read as the names of nested claims, with dots between them: a claim with a dot in \
                  its own name cannot be reached",
-                "a claim without one, which most issuers can be told to add",
+                "names with a dot between them, as realm_access.roles, or a claim without a dot, which most issuers \
+                 can be told to add",
             );
         }
     }

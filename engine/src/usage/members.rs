@@ -248,9 +248,8 @@ impl Members {
             (Number::Whole(number), Some(digit)) if number < MOST / 10 => {
                 Number::Whole(number.saturating_mul(10).saturating_add(digit))
             }
-            (Number::Whole(number) | Number::Pointed(number), _) if b".0".contains(&byte) => {
-                Number::Pointed(number)
-            }
+            (Number::Whole(number), _) if byte == b'.' => Number::Pointed(number),
+            (Number::Pointed(number), Some(0)) => Number::Pointed(number),
             _ => Number::Other,
         };
     }

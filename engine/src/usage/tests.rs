@@ -63,6 +63,9 @@ fn answers() -> Vec<Case> {
         case("numbers with a point", r#"{"usage":{"prompt_tokens":5.0,"completion_tokens":70.00}}"#, tokens(5, 70)),
         case("numbers that count nothing", r#"{"usage":{"prompt_tokens":5.5,"completion_tokens":-7,"output_tokens":8}}"#,
             Tokens { output: Some(8), ..Tokens::default() }),
+        case("the most that counts", r#"{"usage":{"prompt_tokens":999999999,"completion_tokens":999999999.0}}"#, tokens(999_999_999, 999_999_999)),
+        case("more than one answer can cost", r#"{"usage":{"prompt_tokens":1234567890,"completion_tokens":5000000000,"output_tokens":1000000000.0,"input_tokens":8}}"#,
+            Tokens { input: Some(8), ..Tokens::default() }),
         stream("a byte order mark", "\u{feff}data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n".to_owned(),
             tokens(1, 2), 0),
         stream("OpenAI chat with include_usage", events(&[

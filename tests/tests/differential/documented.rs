@@ -107,9 +107,10 @@ fn occurring() -> Vec<(&'static str, Set, Ask)> {
     cases.push((CHALLENGE, plain(), ask("/?a=1&access_token=<0>", &[], vec![expired])));
     let query = "/?b=%41&access_token=<0>&a";
     cases.push((QUERY, plain(), ask(query, &[], vec![token(&[])])));
-    let level = json!({"outputClaimToHeaders": [{"header": "x-level", "claim": "level"}]});
-    let large = token(&[("level", "9007199254740993")]);
-    cases.push((NUMBERS, set(vec![rule(level)]), bearer(large)));
+    for large in ["9007199254740993", "-9007199254740993", "18446744073709551617"] {
+        let level = json!({"outputClaimToHeaders": [{"header": "x-level", "claim": "level"}]});
+        cases.push((NUMBERS, set(vec![rule(level)]), bearer(token(&[("level", large)]))));
+    }
     let level = json!({"outputClaimToHeaders": [{"header": "x-level", "claim": "level"}]});
     let blank = token(&[("level", "\"gold \"")]);
     cases.push((BLANKS, set(vec![rule(level)]), bearer(blank)));

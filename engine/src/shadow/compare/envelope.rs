@@ -60,6 +60,8 @@ impl Envelope {
                 "/ec_transfer_params",
                 "/metrics",
                 "/choices/*/message/tool_calls/*/id",
+                "/choices/*/message/audio/id",
+                "/choices/*/message/audio/expires_at",
                 "/output/*/id",
                 "/output/*/call_id",
                 "/output/*/encrypted_content",

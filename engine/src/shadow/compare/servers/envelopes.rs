@@ -79,6 +79,13 @@ fn what_differs_by_nature_does_not_count() {
             "",
             "value at /timings/prompt_ms by 1",
         ),
+        // A spoken answer has an id, and is kept for a while.
+        (
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"audio_1","expires_at":1,"data":"AAAA","transcript":"hi"}}}]}"#.into(),
+            r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"audio_2","expires_at":2,"data":"AAAA","transcript":"bye"}}}]}"#.into(),
+            "value at /choices/0/message/audio/transcript",
+            "value at /choices/0/message/audio/expires_at by 1; value at /choices/0/message/audio/id; value at /choices/0/message/audio/transcript",
+        ),
         (
             r#"{"id":"sku-1","choices":[{"p":0.9}]}"#.into(),
             r#"{"id":"sku-2","choices":[{"p":0.9}]}"#.into(),
