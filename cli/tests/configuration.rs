@@ -28,7 +28,7 @@ fn is_up_to_date(name: &str, wanted: &str) -> Result<()> {
     ensure!(
         std::fs::read_to_string(&path)? == wanted,
         "docs/{name} is not what the declarations say: \
-         MODELGATE_WRITE_DOCS=1 cargo test -p modelgate-cli --test configuration"
+         MODELGATE_WRITE_DOCS=1 cargo test -p modelgate-cli --test configuration --test chart"
     );
     Ok(())
 }

@@ -97,6 +97,8 @@ fn the_projects_own_manifests_get_none() {
     for folder in ["wasmplugin", "deploy"] {
         files(&root().join(folder), "yaml", &mut manifests);
     }
+    // Templates of the chart are judged once they are rendered.
+    manifests.retain(|file| !file.starts_with(root().join("deploy/chart")));
     // Patches and values are parts of others.
     let text = |file: &PathBuf| std::fs::read_to_string(file).expect("a manifest");
     manifests.retain(|file| text(file).contains("pluginConfig:"));

@@ -73,7 +73,7 @@ enum Command {
     ///   models        real model servers behind the module
     ///   providers     tokens of real identity providers before the module and Envoy's own filters
     ///   monitoring    alerts and the dashboard, with a real Prometheus
-    ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio and Kubernetes
+    ///   istio         a WasmPlugin in a real mesh; the first time it builds Istio, Kubernetes and Helm
     ///
     /// MODELGATE_PAIRS=500000 makes the comparisons of the tier differential long ones;
     /// MODELGATE_PROVIDERS=all has ORY Hydra and Keycloak (with Java and Maven) take part in the tier providers.
@@ -103,7 +103,7 @@ enum Command {
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
         /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, kserve, mlflow, litserve, llama, readers, gojson,
-        /// chromium, cargo-deny, istio, kubernetes, registry, mockoidc, oidc-provider, spire, prometheus,
+        /// chromium, cargo-deny, istio, kubernetes, registry, helm, mockoidc, oidc-provider, spire, prometheus,
         /// prometheus-operator, zig, hydra, keycloak; without names all but the last three
         names: Vec<String>,
     },

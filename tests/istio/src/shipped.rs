@@ -62,6 +62,10 @@ pub fn documents(path: &Path) -> Result<Vec<Value>> {
 }
 
 fn yaml_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    // Templates are no resources: they are judged as Helm renders them.
+    if folder.join("Chart.yaml").exists() {
+        return Ok(());
+    }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     for entry in entries {
         let entry = entry?;

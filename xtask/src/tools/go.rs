@@ -1,4 +1,4 @@
-//! Programs that Go compiles: Istio, Kubernetes and a registry, from the modules in tests/istio/tools; providers of
+//! Programs that Go compiles: Istio, Kubernetes, Helm and a registry, from the modules in tests/istio/tools; providers of
 //! identity, from those in tests/providers; a reader of JSON, from tests/readers; Prometheus, from tests/monitoring.
 
 use std::fs;
@@ -86,6 +86,17 @@ const REGISTRY: Module = Module {
     below: ISTIO_TESTS,
     about: "an OCI registry (a minute, once)",
     packages: &["."],
+    renames: &[],
+    tags: "",
+    ldflags: "-s -w",
+    files: None,
+};
+
+const HELM: Module = Module {
+    name: "helm",
+    below: ISTIO_TESTS,
+    about: "helm 4.3.1 (2 minutes and more, once)",
+    packages: &["helm.sh/helm/v4/cmd/helm"],
     renames: &[],
     tags: "",
     ldflags: "-s -w",
@@ -183,6 +194,11 @@ pub fn kubernetes(project: &Project) -> Result<PathBuf> {
 /// The folder of `registry`.
 pub fn registry(project: &Project) -> Result<PathBuf> {
     install(project, &REGISTRY)
+}
+
+/// The program `helm`.
+pub fn helm(project: &Project) -> Result<PathBuf> {
+    Ok(install(project, &HELM)?.join("helm"))
 }
 
 /// The folder of `mockoidc`.
@@ -338,7 +354,7 @@ mod tests {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(module.below);
             fs::read_to_string(root.join(module.name).join("go.mod")).unwrap()
         };
-        for module in [&ISTIO, &K8S, &SPIRE, &HYDRA, &PROMETHEUS] {
+        for module in [&ISTIO, &K8S, &HELM, &SPIRE, &HYDRA, &PROMETHEUS] {
             let text = read(module);
             for package in module.packages {
                 let tool = [format!("\t{package}\n"), format!("tool {package}\n")];
@@ -347,6 +363,7 @@ mod tests {
         }
         assert!(read(&PROMETHEUS).contains("prometheus/prometheus v0.313.5"));
         assert!(PROMETHEUS.about.contains("3.13.5"));
+        assert!(read(&HELM).contains("helm.sh/helm/v4 v4.3.1"));
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
         assert!(read(&K8S).contains(&format!("\tk8s.io/kubernetes {version}")));
     }

@@ -19,7 +19,8 @@ use crate::project::Project;
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
 pub use go::{
-    gojson, hydra, istio, kubernetes, mockoidc, prometheus, prometheus_operator, registry, spire,
+    gojson, helm, hydra, istio, kubernetes, mockoidc, prometheus, prometheus_operator, registry,
+    spire,
 };
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
@@ -38,7 +39,7 @@ const ON_DEMAND: [&str; 3] = ["hydra", "keycloak", "zig"];
 type Tool = fn(&Project) -> Result<PathBuf>;
 
 /// By the names that `cargo xtask tools` takes.
-pub const TOOLS: [(&str, Tool); 25] = [
+pub const TOOLS: [(&str, Tool); 26] = [
     ("envoy", envoy),
     ("node", node),
     ("wasm-opt", wasm_opt::wasm_opt),
@@ -56,6 +57,7 @@ pub const TOOLS: [(&str, Tool); 25] = [
     ("istio", istio),
     ("kubernetes", kubernetes),
     ("registry", registry),
+    ("helm", helm),
     ("mockoidc", mockoidc),
     ("oidc-provider", oidc_provider),
     ("spire", spire),

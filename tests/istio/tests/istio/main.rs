@@ -4,6 +4,7 @@
 //! control plane, one after the other.
 
 mod addresses;
+mod chart;
 mod converted;
 mod gateway;
 mod https;

@@ -68,7 +68,7 @@ pub async fn the_prometheus_operator_gets_rules_scrapes_and_dashboard(
 }
 
 /// Whether it succeeded, and what it said.
-async fn istioctl(cluster: &Cluster, args: &[&str]) -> Result<(bool, String)> {
+pub async fn istioctl(cluster: &Cluster, args: &[&str]) -> Result<(bool, String)> {
     let program = cluster.tools.istio("istioctl");
     let output = Command::new(program)
         .args(args)

@@ -56,6 +56,11 @@ pub fn all() -> Vec<Scenario> {
         scenario!(operations::ten_thousand_policies_are_enforced),
         scenario!(operations::gateways_serve_on_without_istiod_and_one_is_restarted),
         scenario!(operations::a_traffic_extension_serves_the_same),
+        scenario!(chart::it_renders_what_the_overlays_are),
+        scenario!(chart::a_gateway_is_named_and_issuers_are_public),
+        scenario!(chart::the_pages_values_are_taken),
+        scenario!(chart::mistakes_in_values_are_said),
+        scenario!(chart::a_release_guards_the_models),
         scenario!(manifests::the_prometheus_operator_gets_rules_scrapes_and_dashboard),
         scenario!(manifests::the_api_server_and_istioctl_accept_all_of_them),
     ]
