@@ -103,7 +103,7 @@ enum Command {
     /// Install what the other commands would install when they need it, and print where it is
     Tools {
         /// Which: envoy, node, wasm-opt, wasm-bindgen, seldon, mlserver, kserve, mlflow, litserve, llama, readers, gojson,
-        /// chromium, cargo-deny, istio, kubernetes, registry, helm, mockoidc, oidc-provider, spire, prometheus,
+        /// chromium, cargo-deny, istio, kubernetes, registry, helm, gateway-api, mockoidc, oidc-provider, spire, prometheus,
         /// prometheus-operator, zig, hydra, keycloak; without names all but the last three
         names: Vec<String>,
     },

@@ -66,9 +66,7 @@ pub fn istio(project: &Project, args: &IstioArgs) -> Result<ExitCode> {
     }
     std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
     run.env("MODELGATE_LOGS", logs)
-        .env("ISTIO_TOOLS", tools::istio(project)?)
-        .env("KUBERNETES_TOOLS", tools::kubernetes(project)?)
-        .env("REGISTRY_TOOLS", tools::registry(project)?)
+        .envs(tools::mesh(project)?)
         .args(args.keep.then_some("--keep"))
         .env("ENVOY", tools::envoy(project)?)
         .env("MODELGATE_WASM", module::build(project)?);

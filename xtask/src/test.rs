@@ -276,12 +276,8 @@ fn istio(run: &mut Run<'_>) -> Result<()> {
         return Ok(());
     }
     let mut environment = run.gateway()?;
-    environment.push(("ISTIO_TOOLS", tools::istio(run.project)?.into()));
-    environment.push(("KUBERNETES_TOOLS", tools::kubernetes(run.project)?.into()));
-    environment.push(("REGISTRY_TOOLS", tools::registry(run.project)?.into()));
+    environment.extend(tools::mesh(run.project)?);
     environment.push(("HELM", tools::helm(run.project)?.into()));
-    let operator = tools::prometheus_operator(run.project)?;
-    environment.push(("PROMETHEUS_OPERATOR", operator.into()));
     run.cargo_test(&tests, &environment)
 }
 

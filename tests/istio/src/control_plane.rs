@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use testbed::client::Request;
@@ -56,9 +56,11 @@ impl Cluster {
         let prepared = async {
             kubectl.apply_file(&tools.istio("crd-all.gen.yaml")).await?;
             kubectl.apply_file(tools.operator()).await?;
+            kubectl.apply_file(tools.gateway_api()).await?;
             for namespace in [ISTIO_SYSTEM, "prod"] {
                 kubectl.run(&["create", "namespace", namespace]).await?;
             }
+            kubectl.apply(&[injector(&tools).await?]).await?;
             let crds = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=240s"];
             kubectl.run(&crds).await.map(drop)
         };
@@ -141,6 +143,23 @@ impl Cluster {
         })
         .await
     }
+}
+
+/// The templates by which istiod deploys Gateways of the Gateway API, as an installation of Istio has them.
+async fn injector(tools: &Tools) -> Result<Value> {
+    let mut istioctl = tokio::process::Command::new(tools.istio("istioctl"));
+    let generated = istioctl.args(["manifest", "generate"]).kill_on_drop(true).output().await?;
+    let said = String::from_utf8_lossy(&generated.stderr);
+    ensure!(generated.status.success(), "istioctl manifest generate: {said}");
+    let manifest: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(generated.stdout)?)?;
+    let is_wanted = |resource: &Value| {
+        // A webhook has the same name.
+        resource.get("kind").is_some_and(|kind| kind == "ConfigMap")
+            && resource
+                .pointer("/metadata/name")
+                .is_some_and(|name| name == "istio-sidecar-injector")
+    };
+    manifest.into_iter().find(is_wanted).context("no templates in Istio's manifest")
 }
 
 async fn etcd(tools: &Tools, state: &Path) -> Result<Process> {

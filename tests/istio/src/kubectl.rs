@@ -17,7 +17,8 @@ const KINDS: &str = "gateways.networking.istio.io,virtualservices.networking.ist
 destinationrules.networking.istio.io,serviceentries.networking.istio.io,sidecars.networking.istio.io,\
 wasmplugins.extensions.istio.io,trafficextensions.extensions.istio.io,telemetries.telemetry.istio.io,\
 requestauthentications.security.istio.io,authorizationpolicies.security.istio.io,\
-peerauthentications.security.istio.io,deployments.apps";
+peerauthentications.security.istio.io,workloadentries.networking.istio.io,\
+gateways.gateway.networking.k8s.io,httproutes.gateway.networking.k8s.io,deployments.apps";
 
 /// The command with the rights of an administrator.
 #[derive(Debug)]
@@ -117,8 +118,16 @@ impl Kubectl {
             "--field-selector=type!=istio.io/ca-root",
             "--wait=false",
         ];
+        // Not Kubernetes' own, in the namespace `default`.
+        let others = ["--all-namespaces", "--field-selector=metadata.namespace!=default"];
+        let services = [&["delete", "services", "--wait=false"][..], &others].concat();
+        let resources = async {
+            // Gateways first: istiod would make their Services again.
+            self.run(&resources).await?;
+            self.run(&services).await
+        };
         let (resources, pods, secrets) =
-            tokio::join!(self.run(&resources), self.run(&pods), self.run(&secrets));
+            tokio::join!(resources, self.run(&pods), self.run(&secrets));
         resources.and(pods).and(secrets).map(drop)
     }
 }

@@ -23,18 +23,34 @@ pub struct Models {
 impl Models {
     /// Starts them and makes their services known.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
-        let models = Self {
+        let models = Self::unknown().await?;
+        let services = models.addresses().map(|(name, at)| service(name, "default", at));
+        cluster.kubectl.apply(&services).await?;
+        Ok(models)
+    }
+
+    /// The same behind Services of Kubernetes.
+    pub async fn behind_services(cluster: &Cluster) -> Result<Self> {
+        let models = Self::unknown().await?;
+        let services = models.addresses().map(|(name, at)| kubernetes_service(name, "default", at));
+        cluster.kubectl.apply(&services.concat()).await?;
+        Ok(models)
+    }
+
+    async fn unknown() -> Result<Self> {
+        Ok(Self {
             iris: Model::live().await?,
             retrained: Model::retrained().await?,
             fraud: Upstream::echo("fraud").await?,
-        };
-        let services = [
-            service("iris-default", "default", models.iris.address()),
-            service("iris-v2-default", "default", models.retrained.address()),
-            service("fraud-default", "default", models.fraud.address()),
-        ];
-        cluster.kubectl.apply(&services).await?;
-        Ok(models)
+        })
+    }
+
+    fn addresses(&self) -> [(&'static str, SocketAddr); 3] {
+        [
+            ("iris-default", self.iris.address()),
+            ("iris-v2-default", self.retrained.address()),
+            ("fraud-default", self.fraud.address()),
+        ]
     }
 }
 
@@ -55,6 +71,36 @@ pub fn service(name: &str, predictor: &str, address: SocketAddr) -> Value {
             "endpoints": [{"address": address.ip().to_string(), "labels": {"version": predictor}}],
         },
     })
+}
+
+/// The same as a Service, for routes of the Gateway API, which know no other; the pod is a WorkloadEntry, because
+/// Kubernetes' own endpoints may not be on loopback.
+pub fn kubernetes_service(name: &str, predictor: &str, address: SocketAddr) -> [Value; 2] {
+    let metadata = json!({"name": name, "namespace": "prod"});
+    [
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {
+                "selector": {"app": name},
+                "ports": [
+                    {"name": "http", "port": 8000, "appProtocol": "http"},
+                    {"name": "grpc", "port": 5001, "appProtocol": "grpc"},
+                ],
+            },
+        }),
+        json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "WorkloadEntry",
+            "metadata": metadata,
+            "spec": {
+                "address": address.ip().to_string(),
+                "labels": {"app": name, "version": predictor},
+                "ports": {"http": address.port(), "grpc": address.port()},
+            },
+        }),
+    ]
 }
 
 /// The routes that Seldon's operator writes for a deployment with one predictor, `default`.

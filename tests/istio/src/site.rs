@@ -39,7 +39,11 @@ impl Site {
 
     /// Gateway, models and routes.
     pub async fn without_plugin(cluster: &Cluster) -> Result<Self> {
-        let models = Models::start(cluster).await?;
+        Self::in_front_of(cluster, Models::start(cluster).await?).await
+    }
+
+    /// Gateway and routes for these models.
+    pub async fn in_front_of(cluster: &Cluster, models: Models) -> Result<Self> {
         shipped::apply(&cluster.kubectl, "deploy/gateway-http.yaml").await?;
         shipped::apply(&cluster.kubectl, "deploy/seldon/model.yaml").await?;
         cluster.kubectl.apply(&seldon_routes("fraud")).await?;

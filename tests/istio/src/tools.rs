@@ -11,6 +11,7 @@ pub struct Tools {
     kubernetes: PathBuf,
     registry: PathBuf,
     operator: PathBuf,
+    gateway_api: PathBuf,
     /// Envoy with V8.
     pub envoy: PathBuf,
     /// The module under test.
@@ -34,6 +35,7 @@ impl Tools {
             kubernetes: path("KUBERNETES_TOOLS")?,
             registry: path("REGISTRY_TOOLS")?,
             operator: path("PROMETHEUS_OPERATOR")?,
+            gateway_api: path("GATEWAY_API")?,
             envoy: path("ENVOY")?,
             module: path("MODELGATE_WASM")?,
             logs: path("MODELGATE_LOGS")?,
@@ -58,6 +60,11 @@ impl Tools {
     /// The definitions of the Prometheus operator's resources.
     pub fn operator(&self) -> &Path {
         &self.operator
+    }
+
+    /// The definitions of the Gateway API's resources.
+    pub fn gateway_api(&self) -> &Path {
+        &self.gateway_api
     }
 
     /// A log of its own for each process, named after the running scenario.

@@ -181,6 +181,26 @@ const OPERATOR: Module = Module {
     )),
 };
 
+/// No program: the resources of the Gateway API, in the version that istiod is built with.
+const GATEWAY_API: Module = Module {
+    name: "gateway-api",
+    below: ISTIO_TESTS,
+    about: "the CRDs of the Gateway API (seconds, once)",
+    packages: &[],
+    renames: &[],
+    tags: "",
+    ldflags: "",
+    files: Some((
+        "sigs.k8s.io/gateway-api",
+        &[
+            "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml",
+        ],
+    )),
+};
+
 /// The folder of `pilot-discovery`, `pilot-agent` and `istioctl`, with Istio's CRDs and bootstrap.
 pub fn istio(project: &Project) -> Result<PathBuf> {
     install(project, &ISTIO)
@@ -199,6 +219,11 @@ pub fn registry(project: &Project) -> Result<PathBuf> {
 /// The program `helm`.
 pub fn helm(project: &Project) -> Result<PathBuf> {
     Ok(install(project, &HELM)?.join("helm"))
+}
+
+/// The folder of the Gateway API's CRDs.
+pub fn gateway_api(project: &Project) -> Result<PathBuf> {
+    install(project, &GATEWAY_API)
 }
 
 /// The folder of `mockoidc`.
@@ -364,6 +389,10 @@ mod tests {
         assert!(read(&PROMETHEUS).contains("prometheus/prometheus v0.313.5"));
         assert!(PROMETHEUS.about.contains("3.13.5"));
         assert!(read(&HELM).contains("helm.sh/helm/v4 v4.3.1"));
+        let istio = read(&ISTIO);
+        let line = istio.lines().find(|line| line.contains("sigs.k8s.io/gateway-api v"));
+        let line = line.unwrap().trim().trim_end_matches(" // indirect").to_owned();
+        assert!(read(&GATEWAY_API).contains(&line), "istiod is built with {line}");
         let (_, version) = K8S.ldflags.rsplit_once('=').unwrap();
         assert!(read(&K8S).contains(&format!("\tk8s.io/kubernetes {version}")));
     }

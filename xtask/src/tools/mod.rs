@@ -9,6 +9,7 @@ mod venv;
 mod wasm_opt;
 mod zig;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,8 +20,8 @@ use crate::project::Project;
 pub use cargo_install::{cargo_deny, wasm_bindgen_runner};
 pub use chromium::chromium;
 pub use go::{
-    gojson, helm, hydra, istio, kubernetes, mockoidc, prometheus, prometheus_operator, registry,
-    spire,
+    gateway_api, gojson, helm, hydra, istio, kubernetes, mockoidc, prometheus, prometheus_operator,
+    registry, spire,
 };
 pub use node::node;
 pub use providers::{keycloak, oidc_provider};
@@ -33,13 +34,24 @@ pub fn envoy(project: &Project) -> Result<PathBuf> {
     modelgate_local::envoy::envoy(&project.tools)
 }
 
+/// What a mesh is made of, by the variables that its programs are named by.
+pub fn mesh(project: &Project) -> Result<[(&'static str, OsString); 5]> {
+    Ok([
+        ("ISTIO_TOOLS", istio(project)?.into()),
+        ("KUBERNETES_TOOLS", kubernetes(project)?.into()),
+        ("REGISTRY_TOOLS", registry(project)?.into()),
+        ("PROMETHEUS_OPERATOR", prometheus_operator(project)?.into()),
+        ("GATEWAY_API", gateway_api(project)?.into()),
+    ])
+}
+
 /// What only `MODELGATE_PROVIDERS=all cargo xtask test providers` needs, and only `cargo xtask dist`.
 const ON_DEMAND: [&str; 3] = ["hydra", "keycloak", "zig"];
 
 type Tool = fn(&Project) -> Result<PathBuf>;
 
 /// By the names that `cargo xtask tools` takes.
-pub const TOOLS: [(&str, Tool); 26] = [
+pub const TOOLS: [(&str, Tool); 27] = [
     ("envoy", envoy),
     ("node", node),
     ("wasm-opt", wasm_opt::wasm_opt),
@@ -58,6 +70,7 @@ pub const TOOLS: [(&str, Tool); 26] = [
     ("kubernetes", kubernetes),
     ("registry", registry),
     ("helm", helm),
+    ("gateway-api", gateway_api),
     ("mockoidc", mockoidc),
     ("oidc-provider", oidc_provider),
     ("spire", spire),

@@ -25,6 +25,7 @@ pub async fn it_renders_what_the_overlays_are(cluster: &mut Cluster) -> Result<(
     for (name, namespace, more) in [
         ("gateway", "istio-system", &gateway),
         ("gateway-report", "istio-system", &gateway),
+        ("gateway-api", "istio-system", &gateway),
         ("traffic-extension", "istio-system", &extension),
         ("sidecar-prometheus", "prod", &sidecars),
     ] {
@@ -236,7 +237,9 @@ fn values_of(overlay: &[Value], more: &Value) -> Result<Value> {
     let mode = config.get("mode").cloned().unwrap_or_else(|| json!("ENFORCE"));
     config["mode"] = mode;
     let mut values = json!({"url": module["url"], "pluginConfig": config});
-    if spec["selector"]["matchLabels"]["istio"] != "ingressgateway" {
+    if let Some(gateways) = spec.get("targetRefs") {
+        values["targetRefs"] = gateways.clone();
+    } else if spec["selector"]["matchLabels"]["istio"] != "ingressgateway" {
         values["selector"] = spec["selector"]["matchLabels"].clone();
     }
     if let Some(traffic) = spec.get("match") {

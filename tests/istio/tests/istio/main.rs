@@ -7,6 +7,7 @@ mod addresses;
 mod chart;
 mod converted;
 mod gateway;
+mod gateway_api;
 mod https;
 mod issuer;
 mod manifests;

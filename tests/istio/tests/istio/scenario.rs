@@ -31,6 +31,8 @@ macro_rules! scenario {
 pub fn all() -> Vec<Scenario> {
     vec![
         scenario!(gateway::the_shipped_overlay_guards_the_models),
+        scenario!(gateway_api::both_gateways_guard_the_models),
+        scenario!(gateway_api::splits_and_services_of_kserve_are_routed),
         scenario!(issuer::keys_are_believed_only_with_the_right_certificate),
         scenario!(updates::an_image_is_fetched_and_its_digest_checked),
         scenario!(updates::nothing_is_lost_while_configuration_and_module_change),
