@@ -211,6 +211,14 @@ mod tests {
                 "{name}"
             );
         }
+        for (name, fits) in [
+            ("spiffe://td/ns/n.n/sa/s.a", true),
+            ("spiffe://td/ns/n.n/sa/sxa", false),
+            ("spiffe://td/ns/nxn/sa/s.a", false),
+        ] {
+            let dots = PeerMatch::service_account("n.n", "s.a");
+            assert_eq!(dots.matches(&uri(name), Star::Text), fits, "{name}");
+        }
     }
 
     #[test]
@@ -228,7 +236,7 @@ mod tests {
 
     #[test]
     fn no_byte_hides_a_name_from_what_refuses() {
-        for odd in [b'\n', 0xff] {
+        for odd in [b'\0', b'\n', 0xff] {
             let name = [b"spiffe://td/ns/a/sa/b/".as_slice(), &[odd], b"/end"].concat();
             let peer = Peer { uri_sans: vec![name], ..Peer::named([]) };
             for value in [
@@ -239,7 +247,11 @@ mod tests {
                 PeerMatch::trust_domain("t*").unwrap(),
             ] {
                 assert!(value.matches(&peer, Star::Bytes), "{value:?}");
-                assert!(!value.matches(&peer, Star::Text), "{value:?}");
+                // RE2's `.` takes a NUL.
+                assert_eq!(value.matches(&peer, Star::Text), odd == 0, "{value:?}");
+            }
+            for value in ["td/ns/a/sa/b", "td/ns/a/sa/b/", "*/b", "*/b/"] {
+                assert!(!PeerMatch::principal(value).matches(&peer, Star::Bytes), "{value} {odd}");
             }
         }
     }

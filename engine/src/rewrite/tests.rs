@@ -88,6 +88,23 @@ fn strip() -> Value {
         "path": "/{rest}", "setHeaders": {"seldon": "{model}", "namespace": "{namespace}"}})
 }
 
+/// Proxies refuse such paths, and what is caught in one goes into headers as it came.
+#[test]
+fn a_written_header_holds_no_control_character() {
+    let gate = gate(json!([
+        {"name": "said", "match": {"path": "/said/{who}"}, "setHeaders": {"x-who": "{who}"}}]));
+    for (path, expected) in [
+        ("/said/me", "same outside"),
+        ("/said/m%0ae", "same outside"),
+        ("/said/m\0e", CONTROL.reason),
+        ("/said/m\te", CONTROL.reason),
+        ("/said/m\r\nx: y", CONTROL.reason),
+        ("/said/m\u{7f}e", CONTROL.reason),
+    ] {
+        assert_eq!(gate.go("GET", path, &[]), expected, "{path:?}");
+    }
+}
+
 #[test]
 fn friendly_addresses_name_what_they_reach() {
     let gate = gate(json!([friendly()]));
