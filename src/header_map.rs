@@ -1,8 +1,6 @@
 //! Header maps in the host's serialization: the number of fields, the sizes of each name and value, then
 //! names and values, each with a NUL behind it.
 
-use proxy_wasm::types::Bytes;
-
 /// A header field.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
@@ -35,7 +33,7 @@ fn length(word: &[u8; 4]) -> usize {
 }
 
 /// The host's serialization of header fields.
-pub fn serialized(fields: &[Field<'_>]) -> Bytes {
+pub fn serialized(fields: &[Field<'_>]) -> Vec<u8> {
     let size = fields.iter().map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(10)).sum();
     let mut map = Vec::with_capacity(size);
     let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();

@@ -2,7 +2,7 @@
 //! the same model to serde.
 #![no_main]
 
-#[path = "../../tests/deputy/body.rs"]
+#[path = "../../tests/fuzzed/body.rs"]
 mod body;
 
 use libfuzzer_sys::fuzz_target;

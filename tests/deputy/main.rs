@@ -1,7 +1,8 @@
 //! A caller who may use one model never reaches another's backend, however the request is spelled.
 #![cfg(test)]
 
-mod body;
+#[path = "../fuzzed/lines.rs"]
+mod lines;
 mod models;
 mod raw;
 mod rewrites;
@@ -103,79 +104,12 @@ fn a_million_spellings_reach_no_other_model() {
     }
 }
 
-/// What led the fuzzer to code of its own, a request in each line; CONTRIBUTING.md says how to add to it.
-const CORPUS: &str = include_str!("../../fuzz/corpus.txt");
-
 #[test]
 fn what_the_fuzzer_found_reaches_no_other_model() {
     let mut sites = raw::Sites::new().unwrap();
-    for line in CORPUS.lines() {
-        sites.send(&unescaped(line)).unwrap_or_else(|wrong| panic!("{wrong}\n{line}"));
-    }
-}
-
-/// What led the fuzzer of bodies to code of its own, likewise.
-const BODIES: &str = include_str!("../../fuzz/bodies.txt");
-
-#[test]
-fn bodies_that_the_fuzzer_found_name_one_model() {
-    for line in BODIES.lines() {
-        body::send(&unescaped(line)).unwrap_or_else(|wrong| panic!("{wrong}\n{line}"));
-    }
-}
-
-/// Bytes from what [`u8::escape_ascii`] makes of them, but for quotes, which stay as they are.
-fn unescaped(line: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(line.len());
-    let mut rest = line.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'\\' => match rest.next().unwrap() {
-                b'n' => b'\n',
-                b'r' => b'\r',
-                b't' => b'\t',
-                b'x' => {
-                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-                }
-                other => other,
-            },
-            plain => plain,
-        });
-    }
-    bytes
-}
-
-/// A folder for the fuzzer to begin with: the corpus, and honest spellings.
-#[test]
-#[ignore = "writes the folder MODELGATE_FUZZ_SEEDS"]
-fn seeds_for_the_fuzzer() {
-    let folder = std::path::PathBuf::from(std::env::var_os("MODELGATE_FUZZ_SEEDS").unwrap());
-    std::fs::create_dir_all(&folder).unwrap();
-    let spellings = Spellings::new(seed()).take(400).map(|spelling| {
-        let lines = lines(&spelling);
-        let pseudo = lines.iter().filter(|(name, _)| name.starts_with(b":"));
-        let by = |wanted: &str| pseudo.clone().find(|(name, _)| name == wanted.as_bytes());
-        let values = [":method", ":authority", ":path"].map(|name| by(name).unwrap().1.as_slice());
-        let headers = lines.iter().filter(|(name, _)| !name.starts_with(b":"));
-        let headers = headers.map(|(name, value)| [name.as_slice(), b":", value].concat());
-        values.map(<[u8]>::to_vec).into_iter().chain(headers).collect::<Vec<_>>().join(&b'\n')
-    });
-    let known = CORPUS.lines().chain(BODIES.lines()).map(unescaped);
-    for (i, data) in known.chain(spellings).enumerate() {
-        std::fs::write(folder.join(i.to_string()), data).unwrap();
-    }
-}
-
-/// A line of the corpus for each file in a folder of the fuzzer's.
-#[test]
-#[ignore = "prints the folder MODELGATE_FUZZ_CORPUS"]
-fn corpus_of_the_fuzzer() {
-    let folder = std::env::var_os("MODELGATE_FUZZ_CORPUS").unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let data = std::fs::read(entry.unwrap().path()).unwrap();
-        let line = data.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'");
-        assert_eq!(unescaped(&line), data);
-        println!("{line}");
+    for line in include_str!("../../fuzz/corpora/address.txt").lines() {
+        let data = lines::unescaped(line).unwrap();
+        assert_eq!(lines::escaped(&data), line);
+        sites.send(&data).unwrap_or_else(|wrong| panic!("{wrong}\n{line}"));
     }
 }

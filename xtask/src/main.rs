@@ -2,6 +2,7 @@
 
 mod circles;
 mod dist;
+mod fuzz;
 mod lint;
 mod module;
 mod project;
@@ -83,6 +84,16 @@ enum Command {
         /// Names of tiers, and at most one part of a test's name
         names: Vec<String>,
     },
+    /// Look for inputs that no oracle takes: all targets of fuzz/, or one
+    ///
+    ///   cargo xtask fuzz                        every target for 10 minutes
+    ///   cargo xtask fuzz tokens --minutes 60    one of them for an hour
+    ///   cargo xtask fuzz tokens --take-in       and what led to new code is replayed from now on
+    ///
+    /// Needs cargo-fuzz and a C++ compiler. It begins with fuzz/corpora/TARGET.txt, and goes on where it was the last
+    /// time (target/fuzz). What it finds it prints as lines of a corpus, and fails.
+    #[command(verbatim_doc_comment)]
+    Fuzz(fuzz::FuzzArgs),
     /// Measure modelgate against Envoy's own filters
     Bench {
         /// Passed on to the benchmark
@@ -126,6 +137,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Demo(args) => run::demo(&project, args),
         Command::Istio(args) => run::istio(&project, args),
         Command::Test { names } => test::test(&project, names),
+        Command::Fuzz(args) => fuzz::fuzz(&project, args),
         Command::Bench { args } => run::bench(&project, args),
         Command::Image(args) => run::image(&project, args),
         Command::Dist(args) => dist::dist(&project, args),

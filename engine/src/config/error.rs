@@ -1,6 +1,6 @@
 //! Configuration errors: where in the document, what is wrong, what would be right.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::Warning;
 use crate::order;
@@ -80,7 +80,10 @@ impl fmt::Display for ConfigError {
         if self.path.is_empty() {
             f.write_str("pluginConfig")?;
         } else {
-            f.write_str(&self.path)?;
+            // Names of fields are the author's as much as values are.
+            for c in self.path.chars() {
+                if c.is_control() { write!(f, "{}", c.escape_debug())? } else { f.write_char(c)? }
+            }
         }
         write!(f, ": {}", self.what)?;
         if let Some(value) = &self.value {
@@ -326,6 +329,11 @@ mod tests {
             "\"a\u{1b}[31m\"",
             "write ENFORCE",
         );
-        assert_eq!(errors.to_string(), "mode: is unknown (\\\"a\\u{1b}[31m\\\"): write ENFORCE");
+        errors.add(&Path::ROOT.field("a\nmode: \u{1b}[2J"), "is not a field here", "mode");
+        assert_eq!(
+            errors.to_string(),
+            "mode: is unknown (\\\"a\\u{1b}[31m\\\"): write ENFORCE\n\
+             a\\nmode: \\u{1b}[2J: is not a field here: mode"
+        );
     }
 }
