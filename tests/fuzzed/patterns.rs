@@ -11,8 +11,8 @@ fn plan(config: &Value) -> Option<Plan> {
     Plan::read(config.to_string().as_bytes(), &mut Errors::default())
 }
 
-/// Whether it is refused, and the path that it goes on with.
-fn decide(plan: &Plan, path: &[u8]) -> (Option<u32>, Option<Vec<u8>>) {
+/// The code of its answer, whether a policy has decided, and the path that it goes on with.
+fn decide(plan: &Plan, path: &[u8]) -> (Option<u32>, bool, Option<Vec<u8>>) {
     let lines: [Header<'_>; 3] =
         [(b":method", b"GET"), (b":authority", b"models"), (b":path", path)];
     let attributes = Attributes::new(&Nowhere);
@@ -20,7 +20,8 @@ fn decide(plan: &Plan, path: &[u8]) -> (Option<u32>, Option<Vec<u8>>) {
     let decision = plan.decide(&request, &mut plan.token_cache(), |_| Ok(()));
     let edits = decision.edits();
     let new = edits.and_then(|edits| edits.added().find(|(name, _)| *name == b":path"));
-    (decision.reply().map(|reply| reply.code), new.map(|(_, path)| path.to_vec()))
+    let code = decision.reply().map(|reply| reply.code);
+    (code, decision.facts.policy.is_some(), new.map(|(_, path)| path.to_vec()))
 }
 
 /// RFC 3986 `pchar`, and `*`: what an operator of Envoy's templates takes.
@@ -73,8 +74,8 @@ fn send_match(pattern: &str, path: &[u8]) -> Result<(), String> {
     let expected = fits(pattern, bare(path));
     for (plan, expected) in [(paths, expected), (others, !expected)] {
         // A path that servers read in several ways is refused anyway.
-        let (code, _) = decide(&plan, path);
-        if code != Some(400) && (code == Some(403)) != expected {
+        let (code, by_policy, _) = decide(&plan, path);
+        if code != Some(400) && by_policy != expected {
             return Err(format!("{pattern} {}: {code:?}", path.escape_ascii()));
         }
     }
@@ -117,7 +118,7 @@ fn captured<'p>(pattern: &'p str, path: &'p str) -> Option<Vec<(&'p str, &'p str
 fn send_rewrite(pattern: &str, template: &str, path: &[u8]) -> Result<(), String> {
     let rule = json!({"name": "r", "match": {"path": pattern}, "path": template});
     let Some(plan) = plan(&json!({"rewrites": [rule]})) else { return Ok(()) };
-    let (code, Some(new)) = decide(&plan, path) else { return Ok(()) };
+    let (code, _, Some(new)) = decide(&plan, path) else { return Ok(()) };
     let decoded: Vec<u8> = percent_encoding::percent_decode(bare(&new)).collect();
     let mut segments = decoded.split(|c| matches!(c, b'/' | b'\\'));
     if !new.starts_with(b"/")

@@ -200,6 +200,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_pattern() {
+        for text in [
+            "a",
+            "",
+            "/a?b",
+            "/a#b",
+            "/a\\b",
+            "/a\tb",
+            "/a\u{7f}",
+            "/{r=**}/b",
+            "/{r=**}x",
+            "/{a}{b}",
+            "/}{a}",
+            "/{a}}",
+            "/a}b",
+            "/{a-b}",
+            "/{}",
+            "/{a",
+            "/{=**}",
+        ] {
+            assert!(Pattern::read(text).is_err(), "{text}");
+        }
+        for text in ["/", "/a", "/{a}", "/x{a}y/{b_2}", "/a/{r=**}", "/{r=**}", "/a//b"] {
+            assert!(Pattern::read(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_pattern_covers_what_takes_no_other_path() {
         let read = |text: &str| Pattern::read(text).unwrap();
         for (wide, narrow, covers) in [

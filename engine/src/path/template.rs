@@ -125,3 +125,57 @@ impl std::fmt::Display for Template {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<Template>, bool) {
+        let mut errors = Errors::default();
+        let read = Template::parse(text, &Path::ROOT, &mut errors);
+        (read, errors.is_empty())
+    }
+
+    #[test]
+    fn what_is_a_template() {
+        for text in ["", "/a", "{a}", "/a/{b_2}/c", "{a}{b}", "é{a}"] {
+            let (template, right) = read(text);
+            assert!(right, "{text}");
+            assert_eq!(template.unwrap().to_string(), text);
+        }
+        for text in [
+            "{",
+            "}",
+            "{a",
+            "a}",
+            "a}b{c}",
+            "{c}a}",
+            "{}",
+            "{a-b}",
+            "{a b}",
+            "{é}",
+            "a\tb",
+            "{a}\u{7f}",
+        ] {
+            let (template, right) = read(text);
+            assert!(template.is_none() && !right, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_at_its_beginning_and_at_its_end() {
+        for (text, start, is_captured) in [
+            ("", ("", true), false),
+            ("a:80", ("a:80", true), false),
+            ("x.{a}", ("x.", false), true),
+            ("{a}", ("", false), true),
+            ("{a}:80", ("", false), true),
+            ("{a}.x:80", ("", false), false),
+            ("x{a}.x", ("x", false), false),
+        ] {
+            let template = read(text).0.unwrap();
+            assert_eq!(template.literal_start(), start, "{text}");
+            assert_eq!(template.ends_captured_host(), is_captured, "{text}");
+        }
+    }
+}
