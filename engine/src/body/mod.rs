@@ -26,13 +26,17 @@ const BY_QUERY: Refusal = Refusal::new(
 /// query: LiteLLM, OpenRouter, llama.cpp, SGLang, LoRAX. In any case; nothing of OpenAI's API begins like it but `model`.
 fn chooses(name: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"model", b"lora", b"adapter"];
-    const NAMES: [&[u8]; 6] = [
+    const NAMES: [&[u8]; 10] = [
         b"fallbacks",
         b"context_window_fallbacks",
         b"content_policy_fallbacks",
         b"api_base",
         b"base_url",
         b"user_config",
+        b"router_settings_override",
+        b"custom_llm_provider",
+        b"litellm_credential_name",
+        b"prompt_id",
     ];
     let begins = |start: &[u8]| {
         name.split_at_checked(start.len()).is_some_and(|(head, _)| head.eq_ignore_ascii_case(start))

@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite::Rewritten;
 use crate::routing::host::Host;
-use crate::routing::{Address, InBody, Location, Model, Operation, ROUTING, is_named_in_body};
+use crate::routing::{Address, InBody, Location, Model, ROUTING, is_named_in_body};
 use crate::words::{hash, same};
 
 const NOT_IN_BODY: Refusal =
@@ -131,11 +131,11 @@ impl Plan {
         Ok(Route { excluded: false, rewritten, address })
     }
 
-    /// Whether the body of a prediction names its model, or an adapter of it. At a path that says otherwise which one it
-    /// is, what the body says would decide about another.
+    /// Whether the body of a request names the model that it asks, or an adapter of it. At a path that says otherwise which
+    /// one it is, as those of explanations do, what the body says would decide about another.
     fn with_body(&self, method: &[u8], path: &[u8], address: Address) -> Result<Address, Refusal> {
         let holds = |model: &Model| self.body_models.matches(&model.id);
-        let has_body = address.operation == Operation::Predict && method != b"OPTIONS";
+        let has_body = address.operation.asks_model() && method != b"OPTIONS";
         let in_body = match &address.model {
             Some(model) if has_body && holds(model) => Some(InBody::Adapter),
             _ => address.in_body.clone(),

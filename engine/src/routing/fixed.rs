@@ -148,10 +148,10 @@ impl Fixed {
         }
     }
 
-    /// How the body names the model of a prediction with this method, if it does.
+    /// How the body names the model that is asked with this method, if it does.
     pub(super) fn in_body(&self, operation: Operation, method: &[u8]) -> Option<InBody> {
         match &self.to {
-            To::Namespace(namespace) if operation == Operation::Predict && method != b"OPTIONS" => {
+            To::Namespace(namespace) if operation.asks_model() && method != b"OPTIONS" => {
                 Some(InBody::Model(Rc::clone(namespace)))
             }
             _ => None,

@@ -72,6 +72,11 @@ impl Operation {
     pub fn is_closed(self) -> bool {
         matches!(self, Self::Metrics | Self::Admin | Self::Other)
     }
+
+    /// Whether a model is asked, which the address or the body names.
+    pub(crate) fn asks_model(self) -> bool {
+        matches!(self, Self::Predict | Self::Feedback | Self::Explain)
+    }
 }
 
 /// An address in a family's territory.

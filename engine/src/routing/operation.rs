@@ -204,7 +204,7 @@ const NAMED_IN_BODY: &[&str] = &[
 
 /// Whether the model of a prediction at this decoded path is the one of its body. Others name it themselves, or
 /// choose an adapter by another member. Where in the path the server's own begins is not known here: from nowhere on may
-/// it be a prediction of another kind.
+/// it ask a model in another way.
 pub(crate) fn is_named_in_body(path: &[u8]) -> bool {
     let segments: Vec<&[u8]> = each(path).filter(|segment| !segment.is_empty()).collect();
     let named = |tail: &[&[u8]]| {
@@ -219,7 +219,7 @@ pub(crate) fn is_named_in_body(path: &[u8]) -> bool {
     let is_other = tails.any(|tail| {
         let named = named(tail);
         is_named |= named;
-        !named && by_path(tail, ANY) == Predict
+        !named && by_path(tail, ANY).asks_model()
     });
     is_named && !is_other
 }
