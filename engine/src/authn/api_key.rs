@@ -198,3 +198,29 @@ fn hex(text: &str) -> Option<[u8; HASH_BYTES]> {
     base16ct::mixed::decode(text, &mut bytes).ok().filter(|read| read.len() == HASH_BYTES)?;
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is taken off before a model sees it: more than what is a key here.
+    #[test]
+    fn a_key_may_be_wherever_one_that_reads_loosely_finds_it() {
+        for (prefix, beside_tokens, line, may) in [
+            ("", false, "anything", true),
+            ("ApiKey ", false, "ApiKey anything", true),
+            ("ApiKey ", false, "apikey\tanything", true),
+            ("ApiKey ", false, "ApiKeys anything", false),
+            ("ApiKey ", false, "Basic x", false),
+            ("ApiKey ", false, "Basic mg_x", true),
+            ("Bearer ", true, "Bearer e30.e30.e30", false),
+            ("Bearer ", true, "Bearer mg_x", true),
+            ("Bearer ", true, "x,mg_x", true),
+            ("Bearer ", true, "xmg_x", false),
+        ] {
+            let (header, prefix) = (b"authorization".to_vec(), prefix.as_bytes().to_vec());
+            let keys = ApiKeys { header, prefix, beside_tokens, keys: Vec::new() };
+            assert_eq!(keys.may_be_in(line.as_bytes()), may, "{line}");
+        }
+    }
+}

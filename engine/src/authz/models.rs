@@ -145,6 +145,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_operation_that_is_named_twice_is_named() {
+        let predict = Operations::default().with(Operation::Predict);
+        for set in [
+            predict.with(Operation::Predict),
+            predict.union(predict),
+            predict.union(Operations::open()),
+            Operations::open().union(predict),
+        ] {
+            assert!(set.contains(Operation::Predict) && !set.contains(Operation::Metrics));
+        }
+    }
+
+    #[test]
     fn a_models_value_is_a_model_or_open_at_one_end() {
         for (value, right) in [
             ("*", true),

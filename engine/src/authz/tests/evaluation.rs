@@ -407,3 +407,33 @@ fn policies_of_other_models_are_not_looked_at() {
     let decision = Scene::get("/").address(Some("a/b"), Operation::Predict).decide(&twice);
     assert_eq!(effects(&twice, &decision), ["p0 audited"]);
 }
+
+/// A rule that asks for the model neither refuses nor opens before it is known, also where it asks for another one.
+#[test]
+fn a_model_that_the_body_will_name_decides_nothing_before() {
+    let mut scene = Scene::get("/v1/completions").address(None, Operation::Predict);
+    if let Some(address) = &mut scene.address {
+        address.in_body = Some(crate::routing::InBody::Model("prod".into()));
+    }
+    for (policy, refuses) in [
+        (json!({"rules": [{"to": [{"operation": {"methods": ["GET"]}}]}]}), true),
+        (json!({"rules": [{"to": [{"operation": {"methods": ["POST"]}}]}]}), false),
+        (json!({"rules": [{"to": [{"operation": {"models": ["prod/a"]}}]}]}), false),
+        (json!({"rules": [{"to": [{"operation": {"notModels": ["prod/a"]}}]}]}), false),
+        (json!({"models": ["prod/*"], "rules": [{}]}), false),
+    ] {
+        let mut deny = policy;
+        deny["action"] = json!("DENY");
+        let deny = policies(json!([deny]));
+        let refused = scene.ask(|subject| deny.refuses_any_model(subject));
+        assert_eq!(refused.is_some(), refuses);
+    }
+    for (field, opens) in [("models", None), ("notModels", None), ("methods", Some(0))] {
+        let value = if field == "methods" { "GET" } else { "prod/a" };
+        let operation = json!({"paths": ["/v1/*"], field: [value]});
+        let (open, errors) =
+            compile(json!({"bypass": [{"name": "open", "to": [{"operation": operation}]}]}));
+        let open = open.unwrap_or_else(|| panic!("{errors}"));
+        assert_eq!(scene.ask(|subject| open.bypass(subject)), opens, "{field}");
+    }
+}
