@@ -226,11 +226,13 @@ pub fn send_local_reply(reply: &LocalReply) -> Action {
         let _ = hostcalls::replace_header(MapType::HttpRequestHeaders, b":path", path);
     }
     let challenge = reply.www_authenticate.as_deref();
-    let headers: Vec<Field<'_>> = challenge
-        .map(|value| ("www-authenticate".as_bytes(), value.as_bytes()))
-        .into_iter()
-        .chain([("content-type".as_bytes(), "text/plain".as_bytes())])
-        .collect();
+    let retry_after = reply.retry_after.map(|seconds| seconds.to_string());
+    let headers: Vec<Field<'_>> =
+        [("www-authenticate", challenge), ("retry-after", retry_after.as_deref())]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.as_bytes(), value?.as_bytes())))
+            .chain([("content-type".as_bytes(), "text/plain".as_bytes())])
+            .collect();
     let sent = hostcalls::send_local_response(
         reply.code,
         &reply.details,

@@ -230,15 +230,25 @@ impl Stream {
     }
 
     /// Counts a decision, and answers the request if it says so.
-    fn carry_out(&mut self, decision: Decision, is_grpc: bool, no_copies: bool) -> Option<Action> {
+    fn carry_out(
+        &mut self,
+        mut decision: Decision,
+        is_grpc: bool,
+        no_copies: bool,
+    ) -> Option<Action> {
         let worker = self.worker.as_ref()?;
+        if decision.forward().is_some_and(|forward| !forward.counts.is_empty()) {
+            worker.plan.limit(&mut decision, &worker.counts, now());
+        }
         let Decision { facts, next } = decision;
         worker.count(&facts);
         if worker.plan.writes_access_log() {
             write_access_log(worker, &facts, &next);
         }
-        if worker.plan.reads_answers() && matches!(next, Next::Forward(_)) {
-            self.answer = Answer::to(worker, &facts);
+        if let Next::Forward(forward) = &next
+            && worker.plan.reads_answers()
+        {
+            self.answer = Answer::to(worker, &facts, &forward.counts);
         }
         self.request = Some(RequestStats::of(facts, is_grpc));
         match next {
@@ -303,6 +313,7 @@ fn fail_closed(details: &str) -> Action {
         body: "modelgate cannot decide",
         www_authenticate: None,
         details: details.to_owned(),
+        retry_after: None,
         grpc_status: None,
         path: None,
     })

@@ -9,6 +9,7 @@
 //! | `usage` | what the answer has cost |
 //! | `paused` | requests that are paused until their issuer's keys come |
 //! | `jwks` | JWKS fetches |
+//! | `quotas` | what quotas count, in the proxy's shared data |
 //! | `shadows` | copies, sent as callouts, and their answers |
 //! | `metrics` | counts, handed to the proxy once a second |
 //! | `host` | the proxy as the engine sees it |
@@ -26,6 +27,7 @@ mod http;
 mod jwks;
 mod metrics;
 mod paused;
+mod quotas;
 mod root;
 mod shadows;
 mod usage;

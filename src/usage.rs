@@ -2,6 +2,7 @@
 //! whether it is: the rest stays out of their functions.
 
 use modelgate_engine::pipeline::Facts;
+use modelgate_engine::quota::CountId;
 use modelgate_engine::telemetry::{CallerLabel, Count, Histogram, ModelLabel};
 use modelgate_engine::usage::{AnswerReader, Report};
 use proxy_wasm::types::MapType;
@@ -18,6 +19,8 @@ const MILLISECOND: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Answer {
     caller: CallerLabel,
+    /// What is charged for it.
+    counts: Vec<CountId>,
     state: State,
 }
 
@@ -34,7 +37,7 @@ enum State {
 impl Answer {
     /// Of a request that goes on with these facts, if its answer is to be read.
     #[inline(never)]
-    pub fn to(worker: &WorkerState, facts: &Facts) -> Option<Box<Self>> {
+    pub fn to(worker: &WorkerState, facts: &Facts, counts: &[CountId]) -> Option<Box<Self>> {
         let usage = worker.plan.usage(facts)?;
         let caller = if usage.has_claim() {
             let value = facts.identity.as_deref().and_then(|identity| usage.caller(identity));
@@ -42,7 +45,8 @@ impl Answer {
         } else {
             CallerLabel::ANY
         };
-        Some(Box::new(Self { caller, state: State::None }))
+        let counts = counts.iter().filter(|count| count.has_tokens).cloned().collect();
+        Some(Box::new(Self { caller, counts, state: State::None }))
     }
 
     /// The headers have come. Only answers with 2xx cost anything.
@@ -90,6 +94,9 @@ impl Answer {
     pub fn closed(&mut self, worker: &WorkerState, model: ModelLabel, metrics: &mut Metrics) {
         self.end(false, worker);
         let State::Over(report, to_first) = &self.state else { return };
+        if !self.counts.is_empty() {
+            worker.plan.charge(&self.counts, report, &worker.counts, now());
+        }
         metrics.count(Count::GenAiAnswer(model, report.result));
         for (token_type, count) in report.tokens.iter() {
             metrics.add(Count::GenAiTokens(model, self.caller, token_type), count);

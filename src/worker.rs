@@ -15,6 +15,7 @@ use crate::host::{Proxy, now};
 use crate::jwks::JwksFetcher;
 use crate::metrics::Metrics;
 use crate::paused;
+use crate::quotas::SharedCounts;
 
 /// One worker under one configuration: the compiled settings, and all state that is not a stream's own.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct WorkerState {
     /// The exchanges with shadows.
     pub mirror: RefCell<Mirror>,
     pub jwks: JwksFetcher,
+    /// What quotas count.
+    pub counts: SharedCounts,
     /// Bytes of requests that are kept back until their body has named the model.
     pub kept: Cell<usize>,
     ticks: TickSchedule,
@@ -43,6 +46,7 @@ impl WorkerState {
             token_cache: RefCell::new(plan.token_cache()),
             metrics: RefCell::new(Metrics::new(&plan, now)),
             mirror: RefCell::new(Mirror::new(plan.shadows().clone())),
+            counts: SharedCounts::new(),
             kept: Cell::new(0),
             ticks: TickSchedule::default(),
             retired: Cell::new(false),

@@ -43,6 +43,10 @@ fn settings() -> Value {
         "rewrites": [{"name": "friendly", "match": {"path": "/models/{namespace}/{model}:predict"}, "path": "/seldon/{namespace}/{model}/api/v1.0/predictions"}],
         "splits": [{"name": "canary", "models": ["prod/iris"], "stickyBy": "principal", "variants": [{"name": "main", "weight": 1}]}],
         "shadows": [{"name": "iris-v2", "models": ["prod/iris"], "cluster": "outbound|8000||iris-v2.prod.svc.cluster.local"}],
+        "quotas": [
+            {"name": "team", "models": ["prod/iris"], "requests": 60, "tokens": 5000, "counters": ["request.auth.claims[team]", "model"]},
+            {"name": "free", "models": ["prod/*"], "requests": 5, "when": [{"key": "request.auth.claims[tier]", "values": ["free"]}]},
+        ],
     })
 }
 
@@ -77,6 +81,10 @@ fn every_stage_is_told_with_its_reason() {
                 "when request.auth.claims[groups]: wants interns; had nothing",
                 "\u{2713} ALLOW ds: rule 0 matches: allowed",
                 "variant       \u{2713} canary: main in x-modelgate-variant, by the principal https://a.example.com/alice",
+                "quotas        \u{2713} team: at most 60 requests and 5000 tokens in 60 s",
+                "model is prod/iris",
+                "request.auth.claims[team] is not there: counted with all who lack it",
+                "\u{b7} free: its conditions do not hold",
                 "shadows       \u{2713} iris-v2: gets a copy",
                 "- authorization (authentication)",
                 "+ x-user: alice (authentication)",

@@ -44,6 +44,7 @@
 //! | [`authz`] | whether they may |
 //! | [`body`] | which model a request's body names |
 //! | [`usage`] | what answers have cost |
+//! | [`quota`] | how much of that callers have left |
 //! | [`split`] | which variant of a model answers |
 //! | [`shadow`] | which requests are copied, and whether the answers agree |
 //! | [`place`] | where a key falls: what samples and variants are chosen by |
@@ -71,6 +72,7 @@ mod order;
 pub mod path;
 pub mod pipeline;
 pub mod place;
+pub mod quota;
 mod reasons;
 pub mod refusal;
 pub mod request;

@@ -10,6 +10,7 @@ use crate::authz::{Authorization, Authorizer, Conditions, Models, PolicyId, Subj
 use crate::body;
 use crate::config::types::{self, Mode};
 use crate::header::{Classes, folded};
+use crate::quota::Quotas;
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::{Rewrites, Rewritten};
@@ -26,6 +27,7 @@ mod copies;
 mod decision;
 mod explain;
 mod in_body;
+mod limit;
 mod names;
 mod route;
 mod upstream;
@@ -67,6 +69,7 @@ pub struct Plan {
     telemetry: types::Telemetry,
     /// Whose answers are read for what they have cost.
     usage: Option<Usage>,
+    quotas: Quotas,
     /// Models that the configuration names literally: they have labels from the start.
     named_models: Vec<String>,
     /// Where requests before went.
@@ -150,8 +153,12 @@ impl Plan {
         self.authorizer.policy_name(policy)
     }
 
-    /// The name of what decided, for access logs: a policy, or the bypass that let the request through.
+    /// The name of what decided, for access logs: a policy, the bypass that let the request through, or the quota that is
+    /// used up.
     pub fn decided_by(&self, facts: &Facts) -> &str {
+        if let Some(exceeded) = facts.exceeded {
+            return self.quotas.name(exceeded);
+        }
         match (facts.policy, facts.rule) {
             (Some(policy), _) => self.authorizer.policy_name(policy),
             (None, Some(bypass)) => self.authorizer.bypass_name(bypass),
@@ -214,6 +221,7 @@ impl Plan {
             tokens: TokenResults::default(),
             missing_keys: None,
             unwritable_claims: 0,
+            exceeded: None,
         };
         let next = match self.run(request, cache, &mut facts, watch) {
             Ok(next) => next,
@@ -238,9 +246,7 @@ impl Plan {
         watch.routed(&route);
         if route.excluded {
             facts.verdict = Verdict::Excluded;
-            let edits = self.sanitized(request, &route);
-            watch.edited(Stage::Sanitized, &edits);
-            return Ok(Next::Forward(Forward { edits, ..Forward::default() }));
+            return Ok(self.excluded(request, &route, watch));
         }
         let address = route.address.as_ref();
         let in_body = address.filter(|address| address.in_body.is_some());
@@ -272,6 +278,7 @@ impl Plan {
             let choice = self.splits.choose(&of_deployment);
             let (seen, address) = (edits.clone(), address.clone());
             self.clean(request, bypass, credentials, rewritten, &mut edits);
+            self.read_answer(self.quotas.has_tokens(), &mut edits);
             let (set_cookie, variant) = name(request, true, choice, &mut edits, watch);
             let forwarded = edits.clone();
             return Ok(Next::AwaitModel(Box::new(AwaitedModel {
@@ -291,11 +298,20 @@ impl Plan {
         let shadows = self.select(&subject);
         watch.splits(&subject);
         let choice = self.splits.choose(&subject);
+        let counts = self.counts(&subject, facts, watch);
         self.clean(request, bypass, credentials, rewritten, &mut edits);
+        self.read_answer(counts.iter().any(|count| count.has_tokens), &mut edits);
         let (set_cookie, variant) = name(request, facts.model.is_some(), choice, &mut edits, watch);
         let subject = Subject { request, edits: &edits, address, identity: None };
         let copies = self.copies(&subject, &shadows, watch.admits());
-        Ok(Next::Forward(Forward { edits, set_cookie, variant, copies }))
+        Ok(Next::Forward(Forward { edits, set_cookie, variant, copies, counts }))
+    }
+
+    /// A request for another application.
+    fn excluded(&self, request: &Request<'_>, route: &Route, watch: &mut impl Watch) -> Next {
+        let edits = self.sanitized(request, route);
+        watch.edited(Stage::Sanitized, &edits);
+        Next::Forward(Forward { edits, ..Forward::default() })
     }
 
     /// What authentication makes of the request, if it is asked.
@@ -356,6 +372,7 @@ impl Plan {
                     body: failure.text,
                     www_authenticate: Some(failure.www_authenticate),
                     details: failure.details,
+                    retry_after: None,
                     grpc_status: None,
                     path: failure.path,
                 });
@@ -402,6 +419,7 @@ impl Plan {
             body: "RBAC: access denied",
             www_authenticate: None,
             details,
+            retry_after: None,
             grpc_status: None,
             path: self.shown_path(request),
         }
@@ -480,6 +498,7 @@ fn refused(refusal: Refusal, code: u32, details: &str, path: Option<Vec<u8>>) ->
         body: refusal.reason,
         www_authenticate: None,
         details: details.to_owned(),
+        retry_after: None,
         grpc_status: Some(INVALID_ARGUMENT),
         path,
     }

@@ -243,7 +243,8 @@ fn count(verdict: Verdict, tally: &mut Tally) {
         Verdict::Unauthenticated => &mut tally.unauthenticated,
         Verdict::Refused => &mut tally.refused,
         Verdict::Bypassed => &mut tally.bypassed,
-        Verdict::Excluded | Verdict::Error => &mut tally.excluded,
+        // Quotas are asked when a request is decided, and none of these has one.
+        Verdict::Excluded | Verdict::QuotaExceeded | Verdict::Error => &mut tally.excluded,
     } += 1;
 }
 

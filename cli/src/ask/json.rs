@@ -5,6 +5,7 @@ use modelgate_engine::authz::{
     BypassView, ClauseView, Had, ListView, NoPolicy, PoliciesView, PolicyView, RuleView,
 };
 use modelgate_engine::pipeline::{EditView, Explanation, RouteView, Stage};
+use modelgate_engine::quota::QuotaView;
 use modelgate_engine::split::{ChoiceView, Key, SplitView};
 use serde_json::{Value, json};
 
@@ -57,6 +58,7 @@ fn answer(decided: &Decided) -> Value {
         "body": reply.body,
         "responseCodeDetails": reply.details,
         "wwwAuthenticate": reply.www_authenticate,
+        "retryAfter": reply.retry_after,
         "grpcStatus": reply.grpc_status,
     })
 }
@@ -72,6 +74,7 @@ fn stages(bench: &Bench, explanation: &Explanation, is_answered: bool) -> Value 
         "credentials": explanation.credentials.as_ref().map(|seen| credentials(bench, seen)),
         "policies": explanation.policies.as_ref().map(|seen| policies(bench, seen)),
         "splits": explanation.splits.iter().map(|one| split(bench, one)).collect::<Vec<_>>(),
+        "quotas": explanation.quotas.iter().map(|one| quota(bench, one)).collect::<Vec<_>>(),
         "shadows": explanation.shadows.iter().map(|(view, when)| {
             let name = bench.plan.shadows().get(view.id).map(|shadow| &*shadow.name);
             json!({
@@ -220,6 +223,22 @@ fn split(bench: &Bench, view: &SplitView) -> Value {
             }).collect::<Vec<_>>(),
             "by": by(choice),
             "setsCookie": choice.sets_cookie,
+        })),
+    })
+}
+
+fn quota(bench: &Bench, view: &QuotaView) -> Value {
+    json!({
+        "name": bench.configuration.name_of("quotas", view.index),
+        "forModel": view.is_for_model,
+        "when": list(&view.when),
+        "counted": view.counted.as_ref().map(|counted| json!({
+            "counters": counted.counters.iter().map(|(counter, value)| {
+                json!({"counter": counter, "value": value})
+            }).collect::<Vec<_>>(),
+            "requests": counted.requests,
+            "tokens": counted.tokens,
+            "windowSeconds": counted.window,
         })),
     })
 }

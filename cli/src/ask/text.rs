@@ -109,6 +109,7 @@ pub fn reasons(page: &mut Page, bench: &Bench, explanation: &Explanation, has_id
         policies::policies(page, bench, policies);
     }
     splits(page, bench, explanation);
+    quotas(page, bench, explanation);
     shadows(page, bench, explanation, has_id);
 }
 
@@ -255,6 +256,32 @@ fn splits(page: &mut Page, bench: &Bench, explanation: &Explanation) {
                 page.line(name, &format!("\u{b7} {title}: its conditions do not hold"));
                 failed(page, 2, &split.when);
             }
+        }
+        name = "";
+    }
+}
+
+fn quotas(page: &mut Page, bench: &Bench, explanation: &Explanation) {
+    let mut name = "quotas";
+    for quota in explanation.quotas.iter().filter(|quota| quota.is_for_model) {
+        let title = bench.configuration.name_of("quotas", quota.index);
+        let Some(counted) = &quota.counted else {
+            page.line(name, &format!("\u{b7} {title}: its conditions do not hold"));
+            failed(page, 2, &quota.when);
+            name = "";
+            continue;
+        };
+        let limits = [(counted.requests, "requests"), (counted.tokens, "tokens")];
+        let limits = limits.iter().filter_map(|(limit, of)| Some(format!("{} {of}", (*limit)?)));
+        let limits = limits.collect::<Vec<_>>().join(" and ");
+        let line = format!("{title}: at most {limits} in {} s", counted.window);
+        page.line(name, &format!("{} {line}", page.mark(true)));
+        for (counter, value) in &counted.counters {
+            let value = value.as_deref().map_or_else(
+                || "is not there: counted with all who lack it".to_owned(),
+                |value| format!("is {}", cut(value)),
+            );
+            page.more(2, &format!("{counter} {value}"));
         }
         name = "";
     }

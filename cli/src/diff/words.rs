@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use crate::check::is_secret;
 
 /// Lists whose elements have names of their own, by the field that names them.
-const NAMED: [(&str, &[&str]); 8] = [
+const NAMED: [(&str, &[&str]); 9] = [
     ("policies", &["namespace", "name"]),
     ("bypass", &["name"]),
     ("rewrites", &["name"]),
     ("splits", &["name"]),
     ("variants", &["name"]),
     ("shadows", &["name"]),
+    ("quotas", &["name"]),
     ("jwtRules", &["issuer"]),
     ("keys", &["name"]),
 ];

@@ -1,10 +1,11 @@
-//! Values of claims that no accepted token has, and the claim by which `usage` counts.
+//! Values of claims that no accepted token has, and what `usage` and `quotas` count by.
 
 use super::Advisor;
 use super::values::NUMBERS;
 use crate::authn::{always_split, is_out_of_reach};
 use crate::config::{Path, Warning};
 use crate::matcher::StringMatch;
+use crate::routing::Operation;
 
 impl Advisor<'_, '_> {
     /// Values that are compared with a claim.
@@ -37,6 +38,36 @@ impl Advisor<'_, '_> {
             && rules.all(|rule| rule.space_delimited_claims.iter().any(is_it))
             && !authentication.api_keys.keys.iter().any(|key| key.claims.0.get(claim).is_some());
         always_split().iter().any(is_it) || by_rules
+    }
+
+    /// Models and counters of quotas.
+    pub(super) fn quotas(&mut self) {
+        let list = Path::ROOT.field("quotas");
+        for (i, quota) in self.settings.quotas.iter().enumerate() {
+            let path = list.index(i);
+            self.models(&quota.models, &path.field("models"), None);
+            self.when(&quota.when, &path.field("when"));
+            let counters = path.field("counters");
+            for (j, counter) in quota.counters.iter().enumerate() {
+                if counter != "model" && !self.reads_credentials() {
+                    let what = "counts everybody together: no token and no key is read";
+                    let fix = "jwtRules or apiKeys under authentication, or [] if that is meant";
+                    self.errors.warn_value(
+                        Warning::NoEffect,
+                        &counters.index(j),
+                        what,
+                        counter,
+                        fix,
+                    );
+                }
+            }
+            let reads = |word: &String| word == Operation::Predict.as_str();
+            if quota.tokens.is_some() && !quota.operations.iter().any(reads) {
+                let fix = "predict among the operations, or requests";
+                let what = "is never charged: only answers to predictions are read";
+                self.warn(Warning::NoEffect, &path.field("tokens"), what, fix);
+            }
+        }
     }
 
     /// Models and the claim of `usage`.

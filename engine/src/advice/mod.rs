@@ -11,7 +11,7 @@
 //! | `probe` | what such a caller would ask for |
 //! | `roots` | where that may be |
 //! | `respelled` | what a client may write otherwise |
-//! | `claims` | which claims no token has as they are written, and what `usage` counts by |
+//! | `claims` | which claims no token has as they are written, and what `usage` and `quotas` count by |
 //! | `bodies` | what holds less than it says where bodies name models |
 //! | `aliases` | which models bodies may name otherwise |
 //! | `protocols` | which addresses of one model do the same |
@@ -119,6 +119,7 @@ fn advise_within(compared: usize, settings: &PluginConfig, plan: &Plan, errors: 
     if TRIES_ALL {
         advisor.bodies();
         advisor.usage();
+        advisor.quotas();
     }
     if advisor.left_out {
         let what = "has more rules, models and addresses than are tried here as a caller without a token or key";

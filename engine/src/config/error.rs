@@ -105,13 +105,7 @@ pub struct Errors {
 impl Errors {
     /// Records an error without showing a value.
     pub fn add(&mut self, path: &Path<'_>, what: impl Into<String>, fix: impl Into<String>) {
-        self.push(ConfigError {
-            name: None,
-            path: path.to_string(),
-            what: what.into(),
-            value: None,
-            fix: fix.into(),
-        });
+        self.record(path, what.into(), None, fix.into());
     }
 
     /// Records an error that shows the offending value. Never for keys, tokens or other secrets.
@@ -122,13 +116,20 @@ impl Errors {
         value: impl fmt::Display,
         fix: impl Into<String>,
     ) {
-        self.push(ConfigError {
-            name: None,
-            path: path.to_string(),
-            what: what.into(),
-            value: Some(shown(value)),
-            fix: fix.into(),
-        });
+        self.record(path, what.into(), Some(&value), fix.into());
+    }
+
+    /// In the module once, for all types.
+    #[inline(never)]
+    fn record(
+        &mut self,
+        path: &Path<'_>,
+        what: String,
+        value: Option<&dyn fmt::Display>,
+        fix: String,
+    ) {
+        let (path, value) = (path.to_string(), value.map(shown));
+        self.push(ConfigError { name: None, path, what, value, fix });
     }
 
     /// What `make` makes; `None` where it recorded an error.
@@ -183,7 +184,7 @@ impl Errors {
         value: &str,
         fix: &str,
     ) {
-        self.push_warning(name, path, what.to_owned(), Some(shown(value)), fix.to_owned());
+        self.push_warning(name, path, what.to_owned(), Some(shown(&value)), fix.to_owned());
     }
 
     /// Of one place each warning is given once: what is said of it is said in a row.
@@ -243,7 +244,7 @@ impl Errors {
 }
 
 /// A value as messages show it.
-fn shown(value: impl fmt::Display) -> String {
+fn shown(value: &dyn fmt::Display) -> String {
     value.to_string().chars().take(VALUE_SHOWN).flat_map(char::escape_debug).collect()
 }
 

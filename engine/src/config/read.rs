@@ -75,12 +75,20 @@ pub(super) fn number(value: &Document<'_>) -> Option<f64> {
     }
 }
 
+/// Records that a value is something else than `wanted`.
 pub(super) fn mistaken<T>(
     value: &Document<'_>,
     wanted: &str,
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Option<T> {
+    say_mistaken(value, wanted, path, errors);
+    None
+}
+
+/// In the module once, for all types.
+#[inline(never)]
+fn say_mistaken(value: &Document<'_>, wanted: &str, path: &Path<'_>, errors: &mut Errors) {
     match value {
         // YAML writes nothing after the colon as null; taking that for an empty list would turn a
         // forgotten `models:` into "every model".
@@ -117,7 +125,6 @@ pub(super) fn mistaken<T>(
         Document::List(_) => errors.add(path, "is a list", wanted),
         Document::Object(_) => errors.add(path, "is an object", wanted),
     }
-    None
 }
 
 /// Whether a key of the document (camelCase) is the field (snake case).

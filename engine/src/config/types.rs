@@ -37,6 +37,8 @@ settings! {
         telemetry: Telemetry,
         /// What answers have cost: tokens, and how soon they came. docs/usage.md
         usage: Usage,
+        /// How many requests and tokens callers have in a window of time. docs/quotas.md
+        quotas: Vec<Quota>,
     }
 
     /// Hosts that modelgate leaves alone.
@@ -608,6 +610,30 @@ settings! {
         claim: Option<String>,
         /// How many values of the claim get a label value of their own for each worker, those that come first; 10,000 at most.
         claim_labels: Labels,
+    }
+
+    /// How many requests and tokens callers have in a window of time, in one proxy with all its workers. What is allowed
+    /// and goes beyond is answered with 429.
+    pub struct Quota {
+        /// Names it in access logs, in the place of a policy. Its counts belong to it: they outlast changes of all else.
+        name: String,
+        /// Model matches: requests for these count.
+        models: Vec<String>,
+        /// Operations that count.
+        operations: Vec<String> = vec!["predict".to_owned()],
+        /// Conditions, as in a policy: whom the quota is for. All of them hold; empty: everybody.
+        when: Vec<Condition>,
+        /// What has a count of its own: any of `request.auth.principal`, `request.auth.claims[name]` and `model`, together.
+        /// Requests that lack one share a count. Empty: all requests share one.
+        counters: Vec<String> = vec!["request.auth.principal".to_owned()],
+        /// At most so many requests in a window.
+        requests: Option<u32>,
+        /// No more requests once their answers have cost so many tokens, input and output, in a window. Their answers are
+        /// read as those of `usage.models`. A stream that does not say what it costs is charged an output token for each of
+        /// its events.
+        tokens: Option<u32>,
+        /// How long a window is, 1s to 744h. Windows begin at whole multiples of that since 1970, in UTC.
+        window: Duration = Duration::from_secs(60),
     }
 
     /// A bound on label values.

@@ -12,6 +12,7 @@ use crate::config::types::{self, PluginConfig};
 use crate::config::{Errors, Path};
 use crate::header::{Classes, folded};
 use crate::order;
+use crate::quota::Quotas;
 use crate::rewrite::Rewrites;
 use crate::routing::host::Hosts;
 use crate::routing::{ROUTING_HEADERS, Targets};
@@ -47,11 +48,7 @@ impl Plan {
         let (shadows, limits) = (&settings.shadows, &settings.shadow_limits);
         let compiled = Shadows::compile(shadows, limits, &credentials, names, &root, errors);
         let when = conditions(shadows, source, &root.field("shadows"), errors);
-        let exclude = root.field("exclude");
-        let excluded = match settings.exclude.hosts.as_slice() {
-            [] => None,
-            hosts => Some(Hosts::compile(hosts, &exclude.field("hosts"), errors)),
-        };
+        let excluded = excluded(&settings.exclude, &root.field("exclude"), errors);
         check_peers(&settings.trusted_peers, &root.field("trustedPeers"), errors);
         let rules = settings.authentication.jwt_rules.iter();
         let context = split::Context {
@@ -61,7 +58,10 @@ impl Plan {
             cookies: rules.flat_map(|rule| &rule.from_cookies).map(String::as_str).collect(),
         };
         let splits = Splits::compile(&settings.splits, &context, &root.field("splits"), errors);
-        let usage = Usage::compile(&settings.usage, names, &root.field("usage"), errors);
+        let quotas = root.field("quotas");
+        let quotas = Quotas::compile(&settings.quotas, source, names, &quotas, errors);
+        let usage = usage(settings, quotas.is_some());
+        let usage = Usage::compile(&usage, names, &root.field("usage"), errors);
         let (authenticator, splits) = (authenticator?, splits?);
         let outputs = authenticator.output_headers().iter().map(Vec::as_slice);
         let own = Sanitizer::new(outputs.clone().chain(splits.headers()));
@@ -89,9 +89,26 @@ impl Plan {
             token_cache: settings.authentication.token_cache.clone(),
             telemetry: settings.telemetry.clone(),
             usage,
+            quotas: quotas?,
             named_models: named_models(settings),
         })
     }
+}
+
+/// Hosts of other applications, if there are any.
+fn excluded(settings: &types::Exclude, path: &Path<'_>, errors: &mut Errors) -> Option<Hosts> {
+    match settings.hosts.as_slice() {
+        [] => None,
+        hosts => Some(Hosts::compile(hosts, &path.field("hosts"), errors)),
+    }
+}
+
+/// Whose answers are read: those of `usage`, and of quotas that count tokens.
+fn usage(settings: &PluginConfig, are_right: bool) -> types::Usage {
+    let mut usage = settings.usage.clone();
+    let quotas = settings.quotas.iter().filter(|quota| are_right && quota.tokens.is_some());
+    usage.models.extend(quotas.flat_map(|quota| &quota.models).cloned());
+    usage
 }
 
 /// What models may be called.
@@ -262,6 +279,7 @@ fn named_models(settings: &PluginConfig) -> Vec<String> {
         .chain(settings.splits.iter().flat_map(|split| &split.models))
         .chain(settings.shadows.iter().flat_map(|shadow| &shadow.models))
         .chain(&settings.usage.models)
+        .chain(settings.quotas.iter().flat_map(|quota| &quota.models))
         .chain(fixed)
         .filter(|model| !model.contains('*'));
     order::distinct(models.cloned())

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::authn::{Identity, MissingKeys, TokenResults};
 use crate::authz::{Effect, PolicyId};
+use crate::quota::{CountId, Exceeded};
 use crate::request::Edits;
 use crate::routing::{Address, Operation};
 use crate::shadow::{CopyHead, Outcome, ShadowId};
@@ -34,6 +35,8 @@ pub struct Facts {
     pub policy: Option<PolicyId>,
     /// Which of its rules did, or which bypass, from 0.
     pub rule: Option<usize>,
+    /// The quota that is used up.
+    pub exceeded: Option<Exceeded>,
     /// Claims that have an output header, and cannot stand in one.
     pub unwritable_claims: u32,
     /// What every policy that matched contributes to the counters.
@@ -88,6 +91,8 @@ pub struct Forward {
     /// The shadows that it was selected for, as they stand in [`Plan::shadows`](super::Plan::shadows), and the heads of the
     /// copies, or the outcome that they have already. A baseline follows its shadow.
     pub copies: Vec<(ShadowId, Result<CopyHead, Outcome>)>,
+    /// The counts of quotas that it belongs to, for [`Plan::limit`](super::Plan::limit).
+    pub counts: Vec<CountId>,
 }
 
 /// A local reply: an answer that the filter gives itself.
@@ -101,6 +106,8 @@ pub struct LocalReply {
     pub www_authenticate: Option<String>,
     /// For `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
+    /// In seconds: when a 429 may be tried again.
+    pub retry_after: Option<u32>,
     /// Where Envoy's own mapping from the HTTP status would mislead.
     pub grpc_status: Option<u32>,
     /// The path for access logs, if the request's own has tokens in it.
@@ -149,7 +156,7 @@ impl Decision {
         self
     }
 
-    /// Says what would have been, and changes nothing. To be held is a change, too.
+    /// Says what would have been, and changes nothing but counts of quotas. To be held is a change, too.
     pub(super) fn report_only(self) -> Self {
         let missing_keys =
             self.facts.missing_keys.map(|missing_keys| MissingKeys { wait: None, ..missing_keys });
@@ -161,7 +168,10 @@ impl Decision {
                 variant: None,
                 ..*awaited
             })),
-            Next::Forward(_) | Next::Reply(_) => Next::Forward(Forward::default()),
+            Next::Forward(Forward { counts, .. }) => {
+                Next::Forward(Forward { counts, ..Forward::default() })
+            }
+            Next::Reply(_) => Next::Forward(Forward::default()),
         };
         Self { facts: Facts { missing_keys, ..self.facts }, next }
     }

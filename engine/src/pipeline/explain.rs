@@ -11,6 +11,7 @@ use crate::authn::{CredentialsView, Identity, TokenCache};
 use crate::authz::{BypassView, ListView, PoliciesView, PolicyOutline, Subject};
 use crate::config::types::Mode;
 use crate::header::{Classes, folded};
+use crate::quota::QuotaView;
 use crate::refusal::Refusal;
 use crate::request::{Edits, Request};
 use crate::rewrite::RewriteView;
@@ -42,6 +43,8 @@ pub struct Explanation {
     pub splits: Vec<SplitView>,
     /// The shadows of the model, if they were asked, each with its conditions.
     pub shadows: Vec<(ShadowView, ListView)>,
+    /// Quotas, if they were asked.
+    pub quotas: Vec<QuotaView>,
     /// What changes: lines that go, then those that come.
     pub edits: Vec<EditView>,
 }
@@ -254,6 +257,11 @@ impl Watch for Recorder<'_> {
     fn splits(&mut self, subject: &Subject<'_>) {
         let secret = |name: &[u8]| self.plan.is_secret(name);
         self.seen.splits = self.plan.splits.explain(subject, &secret);
+    }
+
+    fn limits(&mut self, subject: &Subject<'_>) {
+        let secret = |name: &[u8]| self.plan.is_secret(name);
+        self.seen.quotas = self.plan.quotas.explain(subject, &secret);
     }
 
     fn edited(&mut self, stage: Stage, edits: &Edits) {

@@ -1,12 +1,14 @@
 //! The second half of a decision, where the body names the model: what the headers alone decide comes first, and what the
 //! model decides when it is known.
 
+use super::copies::Copies;
 use super::watch::{Unwatched, Watch};
 use super::{AwaitedModel, Decision, Facts, Forward, LocalReply, Next, Plan};
 use crate::authz::Subject;
 use crate::config::types::Mode;
+use crate::quota::CountId;
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{Edits, Request};
 use crate::shadow::{Outcome, ShadowId};
 use crate::telemetry::Verdict;
 
@@ -51,10 +53,10 @@ impl Plan {
         watch: &mut impl Watch,
     ) -> Decision {
         let next = match self.run_model(request, awaited, model, &mut facts, watch) {
-            Ok(copies) => {
-                let set_cookie = awaited.set_cookie.clone();
-                let variant = awaited.variant;
-                Next::Forward(Forward { copies, set_cookie, variant, ..Forward::default() })
+            Ok((copies, counts)) => {
+                let (set_cookie, variant) = (awaited.set_cookie.clone(), awaited.variant);
+                let edits = Edits::default();
+                Next::Forward(Forward { edits, set_cookie, variant, copies, counts })
             }
             Err(reply) => Next::Reply(reply),
         };
@@ -68,7 +70,7 @@ impl Plan {
         model: &str,
         facts: &mut Facts,
         watch: &mut impl Watch,
-    ) -> Result<super::copies::Copies, LocalReply> {
+    ) -> Result<(Copies, Vec<CountId>), LocalReply> {
         // By these a gateway behind this one may choose another pool than the body's, unless the address is their own.
         let names = [&b"x-gateway-model-name"[..], b"x-gateway-base-model-name"];
         let mut named = names.iter().flat_map(|name| awaited.forwarded.lines(request, name));
@@ -87,8 +89,9 @@ impl Plan {
         self.authorize(&subject, awaited.bypass, facts)?;
         watch.selects(&subject);
         let shadows = self.select(&subject);
+        let counts = self.counts(&subject, facts, watch);
         let subject = Subject { edits: &awaited.forwarded, ..subject };
-        Ok(self.copies(&subject, &shadows, watch.admits()))
+        Ok((self.copies(&subject, &shadows, watch.admits()), counts))
     }
 
     /// A request whose body names no model, or more than one, or nothing that can be read.

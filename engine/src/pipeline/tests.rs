@@ -2,6 +2,7 @@
 
 mod bodies;
 mod copies;
+mod quotas;
 mod rewrites;
 mod splits;
 

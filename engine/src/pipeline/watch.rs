@@ -34,6 +34,8 @@ pub(super) trait Watch {
     fn selects(&mut self, _: &Subject<'_>) {}
     /// Splits are.
     fn splits(&mut self, _: &Subject<'_>) {}
+    /// Quotas are.
+    fn limits(&mut self, _: &Subject<'_>) {}
     /// What changes, as of now.
     fn edited(&mut self, _: Stage, _: &Edits) {}
 }

@@ -25,6 +25,8 @@ words! {
         Unauthenticated = "unauthenticated",
         /// 403 of authorization.
         Denied = "denied",
+        /// 429: a quota is used up.
+        QuotaExceeded = "quota_exceeded",
         /// 400: an address that no server may see.
         Refused = "refused",
         /// The filter has no configuration, or failed.

@@ -28,6 +28,8 @@ pub struct Report {
     pub result: AnswerResult,
     /// As far as it says them.
     pub tokens: Tokens,
+    /// Of a stream: how many events hold something generated.
+    pub events: u32,
     /// Of a stream: when the first event came that holds something generated, in nanoseconds.
     pub first: Option<u64>,
     /// Of a stream: how long it was from one such event to the next, in the mean, in nanoseconds.
@@ -77,7 +79,8 @@ impl AnswerReader {
         let per_event = self.generated.and_then(|(first, last)| {
             last.saturating_sub(first).checked_div(u64::from(times.checked_sub(1)?))
         });
-        Report { result, tokens, first: self.generated.map(|(first, _)| first), per_event }
+        let first = self.generated.map(|(first, _)| first);
+        Report { result, tokens, events: times, first, per_event }
     }
 }
 
@@ -90,6 +93,15 @@ fn is(text: &[u8], word: &[u8]) -> bool {
 impl Report {
     /// Of an answer that is not read.
     pub fn unread(result: AnswerResult) -> Self {
-        Self { result, tokens: Tokens::default(), first: None, per_event: None }
+        Self { result, tokens: Tokens::default(), events: 0, first: None, per_event: None }
+    }
+
+    /// Tokens that a quota is charged with: input and output, or the events of a stream that says neither.
+    pub fn cost(&self) -> u64 {
+        let Tokens { input, output, .. } = self.tokens;
+        match self.tokens.is_known() {
+            true => [input, output].into_iter().flatten().map(u64::from).sum(),
+            false => self.events.into(),
+        }
     }
 }

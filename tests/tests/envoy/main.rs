@@ -14,6 +14,7 @@ mod hostile;
 mod in_body;
 mod keys;
 mod puid;
+mod quotas;
 mod readme;
 mod report;
 mod rewrite;
