@@ -118,8 +118,15 @@ fn files_of_every_form_are_read() {
             ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"),
             (".hidden/x.yaml", "a: ["),
             ("notes.txt", "a: ["),
+            ("LOUD.YAML", &policy("e")),
         ],
     );
+    // A folder elsewhere, and one that leads in a circle.
+    let elsewhere = Folder::new("elsewhere", &[("f.yaml", &policy("f"))]);
+    #[cfg(unix)]
+    for (name, leads_to) in [("linked", &elsewhere.0), ("circle", &folder.0)] {
+        std::os::unix::fs::symlink(leads_to, folder.0.join(name)).expect("a link");
+    }
     let path = folder.0.to_str().expect("UTF-8");
     let made = modelgate(&["convert", path], "");
     assert_eq!(made.status, 0, "{}", made.stderr);
@@ -128,6 +135,8 @@ fn files_of_every_form_are_read() {
         "AuthorizationPolicy istio-system/b (PATH/a.yaml:10)",
         "AuthorizationPolicy istio-system/c (PATH/deeper/list.json:1)",
         "AuthorizationPolicy istio-system/d (PATH/deeper/still/typed.yml:4)",
+        "AuthorizationPolicy istio-system/e (PATH/LOUD.YAML:1)",
+        "AuthorizationPolicy istio-system/f (PATH/linked/f.yaml:1)",
     ] {
         let part = format!("# - {}\n", part.replace("PATH", path));
         assert!(made.stdout.contains(&part), "{part}{}", made.stdout);

@@ -398,6 +398,9 @@ fn credentials_are_never_shown() {
             &["--path", PREDICT, "--header", &bearer],
             &["--path", PREDICT, "--header", "cookie: session=cookie-secret"],
             &["--path", PREDICT, "--key", "key-secret"],
+            &["--path", &format!("{query}x&q=query-secret")],
+            &["--path", "https://user:user-secret@models.example.com/x"],
+            &["--path", "/x", "--host", "user:user-secret@models.example.com"],
             &["--path", PREDICT, "--header", "authorization: Basic basic-secret"],
         ] {
             let arguments =

@@ -292,6 +292,7 @@ const LOG: &str = r#"2026-11-28T20:00:00.1Z	info	Envoy proxy is ready
 {"start_time": "2026-11-28T20:00:00Z", "method": "POST", "path": "/seldon/prod/iris/api/v1.0/predictions?access_token=secret", "authority": "models.example.com", "response_code": 200, "response_code_details": "via_upstream", "downstream_remote_address": "192.0.2.7:50412", "downstream_local_address": "10.0.0.5:8443", "modelgate_model": "prod/iris", "modelgate_operation": "predict", "modelgate_decision": "allowed", "modelgate_policy": "prod/ds", "modelgate_principal": "https://a.example.com/alice", "modelgate_shadow": "iris-v2"}
 [2026-11-28T20:00:01Z] "POST /seldon/prod/iris/api/v1.0/predictions HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0 - "192.0.2.7" "curl" "7d1f" "models.example.com" "-" - - 10.0.0.5:8443 192.0.2.7:50413 - -
 
+{"start_time": "2026-11-28T20:00:01Z", "method": "POST", "path": "/seldon/prod/iris/api/v1.0/predictions", "authority": "other.example.com", "response_code": 429, "response_code_details": "modelgate_quota_exceeded[free-tier]", "downstream_remote_address": "192.0.2.7:50415", "downstream_local_address": "10.0.0.5:8443", "modelgate_model": "prod/iris", "modelgate_operation": "predict", "modelgate_decision": "quota_exceeded", "modelgate_policy": "free-tier", "modelgate_principal": "https://a.example.com/alice"}
 [2026-11-28T20:00:02Z] "POST /seldon/prod/iris/api/v1.0/predictions HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0 - "192.0.2.7" "curl" "7d20" "models.example.com" "-" - - 10.0.0.5:8443 192.0.2.7:50414 - -
 "#;
 
@@ -302,7 +303,7 @@ fn a_log_makes_expectations_that_are_met() {
     let log = folder.write("access.log", LOG);
     let made = modelgate(&["test", "--write", &log, "--config", "config.json"], "");
     assert_eq!(made.status, 0, "{}", made.stderr);
-    assert_eq!(made.stdout.matches("- name:").count(), 2, "the same again: {}", made.stdout);
+    assert_eq!(made.stdout.matches("- name:").count(), 3, "the same again: {}", made.stdout);
     assert!(!made.stdout.contains("secret"), "{}", made.stdout);
     let passed = "1 line is passed over, as no line of an access log: ";
     assert!(made.stderr.contains(passed) && made.stderr.contains("line 1: "), "{}", made.stderr);

@@ -23,7 +23,7 @@ pub fn document(bench: &Bench, asked: &Asked, decided: &Decided) -> Value {
         "assumedSignatures": bench.assumed.names(),
         "request": {
             "method": asked.method(),
-            "host": asked.host,
+            "host": host(&asked.host),
             "path": path(&asked.path),
             "at": asked.at / 1_000_000_000,
         },
@@ -42,13 +42,35 @@ pub fn document(bench: &Bench, asked: &Asked, decided: &Decided) -> Value {
     })
 }
 
-/// A path without its query, which may carry a token.
-pub fn path(path: &str) -> &str {
-    path.split(['?', '#']).next().unwrap_or_default()
+/// A path without its query, which may carry a token, and in absolute form without a user and password.
+pub fn path(path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = path.split_once("://") else { return path.to_owned() };
+    let (authority, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{scheme}://{}{rest}", host(authority))
+}
+
+/// A host without a user and password before it.
+pub fn host(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 fn some(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A challenge without the query of its realm, which may hold what nobody else should see.
+pub fn challenge(said: &str) -> String {
+    const REALM: &str = "realm=\"";
+    let realm = said.find(REALM).map(|at| at.saturating_add(REALM.len()));
+    let Some((before, realm)) = realm.and_then(|at| said.split_at_checked(at)) else {
+        return said.to_owned();
+    };
+    let (realm, after) = realm.split_at(realm.find('"').unwrap_or(realm.len()));
+    match realm.split_once('?') {
+        Some((path, _)) => format!("{before}{path}?...{after}"),
+        None => said.to_owned(),
+    }
 }
 
 fn answer(decided: &Decided) -> Value {
@@ -57,7 +79,7 @@ fn answer(decided: &Decided) -> Value {
         "status": reply.code,
         "body": reply.body,
         "responseCodeDetails": reply.details,
-        "wwwAuthenticate": reply.www_authenticate,
+        "wwwAuthenticate": reply.www_authenticate.as_deref().map(challenge),
         "retryAfter": reply.retry_after,
         "grpcStatus": reply.grpc_status,
     })
@@ -279,7 +301,7 @@ fn edit(view: &EditView) -> Value {
 pub fn shown(view: &EditView, value: &[u8]) -> String {
     match view.name.as_slice() {
         _ if view.is_secret => "(not shown)".to_owned(),
-        b":path" => path(&text(value)).to_owned(),
+        b":path" => path(&text(value)),
         _ => text(value),
     }
 }

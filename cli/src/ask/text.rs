@@ -10,7 +10,7 @@ use modelgate_engine::shadow::Unselected;
 use serde_json::Value;
 
 use super::decided::{Bench, Decided};
-use super::json::{by, path, shown, stage, text};
+use super::json::{by, challenge, host, path, shown, stage, text};
 use super::request::Asked;
 use policies::{any_of, failed};
 
@@ -75,7 +75,8 @@ impl Page {
 pub fn page(bench: &Bench, asked: &Asked, decided: &Decided, is_colored: bool) -> String {
     let mut page = Page::new(is_colored);
     let address = format!("{} {}", asked.method(), path(&asked.path));
-    let on = if asked.host.is_empty() { String::new() } else { format!(" on {}", asked.host) };
+    let on =
+        if asked.host.is_empty() { String::new() } else { format!(" on {}", host(&asked.host)) };
     let request = page.paint(BOLD, &format!("{address}{on}"));
     page.line("request", &request);
     let name = page.paint(FAINT, &bench.configuration.name);
@@ -146,7 +147,7 @@ fn route(page: &mut Page, bench: &Bench, explanation: &Explanation) {
         page.line(if i == 0 { "rewrite" } else { "" }, &line);
     }
     for new in view.path.iter().map(|path| text(path)) {
-        let new = page.paint("0", path(&new));
+        let new = page.paint("0", &path(&new));
         page.more(2, &format!("path {new}"));
     }
     for new in view.authority.iter().map(|authority| text(authority)) {
@@ -337,7 +338,8 @@ fn answer(page: &mut Page, bench: &Bench, decided: &Decided) {
         page.line("answer", &said);
         let details = page.paint(FAINT, &format!("response code details {}", reply.details));
         page.more(2, &details);
-        if let Some(challenge) = &reply.www_authenticate {
+        if let Some(said) = &reply.www_authenticate {
+            let challenge = challenge(said);
             let challenge = page.paint(FAINT, &format!("www-authenticate {challenge}"));
             page.more(2, &challenge);
         }

@@ -106,7 +106,7 @@ pub fn read(paths: &[PathBuf], namespace: &str) -> Result<Read> {
             continue;
         }
         let mut files = Vec::new();
-        files_of(path, &mut files)?;
+        files_of(path, &mut Vec::new(), &mut files)?;
         ensure!(!files.is_empty(), "{} holds no file of YAML or JSON", path.display());
         for file in files {
             let name = file.display().to_string();
@@ -117,29 +117,32 @@ pub fn read(paths: &[PathBuf], namespace: &str) -> Result<Read> {
     Ok(read)
 }
 
-/// The file itself, or those of a folder by their names; what is hidden there is not looked at.
-fn files_of(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The file itself, or those of a folder by their names; what is hidden there is not looked at. A folder that was read
+/// already is not read again: a link may lead in a circle.
+fn files_of(path: &Path, folders: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
     let name = || path.display().to_string();
-    if !std::fs::metadata(path).with_context(name)?.is_dir() {
+    let real = std::fs::canonicalize(path).with_context(name)?;
+    if !real.is_dir() {
         files.push(path.to_owned());
         return Ok(());
     }
+    if folders.contains(&real) {
+        return Ok(());
+    }
+    folders.push(real);
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).with_context(name)? {
         let entry = entry.with_context(name)?;
         let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
-        // A link to a folder may lead in a circle.
-        let kind = entry.file_type().with_context(name)?;
-        let is_folder = !kind.is_symlink() && kind.is_dir();
-        let is_file = !entry.path().is_dir();
-        let extension = entry.path().extension().map(|e| e.to_string_lossy().into_owned());
-        let is_read = is_file && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()));
-        if !is_hidden && (is_folder || is_read) {
-            entries.push(entry.path());
+        let path = entry.path();
+        let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let is_read = extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()));
+        if !is_hidden && (is_read || path.is_dir()) {
+            entries.push(path);
         }
     }
     entries.sort();
-    entries.iter().try_for_each(|entry| files_of(entry, files))
+    entries.iter().try_for_each(|entry| files_of(entry, folders, files))
 }
 
 /// Reads the objects of a text that comes from there.

@@ -10,6 +10,7 @@ use ureq::http::Request;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::ask::decided::Decided;
+use crate::ask::json::challenge;
 use crate::ask::request::Asked;
 
 /// How long an answer may take.
@@ -75,10 +76,10 @@ pub fn ask(url: &str, asked: &Asked, decided: &Decided) -> Result<Beside> {
         Some(if is_own { "the gateway".to_owned() } else { goes_on }),
     )];
     if let Some(reply) = reply {
-        let challenge = reply.www_authenticate.clone().unwrap_or_default();
+        let own = reply.www_authenticate.as_deref().map(challenge).unwrap_or_default();
         rows.push(("status", reply.code.to_string(), Some(answer.status.to_string())));
         rows.push(("body", reply.body.to_owned(), Some(answer.body)));
-        rows.push(("www-authenticate", challenge, Some(answer.challenge)));
+        rows.push(("www-authenticate", own, Some(challenge(&answer.challenge))));
         rows.push(("details", reply.details.clone(), answer.details));
     } else {
         rows.push(("status", "the model's".to_owned(), None));

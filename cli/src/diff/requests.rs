@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use super::judge::{Assumptions, BODY, Judge, Judged};
 use crate::ask::access_log::{self, Logged};
 use crate::ask::configuration::Configuration;
-use crate::ask::json::path;
+use crate::ask::json::{host, path};
 use crate::ask::time;
 
 /// Bytes that a worker gets at once.
@@ -303,7 +303,7 @@ fn one(traffic: &mut Traffic, judge: &mut Judge<'_>, number: u64, line: &str) ->
     }
     let shown = |logged: &Logged| {
         let asked = &logged.asked;
-        let text = format!("{} {}{}", asked.method, asked.host, path(&asked.path));
+        let text = format!("{} {}{}", asked.method, host(&asked.host), path(&asked.path));
         text.chars().filter(|c| !c.is_control()).take(KEPT).collect::<String>()
     };
     let what = shown(&logged);

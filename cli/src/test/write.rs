@@ -7,6 +7,7 @@ use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use modelgate_engine::telemetry::Verdict;
 use serde_json::{Value, json};
 
 use crate::ask::access_log::{self, Logged};
@@ -78,8 +79,11 @@ fn next(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
 /// One expectation, as a list's element.
 fn expectation(logged: &Logged) -> String {
     let asked = &logged.asked;
-    let own = |name: &str| logged.own(name);
-    let decision = logged.decision();
+    // What a quota stops was allowed, by a policy that the log does not name: an expectation is of one request.
+    let is_over = logged.decision() == Some(Verdict::QuotaExceeded.as_str());
+    let own = |name: &str| logged.own(name).filter(|_| !is_over || name != "policy");
+    let decision =
+        logged.decision().map(|said| if is_over { Verdict::Allowed.as_str() } else { said });
     let is_own_answer = matches!(decision, Some("denied" | "unauthenticated" | "refused"));
     let status = logged.status.filter(|_| is_own_answer);
     let said = decision.unwrap_or("goes on");
