@@ -22,6 +22,16 @@ impl Advisor<'_, '_> {
                 }
             }
         }
+        let list = Path::ROOT.field("bypass");
+        for (i, bypass) in settings.bypass.iter().enumerate() {
+            let path = list.index(i);
+            let list = path.field("to");
+            for (j, to) in bypass.to.iter().enumerate() {
+                let path = list.index(j);
+                let path = path.field("operation");
+                self.bypassed(&to.operation.models, &path.field("models"));
+            }
+        }
         if settings.targets.openai.is_empty() {
             return;
         }
@@ -42,6 +52,18 @@ impl Advisor<'_, '_> {
             let what = "does not hold for models of targets.openai: what a body names needs an ALLOW policy, and there is none";
             let fix = "an ALLOW policy for the models that may be asked for";
             self.warn(Warning::NoEffect, &path.field("defaultAction"), what, fix);
+        }
+    }
+
+    /// Models of a bypass.
+    fn bypassed(&mut self, models: &[String], path: &Path<'_>) {
+        for (i, value) in models.iter().enumerate() {
+            if self.is_named_in_body(value) {
+                let what =
+                    "never matches: headers decide a bypass, and only bodies name such a model";
+                let fix = "an ALLOW policy for the model, without from";
+                self.errors.warn_value(Warning::NeverMatches, &path.index(i), what, value, fix);
+            }
         }
     }
 
