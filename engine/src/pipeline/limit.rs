@@ -13,7 +13,8 @@ use crate::usage::Report;
 const RESOURCE_EXHAUSTED: u32 = 8;
 
 impl Plan {
-    /// The counts that an allowed request belongs to. What a bypass lets through counts nowhere.
+    /// The counts that an allowed request belongs to. What a bypass lets through counts nowhere; nor does a preflight, which asks
+    /// for no prediction: nobody is known by it, so that browsers would use up each other's.
     #[inline]
     pub(super) fn counts(
         &self,
@@ -21,7 +22,8 @@ impl Plan {
         facts: &Facts,
         watch: &mut impl Watch,
     ) -> Vec<CountId> {
-        if self.quotas.is_empty() || facts.verdict != Verdict::Allowed {
+        let counts = !self.quotas.is_empty() && facts.verdict == Verdict::Allowed;
+        if !counts || subject.request.is_preflight() {
             return Vec::new();
         }
         watch.limits(subject);

@@ -9,7 +9,7 @@ use crate::config::{Errors, Path};
 use crate::routing::Operation;
 use crate::time::nanos;
 
-/// How many quotas there may be: each can take 640 KiB of the proxy's memory.
+/// How many quotas there may be: each can take 650 KiB of the proxy's memory.
 pub const MOST: usize = 32;
 
 /// How long a quota's name may be, in bytes.

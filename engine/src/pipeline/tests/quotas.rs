@@ -53,6 +53,7 @@ fn limited(plan: &Plan, data: &Shared, request: &str, lines: &[(&str, &str)]) ->
 
 const A: &[(&str, &str)] = &[("x-api-key", "abc")];
 const B: &[(&str, &str)] = &[("x-api-key", "abd")];
+const PREFLIGHT: &str = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
 const OTHER: &str = "POST /seldon/prod/wine/api/v1.0/predictions";
 const ELSEWHERE: &str = "POST /seldon/dev/iris/api/v1.0/predictions";
 const STATUS: &str = "GET /seldon/prod/iris/health/status";
@@ -110,12 +111,25 @@ fn the_answer_says_when_to_come_again_and_which_quota_it_is() {
 }
 
 #[test]
-fn what_is_not_allowed_or_bypassed_counts_nowhere() {
+fn what_is_not_allowed_or_bypassed_or_asks_for_nothing_counts_nowhere() {
     let (plan, data) = (with(json!({"operations": ["predict", "metrics"]})), Shared::default());
     for (request, lines, want) in [
         (PREDICT, &[("x-api-key", "wrong")][..], Some(401)),
         ("GET /seldon/prod/iris/metrics", A, None),
         ("GET /seldon/prod/iris/metrics", A, None),
+        (
+            PREFLIGHT,
+            &[("origin", "https://a.example.com"), ("access-control-request-method", "POST")],
+            None,
+        ),
+        (
+            PREFLIGHT,
+            &[("origin", "https://a.example.com"), ("access-control-request-method", "POST")],
+            None,
+        ),
+        // Only what browsers ask before is one.
+        (PREFLIGHT, &[], None),
+        (PREFLIGHT, &[], Some(429)),
         (PREDICT, A, None),
     ] {
         assert_eq!(code(&limited(&plan, &data, request, lines)), want, "{request}");
