@@ -238,7 +238,7 @@ impl Stream {
     ) -> Option<Action> {
         let worker = self.worker.as_ref()?;
         if decision.forward().is_some_and(|forward| !forward.counts.is_empty()) {
-            worker.plan.limit(&mut decision, &worker.counts, now());
+            worker.limit(&mut decision);
         }
         let Decision { facts, next } = decision;
         worker.count(&facts);

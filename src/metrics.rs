@@ -34,6 +34,7 @@ impl Metrics {
             counters: Counters::starting(
                 plan.remotes().iter().count(),
                 plan.shadows().iter().count(),
+                plan.quotas(),
                 plan.variants(),
             ),
             labels: plan.labels(),

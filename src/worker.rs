@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use modelgate_engine::authn::{MissingKeys, TokenCache};
-use modelgate_engine::pipeline::{Facts, Plan};
+use modelgate_engine::pipeline::{Decision, Facts, Plan};
 use modelgate_engine::shadow::Mirror;
-use modelgate_engine::telemetry::Count;
+use modelgate_engine::telemetry::{Count, QuotaResult};
 use modelgate_engine::tick::TickSchedule;
 use modelgate_engine::time::nanos;
 use proxy_wasm::hostcalls;
@@ -102,6 +102,20 @@ impl WorkerState {
             }
         }
         keys.wait.map(nanos)
+    }
+
+    /// Counts a request in its quotas, and says what became of it.
+    #[inline(never)]
+    pub fn limit(&self, decision: &mut Decision) {
+        self.plan.limit(decision, &self.counts, now());
+        let mut metrics = self.metrics.borrow_mut();
+        if let Some(exceeded) = decision.facts.exceeded {
+            metrics.count(Count::Quota(exceeded.quota, QuotaResult::Limited));
+        } else if let Some(forward) = decision.forward() {
+            for count in &forward.counts {
+                metrics.count(Count::Quota(count.quota, QuotaResult::Allowed));
+            }
+        }
     }
 
     /// Counts what tokens and policies contribute.

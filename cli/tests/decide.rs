@@ -44,7 +44,7 @@ fn settings() -> Value {
         "splits": [{"name": "canary", "models": ["prod/iris"], "stickyBy": "principal", "variants": [{"name": "main", "weight": 1}]}],
         "shadows": [{"name": "iris-v2", "models": ["prod/iris"], "cluster": "outbound|8000||iris-v2.prod.svc.cluster.local"}],
         "quotas": [
-            {"name": "team", "models": ["prod/iris"], "requests": 60, "tokens": 5000, "counters": ["request.auth.claims[team]", "model"]},
+            {"name": "team", "models": ["prod/iris"], "requests": 60, "tokens": 5000, "by": "claim:team", "perModel": true, "window": "60s"},
             {"name": "free", "models": ["prod/*"], "requests": 5, "when": [{"key": "request.auth.claims[tier]", "values": ["free"]}]},
         ],
     })
@@ -82,8 +82,7 @@ fn every_stage_is_told_with_its_reason() {
                 "\u{2713} ALLOW ds: rule 0 matches: allowed",
                 "variant       \u{2713} canary: main in x-modelgate-variant, by the principal https://a.example.com/alice",
                 "quotas        \u{2713} team: at most 60 requests and 5000 tokens in 60 s",
-                "model is prod/iris",
-                "request.auth.claims[team] is not there: counted with all who lack it",
+                "by claim:[team], which is not there: counted with all who lack it, for each model",
                 "\u{b7} free: its conditions do not hold",
                 "shadows       \u{2713} iris-v2: gets a copy",
                 "- authorization (authentication)",

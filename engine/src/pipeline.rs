@@ -157,7 +157,7 @@ impl Plan {
     /// used up.
     pub fn decided_by(&self, facts: &Facts) -> &str {
         if let Some(exceeded) = facts.exceeded {
-            return self.quotas.name(exceeded);
+            return self.quotas.name(exceeded.quota);
         }
         match (facts.policy, facts.rule) {
             (Some(policy), _) => self.authorizer.policy_name(policy),
@@ -175,6 +175,11 @@ impl Plan {
     pub(crate) fn is_set_later(&self, name: &[u8]) -> bool {
         let outputs = self.authenticator.output_headers();
         self.sanitizer.owns(name) && !outputs.iter().any(|output| output.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether only the gateway sets this header.
+    pub(crate) fn is_gateways(&self, name: &[u8]) -> bool {
+        self.sanitizer.owns(name)
     }
 
     /// How many policies may concern one request at the most.

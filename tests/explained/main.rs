@@ -244,7 +244,7 @@ fn count(verdict: Verdict, tally: &mut Tally) {
         Verdict::Refused => &mut tally.refused,
         Verdict::Bypassed => &mut tally.bypassed,
         // Quotas are asked when a request is decided, and none of these has one.
-        Verdict::Excluded | Verdict::QuotaExceeded | Verdict::Error => &mut tally.excluded,
+        Verdict::Excluded | Verdict::Limited | Verdict::Error => &mut tally.excluded,
     } += 1;
 }
 

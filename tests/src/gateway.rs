@@ -17,7 +17,7 @@ const INGRESS: &str = "ingress";
 pub(crate) const ACCESS_LOG: &str = "access.log";
 
 /// Labels of the module's metrics, which an operator lists as `extraStatTags`.
-pub const LABELS: [&str; 15] = [
+pub const LABELS: [&str; 16] = [
     "model",
     "operation",
     "decision",
@@ -30,6 +30,7 @@ pub const LABELS: [&str; 15] = [
     "kind",
     "token_type",
     "claim",
+    "quota",
     "split",
     "variant",
     "version",

@@ -255,9 +255,9 @@ fn quota(bench: &Bench, view: &QuotaView) -> Value {
         "forModel": view.is_for_model,
         "when": list(&view.when),
         "counted": view.counted.as_ref().map(|counted| json!({
-            "counters": counted.counters.iter().map(|(counter, value)| {
-                json!({"counter": counter, "value": value})
-            }).collect::<Vec<_>>(),
+            "by": counted.by,
+            "value": counted.value,
+            "model": counted.model,
             "requests": counted.requests,
             "tokens": counted.tokens,
             "windowSeconds": counted.window,

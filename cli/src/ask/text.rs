@@ -277,13 +277,13 @@ fn quotas(page: &mut Page, bench: &Bench, explanation: &Explanation) {
         let limits = limits.collect::<Vec<_>>().join(" and ");
         let line = format!("{title}: at most {limits} in {} s", counted.window);
         page.line(name, &format!("{} {line}", page.mark(true)));
-        for (counter, value) in &counted.counters {
-            let value = value.as_deref().map_or_else(
-                || "is not there: counted with all who lack it".to_owned(),
-                |value| format!("is {}", cut(value)),
-            );
-            page.more(2, &format!("{counter} {value}"));
-        }
+        let model = counted.model.as_deref().map_or("", |_| ", for each model");
+        let value = match (counted.by.as_str(), counted.value.as_deref()) {
+            ("none", _) => "of all together".to_owned(),
+            (by, None) => format!("by {by}, which is not there: counted with all who lack it"),
+            (by, Some(value)) => format!("by {by}: {}", cut(value)),
+        };
+        page.more(2, &format!("{value}{model}"));
         name = "";
     }
 }

@@ -18,7 +18,7 @@ pub const EXTENSION: &str = "modelgate";
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Labels of the module's metrics, as `extraStatTags` lists them for `modelgate report`.
-const LABELS: [&str; 15] = [
+const LABELS: [&str; 16] = [
     "model",
     "operation",
     "decision",
@@ -31,6 +31,7 @@ const LABELS: [&str; 15] = [
     "kind",
     "token_type",
     "claim",
+    "quota",
     "split",
     "variant",
     "version",

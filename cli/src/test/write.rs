@@ -80,7 +80,7 @@ fn next(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
 fn expectation(logged: &Logged) -> String {
     let asked = &logged.asked;
     // What a quota stops was allowed, by a policy that the log does not name: an expectation is of one request.
-    let is_over = logged.decision() == Some(Verdict::QuotaExceeded.as_str());
+    let is_over = logged.decision() == Some(Verdict::Limited.as_str());
     let own = |name: &str| logged.own(name).filter(|_| !is_over || name != "policy");
     let decision =
         logged.decision().map(|said| if is_over { Verdict::Allowed.as_str() } else { said });

@@ -47,19 +47,17 @@ impl Advisor<'_, '_> {
             let path = list.index(i);
             self.models(&quota.models, &path.field("models"), None);
             self.when(&quota.when, &path.field("when"));
-            let counters = path.field("counters");
-            for (j, counter) in quota.counters.iter().enumerate() {
-                if counter != "model" && !self.reads_credentials() {
-                    let what = "counts everybody together: no token and no key is read";
-                    let fix = "jwtRules or apiKeys under authentication, or [] if that is meant";
-                    self.errors.warn_value(
-                        Warning::NoEffect,
-                        &counters.index(j),
-                        what,
-                        counter,
-                        fix,
-                    );
-                }
+            let (by, place) = (quota.by.as_str(), path.field("by"));
+            let header = by.strip_prefix("header:");
+            if by != "none" && header.is_none() && !self.reads_credentials() {
+                let what = "counts everybody together: no token and no key is read";
+                let fix = "jwtRules or apiKeys under authentication, or none if that is meant";
+                self.errors.warn_value(Warning::NoEffect, &place, what, by, fix);
+            }
+            if header.is_some_and(|name| !self.plan.is_gateways(name.as_bytes())) {
+                let what = "is a header that clients write: whoever writes another value has a count of its own";
+                let fix = "principal, a claim, or a header of outputClaimToHeaders";
+                self.errors.warn_value(Warning::ClientHeader, &place, what, by, fix);
             }
             let reads = |word: &String| word == Operation::Predict.as_str();
             if quota.tokens.is_some() && !quota.operations.iter().any(reads) {

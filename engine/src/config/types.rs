@@ -623,9 +623,11 @@ settings! {
         operations: Vec<String> = vec!["predict".to_owned()],
         /// Conditions, as in a policy: whom the quota is for. All of them hold; empty: everybody.
         when: Vec<Condition>,
-        /// What has a count of its own: any of `request.auth.principal`, `request.auth.claims[name]` and `model`, together.
-        /// Requests that lack one share a count. Empty: all requests share one.
-        counters: Vec<String> = vec!["request.auth.principal".to_owned()],
+        /// What has a count of its own: `principal`, `claim:<name>` with a name as in `usage.claim`, `header:<name>` as policies
+        /// see it, or `none`, by which all requests share one. Requests without it share one.
+        by: String = "principal".to_owned(),
+        /// Whether each model has counts of its own.
+        per_model: bool = false,
         /// At most so many requests in a window.
         requests: Option<u32>,
         /// No more requests once their answers have cost so many tokens, input and output, in a window. Their answers are
@@ -633,7 +635,9 @@ settings! {
         /// its events.
         tokens: Option<u32>,
         /// How long a window is, 1s to 744h. Windows begin at whole multiples of that since 1970, in UTC.
-        window: Duration = Duration::from_secs(60),
+        window: Duration = Duration::from_secs(3600),
+        /// Who counts together.
+        scope: Scope = Scope::Pod,
     }
 
     /// A bound on label values.
@@ -703,6 +707,14 @@ words! {
         LlmIsvc = "llmisvc",
         /// Servers of OpenAI's kind.
         OpenAi = "openai",
+    }
+
+    /// Who counts together.
+    pub enum Scope {
+        /// The workers of one proxy.
+        Pod = "POD",
+        /// All proxies, by a rate limit service; refused, because this version asks none.
+        Global = "GLOBAL",
     }
 
     /// What a request is sampled by.

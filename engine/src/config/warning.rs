@@ -28,6 +28,8 @@ words! {
         /// texts only, as in Istio: a boolean or number in a token fits no value, not even `*`. Let the provider
         /// write a text (a role, a group, `"true"`), and compare with that.
         ClaimNotText = "claim-not-text",
+        /// A quota counts by a header that clients write: whoever writes another value has a count of its own.
+        ClientHeader = "client-header",
         /// A DENY by `paths` or by a header that names a model (`seldon-model`, `x-gateway-model-name`), or an ALLOW that
         /// excepts them, means a model by one of its addresses. The same model has others: a rewrite's, gRPC, which names
         /// models in headers, an LLMInferenceService's two paths and headers, the other protocols of an inference service

@@ -41,7 +41,7 @@ impl Plan {
     pub fn limit(&self, decision: &mut Decision, data: &dyn SharedData, now: u64) {
         let Next::Forward(forward) = &mut decision.next else { return };
         let Err(exceeded) = self.quotas.take(&forward.counts, data, now) else { return };
-        decision.facts.verdict = Verdict::QuotaExceeded;
+        decision.facts.verdict = Verdict::Limited;
         decision.facts.exceeded = Some(exceeded);
         forward.counts.clear();
         if self.mode != Mode::Report {
@@ -54,7 +54,7 @@ impl Plan {
             code: 429,
             body: "quota exceeded",
             www_authenticate: None,
-            details: format!("modelgate_quota_exceeded[{}]", self.quotas.name(exceeded)),
+            details: format!("modelgate_quota_exceeded[{}]", self.quotas.name(exceeded.quota)),
             retry_after: Some(exceeded.retry_after),
             grpc_status: Some(RESOURCE_EXHAUSTED),
             path: None,
@@ -66,9 +66,8 @@ impl Plan {
         self.quotas.charge(counts, report, data, now);
     }
 
-    /// Whether there are quotas.
-    #[inline]
-    pub fn has_quotas(&self) -> bool {
-        !self.quotas.is_empty()
+    /// How many quotas there are.
+    pub fn quotas(&self) -> usize {
+        self.quotas.len()
     }
 }

@@ -23,6 +23,10 @@ impl Names for Plan {
         remote.map_or(OTHER, |remote| remote.issuer())
     }
 
+    fn quota(&self, index: u32) -> &str {
+        self.quotas.name(index)
+    }
+
     fn variant(&self, id: VariantId) -> (&str, &str) {
         self.splits.names(id).unwrap_or((OTHER, OTHER))
     }

@@ -1,6 +1,6 @@
 //! Which quotas count a request, for people. No filter calls it.
 
-use super::{Counter, Quota, Quotas};
+use super::{By, Quota, Quotas};
 use crate::authz::{IsSecret, ListView, Subject};
 use crate::time::SECOND;
 
@@ -20,8 +20,12 @@ pub struct QuotaView {
 /// What a request counts against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitView {
-    /// Each counter with its value, where the request has one.
-    pub counters: Vec<(String, Option<String>)>,
+    /// What has a count of its own, as an operator writes it.
+    pub by: String,
+    /// Its value, where the request has one.
+    pub value: Option<String>,
+    /// The model, where each has counts of its own.
+    pub model: Option<String>,
     /// Requests in a window.
     pub requests: Option<u32>,
     /// Tokens in a window.
@@ -51,9 +55,11 @@ impl Quotas {
 
 impl Quota {
     fn limits(&self, subject: &Subject<'_>) -> LimitView {
-        let counters = self.counters.iter().map(|one| (one.written(), one.value(subject)));
+        let value = self.by.value(subject);
         LimitView {
-            counters: counters.collect(),
+            by: self.by.written(),
+            value: value.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            model: self.model(subject).map(str::to_owned),
             requests: self.requests,
             tokens: self.tokens,
             window: self.window / SECOND,
@@ -61,13 +67,14 @@ impl Quota {
     }
 }
 
-impl Counter {
+impl By {
     /// As an operator writes it.
     fn written(&self) -> String {
         match self {
-            Self::Principal => "request.auth.principal".to_owned(),
-            Self::Model => "model".to_owned(),
-            Self::Claim(names) => format!("request.auth.claims[{}]", names.join("][")),
+            Self::All => "none".to_owned(),
+            Self::Principal => "principal".to_owned(),
+            Self::Claim(names) => format!("claim:[{}]", names.join("][")),
+            Self::Header(name) => format!("header:{}", String::from_utf8_lossy(name)),
         }
     }
 }

@@ -33,7 +33,8 @@ struct Quota {
     models: Models,
     operations: Vec<Operation>,
     when: Conditions,
-    counters: Vec<Counter>,
+    by: By,
+    per_model: bool,
     /// At most so many requests in a window.
     requests: Option<u32>,
     /// No more requests once so many tokens are used up.
@@ -44,18 +45,21 @@ struct Quota {
 
 /// What has a count of its own.
 #[derive(Debug)]
-enum Counter {
+enum By {
+    All,
     Principal,
-    Model,
     /// Names from the outermost object on.
     Claim(Vec<String>),
+    /// In lower case.
+    Header(Vec<u8>),
 }
 
 /// The count of a quota to which a request belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountId {
-    quota: u32,
-    /// What stands for the values of its counters. Nobody finds two callers with one of these.
+    /// The quota.
+    pub quota: u32,
+    /// What stands for whom it is of. Nobody finds two callers with one of these.
     key: [u8; 16],
     /// Whether it is charged with tokens.
     pub has_tokens: bool,
@@ -64,7 +68,8 @@ pub struct CountId {
 /// A quota is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    quota: u32,
+    /// Which one.
+    pub quota: u32,
     /// How long until the next window begins, in seconds, at least 1.
     pub retry_after: u32,
 }
@@ -76,14 +81,19 @@ impl Quotas {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether any counts tokens.
     pub fn has_tokens(&self) -> bool {
         self.0.iter().any(|quota| quota.tokens.is_some())
     }
 
-    /// The name of the quota that is used up.
-    pub fn name(&self, exceeded: Exceeded) -> &str {
-        self.get(exceeded.quota).map_or("", |quota| &quota.name)
+    /// A quota's name.
+    pub fn name(&self, quota: u32) -> &str {
+        self.get(quota).map_or("", |quota| &quota.name)
     }
 
     fn get(&self, index: u32) -> Option<&Quota> {
@@ -114,31 +124,43 @@ impl Quota {
             && address.model.as_ref().is_some_and(|model| self.models.matches(&model.id))
     }
 
+    /// The model, where each has counts of its own.
+    fn model<'s>(&self, subject: &Subject<'s>) -> Option<&'s str> {
+        let model = subject.address?.model.as_ref()?;
+        self.per_model.then_some(&*model.id)
+    }
+
     fn key(&self, subject: &Subject<'_>) -> [u8; 16] {
+        let model = self.model(subject).map(|model| model.as_bytes().to_vec());
         let mut text = Vec::new();
-        for counter in &self.counters {
-            // With its length and whether it is there, so that no two lists of values are one text.
-            let value = counter.value(subject);
+        for value in [model, self.by.value(subject)] {
+            // With its length and whether it is there, so that no two pairs of values are one text.
             let length = value.as_ref().map_or(0, |value| value.len().saturating_add(1));
             text.extend_from_slice(&length.to_le_bytes());
-            text.extend_from_slice(value.unwrap_or_default().as_bytes());
+            text.extend_from_slice(&value.unwrap_or_default());
         }
         Hash::Sha256.of(&text).first_chunk().copied().unwrap_or_default()
     }
 }
 
-impl Counter {
+impl By {
     /// Its value for a request, if it has one. Requests that have none share a count.
-    fn value(&self, subject: &Subject<'_>) -> Option<String> {
+    fn value(&self, subject: &Subject<'_>) -> Option<Vec<u8>> {
         match self {
-            Self::Principal => subject.identity.and_then(Identity::principal),
-            Self::Model => Some(subject.address?.model.as_ref()?.id.to_string()),
+            Self::All => None,
+            Self::Principal => {
+                subject.identity.and_then(Identity::principal).map(String::into_bytes)
+            }
             Self::Claim(path) => match subject.identity?.claim(path)? {
-                Value::String(text) => Some(text.clone()),
+                Value::String(text) => Some(text.as_bytes().to_vec()),
                 // Whoever signs tokens says a tenant as a number or as a text: it is the same.
-                Value::Number(number) => Some(number.to_string()),
+                Value::Number(number) => Some(number.to_string().into_bytes()),
                 _ => None,
             },
+            Self::Header(name) => {
+                let lines: Vec<&[u8]> = subject.edits.lines(subject.request, name).collect();
+                (!lines.is_empty()).then(|| lines.join(&b","[..]))
+            }
         }
     }
 }

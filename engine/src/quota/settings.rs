@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Counter, Quota, Quotas};
-use crate::authz::{Conditions, ModelNames, Models, claim_path};
+use super::{By, Quota, Quotas};
+use crate::authz::{Conditions, ModelNames, Models};
 use crate::config::types::{self, SourceAddress};
 use crate::config::{Errors, Path};
+use crate::header::is_name;
 use crate::routing::Operation;
 use crate::time::nanos;
+use crate::usage::claim_names;
 
 /// How many quotas there may be: each can take 650 KiB of the proxy's memory.
 pub const MOST: usize = 32;
@@ -69,13 +71,18 @@ fn compile(
     let models = Models::compile_some(&settings.models, names, &path.field("models"), errors);
     let when = Conditions::compile(&settings.when, &path.field("when"), source, errors);
     let operations = operations(&settings.operations, &path.field("operations"), errors);
-    let counters = counters(&settings.counters, &path.field("counters"), errors);
+    let by = by(&settings.by, &path.field("by"), errors);
+    if settings.scope == types::Scope::Global {
+        let fix = "POD, and Envoy's own rate limit filter for all gateways together";
+        errors.add_value(&path.field("scope"), "is not supported by this version", "GLOBAL", fix);
+    }
     Some(Quota {
         name: name.as_str().into(),
         models: models?,
         operations,
         when: when?,
-        counters,
+        by: by?,
+        per_model: settings.per_model,
         requests: settings.requests,
         tokens: settings.tokens,
         window: nanos(settings.window),
@@ -97,25 +104,19 @@ fn operations(words: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<Ope
     read
 }
 
-fn counters(words: &[String], path: &Path<'_>, errors: &mut Errors) -> Vec<Counter> {
-    let mut read = Vec::new();
-    for (i, word) in words.iter().enumerate() {
-        let claim = || claim_path(word.strip_prefix("request.auth.claims")?);
-        match word.as_str() {
-            "request.auth.principal" => read.push(Counter::Principal),
-            "model" => read.push(Counter::Model),
-            _ => match claim() {
-                Some(names) => {
-                    read.push(Counter::Claim(
-                        names.iter().map(|name| (**name).to_owned()).collect(),
-                    ));
-                }
-                None => {
-                    let fix = "request.auth.principal, request.auth.claims[name] or model";
-                    errors.add_value(&path.index(i), "is nothing to count by", word, fix);
-                }
-            },
+fn by(text: &str, path: &Path<'_>, errors: &mut Errors) -> Option<By> {
+    let by = match text.split_once(':') {
+        None if text == "principal" => Some(By::Principal),
+        None if text == "none" => Some(By::All),
+        Some(("claim", name)) => claim_names(name).map(By::Claim),
+        Some(("header", name)) if is_name(name) => {
+            Some(By::Header(name.to_ascii_lowercase().into_bytes()))
         }
+        _ => None,
+    };
+    if by.is_none() {
+        let fix = "principal, claim:<name>, header:<name> or none";
+        errors.add_value(path, "is nothing to count by", text, fix);
     }
-    read
+    by
 }

@@ -151,7 +151,7 @@ fn a_request_counts_in_each_of_its_quotas_or_in_none() {
     let (both, wide) = ([count(0), count(1)], [count(0)]);
     assert!(quotas.take(&both, &data, HOUR).is_ok());
     let exceeded = quotas.take(&both, &data, HOUR).unwrap_err();
-    assert_eq!(quotas.name(exceeded), "narrow");
+    assert_eq!(quotas.name(exceeded.quota), "narrow");
     assert!(quotas.take(&wide, &data, HOUR).is_ok(), "what was refused is given back");
     assert!(quotas.take(&wide, &data, HOUR).is_err());
 }
@@ -216,13 +216,12 @@ fn mistakes_are_told_at_their_place() {
             "quotas[0].operations[0]",
         ),
         (
-            json!({"name": "q", "models": ["*"], "tokens": 1, "counters": ["principal"]}),
-            "quotas[0].counters[0]",
+            json!({"name": "q", "models": ["*"], "tokens": 1, "by": "request.auth.principal"}),
+            "quotas[0].by",
         ),
-        (
-            json!({"name": "q", "models": ["*"], "tokens": 1, "counters": ["request.auth.claims"]}),
-            "quotas[0].counters[0]",
-        ),
+        (json!({"name": "q", "models": ["*"], "tokens": 1, "by": "claim:a..b"}), "quotas[0].by"),
+        (json!({"name": "q", "models": ["*"], "tokens": 1, "by": "header:a b"}), "quotas[0].by"),
+        (json!({"name": "q", "models": ["*"], "tokens": 1, "scope": "GLOBAL"}), "quotas[0].scope"),
         (
             json!({"name": "q", "models": ["*"], "tokens": 1, "when": [{"key": "x"}]}),
             "quotas[0].when[0]",

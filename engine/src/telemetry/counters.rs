@@ -1,7 +1,9 @@
 //! Which counters there are, and what was added to each since it was last handed to the proxy.
 
 use super::metric::{SHADOW_DIFFERENCES, SHADOW_OUTCOMES, SHADOW_SELECTED};
-use super::{CallerLabel, CallerLabels, ModelLabel, ModelLabels, NONE, Verdict, metric_name};
+use super::{
+    CallerLabel, CallerLabels, ModelLabel, ModelLabels, NONE, QuotaResult, Verdict, metric_name,
+};
 use crate::authn::TokenResult;
 use crate::authn::remote::FetchResult;
 use crate::authz::Effect;
@@ -42,6 +44,8 @@ pub enum Count {
     GenAiTokens(ModelLabel, CallerLabel, TokenType),
     /// An answer of which the tokens are to be known.
     GenAiAnswer(ModelLabel, AnswerResult),
+    /// A request that a quota counts.
+    Quota(u32, QuotaResult),
 }
 
 impl Count {
@@ -67,6 +71,7 @@ impl Count {
             }
             Self::GenAiAnswer(model, result) => of(9, model.index(), result as u64),
             // No configuration has 2^16 variants of one split.
+            Self::Quota(quota, result) => of(11, quota, result as u64),
             Self::Variant(id) => of(10, id.split, id.variant.into()),
         }
     }
@@ -80,6 +85,8 @@ pub trait Names {
     fn shadow(&self, index: u32) -> &str;
     /// The issuer of the remote key set with this index.
     fn issuer(&self, remote: u32) -> &str;
+    /// The quota with this index.
+    fn quota(&self, index: u32) -> &str;
     /// A split and its variant.
     fn variant(&self, id: VariantId) -> (&str, &str);
 }
@@ -113,11 +120,12 @@ struct Entry {
 }
 
 impl Counters {
-    /// All that can be counted of tokens, and of so many remote key sets, shadows and variants, at 0. What Prometheus sees
+    /// All that can be counted of tokens, and of so many remote key sets, shadows, quotas and variants, at 0. What Prometheus sees
     /// of a counter begins with its first value: one that came with the first mismatches would hide them.
     pub fn starting(
         remotes: usize,
         shadows: usize,
+        quotas: usize,
         variants: impl Iterator<Item = VariantId>,
     ) -> Self {
         let mut counters = Self::default();
@@ -131,6 +139,11 @@ impl Counters {
         for remote in (0..).take(remotes) {
             for &result in FetchResult::ALL {
                 counters.add(Count::JwksFetch(remote, result), 0);
+            }
+        }
+        for quota in (0..).take(quotas) {
+            for &result in QuotaResult::ALL {
+                counters.add(Count::Quota(quota, result), 0);
             }
         }
         variants.for_each(|id| counters.add(Count::Variant(id), 0));
@@ -218,6 +231,10 @@ fn name(count: Count, labels: &Labels, names: &dyn Names) -> String {
             SHADOW_DIFFERENCES,
             &[("shadow", names.shadow(shadow)), ("kind", kind.as_str())],
         ),
+        Count::Quota(quota, result) => metric_name(
+            "modelgate_quota_total",
+            &[("quota", names.quota(quota)), ("result", result.as_str())],
+        ),
         Count::Variant(id) => {
             let (split, variant) = names.variant(id);
             metric_name(SPLIT_REQUESTS, &[("split", split), ("variant", variant)])
@@ -252,6 +269,9 @@ mod tests {
         }
         fn issuer(&self, _: u32) -> &str {
             "https://idp"
+        }
+        fn quota(&self, _: u32) -> &str {
+            "q"
         }
         fn variant(&self, _: VariantId) -> (&str, &str) {
             ("iris", "canary")
@@ -351,7 +371,7 @@ mod tests {
     fn what_alerts_watch_is_there_from_the_start() {
         let labels = labels(0, std::iter::empty());
         let variants = (0..2).map(|variant| VariantId { split: 0, variant });
-        let mut counters = Counters::starting(3, 2, variants);
+        let mut counters = Counters::starting(3, 2, 1, variants);
         counters.add(Count::ShadowSelected(1), 3);
         let mut counts = Vec::new();
         for _ in 0..2 {
@@ -367,7 +387,7 @@ mod tests {
             );
             let each = 1 + Outcome::WORDS.len() + Kind::WORDS.len();
             let fetches = 3 * FetchResult::WORDS.len();
-            let all = Verdict::WORDS.len() + TokenResult::WORDS.len() + fetches + 3 + 2 * each;
+            let all = Verdict::WORDS.len() + TokenResult::WORDS.len() + fetches + 5 + 2 * each;
             assert!(defined.is_empty() || defined.len() == all, "{defined:?}");
         }
         assert_eq!(counts.iter().sum::<u64>(), 3);

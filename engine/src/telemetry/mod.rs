@@ -26,11 +26,19 @@ words! {
         /// 403 of authorization.
         Denied = "denied",
         /// 429: a quota is used up.
-        QuotaExceeded = "quota_exceeded",
+        Limited = "limited",
         /// 400: an address that no server may see.
         Refused = "refused",
         /// The filter has no configuration, or failed.
         Error = "error",
+    }
+
+    /// What a quota made of a request: the `result` of `modelgate_quota_total`.
+    pub enum QuotaResult {
+        /// It counts, and goes on.
+        Allowed = "allowed",
+        /// The quota is used up.
+        Limited = "limited",
     }
 }
 

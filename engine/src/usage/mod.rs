@@ -19,6 +19,7 @@ mod tokens;
 
 pub use answer::{AnswerReader, Report};
 pub use settings::Usage;
+pub(crate) use settings::claim_names;
 pub use tokens::{TokenType, Tokens};
 
 use crate::config::declare::words;

@@ -65,7 +65,7 @@ impl Usage {
 }
 
 /// `team`, `org.team`; or as policies have it, `[https://example.com/team]`, `[org][team]`.
-fn claim_names(text: &str) -> Option<Vec<String>> {
+pub(crate) fn claim_names(text: &str) -> Option<Vec<String>> {
     if text.starts_with('[') {
         return claim_path(text)
             .map(|names| names.iter().map(|name| (**name).to_owned()).collect());

@@ -114,7 +114,7 @@ impl Site {
 
 fn hourly(limit: u32) -> Value {
     json!([{"name": "hourly", "models": ["llm/*"], "requests": limit, "window": "1h",
-        "counters": ["request.auth.claims[team]", "model"]}])
+        "by": "claim:team", "perModel": true}])
 }
 
 #[tokio::test]
@@ -126,8 +126,13 @@ async fn two_workers_together_serve_exactly_the_limit() -> Result<()> {
     assert_eq!(site.ask(&other, "small", &json!({})).await?.status, 429);
     assert_eq!(site.flood(&fraud, "large").await?, (100, 140));
     assert_eq!(site.ask(&bearer("ops", "a")?, "small", &json!({})).await?.status, 200);
-    site.decisions("quota_exceeded", 281.0).await?;
+    site.decisions("limited", 281.0).await?;
     site.decisions("allowed", 201.0).await?;
+    let stats = site.gateway.envoy.stats().await?;
+    for (result, count) in [("allowed", 201.0), ("limited", 281.0)] {
+        let labels = [("quota", "hourly"), ("result", result)];
+        assert_eq!(stats.sum("modelgate_quota_total", &labels), count);
+    }
     let stats = site.gateway.envoy.stats().await?;
     let busy = stats.select("envoy_listener_worker_downstream_cx_total", &[]);
     let busy = busy.filter(|worker| worker.value > 0.0).count();
@@ -143,7 +148,7 @@ async fn no_count_is_lost_where_workers_are_in_each_others_way() -> Result<()> {
     let config = json!({
         "targets": {"families": ["seldon-v1"]},
         "authorization": {"policies": [{"name": "all", "models": ["prod/*"], "rules": [{}]}]},
-        "quotas": [{"name": "all", "models": ["prod/iris"], "requests": LIMIT, "window": "1h", "counters": []}],
+        "quotas": [{"name": "all", "models": ["prod/iris"], "requests": LIMIT, "window": "1h", "by": "none"}],
     });
     let gateway = Gateway::new()
         .workers(WORKERS)
@@ -202,7 +207,7 @@ async fn the_answer_says_why_and_when() -> Result<()> {
 async fn in_report_mode_everybody_is_served_and_counted() -> Result<()> {
     let site = start("REPORT", &hourly(100)).await?;
     assert_eq!(site.flood(&bearer("fraud", "a")?, "small").await?, (240, 0));
-    site.decisions("quota_exceeded", 140.0).await?;
+    site.decisions("limited", 140.0).await?;
     site.decisions("allowed", 100.0).await
 }
 

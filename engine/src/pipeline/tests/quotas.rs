@@ -51,8 +51,8 @@ fn limited(plan: &Plan, data: &Shared, request: &str, lines: &[(&str, &str)]) ->
     decision
 }
 
-const A: &[(&str, &str)] = &[("x-api-key", "abc")];
-const B: &[(&str, &str)] = &[("x-api-key", "abd")];
+const A: &[(&str, &str)] = &[("x-api-key", "abc"), ("x-team", "a")];
+const B: &[(&str, &str)] = &[("x-api-key", "abd"), ("x-team", "b")];
 const PREFLIGHT: &str = "OPTIONS /seldon/prod/iris/api/v1.0/predictions";
 const OTHER: &str = "POST /seldon/prod/wine/api/v1.0/predictions";
 const ELSEWHERE: &str = "POST /seldon/dev/iris/api/v1.0/predictions";
@@ -64,24 +64,16 @@ fn a_quota_counts_what_it_names() {
     // another namespace, of another operation, and one of nobody.
     for (quota, want) in [
         (json!({}), [false, true, false, true, true, true]),
-        (json!({"counters": []}), [false, false, false, true, true, false]),
-        (json!({"counters": ["model"]}), [false, false, true, true, true, false]),
-        (
-            json!({"counters": ["request.auth.principal", "model"]}),
-            [false, true, true, true, true, true],
-        ),
-        (
-            json!({"counters": ["request.auth.claims[team]"]}),
-            [false, false, false, true, true, true],
-        ),
-        (
-            json!({"counters": ["request.auth.claims[tenant]"]}),
-            [false, false, false, true, true, true],
-        ),
+        (json!({"by": "none"}), [false, false, false, true, true, false]),
+        (json!({"by": "none", "perModel": true}), [false, false, true, true, true, false]),
+        (json!({"perModel": true}), [false, true, true, true, true, true]),
+        (json!({"by": "claim:team"}), [false, false, false, true, true, true]),
+        (json!({"by": "claim:tenant"}), [false, false, false, true, true, true]),
+        (json!({"by": "header:X-Team"}), [false, true, false, true, true, true]),
         (json!({"operations": ["status", "predict"]}), [false, true, false, true, false, true]),
         (json!({"models": ["*"]}), [false, true, false, false, true, true]),
         (
-            json!({"when": [{"key": "request.auth.claims[tier]", "values": ["free"]}], "counters": []}),
+            json!({"when": [{"key": "request.auth.claims[tier]", "values": ["free"]}], "by": "none"}),
             [false, true, false, true, true, true],
         ),
     ] {
@@ -106,7 +98,7 @@ fn the_answer_says_when_to_come_again_and_which_quota_it_is() {
     let reply = decision.reply().unwrap();
     assert_eq!((reply.code, reply.body, reply.grpc_status), (429, "quota exceeded", Some(8)));
     assert_eq!((reply.retry_after, &*reply.details), (Some(3600), "modelgate_quota_exceeded[q]"));
-    assert_eq!(decision.facts.verdict, Verdict::QuotaExceeded);
+    assert_eq!(decision.facts.verdict, Verdict::Limited);
     assert_eq!(plan.decided_by(&decision.facts), "q");
 }
 
@@ -141,7 +133,7 @@ fn in_report_mode_it_is_counted_and_goes_on() {
     let (plan, data) = (in_mode("REPORT", json!({})), Shared::default());
     let verdicts: Vec<Verdict> =
         (0..3).map(|_| limited(&plan, &data, PREDICT, A).facts.verdict).collect();
-    assert_eq!(verdicts, [Verdict::Allowed, Verdict::QuotaExceeded, Verdict::QuotaExceeded]);
+    assert_eq!(verdicts, [Verdict::Allowed, Verdict::Limited, Verdict::Limited]);
     assert_eq!(code(&limited(&plan, &data, PREDICT, A)), None);
 }
 
