@@ -43,6 +43,7 @@ async fn healthy(watch: &Watch) -> Result<Site> {
         "splits": [{"name": "iris", "models": ["prod/iris"], "variants": [{"name": "main", "weight": 75}, {"name": "canary", "weight": 25}]}],
         "shadows": [shadow()],
         "usage": {"models": ["llm/chat"], "claim": "team"},
+        "quotas": [{"name": "all", "models": ["prod/iris"], "requests": 1_000_000_000, "by": "none"}],
     });
     let mut requests = tokens(8, |name| issuer.token(name, &[]))?;
     let team =
