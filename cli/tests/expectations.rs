@@ -188,6 +188,10 @@ fn what_is_no_expectation_is_told_with_its_path() {
         ("- request: {path: /x}\n", "expectations[0].expect: is missing"),
         ("- expect: {decision: allowed}\n", "expectations[0].request: is missing"),
         (
+            "- request: {path: /}\n  expect: {decision: limited}\n",
+            "expectations[0].expect.decision: is unknown (limited): one of allowed",
+        ),
+        (
             "- request: {path: /x}\n  expect: {descision: denied}\n",
             "expectations[0].expect.descision: is not a field here: one of decision",
         ),

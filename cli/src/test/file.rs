@@ -232,7 +232,7 @@ impl Expect {
     fn read(value: Value, path: &str) -> Result<Self> {
         let mut fields = Fields::new(value, path)?;
         let mut expect = Self {
-            decision: word(&mut fields, "decision", Verdict::WORDS, &[])?,
+            decision: word(&mut fields, "decision", &decisions(), &[])?,
             status: fields.parsed("status", "a status, as 403")?,
             model: fields.text("model")?,
             operation: word(&mut fields, "operation", Operation::WORDS, &["none"])?,
@@ -257,6 +257,12 @@ impl Expect {
 }
 
 /// A field that holds one of these words.
+/// What can be expected of one request: the gateway's failures and the requests before, which quotas count, are not at hand.
+pub fn decisions() -> Vec<&'static str> {
+    let known = Verdict::ALL.iter().filter(|v| !matches!(v, Verdict::Limited | Verdict::Error));
+    known.map(|verdict| verdict.as_str()).collect()
+}
+
 fn word(
     fields: &mut Fields,
     name: &'static str,

@@ -1,8 +1,9 @@
 //! A JSON Schema (2020-12) of files of expectations, for editors.
 
 use modelgate_engine::routing::Operation;
-use modelgate_engine::telemetry::Verdict;
 use serde_json::{Map, Value, json};
+
+use super::file::decisions;
 
 /// The schema.
 pub fn document() -> Value {
@@ -48,7 +49,7 @@ pub fn document() -> Value {
     );
     let expect = object(
         &[
-            ("decision", json!({"enum": Verdict::WORDS}), "The verdict."),
+            ("decision", json!({"enum": decisions()}), "The verdict."),
             ("status", text(), "The status of the gateway's own answer."),
             ("model", text(), "namespace/name of the model that is reached, or none."),
             ("operation", json!({"enum": operations}), "What is done with it."),
